@@ -1,0 +1,30 @@
+# The two commands: `make table2` runs the main job on the bundled miniature, `make test` runs the tests.
+# Both need Python 3.11 or newer, make and a package index; everything else is set up here.
+
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := $(UV) run --frozen --all-extras
+
+.PHONY: table2 test setup lint clean
+
+table2: setup
+	$(RUN) duskbench data miniature data/miniature --night-only
+	$(RUN) duskbench run configs/miniature.py --out runs/miniature
+
+test: setup
+	$(RUN) pytest
+
+lint: setup
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+setup: $(filter .tools/bin/uv,$(UV))
+	$(UV) sync --frozen --all-extras --quiet
+
+.tools/bin/uv:
+	python3 -m venv .tools
+	.tools/bin/pip install --quiet uv
+
+clean:
+	rm -rf .venv .tools data/miniature runs/miniature

@@ -1,0 +1,1 @@
+"""The harness: protocol, metrics, runs, tables and the command line."""

@@ -1,0 +1,227 @@
+"""`duskbench data ...`: fetch, convert, verify and make data sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.console import err_console, out_console
+
+if TYPE_CHECKING:
+    from data_tools.findings import Report
+    from data_tools.sources import DataSource
+
+EXIT_FINDINGS = 1
+_FINDINGS_SHOWN = 10
+Missing = Literal["error", "skip", "annotate"]
+
+data_app = typer.Typer(help="Fetch, convert, verify and make data sets.", no_args_is_help=True)
+
+Layout = Annotated[str, typer.Option(help="exdark, voc, folder, or auto.")]
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str | None, typer.Argument(help="What to fetch; without it, the list.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the data set; the list shows the default.")] = None,
+    from_archive: Annotated[
+        list[Path] | None, typer.Option(help="Take this file, do not download; repeatable.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree to the terms without being asked.")] = False,
+    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep what was downloaded.")] = False,
+) -> None:
+    """Download a data set, or lay out archives that you have; an interrupted download is taken up again."""
+    from benchmarks.progress import Bar
+    from data_tools import sources
+    from data_tools.fetch import fetch as fetch_source
+    from pipeline.weights import CATALOGUE, find_weights
+
+    if name is None:
+        _list_sources()
+        return
+
+    def accept(source: DataSource) -> bool:
+        out_console.print(Text(f"{source.title}\n{source.terms}\n{source.terms_url}"))
+        return yes or typer.confirm("Do you agree to these terms?", default=False)
+
+    bar = Bar(err_console)
+
+    def progress(file: str, done: int, total: int | None) -> None:
+        bar.show(f"{file}, kB", done // 1024, (total or done) // 1024)
+
+    with bar:
+        if name in CATALOGUE:
+            where = find_weights(name, progress=lambda done, total: progress(name, done, total))
+        else:
+            where = fetch_source(
+                name,
+                root or sources.default_root(name),
+                accept_terms=accept,
+                from_archives=from_archive,
+                progress=progress,
+                keep_archives=keep_archives,
+            )
+    out_console.print(f"{name} is in {where}")
+
+
+def _list_sources() -> None:
+    from data_tools import sources
+    from pipeline.weight_catalogue import CATALOGUE
+
+    listing = Table("name", "what", "licence", "goes to", title="Data sets and weights", title_justify="left")
+    for source in sources.SOURCES.values():
+        listing.add_row(source.name, source.title, source.licence, str(sources.default_root(source.name)))
+    for group, members in sources.GROUPS.items():
+        listing.add_row(group, ", ".join(members), "", str(sources.default_root(group)))
+    for weights in CATALOGUE.values():
+        listing.add_row(weights.name, f"weights, {weights.origin}", weights.licence, "the cache")
+    out_console.print(listing)
+
+
+@data_app.command()
+def exdark(
+    root: Annotated[Path, typer.Argument(help="ExDark as released: ExDark/, ExDark_Annno/, imageclasslist.txt.")],
+    out: Annotated[Path, typer.Argument(help="VOC tree to write.")],
+    copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of hard-linking them.")] = False,
+    missing: Annotated[
+        Missing, typer.Option(help="What becomes of a missing image; annotate converts its boxes alone.")
+    ] = "error",
+    split: Annotated[str, typer.Option(help="test, val, train, all, or a file of image ids.")] = "all",
+) -> None:
+    """Convert ExDark to a VOC tree with a manifest; what is done already is kept."""
+    from benchmarks.progress import Bar
+    from data_tools.convert import exdark_to_voc
+
+    with Bar(err_console) as bar:
+        conversion = exdark_to_voc(
+            root,
+            out,
+            split=split,
+            copy="copy" if copy else "hardlink",
+            missing=missing,
+            progress=lambda done, total: bar.show("Converting", done, total),
+        )
+    out_console.print(str(conversion))
+
+
+@data_app.command()
+def voc(
+    root: Annotated[Path, typer.Argument(help="VOCdevkit, VOCdevkit/VOC2007, or any tree in that layout.")],
+    split: Annotated[str, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = "all",
+) -> None:
+    """Count what a VOC tree holds: images and objects by class."""
+    from collections import Counter
+
+    from data_tools.dataset import missing, open_dataset
+
+    dataset = open_dataset(root, layout="voc", split=split)
+    absent = set(missing(dataset))
+    normal: Counter[str] = Counter()
+    difficult: Counter[str] = Counter()
+    images: Counter[str] = Counter()
+    for image_id in dataset.ids:
+        objects = dataset.record(image_id).objects or ()
+        images.update({o.name for o in objects})
+        normal.update(o.name for o in objects if not o.difficult)
+        difficult.update(o.name for o in objects if o.difficult)
+    listing = Table("class", "images", "objects", "difficult", title=f"{root}, {split}", title_justify="left")
+    for name in sorted(images):
+        listing.add_row(name, str(images[name]), str(normal[name]), str(difficult[name]))
+    listing.add_row("all", str(len(dataset.ids)), str(normal.total()), str(difficult.total()), style="bold")
+    out_console.print(listing)
+    if absent:
+        out_console.print(f"{len(absent)} of {len(dataset.ids)} images are not in the tree.", style="yellow")
+
+
+@data_app.command()
+def unpaired(
+    out: Annotated[Path, typer.Argument(help="Folder to write: trainA/, trainB/, manifest.json.")],
+    low: Annotated[
+        list[Path], typer.Option(help="Low-light images: ExDark, VOC, a folder, a trainA/trainB tree; repeatable.")
+    ],
+    normal: Annotated[list[Path], typer.Option(help="Normal-light images, likewise.")],
+    min_brightness: Annotated[float, typer.Option(help="Least mean grey level of B, 0 to 1.")] = 0.25,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of hard-linking them.")] = False,
+) -> None:
+    """Build an unpaired training set: A low light, B normal light."""
+    from benchmarks.progress import Bar
+    from data_tools.unpaired import build_unpaired
+
+    with Bar(err_console) as bar:
+        manifest = build_unpaired(
+            low,
+            normal,
+            out,
+            min_brightness=min_brightness,
+            copy="copy" if copy else "hardlink",
+            progress=lambda done, total: bar.show("Looking at images", done, total),
+        )
+    out_console.print(str(manifest))
+
+
+@data_app.command()
+def verify(
+    root: Annotated[Path, typer.Argument(help="The data set.")],
+    layout: Layout = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="List every finding, not the first ten of a kind.")] = False,
+) -> None:
+    """Say everything that is wrong with a data set; the exit code is 1 when something is."""
+    from benchmarks.progress import Bar
+    from data_tools.verify import verify as verify_tree
+
+    with Bar(err_console) as bar:
+        report = verify_tree(root, layout=layout, progress=lambda done, total: bar.show("Verifying", done, total))
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=1))
+    else:
+        _print_report(report, everything)
+    if not report.ok:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _print_report(report: Report, everything: bool) -> None:
+    listing = Table("severity", "code", "file", "what", title=f"{report.root} ({report.layout})", title_justify="left")
+    for (severity, code), count in report.by_code.items():
+        style = {"error": "red", "warning": "yellow"}.get(severity, "")
+        found = [finding for finding in report.findings if (finding.severity, finding.code) == (severity, code)]
+        shown = found if everything else found[:_FINDINGS_SHOWN]
+        for finding in shown:
+            listing.add_row(*map(Text, (severity, code, finding.file, finding.message)), style=style)
+        if len(shown) < count:
+            listing.add_row(severity, code, "", f"and {count - len(shown)} more (--all)", style=style)
+    if report.findings:
+        out_console.print(listing)
+    out_console.print(", ".join(f"{key}: {value}" for key, value in report.counts.items()))
+    out_console.print("No error." if report.ok else "This data set should not be measured on as it is.")
+
+
+@data_app.command()
+def miniature(
+    root: Annotated[Path, typer.Argument(help="Folder to write.")] = Path("data/miniature"),
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    night_only: Annotated[
+        bool, typer.Option("--night-only", help="Leave out the lit VOC part, which only training needs.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Render the bundled miniature: a lit VOC part, a night ExDark part, and the night part's lit twins."""
+    from benchmarks.progress import Bar
+    from data_tools.miniature import VOC_IMAGES, make_miniature
+
+    with Bar(err_console) as bar:
+        manifest = make_miniature(
+            root,
+            seed=seed,
+            voc_images=0 if night_only else VOC_IMAGES,
+            workers=workers,
+            progress=lambda done, total: bar.show("Rendering", done, total),
+        )
+    for part, counts in manifest.counts.items():
+        images = ", ".join(f"{split} {number}" for split, number in counts["images"].items()) or "none"
+        out_console.print(f"{root}, {part} images: {images}")

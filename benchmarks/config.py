@@ -1,0 +1,171 @@
+"""A benchmark's configuration: read, overridden, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.protocol import Protocol
+from data_tools.errors import ConfigError, UnknownNameError
+from pipeline.registry import config_root
+
+_KEYS = ("title", "data", "detector", "enhancers", "protocol", "paper")
+_DATA_KEYS = ("root", "layout", "split", "box_origin", "year", "allow_missing", "groups")
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What `duskbench run` needs to know.
+
+    Attributes:
+        name: File stem of the configuration.
+        title: Heading of the table.
+        data: `root`, `layout` (auto, exdark, voc, folder), `split`, `allow_missing`, and what the layout takes besides.
+        detector: Specification for `load_detector`, or None: no mAP.
+        enhancers: Specifications for `load_enhancer`; a dict may carry a `label` for the table.
+        protocol: Everything else that changes a number.
+        paper: The paper's own numbers, printed under the table where the table is the paper's: column -> row -> value.
+    """
+
+    name: str
+    title: str
+    data: dict[str, Any]
+    detector: str | dict[str, Any] | None
+    enhancers: tuple[str | dict[str, Any], ...]
+    protocol: Protocol
+    paper: dict[str, Any] = field(default_factory=dict)
+
+
+def find_config(name_or_path: str | Path) -> Path:
+    """A path as it is, or a name such as `miniature` or `configs/miniature.py` of the configurations that ship.
+
+    Raises:
+        UnknownNameError: Neither exists.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".py" and path.is_file():
+        return path
+    shipped = {file.stem: file for file in config_root().glob("*.py") if not file.stem.startswith("_")}
+    if path.stem in shipped and str(name_or_path) in (path.stem, f"{path.stem}.py", f"configs/{path.stem}.py"):
+        return shipped[path.stem]
+    raise UnknownNameError("configuration", str(name_or_path), shipped)
+
+
+def load_benchmark_config(
+    name_or_path: str | Path, *, cfg_options: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
+) -> BenchmarkConfig:
+    """Read a benchmark configuration.
+
+    Args:
+        name_or_path: See `find_config`.
+        cfg_options: `a.b=c` settings with the syntax of mmdet's tools.
+        overrides: Settings that win over both; None values are left out. `data.root` and the like reach inside.
+
+    Raises:
+        ConfigError: The file cannot be read, a key is missing or has the wrong kind.
+        UnknownNameError: A key is not one of a benchmark's.
+    """
+    path = find_config(name_or_path)
+    values = read_config(path, cfg_options)
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            head, _, tail = key.partition(".")
+            if tail:
+                values.setdefault(head, {})[tail] = value
+            else:
+                values[head] = value
+    _check_keys(values, _KEYS, "configuration key", path)
+    for key, kind in (("data", dict), ("enhancers", list)):
+        if not isinstance(values.get(key), kind):
+            raise ConfigError(
+                f"The configuration has no {key}.",
+                where=path,
+                expected=f"{key} = a {kind.__name__}",
+                got=repr(values.get(key)),
+            )
+    _check_keys(values["data"], _DATA_KEYS, "key of data", path)
+    if not values["enhancers"]:
+        raise ConfigError("There is no enhancer to run.", where=path, todo="name at least one: --enhancer input")
+    return BenchmarkConfig(
+        name=path.stem,
+        title=values.get("title", path.stem),
+        data=values["data"],
+        detector=None if values.get("detector") == "none" else values.get("detector"),
+        enhancers=tuple(values["enhancers"]),
+        protocol=Protocol.from_config(values.get("protocol", {})),
+        paper=values.get("paper") or {},
+    )
+
+
+def read_config(path: Path, cfg_options: Sequence[str] = ()) -> dict[str, Any]:
+    """Read an mmengine configuration file and apply `a.b=c` settings to it; the dotted keys' heads must exist.
+
+    Raises:
+        ConfigError: The file does not parse, or an option is not `key=value` or does not fit.
+        UnknownNameError: An option's key is not in the file.
+    """
+    from mmengine.config import Config
+
+    try:
+        config = Config.fromfile(str(path))
+    except Exception as error:
+        raise ConfigError(
+            "Cannot read the configuration.", where=path, got=f"{type(error).__name__}: {error}"
+        ) from error
+    try:
+        config.merge_from_dict(parse_cfg_options(cfg_options, config.to_dict(), path))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            "A --cfg-options setting does not fit the configuration.",
+            where=path,
+            got=f"{' '.join(cfg_options)}; {error}",
+            todo="give a list whole, as in enhancers=input,lime",
+        ) from error
+    values: dict[str, Any] = config.to_dict()
+    return values
+
+
+def parse_cfg_options(cfg_options: Sequence[str], config: Mapping[str, Any], where: Path) -> dict[str, Any]:
+    """Parse `a.b=c` settings as mmdet's tools do, and check that their keys belong to a configuration.
+
+    Raises:
+        ConfigError: An option is not `key=value`.
+        UnknownNameError: An option's key is not in the configuration.
+    """
+    from argparse import ArgumentParser
+
+    from mmengine.config import DictAction
+
+    if not cfg_options:
+        return {}
+    for option in cfg_options:
+        if "=" not in option:
+            raise ConfigError("A --cfg-options setting is not of the form.", expected="a.b=c", got=repr(option))
+        _check_path(config, option.partition("=")[0], where)
+    parser = ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    parsed: dict[str, Any] = parser.parse_args(["--cfg-options", *cfg_options]).cfg_options
+    return parsed
+
+
+def _check_path(values: Any, dotted: str, path: Path) -> None:
+    """The parents of a dotted key must exist; a new key may be added to a dict that is there, but not at the top."""
+    keys = dotted.split(".")
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(values, Mapping):
+            if key not in values and (depth == 0 or not last):
+                raise UnknownNameError("configuration key", ".".join(keys[: depth + 1]), values, where=path)
+            values = values.get(key)
+        elif isinstance(values, list) and key.isdigit() and int(key) < len(values):
+            values = values[int(key)]
+        else:
+            return
+
+
+def _check_keys(values: Mapping[str, Any], known: Sequence[str], kind: str, path: Path) -> None:
+    for key in values:
+        if key not in known:
+            raise UnknownNameError(kind, key, known, where=path)

@@ -1,0 +1,127 @@
+"""Decode, enhance, detect, measure: one pass over each image."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.metrics.niqe import Luma, niqe_batch
+from benchmarks.plan import PlannedEnhancer, Unit
+from benchmarks.store import Row
+from data_tools.errors import DuskbenchError
+from data_tools.images import read_image, write_image
+from pipeline.detectors.base import Detector
+from pipeline.enhancers.base import Enhancer
+from pipeline.registry import load_detector, load_enhancer
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """What a worker needs to build its own measuring chain; picklable."""
+
+    enhancers: tuple[PlannedEnhancer, ...]
+    detector: str | dict[str, Any] | None
+    checkpoint: str | None
+    device: str
+    batch_size: int
+    niqe_luma: Luma
+    max_detections: int | None
+    save_images: Path | None
+    threads: int
+
+
+class Measurer:
+    """Holds the loaded enhancers and the detector, and turns units of work into rows."""
+
+    def __init__(self, options: MeasureOptions, detector: Detector | None = None) -> None:
+        self.options = options
+        self.detector = detector
+        if self.detector is None and options.detector is not None:
+            self.detector = load_detector(options.detector, options.checkpoint, device=options.device)
+        self._enhancers: dict[int, Enhancer] = {}
+
+    def measure(self, units: Sequence[Unit]) -> Iterator[Row]:
+        """Measure units; rows come as soon as their batch is through. An image's failure is its row's error."""
+        batch: list[tuple[Row, np.ndarray]] = []
+        for unit in units:
+            start = time.perf_counter()
+            try:
+                image = read_image(unit.path)
+            except DuskbenchError as error:
+                yield from (Row(key, error=_describe(error)) for _, key in unit.keys)
+                continue
+            ms_decode = _milliseconds(start)
+            for index, key in unit.keys:
+                row, enhanced = self._enhance(index, Row(key, ms_decode=ms_decode), image)
+                if enhanced is None:
+                    yield row
+                    continue
+                batch.append((row, enhanced))
+                if len(batch) >= self.options.batch_size:
+                    yield from self._detect_and_score(batch)
+                    batch = []
+        if batch:
+            yield from self._detect_and_score(batch)
+
+    def _enhance(self, index: int, row: Row, image: np.ndarray) -> tuple[Row, np.ndarray | None]:
+        planned = self.options.enhancers[index]
+        try:
+            if index not in self._enhancers:
+                self._enhancers[index] = load_enhancer(planned.spec, device=self.options.device)
+            start = time.perf_counter()
+            enhanced = self._enhancers[index](image, image_id=row.key.image_id)
+            row = replace(row, ms_enhance=_milliseconds(start))
+            if self.options.save_images is not None:
+                write_image(image_path(self.options.save_images, planned.label, row.key.image_id), enhanced)
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; its row says what
+            return replace(row, error=_describe(error)), None
+        return row, enhanced
+
+    def _detect_and_score(self, batch: list[tuple[Row, np.ndarray]]) -> Iterator[Row]:
+        images = [image for _, image in batch]
+        rows = [row for row, _ in batch]
+        if self.detector is not None:
+            rows = self._detect(rows, images)
+        for row, image in zip(rows, images, strict=True):
+            if row.error is not None:
+                yield row
+                continue
+            start = time.perf_counter()
+            result = niqe_batch([image], device=self.options.device, luma=self.options.niqe_luma)[0]
+            yield replace(row, niqe=result.value, niqe_reason=result.reason, ms_niqe=_milliseconds(start))
+
+    def _detect(self, rows: list[Row], images: list[np.ndarray]) -> list[Row]:
+        assert self.detector is not None  # noqa: S101 - the caller looked
+        start = time.perf_counter()
+        try:
+            found = self.detector.detect(images)
+        except Exception as error:  # noqa: BLE001 - a foreign detector may raise anything
+            if len(images) == 1:
+                return [replace(rows[0], error=_describe(error))]
+            # One bad image must not take its batch with it.
+            return [self._detect([row], [image])[0] for row, image in zip(rows, images, strict=True)]
+        ms = _milliseconds(start) / len(images)
+        top = self.options.max_detections
+        return [
+            replace(row, boxes_xyxy=d.boxes_xyxy[:top], scores=d.scores[:top], labels=d.labels[:top], ms_detect=ms)
+            for row, d in zip(rows, found, strict=True)
+        ]
+
+
+def image_path(root: Path, label: str, image_id: str) -> Path:
+    """Where `--save-images` puts an enhanced image: root/label/id.png, the label made fit for a folder name."""
+    return root / re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("_") / f"{image_id}.png"
+
+
+def _milliseconds(start: float) -> float:
+    return (time.perf_counter() - start) * 1000
+
+
+def _describe(error: Exception) -> str:
+    return str(error) if isinstance(error, DuskbenchError) else f"{type(error).__name__}: {error}"

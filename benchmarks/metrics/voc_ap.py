@@ -1,0 +1,312 @@
+"""Average precision of PASCAL VOC, of plain arrays, in float64 and with stable sorting.
+
+`match` decides once for every detection whether it is a true positive, a false positive or ignored;
+`precision_recall` and `average_precision` turn those flags into a number, with weights where images are resampled.
+`voc_ap` does both.
+
+Source: section 3.4.1 of the VOC2007 devkit documentation; VOCdevkit `VOCevaldet.m` and its Python port `voc_eval.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from data_tools.errors import ConfigError, DataError
+
+Mode = Literal["11point", "area"]
+
+# Not i / 10: the reference's thresholds are a hair above 0.3, 0.6 and 0.7, and a recall of 3/10 misses the first.
+RECALL_THRESHOLDS: np.ndarray = np.arange(0.0, 1.1, 0.1)
+
+# Pairs whose overlap is computed at a time: bounds the memory where one class has many objects in an image.
+_PAIRS_AT_A_TIME = 1 << 20
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What became of every detection.
+
+    Attributes:
+        tp: (D,) bool, in the order the detections were given: hit an object first.
+        fp: (D,) bool: hit nothing, or an object already hit. Neither `tp` nor `fp`: hit a difficult object, ignored.
+        gt_index: (D,) int64, the object of its class and image that it overlaps most, -1 where none overlaps.
+        iou: (D,) float64, the overlap with that object.
+        ranked: One array of indices into the detections per class, best score first; ties by image, then by position.
+    """
+
+    tp: np.ndarray
+    fp: np.ndarray
+    gt_index: np.ndarray
+    iou: np.ndarray
+    ranked: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class VocAP:
+    """Average precision of every class.
+
+    Attributes:
+        ap: One number in [0, 1] per class, or None where the class has no object that is not difficult.
+        n_gt: Objects of each class that are not difficult.
+        n_det: Detections of each class.
+        recall: Per class (n_det,) float64 by rank; empty where `ap` is None.
+        precision: Likewise.
+        matches: The fate of each detection, for breakdowns and resampling.
+    """
+
+    ap: tuple[float | None, ...]
+    n_gt: tuple[int, ...]
+    n_det: tuple[int, ...]
+    recall: tuple[np.ndarray, ...]
+    precision: tuple[np.ndarray, ...]
+    matches: Matches
+
+    def mean(self, classes: Sequence[int] | None = None) -> float | None:
+        """Mean AP over the given class indices (default: all) that have a value; None if none has."""
+        chosen = range(len(self.ap)) if classes is None else classes
+        values = [value for value in (self.ap[c] for c in chosen) if value is not None]
+        return float(np.mean(values)) if values else None
+
+
+def voc_ap(
+    gt_boxes: np.ndarray,
+    gt_labels: np.ndarray,
+    gt_images: np.ndarray,
+    gt_difficult: np.ndarray,
+    det_boxes: np.ndarray,
+    det_scores: np.ndarray,
+    det_labels: np.ndarray,
+    det_images: np.ndarray,
+    n_classes: int,
+    *,
+    iou_threshold: float = 0.5,
+    mode: Mode = "11point",
+    strict: bool = False,
+    plus_one: bool = False,
+) -> VocAP:
+    """Average precision of each class, from all objects and all detections of a data set at once.
+
+    >>> whole = np.array([[0.0, 0.0, 10.0, 10.0]])
+    >>> zero = np.array([0])
+    >>> voc_ap(whole, zero, zero, zero, whole, np.array([0.9]), zero, zero, n_classes=2).ap
+    (1.0, None)
+
+    Args:
+        gt_boxes: (G, 4), x1 y1 x2 y2.
+        gt_labels: (G,) integers in [0, n_classes).
+        gt_images: (G,) integers: which image an object is in.
+        gt_difficult: (G,) bool or 0/1. A detection of a difficult object counts neither way.
+        det_boxes: (D, 4), in the same frame as `gt_boxes`.
+        det_scores: (D,), the higher the surer.
+        det_labels: (D,) integers in [0, n_classes).
+        det_images: (D,) integers.
+        n_classes: Number of classes.
+        iou_threshold: Overlap from which a detection matches.
+        mode: `11point` (VOC2007) or `area` under the monotone envelope (VOC2010 and later).
+        strict: Match where IoU > threshold (VOC devkit, RFBNet) and not where IoU >= threshold (mmdet).
+        plus_one: Boxes end with their last pixel, so a width is x2 - x1 + 1; otherwise x2 - x1.
+
+    Raises:
+        DataError: Shapes that do not fit, labels out of range, NaN or infinite numbers.
+        ConfigError: An unknown mode or a threshold outside [0, 1].
+
+    Source: VOCdevkit `VOCevaldet.m`; `voc_eval.py` of py-faster-rcnn.
+    """
+    _check_mode(mode)
+    matches = match(
+        gt_boxes, gt_labels, gt_images, gt_difficult, det_boxes, det_scores, det_labels, det_images, n_classes,
+        iou_threshold=iou_threshold, strict=strict, plus_one=plus_one,
+    )  # fmt: skip
+    counted = np.asarray(gt_labels, dtype=np.int64)[~np.asarray(gt_difficult, dtype=bool)]
+    n_gt = np.bincount(counted, minlength=n_classes)
+    ap: list[float | None] = []
+    recall: list[np.ndarray] = []
+    precision: list[np.ndarray] = []
+    for label, ranked in enumerate(matches.ranked):
+        if n_gt[label] == 0:
+            ap.append(None)
+            recall.append(np.empty(0))
+            precision.append(np.empty(0))
+            continue
+        class_recall, class_precision = precision_recall(matches.tp[ranked], matches.fp[ranked], n_gt[label])
+        ap.append(float(average_precision(class_recall, class_precision, mode)))
+        recall.append(class_recall)
+        precision.append(class_precision)
+    n_det = tuple(len(ranked) for ranked in matches.ranked)
+    return VocAP(tuple(ap), tuple(int(n) for n in n_gt), n_det, tuple(recall), tuple(precision), matches)
+
+
+def match(
+    gt_boxes: np.ndarray,
+    gt_labels: np.ndarray,
+    gt_images: np.ndarray,
+    gt_difficult: np.ndarray,
+    det_boxes: np.ndarray,
+    det_scores: np.ndarray,
+    det_labels: np.ndarray,
+    det_images: np.ndarray,
+    n_classes: int,
+    *,
+    iou_threshold: float = 0.5,
+    strict: bool = False,
+    plus_one: bool = False,
+) -> Matches:
+    """Decide for every detection whether it found an object; arguments and errors as in `voc_ap`.
+
+    A detection is compared with the one object of its class and image, difficult ones included, that it overlaps most
+    (the first given, of equal ones). It never falls back on the second best when that one is taken.
+    """
+    if not 0.0 <= iou_threshold <= 1.0:
+        raise ConfigError("The IoU threshold is out of range.", expected="0 to 1", got=repr(iou_threshold))
+    gt_xyxy, gt_label, gt_image = _check_boxes("ground truth", gt_boxes, gt_labels, gt_images, n_classes)
+    det_xyxy, det_label, det_image = _check_boxes("detections", det_boxes, det_labels, det_images, n_classes)
+    difficult = _check_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
+    scores = _check_column("det_scores", det_scores, len(det_xyxy)).astype(np.float64)
+
+    gt_index, iou = _best_overlap(gt_xyxy, gt_label, gt_image, det_xyxy, det_label, det_image, n_classes, plus_one)
+    order = _by_score(scores, det_image)
+    hit = (gt_index >= 0) & ((iou > iou_threshold) if strict else (iou >= iou_threshold))
+    ignored = np.zeros(len(scores), dtype=bool)
+    ignored[hit] = difficult[gt_index[hit]]
+    claims = order[(hit & ~ignored)[order]]
+    _, first = np.unique(gt_index[claims], return_index=True)
+    tp = np.zeros(len(scores), dtype=bool)
+    tp[claims[first]] = True
+
+    by_class = order[np.argsort(det_label[order], kind="stable")]
+    ends = np.cumsum(np.bincount(det_label, minlength=n_classes))[:-1]
+    return Matches(tp, ~(tp | ignored), gt_index, iou, tuple(np.split(by_class, ends)))
+
+
+def precision_recall(tp: np.ndarray, fp: np.ndarray, n_gt: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Recall and precision after each detection.
+
+    Args:
+        tp: (..., D) flags, or weights (how often a detection's image was drawn), of one class by rank.
+        fp: (..., D), likewise.
+        n_gt: Number of objects to find, above zero; (...,) where images are weighted.
+
+    Returns:
+        Recall and precision, (..., D) float64. Precision is 0 before the first detection of any weight.
+    """
+    found = np.cumsum(tp, axis=-1, dtype=np.float64)
+    made = found + np.cumsum(fp, axis=-1, dtype=np.float64)
+    recall = found / np.asarray(n_gt, dtype=np.float64)[..., None]
+    return recall, np.divide(found, made, out=np.zeros_like(found), where=made > 0)
+
+
+def average_precision(recall: np.ndarray, precision: np.ndarray, mode: Mode = "11point") -> np.ndarray:
+    """Average precision of one class, or of many resamples of it.
+
+    Args:
+        recall: (..., D) float64, not falling along the last axis.
+        precision: (..., D) float64.
+        mode: `11point` or `area`.
+
+    Returns:
+        (...,) float64; 0 where there is no detection.
+    """
+    _check_mode(mode)
+    envelope = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+    if mode == "area":
+        return np.sum(np.diff(recall, axis=-1, prepend=0.0) * envelope, axis=-1)
+    padded = np.concatenate([envelope, np.zeros((*envelope.shape[:-1], 1))], axis=-1)
+    reached_at = np.stack([np.count_nonzero(recall < t, axis=-1) for t in RECALL_THRESHOLDS], axis=-1)
+    return np.take_along_axis(padded, reached_at, axis=-1).mean(axis=-1)
+
+
+def _best_overlap(
+    gt_boxes: np.ndarray,
+    gt_labels: np.ndarray,
+    gt_images: np.ndarray,
+    det_boxes: np.ndarray,
+    det_labels: np.ndarray,
+    det_images: np.ndarray,
+    n_classes: int,
+    plus_one: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Index of the object of its class and image that each detection overlaps most (-1: none), and the IoU."""
+    best_gt = np.full(len(det_boxes), -1, dtype=np.int64)
+    best_iou = np.zeros(len(det_boxes))
+    gt_key, det_key = gt_images * n_classes + gt_labels, det_images * n_classes + det_labels
+    gt_order = np.argsort(gt_key, kind="stable")
+    gt_key = gt_key[gt_order]
+    start = np.searchsorted(gt_key, det_key, side="left")
+    n_pairs = np.searchsorted(gt_key, det_key, side="right") - start
+    with_gt = np.flatnonzero(n_pairs)
+    pairs_before = np.cumsum(n_pairs[with_gt])
+    while len(with_gt):
+        # One detection at least, however many objects its class has.
+        take = max(1, int(np.searchsorted(pairs_before, pairs_before[0] + _PAIRS_AT_A_TIME)))
+        rows, with_gt = with_gt[:take], with_gt[take:]
+        pairs_before = pairs_before[take:]
+        counts = n_pairs[rows]
+        segment = np.cumsum(counts) - counts
+        gt = gt_order[np.repeat(start[rows] - segment, counts) + np.arange(counts.sum())]
+        iou = _iou(det_boxes[np.repeat(rows, counts)], gt_boxes[gt], plus_one)
+        top = np.maximum.reduceat(iou, segment)
+        # Within a segment objects stand in the order given, so the least index is the first, as argmax has it.
+        best_gt[rows] = np.minimum.reduceat(np.where(iou == np.repeat(top, counts), gt, len(gt_boxes)), segment)
+        best_iou[rows] = top
+    best_gt[best_iou <= 0.0] = -1
+    return best_gt, best_iou
+
+
+def _iou(a: np.ndarray, b: np.ndarray, plus_one: bool) -> np.ndarray:
+    """IoU of (N, 4) boxes with (N, 4) boxes, pair by pair; 0 where both are empty."""
+    extra = 1.0 if plus_one else 0.0
+    size = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]) + extra, 0.0)
+    intersection = size[:, 0] * size[:, 1]
+    union = -intersection
+    for boxes in (a, b):
+        union += (boxes[:, 2] - boxes[:, 0] + extra) * (boxes[:, 3] - boxes[:, 1] + extra)
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def _by_score(scores: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Indices by falling score; ties by image, then by position."""
+    if np.all(images[1:] >= images[:-1]):
+        return np.argsort(-scores, kind="stable")
+    by_image = np.argsort(images, kind="stable")
+    return by_image[np.argsort(-scores[by_image], kind="stable")]
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in ("11point", "area"):
+        raise ConfigError("Unknown kind of average precision.", expected="'11point' or 'area'", got=repr(mode))
+
+
+def _check_boxes(
+    what: str, boxes: np.ndarray, labels: np.ndarray, images: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    boxes = np.asarray(boxes, dtype=np.float64)
+    if boxes.size == 0:
+        boxes = boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        got = "NaN or infinite coordinates" if boxes.shape[1:] == (4,) else f"shape {boxes.shape}"
+        raise DataError("The boxes are not usable.", where=what, expected="(N, 4) finite numbers, x1 y1 x2 y2", got=got)
+    label = _check_column("labels", labels, len(boxes), where=what).astype(np.int64)
+    image = _check_column("images", images, len(boxes), where=what).astype(np.int64)
+    if len(label) and not (label.min() >= 0 and label.max() < n_classes):
+        raise DataError(
+            "A label names no class.",
+            where=what,
+            expected=f"0 to {n_classes - 1}",
+            got=f"{label.min()} to {label.max()}",
+        )
+    return boxes, label, image
+
+
+def _check_column(name: str, values: np.ndarray, n: int, *, where: str | None = None) -> np.ndarray:
+    values = np.asarray(values)
+    if values.shape != (n,):
+        raise DataError(
+            f"The length of {name} does not fit the boxes.", where=where, expected=f"({n},)", got=str(values.shape)
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DataError(f"NaN or infinite numbers in {name}.", where=where, expected="finite numbers")
+    return values

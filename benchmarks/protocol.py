@@ -1,0 +1,96 @@
+"""Everything that changes a number, in one frozen dataclass that is printed beside every number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from data_tools.classes import SHARED_CLASSES
+from data_tools.errors import ConfigError, UnknownNameError
+
+ApMode = Literal["11point", "area"]
+IouMatch = Literal[">", ">="]
+CupImages = Literal["keep", "drop"]
+NiqeLuma = Literal["rgb2gray", "ycbcr_y"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How detections become a mAP and images a NIQE.
+
+    Attributes:
+        classes: Classes whose AP enters the mean. Ground truth and detections of every other class are dropped before
+            matching: Cup, which VOC lacks, and the nine VOC classes that ExDark lacks.
+        iou_threshold: IoU at which a detection finds an object.
+        iou_match: Whether the IoU must exceed the threshold (`>`, the VOC devkit's code) or reach it (`>=`, mmdet).
+        plus_one: Whether detections end at their last pixel, so that widths are x2 - x1 + 1, as in the code of the VOC
+            devkit, RFBNet and mmdet's VOC metric. Ground truth then ends one pixel earlier too; detections stay as they
+            are. Off, because adapters return end-exclusive boxes whatever their network was trained on: with both
+            sides exclusive, x2 - x1 is the same overlap that the devkit computes with both sides inclusive.
+        ap: `11point` (VOC 2007) or `area` (exact area under the monotone envelope, VOC 2010 on).
+        cup_images: Whether ExDark images of the folder Cup stay in the set (`keep`: 2563 test images) or not (2444).
+        max_detections: At most so many detections of an image are measured, best first; None for all.
+        niqe_luma: Grey rule of NIQE: `rgb2gray` (official release) or `ycbcr_y`.
+    """
+
+    classes: tuple[str, ...] = SHARED_CLASSES
+    iou_threshold: float = 0.5
+    iou_match: IouMatch = ">"
+    plus_one: bool = False
+    ap: ApMode = "11point"
+    cup_images: CupImages = "keep"
+    max_detections: int | None = None
+    niqe_luma: NiqeLuma = "rgb2gray"
+
+    def __post_init__(self) -> None:
+        choices = {"iou_match": IouMatch, "ap": ApMode, "cup_images": CupImages, "niqe_luma": NiqeLuma}
+        for key, kind in choices.items():
+            if getattr(self, key) not in get_args(kind):
+                raise ConfigError(
+                    "A protocol field has no such value.",
+                    where=f"protocol.{key}",
+                    expected=" or ".join(map(repr, get_args(kind))),
+                    got=repr(getattr(self, key)),
+                )
+        if not 0 < self.iou_threshold <= 1:
+            raise ConfigError(
+                "The IoU threshold is out of range.",
+                where="protocol.iou_threshold",
+                expected="0 < t <= 1",
+                got=repr(self.iou_threshold),
+            )
+        if not self.classes:
+            raise ConfigError("The protocol has no class.", where="protocol.classes", expected="at least one class")
+
+    @classmethod
+    def from_config(cls, values: Mapping[str, Any]) -> Protocol:
+        """Build from a configuration's dict; an unknown key is an error with the nearest ones."""
+        known = {field.name for field in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise UnknownNameError("protocol field", key, known)
+        values = dict(values)
+        if "classes" in values:
+            values["classes"] = tuple(values["classes"])
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "classes": list(self.classes)}
+
+    def ap_rules(self) -> str:
+        """How an AP comes about, in a line."""
+        widths = "x2-x1+1 on last pixels" if self.plus_one else "x2-x1, ends exclusive"
+        match = f"IoU {self.iou_match} {self.iou_threshold:g}"
+        return f"VOC {self.ap} AP, {match}, widths {widths}, difficult objects ignored"
+
+    def describe(self) -> list[str]:
+        """The lines printed under a table."""
+        limit = "all" if self.max_detections is None else f"the best {self.max_detections}"
+        return [
+            f"mAP: mean over {len(self.classes)} classes ({', '.join(self.classes)}); {self.ap_rules()}, "
+            f"{limit} detections of an image; images of ExDark's folder Cup: {self.cup_images}.",
+            f"NIQE: model of the official release, luma {self.niqe_luma} rounded to 8 bits, 96x96 blocks, on the 8-bit "
+            "enhanced image; mean over the images that have one.",
+        ]

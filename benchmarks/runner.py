@@ -1,0 +1,204 @@
+"""A benchmark run from configuration to stored rows, taken up again where it was cut."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.config import BenchmarkConfig
+from benchmarks.measure import MeasureOptions
+from benchmarks.plan import NO_DETECTOR, PlannedEnhancer, Unit, open_images, plan_enhancers, plan_units, read_images
+from benchmarks.progress import RunProgress
+from benchmarks.provenance import environment
+from benchmarks.store import ResultStore, Row, StoredImage
+from benchmarks.workers import measure_here, measure_in_processes
+from data_tools.errors import ConfigError, DataError
+from pipeline.detectors.base import Detector
+from pipeline.registry import load_detector
+
+# Below this many rows, starting processes costs more than they win.
+_ROWS_WORTH_PROCESSES = 64
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run; nothing here changes a number.
+
+    Attributes:
+        out: Folder of the results; an earlier run's rows there are used again.
+        device: Torch device.
+        checkpoint: Weights of the detector, where the configuration's are not meant.
+        batch_size: Images that the detector takes at a time.
+        workers: Processes; 0 chooses one per core on a CPU and one on a GPU.
+        limit: Only so many images.
+        save_images: Whether to keep the enhanced images under `out/images`.
+    """
+
+    out: Path
+    device: str = "cpu"
+    checkpoint: str | None = None
+    batch_size: int = 1
+    workers: int = 0
+    limit: int | None = None
+    save_images: bool = False
+
+
+@dataclass
+class RunSummary:
+    """What became of a run."""
+
+    total: int = 0
+    reused: int = 0
+    measured: int = 0
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    """(label of the enhancer, image id, reason)."""
+    missing: list[str] = field(default_factory=list)
+    broken: list[PlannedEnhancer] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every row that was asked for is there."""
+        return not (self.failures or self.missing or self.broken)
+
+
+def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | None = None) -> RunSummary:
+    """Run a benchmark; every row is committed as it is measured, and rows that are there are not measured again.
+
+    Args:
+        config: What to measure.
+        options: How.
+        progress: Told how far it is.
+
+    Returns:
+        Counts, failures by image, and what was missing. The table is made from the store by `benchmarks.table`.
+
+    Raises:
+        ConfigError: A name, an argument or an option is wrong.
+        DataError: There is no image to measure.
+        WeightsError: The detector's weights cannot be had.
+        KeyboardInterrupt: Passed on; the store is consistent.
+    """
+    progress = progress or RunProgress()
+    check_device(options.device)
+    dataset = open_images(config)
+    enhancers = plan_enhancers(config, options.device)
+    detector = None
+    if config.detector is not None:
+        detector = load_detector(config.detector, options.checkpoint, device=options.device)
+    with ResultStore(options.out / "results.sqlite") as store:
+        images = read_images(
+            dataset,
+            store,
+            limit=options.limit,
+            drop_cup=config.protocol.cup_images == "drop",
+            groups=config.data.get("groups", ()),
+            progress=progress.reading,
+        )
+        present = [image for image in images if image.sha256 is not None]
+        if not present:
+            raise DataError(
+                "There is no image to measure.",
+                where=dataset.root,
+                got=f"{len(images)} images in split {config.data.get('split', 'test')!r}, none of them in the tree",
+                todo="choose the split or the image ids with --split; `duskbench data verify` says what a tree lacks",
+            )
+        summary = RunSummary(broken=[e for e in enhancers if e.error is not None])
+        if not config.data.get("allow_missing", False):
+            summary.missing = [image.record.id for image in images if image.sha256 is None]
+        if detector is not None:
+            store.put_detector(detector.fingerprint, detector.name, detector.classes)
+        record = _record(config, options, enhancers, detector, dataset.name, images)
+        store.put_run(record)
+        units = plan_units(present, enhancers, record["detector"]["fingerprint"], record["measure"], store.done())
+        summary.total = len(present) * sum(e.error is None for e in enhancers)
+        summary.reused = summary.total - sum(len(unit.keys) for unit in units)
+        progress.planned(summary)
+        labels = {e.fingerprint: e.label for e in enhancers}
+        for row in _measure(units, config, options, enhancers, detector):
+            store.put(row)
+            summary.measured += 1
+            if row.error is not None:
+                summary.failures.append((labels[row.key.enhancer], row.key.image_id, row.error))
+            progress.measured(summary)
+    return summary
+
+
+def _measure(
+    units: list[Unit],
+    config: BenchmarkConfig,
+    options: RunOptions,
+    enhancers: list[PlannedEnhancer],
+    detector: Detector | None,
+) -> Iterator[Row]:
+    rows = sum(len(unit.keys) for unit in units)
+    workers = options.workers or (_cores() if options.device == "cpu" and rows >= _ROWS_WORTH_PROCESSES else 1)
+    measure_options = MeasureOptions(
+        enhancers=tuple(enhancers),
+        detector=config.detector,
+        checkpoint=options.checkpoint,
+        device=options.device,
+        batch_size=options.batch_size,
+        niqe_luma=config.protocol.niqe_luma,
+        max_detections=config.protocol.max_detections,
+        save_images=options.out / "images" if options.save_images else None,
+        threads=max(1, _cores() // workers),
+    )
+    if workers == 1 or len(units) < 2:
+        return measure_here(units, measure_options, detector)
+    return measure_in_processes(units, measure_options, workers)
+
+
+def _record(
+    config: BenchmarkConfig,
+    options: RunOptions,
+    enhancers: list[PlannedEnhancer],
+    detector: Detector | None,
+    dataset_name: str,
+    images: list[StoredImage],
+) -> dict[str, Any]:
+    protocol = config.protocol
+    limit = "" if protocol.max_detections is None else f";max_detections={protocol.max_detections}"
+    return {
+        "name": config.name,
+        "title": config.title,
+        "data": {**config.data, "root": str(config.data["root"]), "name": dataset_name},
+        "detector": {
+            "name": detector.name if detector else None,
+            "fingerprint": detector.fingerprint if detector else NO_DETECTOR,
+        },
+        "enhancers": [
+            {
+                "label": e.label,
+                "spec": e.spec,
+                "fingerprint": e.fingerprint,
+                "error": e.error,
+                "upper_bound": e.upper_bound,
+            }
+            for e in enhancers
+        ],
+        "protocol": protocol.to_dict(),
+        "measure": f"niqe={protocol.niqe_luma}{limit}",
+        "paper": config.paper,
+        "image_ids": [image.record.id for image in images],
+        "limit": options.limit,
+        "environment": environment(options.device),
+    }
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError unless torch can compute on `device`."""
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            "Cannot compute on the device.", where=f"--device {device}", got=str(error).splitlines()[0]
+        ) from error
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

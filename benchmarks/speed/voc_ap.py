@@ -1,0 +1,114 @@
+"""Time `voc_ap` at the size of ExDark's test split against mmdet's `eval_map` and pycocotools, on one core.
+
+Run: python -m benchmarks.speed.voc_ap [--repeats 5] [--no-peers]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+N_IMAGES, PER_IMAGE, N_CLASSES, N_OBJECTS = 2563, 200, 20, 7818
+
+
+def random_set(seed: int = 0) -> tuple[Any, ...]:
+    """Objects, and detections of which a fifth lie near an object: the columns of `voc_ap`."""
+    rng = np.random.default_rng(seed)
+
+    def boxes(n: int) -> np.ndarray:
+        corner = rng.random((n, 2)) * 400
+        return np.hstack([corner, corner + 20 + rng.random((n, 2)) * 150])
+
+    gt_box, gt_image = boxes(N_OBJECTS), rng.integers(0, N_IMAGES, N_OBJECTS)
+    gt_label, difficult = rng.integers(0, N_CLASSES, N_OBJECTS), rng.random(N_OBJECTS) < 0.1
+    n = N_IMAGES * PER_IMAGE
+    det_box, det_image, det_label = boxes(n), np.repeat(np.arange(N_IMAGES), PER_IMAGE), rng.integers(0, N_CLASSES, n)
+    near = rng.permutation(n)[: n // 5]
+    source = rng.integers(0, N_OBJECTS, len(near))
+    det_box[near] = gt_box[source] + rng.normal(0, 12, (len(near), 4))
+    det_box[:, 2:] = np.maximum(det_box[:, 2:], det_box[:, :2] + 1)
+    det_image[near], det_label[near] = gt_image[source], gt_label[source]
+    order = np.argsort(det_image, kind="stable")
+    scores = rng.permutation(n) / n
+    return gt_box, gt_label, gt_image, difficult, det_box[order], scores, det_label[order], det_image[order]
+
+
+def mmdet_eval_map(data: tuple[Any, ...]) -> Callable[[], object]:
+    """The function of mmdet itself, its per-image lists made beforehand."""
+    from pipeline.detectors.mmcv_ops import provide_mmcv_ops
+
+    provide_mmcv_ops()
+    from mmdet.evaluation.functional import eval_map
+
+    gt_box, gt_label, gt_image, difficult, det_box, score, det_label, det_image = data
+    rows = np.hstack([det_box, score[:, None]]).astype(np.float32)
+    found, truth = [], []
+    for image in range(N_IMAGES):
+        here = det_image == image
+        of_image, labels = rows[here], det_label[here]
+        found.append([of_image[labels == label] for label in range(N_CLASSES)])
+        mine, hard = (gt_image == image) & ~difficult, (gt_image == image) & difficult
+        truth.append(
+            {
+                "bboxes": gt_box[mine].astype(np.float32),
+                "labels": gt_label[mine],
+                "bboxes_ignore": gt_box[hard].astype(np.float32),
+                "labels_ignore": gt_label[hard],
+            }
+        )
+    return lambda: eval_map(found, truth, iou_thr=0.5, eval_mode="11points", logger="silent", nproc=1)
+
+
+def main() -> None:
+    """Print medians, and ratios to `voc_ap` of the same run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--no-peers", action="store_true", help="leave out mmdet (its import takes seconds) and pycocotools"
+    )
+    options = parser.parse_args()
+
+    from benchmarks.metrics.coco_ap import coco_ap
+    from benchmarks.metrics.voc_ap import match, voc_ap
+
+    columns = random_set()
+    shuffled = np.random.default_rng(1).permutation(len(columns[5]))
+    data: tuple[Any, ...] = (*columns, N_CLASSES)
+    unsorted: tuple[Any, ...] = (*columns[:4], *(column[shuffled] for column in columns[4:]), N_CLASSES)
+    calls: dict[str, tuple[Callable[[], object], int]] = {
+        "voc_ap": (lambda: voc_ap(*data), options.repeats),
+        "voc_ap, detections shuffled": (lambda: voc_ap(*unsorted), options.repeats),
+        "match alone": (lambda: match(*data), options.repeats),
+    }
+    if not options.no_peers:
+        calls["mmdet eval_map, nproc 1"] = (mmdet_eval_map(columns), options.repeats)
+        calls["pycocotools through coco_ap"] = (lambda: coco_ap(*data), 1)
+    print(f"{N_IMAGES} images x {PER_IMAGE} detections, {N_OBJECTS} objects, {N_CLASSES} classes")
+    print(f"{'':30}{'median s':>10}{'min s':>8}{'CPU s':>8}{'ratio':>8}{'n':>4}")
+    reference = 0.0
+    for name, (call, repeats) in calls.items():
+        wall, cpu = [], []
+        for _ in range(repeats):
+            start, start_cpu = time.perf_counter(), time.process_time()
+            call()
+            wall.append(time.perf_counter() - start)
+            cpu.append(time.process_time() - start_cpu)
+        reference = reference or median(wall)
+        print(
+            f"{name:30}{median(wall):10.3f}{min(wall):8.3f}{median(cpu):8.3f}"
+            f"{median(wall) / reference:8.1f}{repeats:4d}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

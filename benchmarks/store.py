@@ -1,0 +1,224 @@
+"""Results in one SQLite file: a row per (image, enhancer, detector), committed as it is measured."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_tools.errors import DataError
+from data_tools.records import ImageRecord, ObjectAnnotation
+
+SCHEMA_VERSION = 1
+
+# `measure` names what was measured besides detections and how (the grey rule of NIQE), so that a row is only ever
+# reused for the same question. AP's rules are absent: they are applied to stored detections when a table is made.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS images (
+    image_id TEXT PRIMARY KEY, path TEXT NOT NULL, bytes INTEGER, mtime_ns INTEGER, sha256 TEXT,
+    split TEXT, image_group TEXT, lighting TEXT, indoor INTEGER, objects TEXT);
+CREATE TABLE IF NOT EXISTS detectors (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, classes TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS results (
+    image_id TEXT NOT NULL, sha256 TEXT NOT NULL, enhancer TEXT NOT NULL, detector TEXT NOT NULL, measure TEXT NOT NULL,
+    error TEXT, niqe REAL, niqe_reason TEXT, boxes BLOB, scores BLOB, labels BLOB,
+    ms_decode REAL, ms_enhance REAL, ms_detect REAL, ms_niqe REAL,
+    PRIMARY KEY (image_id, sha256, enhancer, detector, measure)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (run_id INTEGER PRIMARY KEY AUTOINCREMENT, record TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a stored row answers: which file, enhanced by what, detected by what, measured how."""
+
+    image_id: str
+    sha256: str
+    enhancer: str
+    detector: str
+    measure: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement.
+
+    Attributes:
+        key: What it answers.
+        error: Why there is no result, or None.
+        niqe: NIQE of the enhanced image, or None with `niqe_reason`.
+        boxes_xyxy: (N, 4) float32 as in `Detections`; None without a detector.
+        scores: (N,) float32.
+        labels: (N,) int64 into the detector's classes.
+        ms_decode: Milliseconds; likewise the other three. None where the step did not take place.
+    """
+
+    key: Key
+    error: str | None = None
+    niqe: float | None = None
+    niqe_reason: str | None = None
+    boxes_xyxy: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    ms_decode: float | None = None
+    ms_enhance: float | None = None
+    ms_detect: float | None = None
+    ms_niqe: float | None = None
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image of a run: its record, and the state of its file when it was last read."""
+
+    record: ImageRecord
+    bytes: int | None = None
+    mtime_ns: int | None = None
+    sha256: str | None = None
+
+
+class ResultStore:
+    """The SQLite file of a run folder. One process writes; a row that was put is there after `kill -9`."""
+
+    def __init__(self, path: str | Path, *, must_exist: bool = False) -> None:
+        self.path = Path(path)
+        if must_exist and not self.path.is_file():
+            raise DataError(
+                "There are no results here.", where=self.path, todo="`duskbench run CONFIG --out DIR` makes them"
+            )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(self.path, timeout=60)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, SCHEMA_VERSION):
+                raise DataError(
+                    "The results were written by another version of duskbench.",
+                    where=self.path,
+                    expected=f"schema {SCHEMA_VERSION}",
+                    got=f"schema {version}",
+                    todo="read them with that version, or choose another --out",
+                )
+            with self._db:
+                self._db.executescript(_SCHEMA)
+                self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        except sqlite3.DatabaseError as error:
+            raise DataError("Cannot open the results.", where=self.path, got=str(error)) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> ResultStore:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def put_images(self, images: Iterable[StoredImage]) -> None:
+        """Insert or replace images, in one transaction."""
+        with self._db:
+            self._db.executemany("INSERT OR REPLACE INTO images VALUES (?,?,?,?,?,?,?,?,?,?)", map(_image_row, images))
+
+    def images(self) -> dict[str, StoredImage]:
+        """All images by id."""
+        return {row[0]: _image_of_row(row) for row in self._db.execute("SELECT * FROM images")}
+
+    def put_detector(self, fingerprint: str, name: str, classes: tuple[str, ...]) -> None:
+        """Remember the classes that the labels of this detector's rows index."""
+        with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO detectors VALUES (?,?,?)", (fingerprint, name, json.dumps(list(classes)))
+            )
+
+    def detector_classes(self, fingerprint: str) -> tuple[str, ...]:
+        """Classes of a detector; empty for none."""
+        row = self._db.execute("SELECT classes FROM detectors WHERE fingerprint=?", (fingerprint,)).fetchone()
+        return tuple(json.loads(row[0])) if row else ()
+
+    def put(self, row: Row) -> None:
+        """Insert one measurement and commit it; a failed one of the same key is replaced."""
+        key = row.key
+        blobs = [
+            None if a is None else np.ascontiguousarray(a).tobytes() for a in (row.boxes_xyxy, row.scores, row.labels)
+        ]
+        values = (
+            key.image_id, key.sha256, key.enhancer, key.detector, key.measure,
+            row.error, row.niqe, row.niqe_reason, *blobs,
+            row.ms_decode, row.ms_enhance, row.ms_detect, row.ms_niqe,
+        )  # fmt: skip
+        with self._db:
+            self._db.execute("INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", values)
+
+    def done(self) -> set[Key]:
+        """Keys of the rows that hold a result; failed ones are not among them, so they are tried again."""
+        query = "SELECT image_id, sha256, enhancer, detector, measure FROM results WHERE error IS NULL"
+        return {Key(*row) for row in self._db.execute(query)}
+
+    def rows(self, *, enhancer: str, detector: str, measure: str) -> Iterator[Row]:
+        """The rows of one enhancer in the order of image ids."""
+        query = "SELECT * FROM results WHERE enhancer=? AND detector=? AND measure=? ORDER BY image_id"
+        for row in self._db.execute(query, (enhancer, detector, measure)):
+            boxes, scores, labels = row[8:11]
+            yield Row(
+                key=Key(*row[:5]),
+                error=row[5],
+                niqe=row[6],
+                niqe_reason=row[7],
+                boxes_xyxy=None if boxes is None else np.frombuffer(boxes, np.float32).reshape(-1, 4),
+                scores=None if scores is None else np.frombuffer(scores, np.float32),
+                labels=None if labels is None else np.frombuffer(labels, np.int64),
+                ms_decode=row[11],
+                ms_enhance=row[12],
+                ms_detect=row[13],
+                ms_niqe=row[14],
+            )
+
+    def put_run(self, record: dict[str, Any]) -> int:
+        """Append the record of a run; returns its number."""
+        with self._db:
+            cursor = self._db.execute("INSERT INTO runs (record) VALUES (?)", (json.dumps(record),))
+        return int(cursor.lastrowid or 0)
+
+    def last_run(self) -> dict[str, Any]:
+        """The record of the newest run.
+
+        Raises:
+            DataError: Nothing was run here yet.
+        """
+        row = self._db.execute("SELECT record FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
+        if row is None:
+            raise DataError("Nothing was run here yet.", where=self.path, todo="`duskbench run CONFIG --out DIR`")
+        record: dict[str, Any] = json.loads(row[0])
+        return record
+
+
+def _image_row(image: StoredImage) -> tuple[Any, ...]:
+    record = image.record
+    objects = None if record.objects is None else json.dumps([asdict(o) for o in record.objects])
+    indoor = None if record.indoor is None else int(record.indoor)
+    return (
+        record.id, str(record.path), image.bytes, image.mtime_ns, image.sha256,
+        record.split, record.group, record.lighting, indoor, objects,
+    )  # fmt: skip
+
+
+def _image_of_row(row: tuple[Any, ...]) -> StoredImage:
+    image_id, path, size, mtime_ns, sha256, split, group, lighting, indoor, objects = row
+    parsed = None
+    if objects is not None:
+        parsed = tuple(ObjectAnnotation(**{**o, "box_xyxy": tuple(o["box_xyxy"])}) for o in json.loads(objects))
+    record = ImageRecord(
+        id=image_id,
+        path=Path(path),
+        objects=parsed,
+        split=split,
+        group=group,
+        lighting=lighting,
+        indoor=None if indoor is None else bool(indoor),
+    )
+    return StoredImage(record, size, mtime_ns, sha256)

@@ -1,0 +1,18 @@
+# What every benchmark of the project has in common: the enhancers and the protocol (README, "The protocol").
+enhancers = [
+    "input",
+    "he",
+    "clahe",
+    "lime",
+    "zero_dce",
+    "retinexnet",
+    "sci",
+]
+protocol = dict(
+    iou_threshold=0.5,
+    iou_match=">",
+    plus_one=False,
+    ap="11point",
+    cup_images="keep",
+    niqe_luma="rgb2gray",
+)

@@ -1,0 +1,254 @@
+"""Extraction of archives that nobody here has made: zip, tar and tar.gz, nothing but plain files and folders."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import lzma
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from data_tools.errors import DataError
+
+MAX_BYTES = 16 << 30
+MAX_FILES = 200_000
+
+_CHUNK = 1 << 20
+# tarfile reads a header's extension (long names) into memory in one piece; no real one is near this long.
+_LONGEST_READ = 4 << 20
+_DAMAGE = (
+    tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError,
+    NotImplementedError, ValueError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    size: int
+    is_folder: bool
+    refused: str | None  # why it is neither a plain file nor a folder
+    handle: tarfile.TarInfo | zipfile.ZipInfo
+
+
+def extract(archive: str | Path, dest: str | Path, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> Path:
+    """Extract an archive into a new folder, all of it or nothing.
+
+    Kind is told by content, not by name: zip, tar, or gzipped tar. Owners, permissions and times in the archive are
+    not taken over. What macOS adds (`__MACOSX`, `._x`, `.DS_Store`) is left out.
+
+    Args:
+        archive: The file.
+        dest: A folder that does not exist yet, or is empty.
+        max_bytes: Most bytes the files may have together, as declared and as written.
+        max_files: Most members the archive may have.
+
+    Returns:
+        `dest`.
+
+    Raises:
+        DataError: The archive is damaged or of another kind; or a member, which the error names, has a path that
+            leads elsewhere, appears twice, is a link or a device, is encrypted, or exceeds the limits. Nothing of the
+            archive is left behind.
+    """
+    archive, dest = Path(archive), Path(dest)
+    if not archive.is_file():
+        raise DataError("The archive is not there.", where=archive, expected="a zip, tar or tar.gz file")
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise DataError("Cannot extract over what is there.", where=dest, expected="no folder, or an empty one")
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=dest.parent, prefix=f".{dest.name}."))
+    try:
+        with _opened(archive, max_bytes) as source:
+            _extract_all(source, archive, temporary, max_bytes, max_files)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        temporary.replace(dest)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return dest
+
+
+@contextlib.contextmanager
+def _opened(archive: Path, max_bytes: int) -> Iterator[tarfile.TarFile | zipfile.ZipFile]:
+    try:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(archive.open("rb"))
+            magic = file.read(2)
+            file.seek(0)
+            if magic == b"PK":
+                yield stack.enter_context(zipfile.ZipFile(file))
+                return
+            plain: Any = stack.enter_context(gzip.GzipFile(fileobj=file)) if magic == b"\x1f\x8b" else file
+            # Headers come on top of the files; 10 % and a megabyte are more than any real archive has.
+            limited = _Limited(plain, max_bytes + max_bytes // 10 + (1 << 20), archive)
+            yield stack.enter_context(tarfile.open(fileobj=limited, mode="r:"))  # type: ignore[call-overload]
+    except _DAMAGE as error:
+        raise DataError(
+            "Cannot read the archive.",
+            where=archive,
+            expected="a complete zip, tar or tar.gz file",
+            got=f"{type(error).__name__}: {error}",
+            todo="fetch it again; if its hash was right, it is of a kind that is not supported",
+        ) from error
+
+
+class _Limited:
+    """A readable file that refuses to become longer than it may: what a bomb unpacks to need not be declared."""
+
+    def __init__(self, file: IO[bytes], most: int, archive: Path) -> None:
+        self._file, self._most, self._archive = file, most, archive
+
+    def read(self, n: int = -1) -> bytes:
+        if n < 0 or n > _LONGEST_READ or self._file.tell() > self._most:
+            raise DataError(
+                "The archive is larger than it may be.",
+                where=self._archive,
+                expected=f"at most {self._most} bytes with headers, and no header over {_LONGEST_READ} bytes",
+                got=f"a read of {n} bytes at byte {self._file.tell()}",
+            )
+        return self._file.read(n)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _extract_all(
+    source: tarfile.TarFile | zipfile.ZipFile, archive: Path, folder: Path, max_bytes: int, max_files: int
+) -> None:
+    declared = written = 0
+    for count, member in enumerate(_members(source), start=1):
+        where = f"{archive}: {member.name!r}"
+        declared += max(member.size, 0)
+        if count > max_files:
+            raise DataError("The archive has too many members.", where=where, expected=f"at most {max_files}")
+        if member.size < 0 or declared > max_bytes:
+            raise _too_large(where, max_bytes, f"{declared} bytes declared up to this member")
+        if member.refused is not None:
+            raise DataError(
+                "The archive holds something that is neither a plain file nor a folder.",
+                where=where,
+                expected="plain files and folders",
+                got=member.refused,
+                todo="do not use this archive, or unpack it by other means and look at that member",
+            )
+        parts = safe_parts(member.name, where=where)
+        if not parts or parts[0] == "__MACOSX" or parts[-1] == ".DS_Store" or parts[-1].startswith("._"):
+            continue
+        target = folder.joinpath(*parts)
+        try:
+            if member.is_folder:
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as out:
+                written += _copy(source, member, out, max_bytes - written, where)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise DataError(
+                "The archive holds the same path twice.",
+                where=where,
+                expected="each path once, as a file or as a folder",
+            ) from error
+
+
+def _copy(source: tarfile.TarFile | zipfile.ZipFile, member: _Member, out: IO[bytes], most: int, where: str) -> int:
+    """Copy one member's content; its real size counts, whatever its header says."""
+    handle: Any = member.handle
+    content: Any = source.open(handle) if isinstance(source, zipfile.ZipFile) else source.extractfile(handle)
+    written = 0
+    with content:
+        while chunk := content.read(_CHUNK):
+            written += len(chunk)
+            if written > most:
+                raise _too_large(where, most, "more on unpacking")
+            out.write(chunk)
+    if written != member.size:
+        raise DataError("The archive is damaged.", where=where, expected=f"{member.size} bytes", got=f"{written} bytes")
+    return written
+
+
+def _too_large(where: str, most: int, got: str) -> DataError:
+    return DataError(
+        "The archive unpacks to more than it may.",
+        where=where,
+        expected=f"at most {most} bytes",
+        got=got,
+        todo="do not use this archive: it is either a bomb or another file than the one expected",
+    )
+
+
+def safe_parts(name: str, *, where: str) -> tuple[str, ...]:
+    """Split a member's path, refusing any that leads out of the folder it is extracted to.
+
+    Args:
+        name: The path as the archive has it; backslashes separate too, as old Windows tools write them.
+        where: Archive and member, for the error.
+
+    Returns:
+        The path's parts, without `.`; empty for the root itself.
+
+    Raises:
+        DataError: The path is absolute, has a drive letter, `..`, a control character or an overlong part.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    parts = tuple(part for part in path.parts if part != ".")
+    has_drive = bool(parts) and len(parts[0]) >= 2 and parts[0][1] == ":"
+    wrong = (
+        path.is_absolute()
+        or has_drive
+        or ".." in parts
+        or any(ord(character) < 32 or ord(character) == 127 for character in name)
+        or any(len(os.fsencode(part)) > 255 for part in parts)
+    )
+    if wrong:
+        raise DataError(
+            "The archive holds a path that is not safe to write.",
+            where=where,
+            expected="a relative path without `..`, of parts of up to 255 bytes without control characters",
+            got=repr(name[:300]),
+            todo="do not use this archive",
+        )
+    return parts
+
+
+def _members(source: tarfile.TarFile | zipfile.ZipFile) -> Iterator[_Member]:
+    if isinstance(source, zipfile.ZipFile):
+        for info in source.infolist():
+            # `filename` was cut at the first NUL; what the archive says is what is judged.
+            yield _Member(info.orig_filename, info.file_size, info.is_dir(), _refused_in_zip(info), info)
+        return
+    for entry in source:
+        yield _Member(entry.name, entry.size, entry.isdir(), _refused_in_tar(entry), entry)
+
+
+def _refused_in_zip(info: zipfile.ZipInfo) -> str | None:
+    if info.flag_bits & 0x1:
+        return "an encrypted file"
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind in (0, stat.S_IFREG) or (kind == stat.S_IFDIR and info.is_dir()):
+        return None
+    return "a symbolic link" if kind == stat.S_IFLNK else f"file type {kind:#o}"
+
+
+def _refused_in_tar(entry: tarfile.TarInfo) -> str | None:
+    if entry.issym():
+        return f"a symbolic link to {entry.linkname!r}"
+    if entry.islnk():
+        return f"a hard link to {entry.linkname!r}"
+    if entry.issparse() or not (entry.isreg() or entry.isdir()):
+        return f"a sparse file, device or other special file (type {entry.type!r})"
+    return None

@@ -1,0 +1,38 @@
+"""Boxes as every layer above the files has them: x1, y1, x2, y2 in pixels, 0-based, end-exclusive."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from data_tools.errors import DataError
+
+Box = tuple[float, float, float, float]
+
+
+class BoxError(DataError):
+    """A box has no area, or nothing of it lies inside its image."""
+
+
+def clip_box(box_xyxy: Box, size: tuple[int, int] | None, *, where: str | Path | None = None) -> Box:
+    """Clip a box to its image.
+
+    Args:
+        box_xyxy: The box.
+        size: Width and height; None where they are unknown, and then only the left and top edges are clipped.
+        where: File and line, for errors.
+
+    Raises:
+        BoxError: Nothing of the box is inside the image.
+    """
+    width, height = size or (math.inf, math.inf)
+    x1, y1, x2, y2 = box_xyxy
+    clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height))
+    if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
+        raise BoxError(
+            "The box lies outside the image.",
+            where=where,
+            expected=f"a box that meets an image of {width} x {height}" if size else "a box right of and below 0, 0",
+            got=f"x1 {x1:g}, y1 {y1:g}, x2 {x2:g}, y2 {y2:g} (0-based)",
+        )
+    return clipped

@@ -1,0 +1,275 @@
+"""One file from one of several mirrors: resumed where it was cut, and checked before it appears under its name.
+
+The design names pooch for this. `pooch.retrieve` takes one address and starts from the first byte again whenever a
+connection is cut, which two gigabytes over a slow line do not survive, so this talks to `requests` (what pooch itself
+uses) directly.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_tools.errors import DataError
+from data_tools.partial import Checksum, PartialFile
+
+if TYPE_CHECKING:
+    import requests
+
+logger = logging.getLogger(__name__)
+
+# Called with the bytes on disk so far and the bytes in all (None while the server has not said).
+Progress = Callable[[int, int | None], None]
+
+_CHUNK = 1 << 18
+_LONGEST_WAIT = 60.0
+_RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_DRIVE_ADDRESS = re.compile(r"https?://(?:drive|docs)\.google\.com/.*?(?:[?&]id=|/d/)([\w-]{10,})")
+
+
+class _MirrorError(Exception):
+    """This mirror will not do; the next may."""
+
+
+class _CutError(Exception):
+    """The transfer stopped for a reason that may pass."""
+
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True)
+class _Patience:
+    timeout: float
+    attempts: int
+    backoff: float
+
+
+def download(
+    urls: Sequence[str],
+    dest: str | Path,
+    *,
+    sha256: str | None = None,
+    md5: str | None = None,
+    size: int | None = None,
+    progress: Progress | None = None,
+    timeout: float = 30.0,
+    attempts: int = 4,
+    backoff: float = 1.0,
+) -> Path:
+    """Download a file from the first mirror that has it, or do nothing if it is there already.
+
+    A transfer goes to `<dest>.part` and is taken up again there, also by a later call (after Ctrl-C or a crash), with
+    a range request that is tied to the first answer's ETag or date; without either and without a hash it starts anew.
+    A file of the wrong content is removed, not kept: at two gigabytes a kept one fills the disk, and it is of no use.
+    Processes that want the same file wait for each other.
+
+    Args:
+        urls: Addresses of the same file, best first: http, https, or a Google Drive file (needs the extra `drive`).
+        dest: Where the file goes; its name never comes from the server. Folders are made.
+        sha256: The hash, or its first 8 or more digits.
+        md5: The md5, where that is the published one.
+        size: In bytes; a server that announces another size is not asked for the body.
+        progress: Called with bytes so far and bytes in all or None.
+        timeout: Seconds without an answer or without data before a connection counts as cut.
+        attempts: Tries in a row without a new byte before a mirror is given up.
+        backoff: Seconds before the second try; doubles with each further one.
+
+    Returns:
+        `dest`.
+
+    Raises:
+        DataError: No mirror has the file, with the reason for each; or what they have is another file.
+    """
+    dest, check = Path(dest), Checksum(sha256.lower() if sha256 else None, md5.lower() if md5 else None, size)
+    if _is_there(dest, check):
+        return dest
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    patience = _Patience(timeout, attempts, backoff)
+    failures: list[tuple[str, str]] = []
+    wrong: tuple[str, str, str] | None = None
+    with PartialFile.locked(dest) as part:
+        if _is_there(dest, check):  # another process had the lock and has fetched it
+            return dest
+        for url in urls:
+            try:
+                mismatch = _from_mirror(url, part, check, progress, patience)
+            except _MirrorError as error:
+                failures.append((url, str(error)))
+            else:
+                if mismatch is None:
+                    part.publish(dest)
+                    return dest
+                wrong = (*mismatch, url)
+                failures.append((url, "another file"))
+            logger.warning("%s: %s", *failures[-1])
+    raise _no_mirror(dest, failures, wrong)
+
+
+def _is_there(dest: Path, check: Checksum) -> bool:
+    if not dest.is_file():
+        return False
+    mismatch = check.mismatch(dest)
+    if mismatch is not None:
+        logger.warning("%s is not the file it should be (expected %s, got %s); fetching it again", dest, *mismatch)
+    return mismatch is None
+
+
+def _no_mirror(dest: Path, failures: list[tuple[str, str]], wrong: tuple[str, str, str] | None) -> DataError:
+    listed = "".join(f"\n    {url}: {why}" for url, why in failures) or "no address is known"
+    if wrong is not None:
+        expected, got, url = wrong
+        others = f"; all addresses:{listed}" if len(failures) > 1 else ""
+        return DataError(
+            "The download is not the file it should be, and was removed.",
+            where=dest,
+            expected=expected,
+            got=f"{got} from {url}{others}",
+            todo="try again later or get the file elsewhere; if it was replaced on purpose, its new hash is needed",
+        )
+    return DataError(
+        "Cannot download the file.",
+        where=dest,
+        expected="one address that has it",
+        got=listed,
+        todo="try again (what has arrived is kept and taken up), or get the file elsewhere and pass its path",
+    )
+
+
+def _from_mirror(
+    url: str, part: PartialFile, check: Checksum, progress: Progress | None, patience: _Patience
+) -> tuple[str, str] | None:
+    """Fetch into `part`; None if the content is right, else expected and got, with `part` emptied."""
+    mismatch = None
+    for _ in range(2):
+        resumed = part.size > 0
+        if drive := _DRIVE_ADDRESS.match(url):
+            _from_drive(drive[1], part)
+        else:
+            _retried(url, part, check, progress, patience)
+        mismatch = check.mismatch(part.flushed())
+        if mismatch is None:
+            return None
+        part.clear()
+        if not resumed:
+            break
+        # The halves may be of different files, so this mirror gets one chance on its own.
+        logger.warning("%s: the resumed file is wrong (%s), starting anew", url, mismatch[1])
+    return mismatch
+
+
+def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress | None, patience: _Patience) -> None:
+    furthest, failed = part.size, 0
+    while True:
+        try:
+            return _request(url, part, check, progress, patience.timeout)
+        except _CutError as error:
+            # A mirror that ignores ranges and is always cut at the same byte must not be asked for ever.
+            if part.size > furthest:
+                furthest, failed = part.size, 0
+            failed += 1
+            if failed >= patience.attempts:
+                raise _MirrorError(f"{error} ({patience.attempts} tries)") from error
+            wait = min(error.retry_after or patience.backoff * 2 ** (failed - 1), _LONGEST_WAIT)
+            logger.info("%s: %s at %d bytes; again in %.1f s", url, error, part.size, wait)
+            time.sleep(wait)
+
+
+def _request(url: str, part: PartialFile, check: Checksum, progress: Progress | None, timeout: float) -> None:
+    """One request for what is missing; returns when all of it has arrived."""
+    import requests
+    import urllib3
+
+    # Identity: the hash is that of the file, and a range of a compressed body is of no use.
+    headers = {"Accept-Encoding": "identity", **part.range_headers(url, check)}
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=(min(timeout, 10.0), timeout)) as response:
+            total = _accept(response, part, url, check)
+            if progress is not None:
+                progress(part.size, total)
+            if response.status_code != 416:
+                for chunk in response.raw.stream(_CHUNK, decode_content=False):
+                    part.write(chunk)
+                    if total is not None and part.size > total:
+                        raise _MirrorError(f"sends more than the {total} bytes it should")
+                    if progress is not None:
+                        progress(part.size, total)
+    except (ValueError, requests.exceptions.SSLError, requests.exceptions.TooManyRedirects) as error:
+        raise _MirrorError(f"{type(error).__name__}: {error}") from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        reason = getattr(error.args[0] if error.args else None, "reason", None) or error
+        # Offline, or a dead host: waiting helps only a transfer that has worked before.
+        if part.size == 0 and isinstance(reason, urllib3.exceptions.NewConnectionError):
+            raise _MirrorError(_shortly(reason)) from error
+        raise _CutError(_shortly(reason)) from error
+    if total is not None and part.size < total:
+        raise _CutError(f"connection closed after {part.size} of {total} bytes")
+
+
+def _accept(response: requests.Response, part: PartialFile, url: str, check: Checksum) -> int | None:
+    """Judge the head of an answer, bring `part` to the byte the body starts at, and return the size of the file."""
+    status = response.status_code
+    if status in _RETRIED_STATUS:
+        error = _CutError(f"HTTP {status}")
+        after = response.headers.get("Retry-After", "")
+        error.retry_after = float(after) if after.isdecimal() else None
+        raise error
+    if status == 416:
+        at_end = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
+        if at_end is not None and int(at_end[1]) == part.size:
+            return part.size
+        part.clear()
+        raise _CutError("the server has another file than the one begun")
+    if status not in (200, 206):
+        raise _MirrorError(f"HTTP {status}")
+    if not check.has_hash and response.headers.get("Content-Type", "").startswith("text/html"):
+        raise _MirrorError("answers with a web page, not with a file")
+    length = response.headers.get("Content-Length", "")
+    total = int(length) if length.isdecimal() else None
+    if status == 206:
+        sent = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if sent is None or int(sent[1]) != part.size:
+            part.clear()
+            raise _CutError("the server sent another range than the one asked for")
+        total = int(sent[2]) if sent[2] != "*" else None
+    else:
+        part.clear()
+    if check.size is not None and total is not None and total != check.size:
+        raise _MirrorError(f"has a file of {total} bytes, expected {check.size}")
+    part.remember(url, response.headers)
+    return total if total is not None else check.size
+
+
+def _from_drive(file_id: str, part: PartialFile) -> None:
+    try:
+        gdown = importlib.import_module("gdown")
+    except ImportError as error:
+        raise _MirrorError("Google Drive needs the extra `drive`: pip install 'duskbench[drive]'") from error
+    # gdown resumes from whatever begins with the name it is given, so it gets a folder of its own.
+    folder = part.path.with_name(f"{part.path.name}.drive")
+    folder.mkdir(exist_ok=True)
+    # Its exceptions share no base and were renamed between versions.
+    named = vars(gdown.exceptions).values()
+    own = [kind for kind in named if isinstance(kind, type) and issubclass(kind, Exception)]
+    errors: tuple[type[Exception], ...] = (OSError, RuntimeError, ValueError, *own)
+    address = f"https://drive.google.com/uc?id={file_id}"
+    try:
+        got = gdown.download(address, output=str(folder / "file"), quiet=True, resume=True)
+    except errors as error:
+        raise _MirrorError(f"Google Drive: {_shortly(error)}") from error
+    if got is None or not Path(got).is_file():
+        raise _MirrorError("Google Drive refused the file (too many downloads of it today, or it is gone)")
+    part.take(Path(got))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shortly(error: Exception) -> str:
+    """An error's name and text, without the connection objects that urllib3 prints before it."""
+    text = re.sub(r"^.*Connection(?:Pool)?\(.*?\): ", "", str(error.args[0] if error.args else error))
+    return f"{type(error).__name__}: {text}"[:200]

@@ -1,0 +1,275 @@
+"""ExDark as released: imageclasslist.txt, bbGt version 3 annotations, official splits, lighting types.
+
+Source: https://github.com/cs-chan/Exclusively-Dark-Image-Dataset, Groundtruth/README.md and imageclasslist.txt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_tools.boxes import Box, BoxError, clip_box
+from data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC, INDOOR_OUTDOOR, LIGHTING_TYPES, SPLITS
+from data_tools.errors import DataError, UnknownNameError
+from data_tools.ids import resolve, resolve_all, stem
+from data_tools.images import image_size
+from data_tools.records import ImageRecord, ObjectAnnotation
+
+OFFICIAL_IMAGES: dict[str, int] = {"train": 3000, "val": 1800, "test": 2563}
+OFFICIAL_BOXES = 23710
+# Its annotation file has a header and nothing else (issue 17 of the data set's repository, open since 2020).
+KNOWN_WITHOUT_BOX: frozenset[str] = frozenset({"2015_05894"})
+
+# The odd spelling is the release's own.
+ANNOTATION_FOLDERS: tuple[str, ...] = ("ExDark_Annno", "ExDark_Anno")
+CLASS_LISTS: tuple[str, ...] = ("imageclasslist.txt", "Groundtruth/imageclasslist.txt")
+
+
+class UnknownClassError(DataError):
+    """An annotation names a class that ExDark does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """One row of imageclasslist.txt.
+
+    Attributes:
+        file: File name with the ending in its real case.
+        class_folder: ExDark's name of the class the image is filed under; it may hold objects of other classes.
+        lighting: One of `classes.LIGHTING_TYPES`.
+        indoor: True indoors, False outdoors.
+        split: `train`, `val` or `test`.
+        line: Line number in the file, from 1.
+    """
+
+    file: str
+    class_folder: str
+    lighting: str
+    indoor: bool
+    split: str
+    line: int
+
+    @property
+    def id(self) -> str:
+        """File name without ending; unique in ExDark."""
+        return stem(self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class BbgtObject:
+    """One object line of a bbGt file as it stands there: ExDark's class name and `l t w h` in pixels."""
+
+    name: str
+    left: float
+    top: float
+    width: float
+    height: float
+    line: int
+
+    def box_xyxy(self, box_origin: int = 1) -> Box:
+        """Box as 0-based, end-exclusive x1, y1, x2, y2, not clipped; `box_origin` is the file's first pixel, 1 or 0."""
+        x1, y1 = self.left - box_origin, self.top - box_origin
+        return x1, y1, x1 + self.width, y1 + self.height
+
+
+class ExDark:
+    """ExDark's images with their annotations; a bbGt file is read when its image is asked for.
+
+    Boxes come 0-based and end-exclusive, (l-1, t-1, l-1+w, t-1+h), clipped to the image. Where the image file is
+    absent its size is unknown, and only the left and top edges are clipped.
+
+    Args:
+        root: Folder with `ExDark/`, `ExDark_Annno/` (or `ExDark_Anno/`) and `imageclasslist.txt` (or `Groundtruth/`
+            with it).
+        split: `test`, `val`, `train`, `all`, or the image ids themselves, with or without endings.
+        box_origin: 1 if `l, t` count from 1, which the numbers of the release say; 0 for those who read them as
+            0-based.
+
+    Raises:
+        DataError: The list is missing or broken, or has an id twice.
+        UnknownNameError: No such split or id.
+
+    Source: Groundtruth/README.md of the release; its MATLAB tool (Piotr's toolbox, bbGt) counts pixels from 1.
+    """
+
+    name = "ExDark"
+
+    def __init__(self, root: str | Path, split: str | Sequence[str] = "test", *, box_origin: int = 1) -> None:
+        if box_origin not in (0, 1):
+            raise DataError("Boxes cannot start there.", where="box_origin", expected="0 or 1", got=repr(box_origin))
+        self.root = Path(root)
+        self.box_origin = box_origin
+        self.class_list = find_class_list(self.root)
+        self.image_folder = self.root / "ExDark"
+        self.annotation_folder = find_annotation_folder(self.root)
+        self.listed: dict[str, ListedImage] = {}
+        for row in read_class_list(self.class_list):
+            if row.id in self.listed:
+                raise DataError(
+                    "An image id is listed twice.",
+                    where=f"{self.class_list}:{row.line}",
+                    got=f"{row.file}, already on line {self.listed[row.id].line} as {self.listed[row.id].file}",
+                )
+            self.listed[row.id] = row
+        self.ids = self._select(split)
+
+    def _select(self, split: str | Sequence[str]) -> list[str]:
+        if not isinstance(split, str):
+            return resolve_all(split, self.listed, where=self.class_list)
+        if split == "all":
+            return list(self.listed)
+        if split not in SPLITS:
+            raise UnknownNameError("split of ExDark", split, [*SPLITS, "all"], where=self.root)
+        return [image_id for image_id, row in self.listed.items() if row.split == split]
+
+    def image_path(self, image_id: str) -> Path:
+        """Where the image lies, by what imageclasslist.txt says; it need not exist."""
+        row = self.listed[resolve(image_id, self.listed, where=self.class_list)]
+        return self.image_folder / row.class_folder / row.file
+
+    def annotation_path(self, image_id: str) -> Path:
+        """Where the image's bbGt file lies: named after the image file including its ending."""
+        row = self.listed[resolve(image_id, self.listed, where=self.class_list)]
+        return self.annotation_folder / row.class_folder / f"{row.file}.txt"
+
+    def record(self, image_id: str) -> ImageRecord:
+        """Parse one image's annotation; the image's header is read for its size, its pixels are not.
+
+        Raises:
+            UnknownIdError: The id is not listed.
+            DataError: The annotation is missing or broken; says which line.
+        """
+        row = self.listed[resolve(image_id, self.listed, where=self.class_list)]
+        path = self.image_path(row.id)
+        size = image_size(path) if path.exists() else None
+        annotation = self.annotation_path(row.id)
+        objects = tuple(
+            ObjectAnnotation(
+                name=EXDARK_TO_VOC[found.name],
+                box_xyxy=clip_box(found.box_xyxy(self.box_origin), size, where=f"{annotation}:{found.line}"),
+            )
+            for found in read_bbgt(annotation)
+        )
+        return ImageRecord(row.id, path, objects, row.split, row.lighting, row.indoor, group=row.class_folder)
+
+
+def find_class_list(root: Path) -> Path:
+    """Find imageclasslist.txt in an ExDark tree.
+
+    Raises:
+        DataError: There is none.
+    """
+    for candidate in CLASS_LISTS:
+        if (root / candidate).is_file():
+            return root / candidate
+    raise DataError(
+        "No imageclasslist.txt in the ExDark folder.",
+        where=root,
+        expected=" or ".join(CLASS_LISTS),
+        got="neither" if root.is_dir() else "no such folder",
+        todo="it is in the folder Groundtruth of github.com/cs-chan/Exclusively-Dark-Image-Dataset",
+    )
+
+
+def find_annotation_folder(root: Path) -> Path:
+    """Find the folder of bbGt files; the official spelling where there is none yet."""
+    present = [root / name for name in ANNOTATION_FOLDERS if (root / name).is_dir()]
+    return present[0] if present else root / ANNOTATION_FOLDERS[0]
+
+
+def read_class_list(path: str | Path) -> Iterator[ListedImage]:
+    """Read imageclasslist.txt row by row: header line, then file, class 1-12, light 1-10, in/out 1-2, split 1-3.
+
+    Raises:
+        DataError: The file is missing, or a line is not such a row; says which line.
+    """
+    for number, line in enumerate(_read_text(Path(path)).splitlines(), start=1):
+        fields = line.split()
+        is_header = number == 1 and fields[:1] == ["Name"]
+        if fields and not is_header:
+            yield _parse_row(fields, f"{path}:{number}", number)
+
+
+def _parse_row(fields: list[str], where: str, number: int) -> ListedImage:
+    names = (EXDARK_CLASSES, LIGHTING_TYPES, INDOOR_OUTDOOR, SPLITS)
+    codes = [int(field) if field.isascii() and field.isdigit() else 0 for field in fields[1:]]
+    if len(fields) != 5 or any(not 1 <= code <= len(known) for code, known in zip(codes, names, strict=True)):
+        raise DataError(
+            "Broken line in imageclasslist.txt.",
+            where=where,
+            expected="file name, class 1-12, light 1-10, indoor 1 or outdoor 2, split 1-3",
+            got=" ".join(fields),
+        )
+    class_folder, lighting, place, split = (known[code - 1] for code, known in zip(codes, names, strict=True))
+    return ListedImage(fields[0], class_folder, lighting, place == "Indoor", split, number)
+
+
+def read_bbgt(path: str | Path) -> list[BbgtObject]:
+    """Read one bbGt version 3 file; see `parse_bbgt`.
+
+    Raises:
+        DataError: The file is missing, or a line is broken; says which line.
+    """
+    return parse_bbgt(_read_text(Path(path)), where=path)
+
+
+def parse_bbgt(text: str, *, where: str | Path = "text") -> list[BbgtObject]:
+    """Parse bbGt text: a header, then one object a line: `class l t w h` and seven columns ExDark leaves unused.
+
+    Args:
+        text: The file's content, any line ends.
+        where: The file's name, for errors.
+
+    Returns:
+        Objects in file order; an empty list for a file that holds only its header.
+
+    Raises:
+        DataError: The header is missing or a line is broken; says which line.
+
+    Source: Groundtruth/README.md of the release.
+    """
+    lines = text.splitlines()
+    # A file cut off at its start, or one of another format, would otherwise pass for an image without objects.
+    if not lines or not lines[0].lstrip().startswith("% bbGt version="):
+        raise DataError(
+            "Not a bbGt annotation file.",
+            where=f"{where}:1",
+            expected="'% bbGt version=3' in the first line",
+            got=repr(lines[0][:80]) if lines else "an empty file",
+        )
+    return [
+        _parse_object(line, f"{where}:{number}", number)
+        for number, line in enumerate(lines, start=1)
+        if line.strip() and not line.lstrip().startswith("%")
+    ]
+
+
+def _parse_object(line: str, where: str, number: int) -> BbgtObject:
+    fields = line.split()
+    if len(fields) not in (5, 12):
+        raise DataError(
+            "Broken object line.",
+            where=where,
+            expected="class l t w h, and seven more columns or none",
+            got=repr(line.strip()[:120]),
+        )
+    if fields[0] not in EXDARK_TO_VOC:
+        raise UnknownClassError(
+            "Unknown ExDark class.", where=where, expected=", ".join(EXDARK_CLASSES), got=repr(fields[0])
+        )
+    try:
+        left, top, width, height = (float(field) for field in fields[1:5])
+    except ValueError as error:
+        raise DataError("A coordinate is not a number.", where=where, got=repr(line.strip()[:120])) from error
+    if not all(math.isfinite(value) for value in (left, top, width, height)) or width <= 0 or height <= 0:
+        raise BoxError("The box has no area.", where=where, expected="l t w h, w and h above 0", got=repr(line.strip()))
+    return BbgtObject(fields[0], left, top, width, height, number)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("Cannot read the text file.", where=path, got=str(error)) from error

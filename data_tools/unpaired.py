@@ -1,0 +1,302 @@
+"""Unpaired training sets: low-light images in trainA, normal-light images in trainB, and a manifest.
+
+The folder layout is EnlightenGAN's: https://github.com/VITA-Group/EnlightenGAN, README, `final_dataset/trainA`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_tools.convert import CopyMode, place_file
+from data_tools.dataset import HasImagePath, open_dataset
+from data_tools.errors import ConfigError, DataError
+from data_tools.folder import ImageFolder
+from data_tools.images import decode_image
+from data_tools.ordered_map import Progress, ordered_map
+from data_tools.records import Dataset
+from data_tools.unpaired_manifest import FOLDERS, MANIFEST, open_manifest, read_manifest
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image that may enter the set: its domain (`A` or `B`), source and id there, file, and name in the set."""
+
+    domain: str
+    source: str
+    id: str
+    path: Path
+    file: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What decides over an image: mean luma in [0, 1], 64-bit difference hash, size and sha256 of the file."""
+
+    brightness: float
+    dhash: int
+    width: int
+    height: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class UnpairedSet:
+    """What `build_unpaired` made: the folder, its manifest, images taken by domain, and images rejected by reason."""
+
+    out: Path
+    manifest: Path
+    taken: dict[str, int]
+    rejected: dict[str, int]
+
+    def __str__(self) -> str:
+        taken = ", ".join(f"{count} in {FOLDERS[domain]}" for domain, count in self.taken.items())
+        rejected = ", ".join(f"{count} {reason}" for reason, count in sorted(self.rejected.items()))
+        return f"{taken} of {self.out}; rejected: {rejected or 'none'}"
+
+
+def build_unpaired(
+    low: Sequence[str | Path | Dataset],
+    normal: Sequence[str | Path | Dataset],
+    out: str | Path,
+    *,
+    max_low_brightness: float = 1.0,
+    min_brightness: float = 0.25,
+    min_side: int = 1,
+    hash_distance: int = 6,
+    limit: int | None = None,
+    seed: int = 0,
+    copy: CopyMode = "hardlink",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> UnpairedSet:
+    """Build an unpaired training set from data sets and folders.
+
+    Images are taken in the order of the sources and of the ids in them; of near-duplicates within a domain the first
+    stays, and a file that is in A does not enter B. `manifest.json` names every image with brightness and hash, and
+    every rejected one with the reason: `missing`, `unreadable`, `too small`, `too bright`, `too dark`,
+    `near-duplicate` or `in A`. Same input and arguments, same files. Files of an earlier manifest in `out` that are
+    no longer in the set are removed; nothing else is.
+
+    Args:
+        low: Sources of domain A: data sets, ExDark or VOC trees (all their splits), plain folders, or a folder in
+            EnlightenGAN's layout, of which A takes trainA and B takes trainB.
+        normal: Sources of domain B.
+        out: Folder to write trainA, trainB and manifest.json to.
+        max_low_brightness: Highest mean luma in [0, 1] (Rec. 601, of the 8-bit values) of an image of A; 1 takes them
+            all.
+        min_brightness: Lowest mean luma of an image of B; keeps VOC's night photos out of the normal-light set.
+        min_side: Smallest width and height: a training crop must fit in.
+        hash_distance: Near-duplicates differ in at most this many of the 64 bits of their hashes; -1 keeps them.
+            Different photos of VOC2007 differ in 9 bits or more, re-encoded and resized copies in 0 to 6.
+        limit: Most images a domain; they are drawn at random by `seed`. None takes all, in order.
+        seed: See `limit`; of no effect without it.
+        copy: `hardlink` where the file system allows it, or `copy`.
+        workers: Threads that decode; as many as there are cores by default. Of no effect on the result.
+        progress: Called with images looked at and images in all.
+
+    Raises:
+        ConfigError: A threshold is out of its range.
+        DataError: A source cannot be read as a data set, or nothing of a domain passes.
+    """
+    _check_ranges(max_low_brightness, min_brightness, hash_distance, limit)
+    out = Path(out)
+    candidates = [*_candidates("A", low), *_candidates("B", normal)]
+    if limit is not None:
+        random.Random(seed).shuffle(candidates)  # noqa: S311
+        candidates.sort(key=lambda one: one.domain)
+    settings = {
+        "max_low_brightness": max_low_brightness,
+        "min_brightness": min_brightness,
+        "min_side": min_side,
+        "hash_distance": hash_distance,
+        "limit": limit,
+        "seed": seed,
+        "copy": copy,
+    }
+    earlier = _earlier_files(out)
+    judge = _Judge(max_low_brightness, min_brightness, min_side, hash_distance)
+    taken, rejected = Counter({"A": 0, "B": 0}), Counter[str]()
+    with open_manifest(out / MANIFEST, settings) as write_row:
+        results = ordered_map(_measure, _until_full(candidates, taken, limit), workers)
+        for done, (candidate, measured) in enumerate(results, start=1):
+            if limit is not None and taken[candidate.domain] >= limit:
+                continue
+            reason, detail = judge.judge(candidate, measured)
+            write_row(_row(candidate, measured, reason, detail))
+            if reason is None:
+                taken[candidate.domain] += 1
+                target = Path(FOLDERS[candidate.domain], candidate.file)
+                earlier.discard(target.as_posix())
+                place_file(candidate.path, out / target, copy)
+            else:
+                rejected[reason] += 1
+            if progress:
+                progress(done, len(candidates))
+        for domain, folder in FOLDERS.items():
+            if not taken[domain]:
+                raise DataError(
+                    f"No image is left for {folder}.",
+                    where=", ".join(
+                        str(getattr(source, "root", source)) for source in (low if domain == "A" else normal)
+                    ),
+                    got=", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items())) or "no image",
+                    todo="loosen the thresholds or add sources",
+                )
+    for stale in earlier:
+        (out / stale).unlink(missing_ok=True)
+    return UnpairedSet(out, out / MANIFEST, dict(taken), dict(rejected))
+
+
+def _check_ranges(max_low: float, min_normal: float, hash_distance: int, limit: int | None) -> None:
+    for option, value, low, high in (
+        ("max_low_brightness", max_low, 0, 1),
+        ("min_brightness", min_normal, 0, 1),
+        ("hash_distance", hash_distance, -1, 64),
+        ("limit", 1 if limit is None else limit, 1, float("inf")),
+    ):
+        if not low <= value <= high:
+            raise ConfigError("Value out of range.", where=option, expected=f"{low} to {high}", got=repr(value))
+
+
+def open_source(source: str | Path | Dataset, domain: str) -> Dataset:
+    """Open a source of domain `A` or `B`: that half of a folder with trainA or trainB, or all of a data set."""
+    if not isinstance(source, str | Path):
+        return source
+    half = Path(source) / FOLDERS[domain]
+    return ImageFolder(half) if half.is_dir() else open_dataset(source, split="all")
+
+
+def _candidates(domain: str, sources: Sequence[str | Path | Dataset]) -> Iterator[Candidate]:
+    labels: Counter[str] = Counter()
+    for source in sources:
+        dataset = open_source(source, domain)
+        labels[dataset.name] += 1
+        # Two sources of one name (DICM/images, MEF/images) must not overwrite each other's files.
+        label = dataset.name if labels[dataset.name] == 1 else f"{dataset.name}-{labels[dataset.name]}"
+        for image_id in dataset.ids:
+            path = dataset.image_path(image_id) if isinstance(dataset, HasImagePath) else dataset.record(image_id).path
+            yield Candidate(domain, label, image_id, path, f"{label}@{image_id.replace('/', '@')}{path.suffix}")
+
+
+def _until_full(candidates: list[Candidate], taken: Counter[str], limit: int | None) -> Iterator[Candidate]:
+    for candidate in candidates:
+        if limit is None or taken[candidate.domain] < limit:
+            yield candidate
+
+
+def _measure(candidate: Candidate) -> tuple[Candidate, Measured | str | None]:
+    if not candidate.path.is_file():
+        return candidate, None
+    try:
+        data = candidate.path.read_bytes()
+        image_rgb = decode_image(data, where=candidate.path)
+    except (OSError, DataError) as error:
+        return candidate, str(error)
+    grey = luma(image_rgb)
+    height, width = grey.shape
+    return candidate, Measured(
+        float(grey.mean()) / 255, difference_hash(grey), width, height, hashlib.sha256(data).hexdigest()
+    )
+
+
+def luma(image_rgb: np.ndarray) -> np.ndarray:
+    """Rec. 601 luma of an (H, W, 3) uint8 RGB image, (H, W) float32 in [0, 255]."""
+    return image_rgb @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def difference_hash(grey: np.ndarray) -> int:
+    """Hash what an image looks like: each bit says whether a cell of an 8 x 9 reduction is darker than the next.
+
+    Cells are float means, not rounded ones: in a night photo most neighbours would round to the same value, and all
+    such photos to the same hash. A change of brightness or contrast leaves the hash alone.
+
+    Args:
+        grey: (H, W) float32.
+
+    Returns:
+        64 bits.
+    """
+    import cv2
+
+    cells = cv2.resize(np.ascontiguousarray(grey, dtype=np.float32), (9, 8), interpolation=cv2.INTER_AREA)
+    return int.from_bytes(np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes(), "big")
+
+
+class _Judge:
+    """Decides image by image; remembers eight bytes and a name of each image taken."""
+
+    def __init__(self, max_low: float, min_normal: float, min_side: int, hash_distance: int) -> None:
+        self.max_low, self.min_normal, self.min_side, self.hash_distance = max_low, min_normal, min_side, hash_distance
+        self.hashes = {domain: np.zeros(1024, dtype=np.uint64) for domain in FOLDERS}
+        self.files: dict[str, list[str]] = {domain: [] for domain in FOLDERS}
+        self.sha_of_a: set[bytes] = set()
+
+    def judge(self, candidate: Candidate, measured: Measured | str | None) -> tuple[str | None, str | None]:
+        """Return the reason to reject the image and a detail, or None and None, and then the image counts as taken."""
+        if measured is None:
+            return "missing", None
+        if isinstance(measured, str):
+            return "unreadable", measured.splitlines()[-1].strip()
+        unfit = self._unfit(candidate.domain, measured)
+        if unfit:
+            return unfit
+        sha = bytes.fromhex(measured.sha256)
+        if candidate.domain == "A":
+            self.sha_of_a.add(sha)
+        elif sha in self.sha_of_a:
+            return "in A", None
+        twin = self._twin(candidate.domain, measured.dhash)
+        if twin is not None:
+            return "near-duplicate", twin
+        self._remember(candidate, measured.dhash)
+        return None, None
+
+    def _unfit(self, domain: str, measured: Measured) -> tuple[str, str] | None:
+        if min(measured.width, measured.height) < self.min_side:
+            return "too small", f"{measured.width} x {measured.height}"
+        if domain == "A" and measured.brightness > self.max_low:
+            return "too bright", f"{measured.brightness:.4f}"
+        if domain == "B" and measured.brightness < self.min_normal:
+            return "too dark", f"{measured.brightness:.4f}"
+        return None
+
+    def _twin(self, domain: str, dhash: int) -> str | None:
+        known = self.hashes[domain][: len(self.files[domain])]
+        near = np.flatnonzero(np.bitwise_count(known ^ np.uint64(dhash)) <= self.hash_distance)
+        return self.files[domain][near[0]] if len(near) else None
+
+    def _remember(self, candidate: Candidate, dhash: int) -> None:
+        hashes, files = self.hashes[candidate.domain], self.files[candidate.domain]
+        if len(files) == len(hashes):
+            hashes = self.hashes[candidate.domain] = np.concatenate([hashes, np.zeros_like(hashes)])
+        hashes[len(files)] = dhash
+        files.append(candidate.file)
+
+
+def _row(
+    candidate: Candidate, measured: Measured | str | None, reason: str | None, detail: str | None
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "domain": candidate.domain,
+        "source": candidate.source,
+        "id": candidate.id,
+        "file": candidate.file,
+    }
+    if isinstance(measured, Measured):
+        row |= asdict(measured) | {"brightness": round(measured.brightness, 6), "dhash": f"{measured.dhash:016x}"}
+    return row | {"rejected": reason, "detail": detail}
+
+
+def _earlier_files(out: Path) -> set[str]:
+    if not (out / MANIFEST).exists():
+        return set()
+    rows = read_manifest(out / MANIFEST)["images"]
+    return {f"{FOLDERS[row['domain']]}/{row['file']}" for row in rows if row["rejected"] is None}

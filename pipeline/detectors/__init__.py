@@ -1,0 +1,1 @@
+"""Frozen detectors behind one interface; `base.py` holds the contract."""

@@ -1,0 +1,199 @@
+"""A detector exported to ONNX as boxes and scores, before thresholding and non-maximum suppression.
+
+Signature of the model: input `images` (N, 3, S, S) float32 RGB in [0, 1], plain resize; outputs `boxes` (N, M, 4)
+x1 y1 x2 y2 in units of the input (0 to 1, not clipped) and `scores` (N, M, C), one per class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_tools.classes import VOC_CLASSES
+from data_tools.errors import ConfigError, DetectorError, WeightsError
+from pipeline.detectors.base import Detections
+from pipeline.fingerprint import file_sha256, fingerprint
+
+# Of a model whose input has a dynamic size; every fixed size is read from the model.
+DEFAULT_INPUT_SIZE = 320
+
+
+class OnnxDetector:
+    """Runs a detector in onnxruntime (extra `onnx`), with as many threads as torch has.
+
+    Args:
+        path: The `.onnx` file.
+        device: `cpu`, `cuda` or `cuda:N`; the latter needs onnxruntime-gpu.
+        score_threshold: Lowest class score that makes a candidate; one box can be a candidate of several classes.
+        nms_iou: Within a class, a candidate that overlaps a better one by more than this goes.
+        max_per_image: Best detections kept, or None for all.
+        classes: Class names. None: the lines of `<model name>_classes.txt`, `classes.txt` or `voc_classes.txt` beside
+            the model, else the VOC classes if the model has 20.
+
+    Raises:
+        WeightsError: No such file, or not an ONNX model of this signature.
+        ConfigError: onnxruntime is not installed or lacks the device, or the class names do not fit the model.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        device: str = "cpu",
+        *,
+        score_threshold: float = 0.01,
+        nms_iou: float = 0.45,
+        max_per_image: int | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.name = self.path.stem
+        self.score_threshold, self.nms_iou, self.max_per_image = score_threshold, nms_iou, max_per_image
+        self.session = _open_session(self.path, device)
+        self.size = _input_size(self.session, self.path)
+        self.classes = _class_names(self.path, _class_count(self.session), classes)
+        arguments = {
+            "classes": self.classes,
+            "score_threshold": score_threshold,
+            "nms_iou": nms_iou,
+            "max_per_image": max_per_image,
+        }
+        self.fingerprint = fingerprint(type(self), arguments, {"model": file_sha256(self.path)})
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """Detect in a batch of images.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each, of any sizes.
+
+        Returns:
+            One `Detections` for each image, boxes clipped to it.
+
+        Raises:
+            DetectorError: The model failed or returned something of another shape.
+        """
+        if not images:
+            return []
+        batch = np.stack([_to_input(image, self.size) for image in images])
+        try:
+            boxes, scores = self.session.run(["boxes", "scores"], {"images": batch})
+        except Exception as error:
+            raise DetectorError("The ONNX detector failed.", where=self.path, got=str(error)) from error
+        if scores.shape[-1] != len(self.classes):
+            raise DetectorError(
+                "The ONNX detector's scores do not fit its classes.",
+                where=self.path,
+                expected=f"scores (N, M, {len(self.classes)})",
+                got=str(scores.shape),
+            )
+        return [self._select(boxes[i], scores[i], image.shape) for i, image in enumerate(images)]
+
+    def _select(self, boxes: np.ndarray, scores: np.ndarray, shape: tuple[int, ...]) -> Detections:
+        import torch
+
+        from pipeline.detectors.nms import nms_per_class
+
+        height, width = shape[:2]
+        rows, labels = np.nonzero(scores >= self.score_threshold)
+        candidates = np.clip(boxes[rows], 0, 1) * np.array([width, height, width, height], np.float32)
+        values = scores[rows, labels]
+        keep = nms_per_class(
+            torch.from_numpy(candidates), torch.from_numpy(values), torch.from_numpy(labels), self.nms_iou
+        ).numpy()[: self.max_per_image]
+        return Detections(
+            candidates[keep].astype(np.float32), values[keep].astype(np.float32), labels[keep], self.classes
+        )
+
+
+def _to_input(image_rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    import cv2
+
+    resized = cv2.resize(image_rgb, size, interpolation=cv2.INTER_LINEAR)
+    return resized.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+
+
+def _open_session(path: Path, device: str) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(
+            "onnxruntime is not installed.", where=path, todo="install the extra: pip install 'duskbench[onnx]'"
+        ) from error
+    import torch
+
+    if not path.is_file():
+        raise WeightsError("The ONNX model does not exist.", where=path)
+    kind, _, index = device.partition(":")
+    wanted: list[Any] = ["CPUExecutionProvider"]
+    if kind == "cuda":
+        wanted = [("CUDAExecutionProvider", {"device_id": int(index or 0)})]
+    available = onnxruntime.get_available_providers()
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and "CUDAExecutionProvider" not in available):
+        raise ConfigError(
+            "onnxruntime cannot run on the device.",
+            where=path,
+            expected=f"a device for one of {', '.join(available)}",
+            got=repr(device),
+            todo="use --device cpu, or install onnxruntime-gpu" if kind == "cuda" else None,
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=wanted)
+    except Exception as error:
+        raise WeightsError(
+            "The file is not an ONNX model that onnxruntime can run.", where=path, got=str(error)
+        ) from error
+
+
+def _input_size(session: Any, path: Path) -> tuple[int, int]:
+    """Width and height of the model's input, after a check of its signature."""
+    inputs = {each.name: each.shape for each in session.get_inputs()}
+    outputs = {each.name for each in session.get_outputs()}
+    if set(inputs) != {"images"} or not {"boxes", "scores"} <= outputs or len(inputs["images"]) != 4:
+        raise WeightsError(
+            "The ONNX model has another signature.",
+            where=path,
+            expected="input images (N, 3, H, W); outputs boxes (N, M, 4) and scores (N, M, C)",
+            got=f"inputs {inputs}; outputs {sorted(outputs)}",
+            todo="export it with thresholding and non-maximum suppression left out",
+        )
+    height, width = (side if isinstance(side, int) else DEFAULT_INPUT_SIZE for side in inputs["images"][2:])
+    return width, height
+
+
+def _class_count(session: Any) -> int | None:
+    """Number of classes the model states for its scores, or None where it leaves it open."""
+    shape = next(each.shape for each in session.get_outputs() if each.name == "scores")
+    return shape[-1] if shape and isinstance(shape[-1], int) else None
+
+
+def _class_names(path: Path, count: int | None, given: Sequence[str] | None) -> tuple[str, ...]:
+    beside = [path.with_name(name) for name in (f"{path.stem}_classes.txt", "classes.txt", "voc_classes.txt")]
+    found = next((file for file in beside if file.is_file()), None)
+    if given is not None:
+        names, origin = tuple(given), "the argument `classes`"
+    elif found is not None:
+        names, origin = tuple(found.read_text(encoding="utf-8").split()), str(found)
+    elif count == len(VOC_CLASSES):
+        names, origin = VOC_CLASSES, "VOC"
+    else:
+        raise ConfigError(
+            "The class names of the ONNX detector are not known.",
+            where=path,
+            expected=f"{count or 'its'} class names",
+            got=f"none of {', '.join(file.name for file in beside)} beside it",
+            todo=f"write one name a line to {beside[0]}, or pass `classes`",
+        )
+    if count is not None and len(names) != count:
+        raise ConfigError(
+            "The class names do not fit the ONNX detector.",
+            where=path,
+            expected=f"{count} names",
+            got=f"{len(names)} from {origin}",
+        )
+    return names

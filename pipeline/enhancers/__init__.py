@@ -1,0 +1,1 @@
+"""One file per enhancement method; `base.py` holds the contract."""

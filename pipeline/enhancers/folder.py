@@ -1,0 +1,102 @@
+"""A folder of pictures that some other program has already enhanced."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from data_tools.errors import ConfigError, EnhancerError
+from data_tools.images import is_image_file, read_image
+from pipeline.enhancers.base import Enhancer
+from pipeline.fingerprint import file_sha256, fingerprint
+
+
+class Folder(Enhancer):
+    """Looks enhanced images up by the image's id: the file name without its ending, in the folder or below it.
+
+    The list of files is read once; the fingerprint covers the names and the content of all of them, not the place of
+    the folder, so that a changed picture is measured anew and a moved folder is not.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        ConfigError: There is no such folder, or no image in it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path=str(path))
+        self.name = f"dir:{path}"
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise ConfigError(
+                "There is no folder of enhanced images.",
+                where=self.path,
+                expected="an existing folder",
+                got="a file" if self.path.exists() else "nothing",
+                todo="give the folder that holds the images: dir:FOLDER",
+            )
+        self._files: defaultdict[str, list[Path]] = defaultdict(list)
+        for file in sorted(self.path.rglob("*")):
+            # Hidden files are what other systems leave behind (`._a.jpg`), not pictures.
+            if is_image_file(file) and not file.name.startswith(".") and file.is_file():
+                self._files[file.stem].append(file)
+        if not self._files:
+            raise ConfigError("The folder of enhanced images holds no image.", where=self.path)
+
+    def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
+        """Read the enhanced image of this id."""
+        file = self._find(image_id)
+        enhanced = read_image(file)
+        if enhanced.shape != image_rgb.shape:
+            (height, width), (got_height, got_width) = image_rgb.shape[:2], enhanced.shape[:2]
+            raise EnhancerError(
+                "The enhanced image has another size than its original.",
+                where=file,
+                expected=f"{width} x {height} pixels, as {image_id}",
+                got=f"{got_width} x {got_height}",
+                todo="save it as large as its original: boxes and metrics are compared pixel by pixel",
+            )
+        return enhanced
+
+    @cached_property
+    def _content(self) -> dict[str, str]:
+        files = [file for same in self._files.values() for file in same]
+        return {file.relative_to(self.path).as_posix(): file_sha256(file) for file in files}
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the files' names, relative to the folder, and of their content."""
+        return fingerprint(type(self), {}, self._content)
+
+    def _find(self, image_id: str | None) -> Path:
+        if image_id is None:
+            raise EnhancerError(
+                f"Enhancer {self.name!r} looks images up by their id and was given none.",
+                expected="image_id, the file name of the original without its ending",
+                got="None",
+                todo="call it as enhancer(image_rgb, image_id=...)",
+            )
+        found = self._files.get(image_id, [])
+        if not found:
+            near = difflib.get_close_matches(image_id, self._files, n=3)
+            raise EnhancerError(
+                "The folder of enhanced images lacks an image.",
+                where=self.path,
+                expected=f"{image_id}.png, or another image ending",
+                got=f"{len(self._files)} images" + (f", the nearest {', '.join(near)}" if near else ""),
+                todo="enhance this image too, or restrict the run to the images there are with --split FILE",
+            )
+        if len(found) > 1:
+            raise EnhancerError(
+                "The folder of enhanced images holds several images of one id.",
+                where=self.path,
+                expected=f"one image named {image_id}",
+                got=", ".join(file.relative_to(self.path).as_posix() for file in found),
+                todo="keep one of them",
+            )
+        return found[0]

@@ -1,0 +1,96 @@
+"""Fingerprints: what a stored result depends on, hashed."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+
+def file_sha256(path: str | Path) -> str:
+    """Sha256 of a file's bytes, as 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(code: object, arguments: Mapping[str, Any], weights: Mapping[str, str] | None = None) -> str:
+    """Hash a code object, its arguments and its weights.
+
+    Args:
+        code: The function or class that does the work. Its qualified name counts, and the source of its module and of
+            all modules of the same package that this one imports, directly or not: an edited method never reads its
+            predecessor's results.
+        arguments: Its arguments; values that JSON does not know count by their `repr`.
+        weights: Name -> sha256 of each weight file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    name = f"{getattr(code, '__module__', '')}:{getattr(code, '__qualname__', repr(code))}"
+    content = json.dumps(
+        {
+            "code": name,
+            "sources": source_hashes(code),
+            "arguments": dict(arguments),
+            "weights": dict(weights or {}),
+        },
+        sort_keys=True,
+        default=repr,
+    )
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def source_hashes(code: object) -> dict[str, str]:
+    """Module name -> sha256 of the source of each module that `code` is made of; empty for code without a file.
+
+    An installed package does not change under its version, so of such a one the version stands for all sources.
+    """
+    module = inspect.getmodule(code)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None or not file.endswith(".py"):
+        return {}
+    package = module.__name__.partition(".")[0]
+    if "site-packages" in Path(file).parts:
+        return {package: _installed_version(package)}
+    hashes: dict[str, str] = {}
+    pending = [(module.__name__, Path(file))]
+    while pending:
+        name, path = pending.pop()
+        if name in hashes:
+            continue
+        source = path.read_bytes()
+        hashes[name] = hashlib.sha256(source).hexdigest()
+        pending += [(found, place) for found in _imports(source) if (place := _file_of(found, package)) is not None]
+    return hashes
+
+
+def _installed_version(package: str) -> str:
+    distributions = sorted(set(metadata.packages_distributions().get(package, ())))
+    return ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
+
+
+def _imports(source: bytes) -> Iterator[str]:
+    """Names of all modules that a source may import, at its top or inside its functions."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
+            yield node.module
+            # `from package import module` and `from module import name` look the same.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _file_of(name: str, package: str) -> Path | None:
+    if name.partition(".")[0] != package:
+        return None
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin is not None and spec.origin.endswith(".py") else None

@@ -1,0 +1,1 @@
+"""Network definitions, free of training and of files."""

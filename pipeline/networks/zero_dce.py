@@ -1,0 +1,67 @@
+"""DCE-Net: the curve estimator of Zero-DCE."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+CURVE_ITERATIONS = 8
+FEATURES = 32
+
+
+class DCENet(nn.Module):
+    """Seven 3x3 convolutions that estimate eight light-enhancement curves per pixel and colour.
+
+    State-dict keys are the official ones, `e_conv1` to `e_conv7`. Layer i + 4 sees the output of layer 4 - i beside its
+    own input. Every layer is padded with zeros, so a pixel depends on the 15x15 pixels around it.
+
+    Source: Guo et al. 2020, section 3.1, eq. 2 to 3; Li-Chongyi/Zero-DCE, Zero-DCE_code/model.py.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.e_conv1 = nn.Conv2d(3, FEATURES, 3, padding=1)
+        self.e_conv2 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.e_conv3 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.e_conv4 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.e_conv5 = nn.Conv2d(2 * FEATURES, FEATURES, 3, padding=1)
+        self.e_conv6 = nn.Conv2d(2 * FEATURES, FEATURES, 3, padding=1)
+        self.e_conv7 = nn.Conv2d(2 * FEATURES, 3 * CURVE_ITERATIONS, 3, padding=1)
+
+    def curves(self, batch: Tensor) -> Tensor:
+        """Estimate the curve parameters.
+
+        Args:
+            batch: (N, 3, H, W) float, RGB in [0, 1].
+
+        Returns:
+            (N, 24, H, W) float in [-1, 1]: three channels for each of the eight iterations, in their order.
+        """
+        x1 = torch.relu_(self.e_conv1(batch))
+        x2 = torch.relu_(self.e_conv2(x1))
+        x3 = torch.relu_(self.e_conv3(x2))
+        x4 = torch.relu_(self.e_conv4(x3))
+        x5 = torch.relu_(self.e_conv5(torch.cat((x3, x4), dim=1)))
+        x6 = torch.relu_(self.e_conv6(torch.cat((x2, x5), dim=1)))
+        return torch.tanh(self.e_conv7(torch.cat((x1, x6), dim=1)))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Enhance a batch, (N, 3, H, W) float RGB in [0, 1] to the same."""
+        return apply_curves(batch, self.curves(batch))
+
+
+def apply_curves(batch: Tensor, curves: Tensor) -> Tensor:
+    """Apply quadratic curves in turn, x + a (x^2 - x).
+
+    Args:
+        batch: (N, 3, H, W) float, RGB in [0, 1].
+        curves: (N, 3 n, H, W) float in [-1, 1], for n iterations.
+
+    Returns:
+        (N, 3, H, W) float in [0, 1].
+
+    Source: Guo et al. 2020, eq. 3; the sign of `a` is that of the official code, where brightening curves are negative.
+    """
+    for alpha in curves.split(3, dim=1):
+        batch = torch.addcmul(batch, alpha, batch * batch - batch)
+    return batch

@@ -1,0 +1,140 @@
+"""The published weight files: origin, address, hash and licence of each, as data.
+
+No hash or address here is a guess. Where nobody has published a hash it is None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One published weight file.
+
+    Attributes:
+        name: `<method>/<file>`, the name in the catalogue and the path below each folder of the search path.
+        origin: Repository @ commit, or the page that publishes it.
+        urls: Mirrors, best first; Google Drive files need the extra `drive`.
+        sha256: All 64 digits, or the first 8 where that is what was published; None where nothing was.
+        licence: In a few words.
+        note: What else to know.
+    """
+
+    name: str
+    origin: str
+    urls: tuple[str, ...]
+    sha256: str | None
+    licence: str
+    note: str = ""
+
+
+def _github(repository: str, *places: tuple[str, str]) -> tuple[str, ...]:
+    return tuple(f"https://raw.githubusercontent.com/{repository}/{commit}/{path}" for commit, path in places)
+
+
+def _sci(name: str, sha256: str) -> WeightFile:
+    commit = "9d28a3f1237df248bb765e7fee16f7c4ac7dbeee"
+    return WeightFile(
+        name=f"sci/{name}.pt",
+        origin=f"vis-opt-group/SCI@{commit}",
+        # The folder moved when the journal version was added; the hash says whether it is still the same file.
+        urls=_github(
+            "vis-opt-group/SCI",
+            (commit, f"CVPR/weights/{name}.pt"),
+            ("975000b998cfc39e83b5cb5f59daabff26d223e0", f"weights/{name}.pt"),
+        ),
+        sha256=sha256,
+        licence="MIT",
+        note="A training state: the keys under `enhance.` are what inference needs.",
+    )
+
+
+def _ruas(name: str, folder: str, sha256: str) -> WeightFile:
+    commit = "f621bb19ceffbe27b2d9625bb806bc7cc60aea7b"
+    return WeightFile(
+        name=f"ruas/{name}.pt",
+        origin=f"KarelZhang/RUAS@{commit}",
+        urls=_github("KarelZhang/RUAS", (commit, f"{folder}/{name}.pt")),
+        sha256=sha256,
+        licence="none stated",
+    )
+
+
+def _retinexnet(part: str, sha256: str) -> WeightFile:
+    commit = "22675105f52432715a7935db16562f5117c9d369"
+    return WeightFile(
+        name=f"retinexnet/{part}_9200.tar",
+        origin=f"aasharma90/RetinexNet_PyTorch@{commit}",
+        urls=_github("aasharma90/RetinexNet_PyTorch", (commit, f"ckpts/{part}/9200.tar")),
+        sha256=sha256,
+        licence="none stated",
+        note="A PyTorch port's weights, not those of the authors' TensorFlow release; a torch file despite its ending.",
+    )
+
+
+def _mmdet_ssd(size: int, stamp: str, digits: str, ap: float) -> WeightFile:
+    file = f"ssd{size}_voc0712_{stamp}-{digits}.pth"
+    return WeightFile(
+        name=f"mmdet/{file}",
+        origin="open-mmlab/mmdetection@1821fddec6ce6b49775a7a0bf8dfd9cfd768da5e, configs/pascal_voc/README.md",
+        urls=(f"https://download.openmmlab.com/mmdetection/v2.0/pascal_voc/ssd{size}_voc0712/{file}",),
+        sha256=digits,  # mmdet's tools/model_converters/publish_model.py puts the first 8 digits into the name
+        licence="Apache-2.0",
+        note=f"VOC07+12, {ap} mAP on VOC07 test (11 points) as published.",
+    )
+
+
+def _rfbnet(version: str, published_as: str, drive: str, branches: str, linked_from: str) -> WeightFile:
+    return WeightFile(
+        name=f"rfbnet/RFB_vgg_{version}.pth",
+        origin=f"GOATmessi8/RFBNet (was ruinmessi), linked from {linked_from}",
+        urls=(f"https://drive.google.com/uc?id={drive}",),
+        sha256=None,  # published nowhere
+        licence="MIT",
+        note=f"Published as {published_as}: RFBNet300, VOC07+12, {version} mAP on VOC07 test; {branches} BasicRFB.",
+    )
+
+
+CATALOGUE: dict[str, WeightFile] = {
+    file.name: file
+    for file in (
+        WeightFile(
+            name="zero_dce/Epoch99.pth",
+            origin="Li-Chongyi/Zero-DCE@e0f4adc54d0f23348c4a9b84acc08fe8778d5bfd",
+            urls=_github(
+                "Li-Chongyi/Zero-DCE",
+                ("e0f4adc54d0f23348c4a9b84acc08fe8778d5bfd", "Zero-DCE_code/snapshots/Epoch99.pth"),
+            ),
+            sha256="a4395acb874f320375d9704997cef874eaaaaa26a1777ceb29a92b70f74c3612",
+            licence="academic research only",
+        ),
+        _retinexnet("Decom", "40c090e3bb884e697f6b396fe7fddade67172b30b428daa316c68a0b9247d4b5"),
+        _retinexnet("Relight", "513ae3a0bf503b9a6ecce1a46112135aefcfeb393cf61531e18cc3356701efde"),
+        _sci("easy", "b17326a26a93bf187ecbab217f9d3c57467a8b56020d4d9ff600ba257bbffb36"),
+        _sci("medium", "4ff1e7e66e8f18114f790e5085ca4c936f0858e329e7ad1cb65b8aa09a9c6916"),
+        _sci("difficult", "657fa1f280cae1035df0d5cbe628e91f2d0f28660df608a3fa3f7e9a71da5a13"),
+        _ruas("lol", "ckpt", "f45a881a9b836fff4a3172481f28c9eb4d91bc4df54ec064092f39ce40abcdcd"),
+        _ruas("dark", "ckpt", "59083ec4dd4a2b7926c182a4add1519b9646a3aca6c39cfdb7d496fe885828e4"),
+        _ruas("upe", "ckpt", "2252d3d909e346b547232c7015f034685aac75181171c6caf90ee12d87ca36c1"),
+        _ruas("denoise", "model", "15b64a9cb813ac1fef7b741a99ca7c6a7cc003525814ab3c624b82b0b5774dea"),
+        _rfbnet("80.7", "RFB300_80_7.pth", "1apPyT3IkNwKhwuYyp432IJrTd0QHGbIN", "three-branch", "its README"),
+        _rfbnet(
+            "80.5",
+            "RFB300_80_5.pth",
+            "1V3DjLw1ob89G8XOuUn7Jmg_o-8k_WM3L",
+            "two-branch (before 2018-08-05)",
+            "the README of lzx1413/PytorchSSD@19d4386a92a8bab22119c55705a0062d36d85cb5",
+        ),
+        _mmdet_ssd(300, "20220320_194658", "17edda1b", 76.5),
+        _mmdet_ssd(512, "20220320_194717", "03cefefe", 79.5),
+        WeightFile(
+            name="torchvision/vgg16-397923af.pth",
+            origin="torchvision, VGG16_Weights.IMAGENET1K_V1",
+            urls=("https://download.pytorch.org/models/vgg16-397923af.pth",),
+            sha256="397923af",  # the first 8 digits are in the name, as torch.hub expects them
+            licence="BSD-3-Clause (torchvision); ImageNet terms",
+            note="528 MB.",
+        ),
+    )
+}

@@ -1,0 +1,247 @@
+"""Where weights come from, by name, path or search path; and loading them without running code from the file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_tools.download import Progress, download
+from data_tools.errors import DataError, UnknownNameError, WeightsError
+from pipeline.fingerprint import file_sha256
+from pipeline.weight_catalogue import CATALOGUE, WeightFile
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+__all__ = [
+    "CATALOGUE", "PRETRAINED", "SEARCH_VARIABLE", "WeightFile", "bundled", "cache_folder", "find_weights", "load_into",
+    "load_state_dict", "search_folders",
+]  # fmt: skip
+
+SEARCH_VARIABLE = "DUSKBENCH_WEIGHTS"
+PRETRAINED = Path(__file__).resolve().parent / "pretrained"
+
+
+def cache_folder() -> Path:
+    """Where downloaded weights are kept: `$XDG_CACHE_HOME/duskbench/weights`, else below `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "duskbench" / "weights"
+
+
+def search_folders() -> list[Path]:
+    """The folders of `$DUSKBENCH_WEIGHTS`, in order."""
+    return [Path(folder).expanduser() for folder in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if folder]
+
+
+def find_weights(name: str, path: str | Path | None = None, *, progress: Progress | None = None) -> Path:
+    """Find a weight file: the path given, the search path, the cache, and last a download into the cache.
+
+    Args:
+        name: A name of `CATALOGUE`, or of any file below a folder of `$DUSKBENCH_WEIGHTS`.
+        path: A file to use instead, whatever its hash: the fingerprint of a result has the hash of the file in use.
+        progress: Called with bytes so far and bytes in all, if there is a download.
+
+    Returns:
+        An existing file. One that was found in `$DUSKBENCH_WEIGHTS` and differs from the published one is used, with
+        a warning in the log; one from the cache or a download has the published hash.
+
+    Raises:
+        WeightsError: The file cannot be had; says where it was looked for, its licence and what to do.
+        UnknownNameError: The name is neither in the catalogue nor in `$DUSKBENCH_WEIGHTS`.
+    """
+    if path is not None:
+        chosen = Path(path).expanduser()
+        if not chosen.is_file():
+            raise WeightsError("The weight file is not there.", where=chosen, expected=f"weights for {name}")
+        return chosen
+    published = CATALOGUE.get(name)
+    for folder in search_folders():
+        candidate = folder / name
+        if candidate.is_file():
+            _warn_if_changed(candidate, published)
+            return candidate
+    if published is None:
+        raise UnknownNameError("weights", name, CATALOGUE, where=_where_looked(name))
+    try:
+        return download(published.urls, cache_folder() / name, sha256=published.sha256, progress=progress)
+    except (DataError, OSError) as error:
+        raise _not_had(published, error) from error
+
+
+def _warn_if_changed(path: Path, published: WeightFile | None) -> None:
+    if published is None or published.sha256 is None:
+        return
+    got = file_sha256(path)
+    if not got.startswith(published.sha256):
+        logger.warning(
+            "%s is not the published file (sha256 %s, published %s); it is used all the same, because %s has it",
+            path,
+            got,
+            published.sha256,
+            SEARCH_VARIABLE,
+        )
+
+
+def _where_looked(name: str) -> str:
+    folders = [str(folder / name) for folder in search_folders()] or [f"${SEARCH_VARIABLE} (not set)"]
+    return ", ".join([*folders, str(cache_folder() / name)])
+
+
+def _not_had(published: WeightFile, error: DataError | OSError) -> WeightsError:
+    reason = f"{error.what} {error.got or ''}".strip() if isinstance(error, DataError) else str(error)
+    note = f" {published.note}" if published.note else ""
+    return WeightsError(
+        f"The weights {published.name} cannot be had.",
+        where=_where_looked(published.name),
+        expected=f"the file of {published.origin} (licence: {published.licence}).{note}",
+        got=reason,
+        todo=f"get it from {' or '.join(published.urls)} and put it at DIR/{published.name}, then pass `--weights DIR` "
+        f"(which sets {SEARCH_VARIABLE}); or pass the path of the file",
+    )
+
+
+def bundled(name: str) -> Path:
+    """Path of weights that are shipped with the package: `pipeline/pretrained/<name>.safetensors`.
+
+    Raises:
+        WeightsError: There are none of that name; lists those there are.
+    """
+    there = sorted(path.stem for path in PRETRAINED.glob("*.safetensors"))
+    if name not in there:
+        raise WeightsError(
+            f"No weights named {name!r} are shipped with duskbench.",
+            where=PRETRAINED,
+            expected=f"one of {', '.join(there)}" if there else "any; this installation has none",
+            got=repr(name),
+        )
+    return PRETRAINED / f"{name}.safetensors"
+
+
+def load_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read the tensors of a weight file on the CPU, without running code from it.
+
+    Takes a dictionary out of `state_dict` or `model`, where training scripts wrap it, and drops the prefix `module.`
+    of DataParallel if all keys have it.
+
+    Args:
+        path: `.safetensors`, or any torch file (`.pth`, `.pt`, `.tar`), which is read with `weights_only=True`.
+
+    Returns:
+        Key -> tensor, in the file's order.
+
+    Raises:
+        WeightsError: The file is missing, damaged, holds something other than named tensors, or would need pickled
+            code to run.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError("The weight file is not there.", where=path, expected="a .safetensors or torch file")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    return _named_tensors(content, path)
+
+
+def _read_safetensors(path: Path) -> Mapping[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _unreadable(path, "a complete safetensors file", error) from error
+
+
+def _read_torch(path: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _unreadable(path, "a torch file of plain tensors, readable with weights_only=True", error) from error
+    except (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise _unreadable(path, "a complete torch file", error) from error
+
+
+def _unreadable(path: Path, expected: str, error: Exception) -> WeightsError:
+    return WeightsError(
+        "Cannot read the weight file.",
+        where=path,
+        expected=expected,
+        got=f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else 'no reason given'}",
+        todo="fetch it again and compare its sha256; a file that holds code is not loaded: where you trust it, save "
+        "its state_dict as safetensors",
+    )
+
+
+def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:
+    import torch
+
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(
+            "The file does not hold named tensors.",
+            where=path,
+            expected="a dictionary of tensors, as itself or as `state_dict` or `model`",
+            got="an empty one" if isinstance(content, Mapping) else type(content).__name__,
+        )
+    others = [key for key, value in content.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
+    if others:
+        raise WeightsError(
+            "The file holds something besides named tensors.",
+            where=path,
+            expected="a tensor under each key",
+            got=f"{_some(map(repr, others))} of {len(content)} keys",
+            todo="if one of them is the state_dict, save that one alone",
+        )
+    prefix = "module."
+    strip = len(prefix) if all(key.startswith(prefix) for key in content) else 0
+    return {key[strip:]: value for key, value in content.items()}
+
+
+def load_into(
+    module: nn.Module, state_dict: Mapping[str, Tensor], *, where: str | Path, ignore: Sequence[str] = ()
+) -> None:
+    """Load weights into a module, strictly: every key on both sides, every shape.
+
+    Args:
+        module: Changed in place, and only if everything fits.
+        state_dict: Key -> tensor.
+        where: The file they come from, for the error.
+        ignore: Prefixes of keys that may be missing from the file or be in it without a place in the module.
+
+    Raises:
+        WeightsError: Keys are missing or too many, or shapes differ; the first five of each and how many.
+    """
+    own = module.state_dict()
+    prefixes = tuple(ignore)
+    missing = [key for key in own if key not in state_dict and not key.startswith(prefixes)]
+    unexpected = [key for key in state_dict if key not in own and not key.startswith(prefixes)]
+    shared = {key: state_dict[key] for key in own if key in state_dict}
+    shapes = [
+        f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
+        for key, value in shared.items()
+        if value.shape != own[key].shape
+    ]
+    found = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+    if any(items for _, items in found):
+        raise WeightsError(
+            f"The weights do not fit {type(module).__name__}.",
+            where=where,
+            expected=f"its {len(own)} keys",
+            got="; ".join(f"{len(items)} {kind}: {_some(items)}" for kind, items in found if items),
+            todo="check that this is the file for this network and this version of it",
+        )
+    module.load_state_dict(shared, strict=False)
+
+
+def _some(items: Iterable[str]) -> str:
+    items = list(items)
+    return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")

@@ -1,0 +1,64 @@
+"""A tiny VOC tree of coloured rectangles, and a configuration that runs on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_tools.images import write_image
+
+PLUGINS = Path(__file__).with_name("plugins.py")
+COLOURS = {"car": (255, 0, 0), "person": (0, 255, 0), "dog": (0, 0, 255)}
+_OBJECT = (
+    "<object><name>{}</name><difficult>0</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>"
+    "</bndbox></object>"
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A data set of `n` images, one object each, and a configuration file for it."""
+
+    root: Path
+    config: Path
+    ids: list[str]
+
+
+def make_bench(root: Path, n: int = 6, size: tuple[int, int] = (200, 220)) -> Bench:
+    """Images 0, 1, 2, ... hold a car, a person, a dog, a car, ...; every other one is dark."""
+    tree = root / "voc"
+    rng = np.random.default_rng(0)
+    ids = [f"{number:06d}" for number in range(1, n + 1)]
+    for number, image_id in enumerate(ids):
+        name = list(COLOURS)[number % 3]
+        x, y, width, height = 10 + 3 * number % 40, 20, 60, 50
+        image = rng.integers(90, 160, (*size, 3)).astype(np.uint8)
+        image[y : y + height, x : x + width] = COLOURS[name]
+        if number % 2:
+            image = (image * 0.4).astype(np.uint8)
+        write_image(tree / "JPEGImages" / f"{image_id}.png", image)
+        box = _OBJECT.format(name, x + 1, y + 1, x + width, y + height)
+        xml = f"<annotation><size><width>{size[1]}</width><height>{size[0]}</height></size>{box}</annotation>"
+        (tree / "Annotations").mkdir(exist_ok=True)
+        (tree / "Annotations" / f"{image_id}.xml").write_text(xml)
+    (tree / "ImageSets" / "Main").mkdir(parents=True)
+    (tree / "ImageSets" / "Main" / "test.txt").write_text("\n".join(ids) + "\n")
+    config = root / "tiny.py"
+    config.write_text(
+        f"""title = "Tiny"
+data = dict(root={str(tree)!r}, split="test")
+detector = "{PLUGINS}:ColourDetector"
+enhancers = ["input", dict(type="{PLUGINS}:brighten", gain=2.5, label="Brighten")]
+protocol = dict(classes=["car", "person", "dog"])
+"""
+    )
+    return Bench(tree, config, ids)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Six images."""
+    return make_bench(tmp_path)

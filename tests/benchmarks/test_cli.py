@@ -1,0 +1,142 @@
+"""The command line: exit codes, messages, files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import cli
+from data_tools.images import read_image, write_image
+from tests.benchmarks.conftest import PLUGINS, Bench
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def duskbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+    """Run the command in this process; returns exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["duskbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+            sys.exit(0)
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['duskbench', '--help']\n"
+        "from benchmarks.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'cv2', 'pandas', 'mmengine', 'PIL', 'scipy'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "run" in done.stdout
+
+
+def test_run_prints_and_writes_the_table(duskbench, bench: Bench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "out"
+    code, text, _ = duskbench("run", bench.config, "--out", out, "--cfg-options", "protocol.ap=area", "title=Area")
+    assert code == 0
+    assert "Area" in text and "Brighten" in text and "100.00" in text and "VOC area AP" in text
+    assert {path.name for path in out.iterdir()} >= {"results.sqlite", "table.md", "table.csv", "table.tex"}
+    for form in ("markdown", "csv", "latex"):
+        code, again, _ = duskbench("table", out, "--format", form)
+        assert (code, again) == (
+            0,
+            (out / f"table.{ {'markdown': 'md', 'csv': 'csv', 'latex': 'tex'}[form] }").read_text(),
+        )
+
+
+def test_failed_images_make_the_exit_code_1(duskbench, bench: Bench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    arguments = ("--enhancer", "input", "--enhancer", f"{PLUGINS}:FailsOnDark")
+    code, text, errors = duskbench("run", bench.config, "--out", tmp_path / "out", *arguments)
+    assert code == 1
+    assert "over 3 of 6 images" in text
+    assert "too dark for me" in errors
+
+
+def test_missing_images_make_the_exit_code_1(duskbench, bench: Bench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (bench.root / "JPEGImages" / f"{bench.ids[0]}.png").unlink()
+    code, _, errors = duskbench("run", bench.config, "--out", tmp_path / "out")
+    assert code == 1 and "--allow-missing" in errors
+    assert duskbench("run", bench.config, "--out", tmp_path / "out", "--allow-missing")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("run", "tabel2"), "did you mean table2"),
+        (("run", "table2", "--data", "no/such/folder"), "no/such/folder"),
+        (("run", "table2", "--cfg-options", "protocol.app=area"), "did you mean ap"),
+        (("run", "table2", "--device", "cuda:99"), "--device cuda:99"),
+        (("run", "BENCH", "--enhancer", "limee"), "did you mean lime"),
+        (("run", "BENCH", "--detector", "rfbnet300"), "did you mean rfbnet300_voc"),
+        (("table", "no/such/run"), "no results here"),
+        (("table", ".", "--format", "markdwon"), "did you mean markdown"),
+        (("enhance", "no.png", "out.png", "--enhancer", "input"), "no image to enhance"),
+    ],
+)
+def test_wrong_usage_is_told_with_exit_code_2(  # type: ignore[no-untyped-def]
+    duskbench, bench: Bench, arguments: tuple[str, ...], text: str, tmp_path: Path
+) -> None:
+    arguments = tuple(str(bench.config) if a == "BENCH" else a for a in arguments)
+    if arguments[0] == "run":
+        arguments = (*arguments, "--out", str(tmp_path / "out"))
+    code, _, errors = duskbench(*arguments)
+    assert code == 2
+    assert text in " ".join(errors.split()).replace("- ", "-") or text in errors
+    assert "Traceback" not in errors
+
+
+def test_enhance_file_and_folder(duskbench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    images = {name: np.full((9, 7, 3), level, np.uint8) for name, level in (("a.png", 10), ("sub/b.jpg", 40))}
+    for name, image in images.items():
+        write_image(tmp_path / "in" / name, image)
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    brighten = f"{PLUGINS}:brighten(gain=2.0)"
+    assert duskbench("enhance", tmp_path / "in/a.png", tmp_path / "one.png", "--enhancer", brighten)[0] == 0
+    assert (read_image(tmp_path / "one.png") == 20).all()
+    assert duskbench("enhance", tmp_path / "in", tmp_path / "out", "--enhancer", brighten)[0] == 0
+    assert sorted(p.name for p in (tmp_path / "out").rglob("*.png")) == ["a.png", "b.png"]
+    assert (read_image(tmp_path / "out/sub/b.png") == 80).all()
+    (tmp_path / "in" / "c.png").write_bytes(b"broken")
+    code, _, errors = duskbench("enhance", tmp_path / "in", tmp_path / "out", "--enhancer", brighten)
+    assert code == 1 and "c.png" in errors
+
+
+def test_list_and_version(duskbench) -> None:  # type: ignore[no-untyped-def]
+    code, text, _ = duskbench("list")
+    assert code == 0
+    for name in ("zero_dce", "rfbnet300_voc", "rfb_miniature", "table2", "miniature"):
+        assert name in text
+    code, text, _ = duskbench("version")
+    assert code == 0 and "torch" in text
+
+
+def test_score_of_perfect_detections(duskbench, bench: Bench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from data_tools.dataset import open_dataset
+
+    dataset = open_dataset(bench.root, split="test")
+    entries = []
+    for image_id in dataset.ids:
+        for o in dataset.record(image_id).objects or ():
+            x1, y1, x2, y2 = o.box_xyxy
+            entries.append({"image_id": image_id, "category": o.name, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": 0.9})
+    (tmp_path / "found.json").write_text(json.dumps(entries))
+    code, text, _ = duskbench("score", bench.root, tmp_path / "found.json", "--json")
+    assert code == 0 and json.loads(text)["mAP"] == 1.0
+    code, text, _ = duskbench("score", bench.root, tmp_path / "found.json", "--exclude", "dog")
+    assert code == 0 and "dog" not in text.replace("Left out: dog", "")

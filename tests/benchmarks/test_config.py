@@ -1,0 +1,75 @@
+"""Configurations: what ships loads, overrides reach in, wrong keys are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.config import load_benchmark_config
+from benchmarks.protocol import Protocol
+from data_tools.classes import SHARED_CLASSES
+from data_tools.errors import ConfigError, UnknownNameError
+from pipeline.registry import config_root
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in config_root().glob("*.py")))
+def test_what_ships_loads(name: str) -> None:
+    config = load_benchmark_config(name)
+    assert config.name == name
+    assert config.protocol.classes == SHARED_CLASSES
+    assert load_benchmark_config(f"configs/{name}.py") == config
+
+
+def test_tables_differ_in_data_detector_and_enhancers_only() -> None:
+    protocols = {load_benchmark_config(name).protocol for name in ("table1", "table2", "miniature")}
+    assert len(protocols) == 1
+
+
+def test_overrides_win() -> None:
+    config = load_benchmark_config(
+        "table2",
+        cfg_options=["protocol.ap=area", "data.split=val", "enhancers=gamma,he", "protocol.max_detections=100"],
+        overrides={"data.root": "elsewhere", "detector": "none", "data.split": None},
+    )
+    assert (config.protocol.ap, config.protocol.max_detections) == ("area", 100)
+    assert (config.data["split"], config.data["root"], config.enhancers) == ("val", "elsewhere", ("gamma", "he"))
+    assert config.detector is None
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("protocl.ap=area", "did you mean protocol"),
+        ("protocol.app=area", "did you mean ap"),
+        ("data.splt=test", "did you mean split"),
+        ("protocol.ap=12point", "'11point' or 'area'"),
+        ("protocol.iou_threshold=0", "0 < t <= 1"),
+        ("enhancers", "a.b=c"),
+        ("enhancers.0=gamma", "give a list whole"),
+    ],
+)
+def test_wrong_options_are_told(option: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        load_benchmark_config("table2", cfg_options=[option])
+
+
+def test_unknown_configuration_is_told() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean table2"):
+        load_benchmark_config("tabel2")
+
+
+def test_unreadable_configuration_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("data = dict(\n")
+    with pytest.raises(ConfigError, match="Cannot read the configuration"):
+        load_benchmark_config(tmp_path / "a.py")
+    (tmp_path / "b.py").write_text("enhancers = ['input']\n")
+    with pytest.raises(ConfigError, match="has no data"):
+        load_benchmark_config(tmp_path / "b.py")
+
+
+def test_protocol_round_trip_and_description() -> None:
+    protocol = Protocol(ap="area", plus_one=True)
+    assert Protocol.from_config(protocol.to_dict()) == protocol
+    text = "\n".join(protocol.describe())
+    assert "VOC area AP" in text and "x2-x1+1" in text and "11 classes" in text

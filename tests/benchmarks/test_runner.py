@@ -1,0 +1,253 @@
+"""A run from configuration to rows: once, resumed, killed, with failures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.config import BenchmarkConfig, load_benchmark_config
+from benchmarks.evaluate import EnhancerResult, evaluate
+from benchmarks.runner import RunOptions, RunSummary, run
+from benchmarks.store import ResultStore
+from data_tools.errors import ConfigError, DataError, UnknownNameError
+from data_tools.images import read_image, write_image
+from tests.benchmarks.conftest import PLUGINS, Bench, make_bench
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def configure(bench: Bench, **overrides: object) -> BenchmarkConfig:
+    return load_benchmark_config(bench.config, overrides={k.replace("__", "."): v for k, v in overrides.items()})
+
+
+def results(out: Path) -> dict[str, EnhancerResult]:
+    with ResultStore(out / "results.sqlite", must_exist=True) as store:
+        return {result.label: result for result in evaluate(store, store.last_run())}
+
+
+def stored_rows(out: Path) -> list[tuple[object, ...]]:
+    with sqlite3.connect(out / "results.sqlite") as db:
+        return list(db.execute("SELECT image_id, enhancer, niqe, boxes, scores FROM results ORDER BY 1, 2"))
+
+
+def test_numbers_are_what_the_scene_says(bench: Bench, tmp_path: Path) -> None:
+    summary = run(configure(bench), RunOptions(tmp_path / "out"))
+    assert (summary.total, summary.measured, summary.ok) == (12, 12, True)
+    found = results(tmp_path / "out")
+    # Dark images hide their rectangle from the detector; brightening brings it back. Cars: 1 (lit) and 4 (dark).
+    assert found["Brighten"].map == 1.0
+    assert found["Input"].map == pytest.approx(np.mean([6 / 11, 6 / 11, 6 / 11]))
+    assert found["Input"].ap == {
+        "car": pytest.approx(6 / 11),
+        "person": pytest.approx(6 / 11),
+        "dog": pytest.approx(6 / 11),
+    }
+    assert found["Input"].n_images == 6
+    assert found["Input"].niqe is not None
+
+
+def test_workers_and_batches_change_no_number(bench: Bench, tmp_path: Path) -> None:
+    run(configure(bench), RunOptions(tmp_path / "one", workers=1))
+    run(configure(bench), RunOptions(tmp_path / "many", workers=2, batch_size=4))
+    assert stored_rows(tmp_path / "one") == stored_rows(tmp_path / "many")
+
+
+def test_second_run_measures_nothing(bench: Bench, tmp_path: Path) -> None:
+    run(configure(bench), RunOptions(tmp_path / "out"))
+    again = run(configure(bench), RunOptions(tmp_path / "out"))
+    assert (again.reused, again.measured) == (12, 0)
+
+
+def test_changed_image_and_changed_arguments_are_measured_again(bench: Bench, tmp_path: Path) -> None:
+    options = RunOptions(tmp_path / "out")
+    run(configure(bench), options)
+    first = bench.root / "JPEGImages" / f"{bench.ids[0]}.png"
+    write_image(first, 255 - read_image(first))
+    assert run(configure(bench), options).measured == 2
+    changed = configure(bench, enhancers=["input", f"{PLUGINS}:brighten(gain=3.0)"])
+    assert run(changed, options).measured == 6
+
+
+def test_failures_are_rows_and_are_tried_again(bench: Bench, tmp_path: Path) -> None:
+    names = ["input", f"{PLUGINS}:wrong_size", f"{PLUGINS}:as_float", f"{PLUGINS}:FailsOnDark"]
+    config = configure(bench, enhancers=names)
+    summary = run(config, RunOptions(tmp_path / "out"))
+    assert not summary.ok
+    assert len(summary.failures) == 6 + 6 + 3
+    reasons = {label: reason for label, _, reason in summary.failures}
+    assert "(200, 220, 3) uint8" in reasons["wrong_size"] and "(199, 220, 3)" in reasons["wrong_size"]
+    assert "float64" in reasons["as_float"]
+    assert reasons["FailsOnDark"] == "RuntimeError: too dark for me"
+    found = results(tmp_path / "out")
+    assert (found["Input"].n_images, found["FailsOnDark"].n_images, len(found["FailsOnDark"].failures)) == (6, 3, 3)
+    assert run(config, RunOptions(tmp_path / "out")).measured == 15
+
+
+def test_truncated_image_fails_alone(bench: Bench, tmp_path: Path) -> None:
+    path = bench.root / "JPEGImages" / f"{bench.ids[2]}.png"
+    path.write_bytes(path.read_bytes()[:2000])
+    summary = run(configure(bench), RunOptions(tmp_path / "out"))
+    assert {(label, image_id) for label, image_id, _ in summary.failures} == {
+        ("Input", bench.ids[2]),
+        ("Brighten", bench.ids[2]),
+    }
+
+
+def test_missing_images_are_told_and_may_be_allowed(bench: Bench, tmp_path: Path) -> None:
+    (bench.root / "JPEGImages" / f"{bench.ids[0]}.png").unlink()
+    summary = run(configure(bench), RunOptions(tmp_path / "out"))
+    assert (summary.missing, summary.measured, summary.ok) == ([bench.ids[0]], 10, False)
+    assert run(configure(bench, data__allow_missing=True), RunOptions(tmp_path / "out")).ok
+
+
+def test_no_image_at_all_is_an_error(bench: Bench, tmp_path: Path) -> None:
+    shutil.rmtree(bench.root / "JPEGImages")
+    with pytest.raises(DataError, match="no image to measure"):
+        run(configure(bench), RunOptions(tmp_path / "out"))
+
+
+def test_limit_takes_an_even_share(bench: Bench, tmp_path: Path) -> None:
+    run(configure(bench), RunOptions(tmp_path / "out", limit=3))
+    assert {row[0] for row in stored_rows(tmp_path / "out")} == {bench.ids[0], bench.ids[2], bench.ids[4]}
+
+
+def test_groups_of_a_plain_folder(tmp_path: Path) -> None:
+    for name, level in (("DICM/a", 10), ("DICM/b", 20), ("MEF/c", 30), ("other/d", 40)):
+        write_image(tmp_path / "data" / f"{name}.png", np.full((40, 30, 3), level, np.uint8))
+    options = [f"data.groups={groups}" for groups in ("DICM,MEF", "DICM,NPE")]
+    configs = [
+        load_benchmark_config(
+            "table1", cfg_options=[option], overrides={"data.root": str(tmp_path / "data"), "enhancers": ["input"]}
+        )
+        for option in options
+    ]
+    assert run(configs[0], RunOptions(tmp_path / "out")).ok
+    [found] = results(tmp_path / "out").values()
+    assert (found.n_images, found.map, found.niqe) == (3, None, None)
+    assert sum(found.niqe_reasons.values()) == 3
+    with pytest.raises(ConfigError, match="none in NPE; there are DICM, MEF, other"):
+        run(configs[1], RunOptions(tmp_path / "out"))
+
+
+def test_cup_images_may_be_dropped(tmp_path: Path) -> None:
+    from data_tools.miniature import make_miniature
+
+    make_miniature(tmp_path / "mini", voc_images=0, night_images=(0, 0, 12), size=(160, 120), workers=1)
+    config = load_benchmark_config(
+        "miniature", overrides={"data.root": str(tmp_path / "mini"), "enhancers": ["input"], "detector": "none"}
+    )
+    assert run(config, RunOptions(tmp_path / "keep")).total == 12
+    dropped = load_benchmark_config(
+        "miniature",
+        cfg_options=["protocol.cup_images=drop"],
+        overrides={"data.root": str(tmp_path / "mini"), "enhancers": ["input"], "detector": "none"},
+    )
+    assert run(dropped, RunOptions(tmp_path / "drop")).total == 11
+
+
+def test_images_are_saved(bench: Bench, tmp_path: Path) -> None:
+    run(configure(bench), RunOptions(tmp_path / "out", save_images=True))
+    original = read_image(bench.root / "JPEGImages" / f"{bench.ids[1]}.png")
+    saved = read_image(tmp_path / "out" / "images" / "Brighten" / f"{bench.ids[1]}.png")
+    assert np.array_equal(saved, np.clip(np.rint(original * 2.5), 0, 255))
+
+
+def test_saved_images_can_be_run_as_an_enhancer(bench: Bench, tmp_path: Path) -> None:
+    run(configure(bench), RunOptions(tmp_path / "out", save_images=True))
+    run(configure(bench, enhancers=[f"dir:{tmp_path}/out/images/Brighten"]), RunOptions(tmp_path / "again"))
+    first, again = results(tmp_path / "out")["Brighten"], next(iter(results(tmp_path / "again").values()))
+    assert (first.map, first.niqe) == (again.map, again.niqe)
+
+
+def test_worker_that_dies_costs_one_image(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path, n=6)
+    path = bench.root / "JPEGImages" / f"{bench.ids[3]}.png"
+    image = read_image(path).copy()
+    image[0, 0] = 255
+    write_image(path, image)
+    config = configure(bench, enhancers=[f"{PLUGINS}:kills_its_process"])
+    summary = run(config, RunOptions(tmp_path / "out", workers=2))
+    assert [(image_id, "died" in reason) for _, image_id, reason in summary.failures] == [(bench.ids[3], True)]
+    assert summary.measured == 6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_run_is_taken_up_again(tmp_path: Path, workers: int) -> None:
+    bench = make_bench(tmp_path, n=12)
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.cli",
+        "run",
+        str(bench.config),
+        "--out",
+        str(out),
+        "--workers",
+        str(workers),
+    ]
+    command += ["--enhancer", f"{PLUGINS}:slow"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while not (out / "results.sqlite").exists() or len(_rows_or_none(out)) < 3:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.5)
+    kept = len(stored_rows(out))
+    assert 3 <= kept < 12
+    summary: RunSummary = run(configure(bench, enhancers=[f"{PLUGINS}:slow"]), RunOptions(out))
+    assert (summary.reused, summary.measured) == (kept, 12 - kept)
+    run(configure(bench, enhancers=[f"{PLUGINS}:slow"]), RunOptions(tmp_path / "fresh"))
+    assert stored_rows(out) == stored_rows(tmp_path / "fresh")
+
+
+def test_ctrl_c_keeps_the_rows_and_says_so(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path, n=30)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "benchmarks.cli", "run", str(bench.config), "--out", str(out), "--workers", "1"]
+    process = subprocess.Popen(
+        [*command, "--enhancer", f"{PLUGINS}:slow"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 90
+    while not (out / "results.sqlite").exists() or len(_rows_or_none(out)) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command takes it up again" in errors and "Traceback" not in errors
+    assert 2 <= len(stored_rows(out)) < 30
+
+
+def _rows_or_none(out: Path) -> list[tuple[object, ...]]:
+    try:
+        return stored_rows(out)
+    except sqlite3.OperationalError:
+        return []
+
+
+def test_wrong_names_stop_before_anything_is_measured(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean clahe"):
+        run(configure(bench, enhancers=["clahee"]), RunOptions(tmp_path / "out"))
+    with pytest.raises(UnknownNameError, match="brighten"):
+        run(configure(bench, enhancers=[f"{PLUGINS}:brigten"]), RunOptions(tmp_path / "out"))
+    with pytest.raises(ConfigError, match="device"):
+        run(configure(bench), RunOptions(tmp_path / "out", device="cuda:77"))
+    with pytest.raises(ConfigError, match="same label"):
+        run(configure(bench, enhancers=["input", "input"]), RunOptions(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.score import Score, score, to_terminal
+from data_tools.errors import ConfigError, DataError, UnknownNameError
+
+OBJECT = (
+    "<object><name>{}</name><difficult>{}</difficult>"
+    "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+)
+IMAGES: dict[str, list[tuple[Any, ...]]] = {
+    "000012": [("car", 0, 1, 1, 10, 10), ("cup", 0, 20, 20, 30, 30)],
+    "000123": [("person", 0, 11, 11, 40, 60), ("person", 1, 51, 51, 60, 60)],
+    "2008_000007": [],
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "VOC2007"
+    for folder in ("Annotations", "ImageSets/Main", "JPEGImages"):
+        (root / folder).mkdir(parents=True)
+    for image_id, objects in IMAGES.items():
+        body = "".join(OBJECT.format(*values) for values in objects)
+        (root / "Annotations" / f"{image_id}.xml").write_text(f"<annotation>{body}</annotation>")
+    (root / "ImageSets/Main/test.txt").write_text("\n".join(IMAGES) + "\n")
+    (root / "ImageSets/Main/val.txt").write_text("000012\n")
+    return root
+
+
+def entry(image: Any = "000012", category: Any = 7, box: Any = (0, 0, 10, 10), value: Any = 0.9) -> dict[str, Any]:
+    return {"image_id": image, "category_id": category, "bbox": list(box), "score": value}
+
+
+PERSON = entry("000123", 15, (10, 10, 30, 50))
+
+
+def results(tmp_path: Path, content: Any) -> Path:
+    path = tmp_path / "detections.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_all_found(tree: Path, tmp_path: Path) -> None:
+    result = score(tree, results(tmp_path, [entry(), PERSON]), exclude=["cup"])
+    assert result.map == 1.0
+    assert {name: ap for name, ap in result.ap.items() if ap is not None} == {"car": 1.0, "person": 1.0}
+    assert len(result.ap) == 20
+    assert result.n_gt["person"] == 1
+    assert result.n_det["person"] == 1
+    assert result.n_images == 3
+    assert result.excluded == ("cup",)
+
+
+def test_an_annotated_class_that_the_detector_lacks_counts_unless_excluded(tree: Path, tmp_path: Path) -> None:
+    path = results(tmp_path, [entry(), PERSON])
+    assert score(tree, path).map == pytest.approx(2 / 3)
+    assert score(tree, path).ap["cup"] == 0.0
+    assert "cup" not in score(tree, path, exclude=["Cup"]).ap
+
+
+@pytest.mark.parametrize("exclude", ["person", "People", " Person"])
+def test_a_class_is_excluded_by_any_of_its_names(tree: Path, tmp_path: Path, exclude: str) -> None:
+    result = score(tree, results(tmp_path, [entry(value=0.1), PERSON]), exclude=[exclude, "cup"])
+    assert result.map == 1.0
+    assert "person" not in result.ap
+
+
+@pytest.mark.parametrize("image", ["000012", "000012.jpg", "000012.PNG", 12, "12", "JPEGImages/000012.jpg"])
+@pytest.mark.parametrize("category", [7, "car", "Car", " CAR "])
+def test_images_and_classes_by_any_of_their_names(tree: Path, tmp_path: Path, image: Any, category: Any) -> None:
+    result = score(tree, results(tmp_path, [entry(image, category)]))
+    assert (result.ap["car"], result.n_det["car"]) == (1.0, 1)
+
+
+def test_an_image_number_that_lost_its_underscore(tree: Path, tmp_path: Path) -> None:
+    assert score(tree, results(tmp_path, [entry(2008000007)])).n_det["car"] == 1
+
+
+def test_the_class_may_stand_under_category(tree: Path, tmp_path: Path) -> None:
+    row = {"image_id": 12, "category": "car", "bbox": [0, 0, 10, 10], "score": 1}
+    assert score(tree, results(tmp_path, [row])).ap["car"] == 1.0
+
+
+@pytest.mark.parametrize("key", ["annotations", "detections"])
+def test_categories_and_images_of_the_file_win(tree: Path, tmp_path: Path, key: str) -> None:
+    content = {
+        key: [entry(image=900, category=3), entry(image=901, category=0, box=(10, 10, 30, 50))],
+        "categories": [{"id": 3, "name": "Car"}, {"id": 0, "name": "People"}],
+        "images": [{"id": 900, "file_name": "VOC2007/JPEGImages/000012.jpg"}, {"id": 901, "file_name": "000123.jpg"}],
+    }
+    result = score(tree, results(tmp_path, content))
+    assert result.ap == {"car": 1.0, "person": 1.0, "cup": 0.0}
+
+
+def test_chosen_classes_number_the_categories(tree: Path, tmp_path: Path) -> None:
+    result = score(tree, results(tmp_path, [entry(category=2)]), classes=["person", "car"])
+    assert result.ap == {"person": 0.0, "car": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("box", "plus_one", "match", "ap"),
+    [
+        # The object is 0..10 without + 1 and 0..9 (ten pixels) with it; a detection is left as it is.
+        ((0, 0, 10, 5), False, ">", 0.0),
+        ((0, 0, 10, 5), False, ">=", 1.0),
+        ((0, 0, 9, 4), True, ">", 0.0),  # 10 x 5 of 10 x 10 pixels
+        ((0, 0, 9, 4), True, ">=", 1.0),
+        ((0, 0, 9, 4), False, ">=", 0.0),
+        ((0, 0, 10, 5), True, ">", 1.0),  # 10 x 6 of 10 x 10, and 6 more
+    ],
+)
+def test_frames_and_thresholds(tree: Path, tmp_path: Path, box: Any, plus_one: bool, match: Any, ap: float) -> None:
+    result = score(tree, results(tmp_path, [entry(box=box)]), plus_one=plus_one, iou_match=match)
+    assert result.ap["car"] == ap
+
+
+def test_split_and_annotations_folder(tree: Path, tmp_path: Path) -> None:
+    path = results(tmp_path, [entry()])
+    assert score(tree, path, split="val").n_images == 1
+    assert score(tree / "Annotations", path, split="val").n_images == 1
+    ids = tmp_path / "ids.txt"
+    ids.write_text("000012.jpg\n000123\n")
+    assert score(tree, path, split=str(ids)).n_images == 2
+    alone = tmp_path / "xml"
+    (tree / "Annotations").rename(alone)
+    assert score(alone, path).n_images == 3
+
+
+def test_coco_figures_on_request(tree: Path, tmp_path: Path) -> None:
+    path = results(tmp_path, [entry(), PERSON])
+    assert score(tree, path).coco == {}
+    figures = score(tree, path, exclude=["cup"], coco=True).coco
+    assert figures == pytest.approx({"AP50:95": 1.0, "AP50": 1.0, "AP75": 1.0})
+
+
+def test_no_detections(tree: Path, tmp_path: Path) -> None:
+    result = score(tree, results(tmp_path, []))
+    assert result.map == 0.0
+
+
+def test_json_is_strict_and_sorted(tree: Path, tmp_path: Path) -> None:
+    result = score(tree, results(tmp_path, [entry(), PERSON]), exclude=["cup"], mode="area")
+    content = json.loads(result.to_json())
+    assert list(content) == sorted(content)
+    assert content["AP"]["train"] is None
+    assert content["mAP"] == 1.0
+    assert content["protocol"] == {"ap": "area", "iou_match": ">", "iou_threshold": 0.5, "plus_one": False}
+
+
+def terminal(result: Score) -> str:
+    from rich.console import Console
+
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(to_terminal(result))
+    return capture.get()
+
+
+def test_the_terminal_shows_what_was_left_out(tree: Path, tmp_path: Path) -> None:
+    text = terminal(score(tree, results(tmp_path, [entry(), PERSON]), exclude=["cup"], coco=True))
+    assert "mAP over 2 classes" in text
+    assert "100.00" in text
+    assert "Left out: cup." in text
+    assert "IoU > 0.5" in text
+    assert "COCO AP50:95" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        ({"boxes": []}, DataError, "keys boxes"),
+        (3, DataError, "no list of detections"),
+        ([entry(), entry(image="000013")], UnknownNameError, "entry 1"),
+        ([entry(image=13)], UnknownNameError, "entry 0"),
+        ([entry(image=None)], UnknownNameError, "entry 0"),
+        ([entry(image=[1])], DataError, "entry 0"),
+        ([entry(category=0)], DataError, "numbers start at 1"),
+        ([entry(category=21)], DataError, "entry 0"),
+        ([entry(category="lorry")], UnknownNameError, "entry 0"),
+        ([entry(box=(0, 0, 1))], DataError, "entry 0"),
+        ([entry(box=(0, 0, -1, 5))], DataError, "entry 0"),
+        ([entry(box=("x", 0, 1, 5))], DataError, "entry 0"),
+        ([entry(value=None)], DataError, "entry 0"),
+        ([entry(value=float("nan"))], DataError, "entry 0"),
+        ([{"image_id": 12}], DataError, "entry 0"),
+        (["x"], DataError, "entry 0"),
+        ({"annotations": [], "categories": [{"name": "car"}]}, DataError, "categories"),
+        ({"annotations": [], "images": 3}, DataError, "images"),
+    ],
+)
+def test_unusable_results_are_errors(
+    tree: Path, tmp_path: Path, content: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        score(tree, results(tmp_path, content))
+
+
+def test_an_ambiguous_image_number_is_an_error(tree: Path, tmp_path: Path) -> None:
+    (tree / "Annotations/12.xml").write_text("<annotation></annotation>")
+    (tree / "ImageSets/Main/test.txt").write_text("000012\n0012\n")
+    (tree / "Annotations/0012.xml").write_text("<annotation></annotation>")
+    with pytest.raises(UnknownNameError, match="'12'"):
+        score(tree, results(tmp_path, [entry(12)]))
+
+
+def test_unknown_rules_classes_and_files_are_errors(tree: Path, tmp_path: Path) -> None:
+    path = results(tmp_path, [])
+    with pytest.raises(UnknownNameError, match="sofa"):
+        score(tree, path, exclude=["sofaa"])
+    with pytest.raises(ConfigError):
+        score(tree, path, mode="11points")
+    with pytest.raises(DataError, match="Cannot read"):
+        score(tree, tmp_path / "absent.json")
+    path.write_text("{")
+    with pytest.raises(DataError, match="Cannot read"):
+        score(tree, path)
+
+
+@pytest.mark.parametrize("model", ["yolo-fastest-xl-voc", "mbv2-yolov3-nano-voc"])
+@pytest.mark.parametrize("data", ["voc2007_test_subset", "exdark24_input"])
+def test_equals_the_reference_of_real_detectors(shared: Path, tmp_path: Path, model: str, data: str) -> None:
+    reference = json.loads((shared / "golden/detector_reference.json").read_text())
+    expected = reference["models"][model][data]
+    rows = [
+        entry(image, name, (x1, y1, x2 - x1, y2 - y1), value)
+        for name, found in expected["detections"].items()
+        for image, value, (x1, y1, x2, y2) in found
+    ]
+    split = "test"
+    if data == "exdark24_input":
+        listed = tmp_path / "ids.txt"
+        listed.write_text("\n".join(reference["exdark_images"]))
+        split = str(listed)
+    root = shared / "data" / ("voc2007" if data == "voc2007_test_subset" else "exdark")
+    classes = list(expected["AP11"])
+    for mode, key in (("11point", "AP11"), ("area", "AP_area")):
+        # The stored boxes are rounded to 0.01 pixel and the stored AP to 4 decimals.
+        result = score(
+            root, results(tmp_path, rows), classes=classes, split=split, mode=mode, plus_one=False, iou_match=">="
+        )
+        assert result.ap == pytest.approx(expected[key], abs=1e-4)
+        assert result.map == pytest.approx(expected[f"m{key}"], abs=1e-4)
+        assert result.n_gt == expected["n_gt_nondifficult"]

@@ -1,0 +1,73 @@
+"""Rows come back as they went in."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.store import Key, ResultStore, Row, StoredImage
+from data_tools.errors import DataError
+from data_tools.records import ImageRecord, ObjectAnnotation
+
+KEY = Key("a", "sha", "enhancer", "detector", "niqe=rgb2gray")
+OBJECT = ObjectAnnotation("car", (1.0, 2.5, 3.0, 4.0), difficult=True, pose="Left")
+
+
+def test_images_round_trip(tmp_path: Path) -> None:
+    records = [
+        ImageRecord("a", Path("x/a.png"), (OBJECT,), "test", lighting="Low", indoor=True, group="Car"),
+        ImageRecord("b", Path("b.png"), ()),
+        ImageRecord("c", Path("c.png")),
+    ]
+    with ResultStore(tmp_path / "r.sqlite") as store:
+        store.put_images(StoredImage(record, 1, 2, "sha") for record in records)
+        assert [image.record for image in store.images().values()] == records
+
+
+def test_rows_round_trip_and_failed_ones_are_replaced(tmp_path: Path) -> None:
+    row = Row(
+        KEY,
+        niqe=4.123456789012345,
+        boxes_xyxy=np.array([[0.1, 0.2, 3, 4]], np.float32),
+        scores=np.array([0.3], np.float32),
+        labels=np.array([7]),
+        ms_enhance=1.5,
+    )
+    with ResultStore(tmp_path / "r.sqlite") as store:
+        store.put(Row(KEY, error="no"))
+        assert store.done() == set()
+        store.put(row)
+    with ResultStore(tmp_path / "r.sqlite") as store:
+        assert store.done() == {KEY}
+        [again] = store.rows(enhancer="enhancer", detector="detector", measure="niqe=rgb2gray")
+        assert (again.key, again.niqe, again.error, again.ms_enhance) == (KEY, row.niqe, None, 1.5)
+        for name in ("boxes_xyxy", "scores", "labels"):
+            assert np.array_equal(getattr(again, name), getattr(row, name))
+        assert not list(store.rows(enhancer="other", detector="detector", measure="niqe=rgb2gray"))
+
+
+def test_detectors_and_runs(tmp_path: Path) -> None:
+    with ResultStore(tmp_path / "r.sqlite") as store:
+        assert store.detector_classes("f") == ()
+        store.put_detector("f", "rfb", ("car", "dog"))
+        assert store.detector_classes("f") == ("car", "dog")
+        with pytest.raises(DataError, match="Nothing was run"):
+            store.last_run()
+        store.put_run({"n": 1})
+        store.put_run({"n": 2})
+        assert store.last_run() == {"n": 2}
+
+
+def test_what_is_no_store_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no results here"):
+        ResultStore(tmp_path / "r.sqlite", must_exist=True)
+    (tmp_path / "text.sqlite").write_text("not a database" * 100)
+    with pytest.raises(DataError, match="Cannot open"):
+        ResultStore(tmp_path / "text.sqlite")
+    with sqlite3.connect(tmp_path / "newer.sqlite") as db:
+        db.execute("PRAGMA user_version=99")
+    with pytest.raises(DataError, match="another version"):
+        ResultStore(tmp_path / "newer.sqlite")

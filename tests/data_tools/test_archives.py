@@ -1,0 +1,264 @@
+"""`extract` on archives that are right, damaged and hostile."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_tools.archives import extract, safe_parts
+from data_tools.errors import DataError
+
+FILES = {"VOCdevkit/a.txt": b"alpha", "VOCdevkit/deep/er/b.bin": bytes(3_000_000), "c": b""}
+
+
+def make_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def make_tar(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def make_gz(path: Path, files: dict[str, bytes]) -> Path:
+    return make_tar(path, files, "w:gz")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+MAKERS = pytest.mark.parametrize("make", [make_zip, make_tar, make_gz])
+Make = Callable[[Path, dict[str, bytes]], Path]
+
+
+@MAKERS
+def test_all_kinds(make: Make, tmp_path: Path) -> None:
+    archive = make(tmp_path / "no_ending", FILES)  # kind is told by content
+    assert tree(extract(archive, tmp_path / "x" / "out")) == FILES
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "x" / "out").stat().st_mode) == 0o777 & ~umask
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["out"]
+
+
+def test_long_and_unicode_names(tmp_path: Path) -> None:
+    names = {"d" * 200 + "/" + "e" * 200 + ".txt": b"1", "Fußgänger/夜.png": b"2"}
+    for kind in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(tmp_path / "a.tar", "w", format=kind) as archive:
+            for name, content in names.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        assert tree(extract(tmp_path / "a.tar", tmp_path / str(kind))) == names
+
+
+@MAKERS
+def test_what_macos_adds_is_left_out(make: Make, tmp_path: Path) -> None:
+    files = {"__MACOSX/ExDark/._a": b"x", "ExDark/.DS_Store": b"x", "ExDark/._a": b"x", "ExDark/a": b"y"}
+    assert tree(extract(make(tmp_path / "a", files), tmp_path / "out")) == {"ExDark/a": b"y"}
+
+
+def test_permissions_of_the_archive_are_not_taken_over(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        entry = tarfile.TarInfo("run")
+        entry.mode, entry.uid = 0o6777, 12345
+        archive.addfile(entry, io.BytesIO())
+    mode = (extract(tmp_path / "a.tar", tmp_path / "out") / "run").stat().st_mode
+    assert mode & (stat.S_ISUID | stat.S_ISGID | 0o111) == 0
+
+
+def refused(archive: Path, folder: Path, **limits: int) -> str:
+    """Extract, expecting an error; nothing may be left anywhere below or beside."""
+    before = set(folder.rglob("*"))
+    with pytest.raises(DataError) as raised:
+        extract(archive, folder / "in" / "out", **limits)
+    after = set(folder.rglob("*")) - {folder / "in"}
+    assert after == before
+    return str(raised.value)
+
+
+@MAKERS
+@pytest.mark.parametrize(
+    "name",
+    ["../evil", "ok/../../evil", "/etc/evil", "..", "C:/evil", "c:evil", "..\\evil", "a/..", "\\\\host\\evil",
+     "new\nline", "n" * 256, "é" * 128],
+)  # fmt: skip
+def test_paths_that_lead_elsewhere(make: Make, tmp_path: Path, name: str) -> None:
+    message = refused(make(tmp_path / "a", {"first": b"1", name: b"evil"}), tmp_path)
+    assert repr(name) in message
+    assert "not safe" in message
+
+
+def test_a_nul_in_a_zip_name_is_seen(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", {"good.txtX../evil": b"1"})
+    archive.write_bytes(archive.read_bytes().replace(b"good.txtX../evil", b"good.txt\x00../evil"))
+    refused(archive, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "says"),
+    [
+        (tarfile.SYMTYPE, "/etc/passwd", "symbolic link to '/etc/passwd'"),
+        (tarfile.SYMTYPE, "inside", "symbolic link"),
+        (tarfile.LNKTYPE, "first", "hard link to 'first'"),
+        (tarfile.CHRTYPE, "", "device"),
+        (tarfile.BLKTYPE, "", "device"),
+        (tarfile.FIFOTYPE, "", "device"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_links_and_devices_in_tar(tmp_path: Path, mode: str, kind: bytes, target: str, says: str) -> None:
+    with tarfile.open(tmp_path / "a", mode) as archive:  # type: ignore[call-overload]
+        archive.addfile(tarfile.TarInfo("first"), io.BytesIO())
+        entry = tarfile.TarInfo("the/member")
+        entry.type, entry.linkname = kind, target
+        archive.addfile(entry)
+    message = refused(tmp_path / "a", tmp_path)
+    assert says in message
+    assert "'the/member'" in message
+
+
+@pytest.mark.parametrize(("mode", "says"), [(0o120777, "symbolic link"), (0o010666, "0o10000"), (0o060666, "0o60000")])
+def test_links_and_devices_in_zip(tmp_path: Path, mode: int, says: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        entry = zipfile.ZipInfo("the/member")
+        entry.external_attr = mode << 16
+        archive.writestr(entry, "/etc/passwd")
+    assert says in refused(tmp_path / "a.zip", tmp_path)
+
+
+def test_an_encrypted_member(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", {"secret": b"1"})
+    data = bytearray(archive.read_bytes())
+    data[6] |= 1  # the flag in the member's own header
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # and in the directory
+    archive.write_bytes(data)
+    assert "encrypted" in refused(archive, tmp_path)
+
+
+@MAKERS
+def test_a_bomb_is_stopped_by_its_declared_size(make: Make, tmp_path: Path) -> None:
+    archive = make(tmp_path / "a", {"one": bytes(600_000), "two": bytes(600_000)})
+    message = refused(archive, tmp_path, max_bytes=1_000_000)
+    assert "'two'" in message
+    assert extract(archive, tmp_path / "out", max_bytes=1_200_000).is_dir()
+
+
+@MAKERS
+def test_too_many_members(make: Make, tmp_path: Path) -> None:
+    archive = make(tmp_path / "a", {str(i): b"" for i in range(11)})
+    assert "'10'" in refused(archive, tmp_path, max_files=10)
+    assert len(tree(extract(archive, tmp_path / "out", max_files=11))) == 11
+
+
+def test_a_zip_that_understates_its_size(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", {"bomb": bytes(5_000_000)})
+    data = archive.read_bytes()
+    archive.write_bytes(data.replace((5_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+    refused(archive, tmp_path, max_bytes=1000)
+
+
+def test_a_tar_header_that_claims_a_terabyte(tmp_path: Path) -> None:
+    entry = tarfile.TarInfo("huge")
+    entry.size = 1 << 40
+    (tmp_path / "a.tar").write_bytes(entry.tobuf(tarfile.GNU_FORMAT))
+    assert "'huge'" in refused(tmp_path / "a.tar", tmp_path)
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_long_name_of_gigabytes_is_not_read_into_memory(tmp_path: Path, kind: bytes) -> None:
+    entry = tarfile.TarInfo("x")
+    entry.type, entry.size = kind, 1 << 31
+    with gzip.open(tmp_path / "a.tgz", "wb", compresslevel=1) as file:
+        file.write(entry.tobuf(tarfile.GNU_FORMAT))
+        file.write(bytes(20_000_000))
+    assert "larger than it may be" in refused(tmp_path / "a.tgz", tmp_path)
+
+
+def test_gzip_that_unpacks_for_ever_between_members(tmp_path: Path) -> None:
+    # The size of a member that is refused for its kind is still skipped by tarfile; the reader's limit stops it.
+    entry = tarfile.TarInfo("x")
+    entry.type, entry.size = b"V", 1 << 33  # a volume label: neither file nor folder
+    with gzip.open(tmp_path / "a.tgz", "wb", compresslevel=1) as file:
+        file.write(entry.tobuf(tarfile.GNU_FORMAT))
+        file.write(bytes(10_000_000))
+    refused(tmp_path / "a.tgz", tmp_path, max_bytes=1_000_000)
+
+
+@pytest.mark.parametrize("make", [make_tar, make_gz])
+def test_a_path_twice(make: Make, tmp_path: Path) -> None:
+    make(tmp_path / "a", {"d/x": b"1", "d/./x": b"2"})
+    assert "same path twice" in refused(tmp_path / "a", tmp_path)
+
+
+@MAKERS
+def test_a_file_that_is_also_a_folder(make: Make, tmp_path: Path) -> None:
+    assert "same path twice" in refused(make(tmp_path / "a", {"d": b"1", "d/x": b"2"}), tmp_path)
+
+
+@MAKERS
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.9])
+def test_truncated(make: Make, tmp_path: Path, part: float) -> None:
+    archive = make(tmp_path / "a", {"x": os.urandom(100_000), "y": os.urandom(100_000)})
+    data = archive.read_bytes()
+    archive.write_bytes(data[: int(len(data) * part)])
+    refused(archive, tmp_path)
+
+
+def test_a_flipped_bit_in_a_zip(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", {"x": os.urandom(100_000)})
+    data = bytearray(archive.read_bytes())
+    data[50_000] ^= 1
+    archive.write_bytes(data)
+    refused(archive, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"<html>sign in</html>", b"BZh91AY&SY", b"\xfd7zXZ\x00", b"Rar!\x1a\x07", b"PK", b"\x1f\x8b"]
+)
+def test_other_kinds_of_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.zip").write_bytes(content * 200)
+    assert "a.zip" in refused(tmp_path / "a.zip", tmp_path)
+
+
+def test_missing_archive_and_occupied_folder(tmp_path: Path) -> None:
+    assert "not there" in refused(tmp_path / "none.zip", tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("keep")
+    with pytest.raises(DataError, match="what is there"):
+        extract(make_zip(tmp_path / "a.zip", FILES), tmp_path / "full")
+    assert (tmp_path / "full" / "mine").read_text() == "keep"
+    (tmp_path / "empty").mkdir()
+    assert tree(extract(tmp_path / "a.zip", tmp_path / "empty")) == FILES
+
+
+@given(
+    st.text(max_size=60) | st.lists(st.sampled_from(["..", ".", "/", "\\", "a", "C:", "", "~", "\x00"])).map("".join)
+)
+def test_a_safe_path_stays_inside(name: str) -> None:
+    try:
+        parts = safe_parts(name, where="here")
+    except DataError:
+        return
+    root = "/root/folder"
+    resolved = os.path.normpath(os.path.join(root, *parts))  # noqa: PTH118
+    assert resolved == root or resolved.startswith(root + "/")
+    assert all(part not in ("", ".", "..") and "/" not in part and "\x00" not in part for part in parts)

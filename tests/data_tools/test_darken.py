@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_tools.darken import Camera, Lamp, darken, expose, lamp_illumination, linear_to_srgb, srgb_to_linear
+from data_tools.errors import ConfigError, DataError
+
+# Level -> linear light, computed by hand from IEC 61966-2-1.
+KNOWN_LEVELS = {0: 0.0, 10: 0.00303527, 55: 0.0382044, 118: 0.1811642, 188: 0.5028865, 255: 1.0}
+
+
+def flat(level: int, side: int = 200) -> np.ndarray:
+    return np.full((side, side, 3), level, np.uint8)
+
+
+def linear(image: np.ndarray) -> np.ndarray:
+    """An sRGB decoder that shares nothing with the module's tables."""
+    encoded = image.astype(np.float64) / 255
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_a_camera_that_does_nothing_gives_the_image_back() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    image = np.stack([np.tile(levels, (3, 1)), np.tile(levels[::-1], (3, 1)), np.tile(levels // 2, (3, 1))], axis=-1)
+    assert np.array_equal(darken(image, Camera(), rng()), image)
+    assert np.array_equal(darken(image, Camera(), rng(), np.ones((3, 256))), image)
+    assert np.array_equal(darken(image, Camera(bits=16), rng()), image)
+
+
+@pytest.mark.parametrize(("level", "light"), KNOWN_LEVELS.items())
+def test_signal_is_linear_light(level: int, light: float) -> None:
+    assert expose(flat(level, 2), Camera()) == pytest.approx(light, abs=1e-6)
+    assert srgb_to_linear(np.array([level / 255]))[0] == pytest.approx(light, abs=1e-6)
+
+
+@given(st.floats(0, 1))
+def test_the_curve_inverts(value: float) -> None:
+    assert srgb_to_linear(linear_to_srgb(np.array([value])))[0] == pytest.approx(value, abs=1e-6)
+
+
+@given(st.integers(0, 255), st.floats(-6, 2))
+def test_each_stop_doubles_the_signal(level: int, stops: float) -> None:
+    one, two = (expose(flat(level, 1), Camera(exposure_ev=stops + more)) for more in (0, 1))
+    assert np.allclose(two, 2 * one, rtol=1e-6)
+
+
+@pytest.mark.parametrize("stops", [-1, -2, -4])
+def test_exposure_and_illumination_are_the_same_thing(stops: int) -> None:
+    image = rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    by_exposure = darken(image, Camera(exposure_ev=stops), rng())
+    by_light = darken(image, Camera(), rng(), np.full((20, 30), 2.0**stops))
+    assert np.array_equal(by_exposure, by_light)
+    assert linear(by_exposure).mean() == pytest.approx(linear(image).mean() * 2.0**stops, rel=0.02)
+
+
+def test_colour_cast_and_coloured_light_act_on_their_channel() -> None:
+    cast = linear(darken(flat(188, 4), Camera(colour_cast=(1.0, 0.5, 0.25)), rng()))[0, 0]
+    light = np.ones((4, 4, 3)) * (1.0, 0.5, 0.25)
+    assert cast == pytest.approx(np.array([0.503, 0.2515, 0.1257]), abs=0.004)
+    assert np.array_equal(
+        darken(flat(188, 4), Camera(), rng(), light)[0, 0],
+        darken(flat(188, 4), Camera(colour_cast=(1.0, 0.5, 0.25)), rng())[0, 0],
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "gain", "read"),
+    [(118, 1 / 300, 0.0), (118, 1 / 1000, 0.02), (118, 0.0, 0.03), (160, 1 / 200, 0.01), (188, 1 / 150, 0.0)],
+)
+def test_noise_has_the_mean_and_the_variance_of_photon_transfer(level: int, gain: float, read: float) -> None:
+    got = linear(darken(flat(level), Camera(shot_gain=gain, read_noise=read), rng(5)))
+    signal = float(linear(flat(level, 1)).mean())
+    # 120,000 samples: the variance's own standard error is 0.4 %; the rest is for the 8-bit steps.
+    assert got.mean() == pytest.approx(signal, rel=0.003)
+    assert got.var() == pytest.approx(gain * signal + read**2, rel=0.03)
+
+
+def test_the_photon_transfer_curve_gives_gain_and_read_noise_back() -> None:
+    gain, read = 1 / 400, 0.015
+    camera = Camera(shot_gain=gain, read_noise=read)
+    samples = [linear(darken(flat(level), camera, rng(level))) for level in (100, 120, 140, 160, 180)]
+    slope, offset = np.polyfit([s.mean() for s in samples], [s.var() for s in samples], 1)
+    assert slope == pytest.approx(gain, rel=0.05)
+    assert offset == pytest.approx(read**2, rel=0.15)
+
+
+def test_few_photons_come_in_whole_numbers_and_often_not_at_all() -> None:
+    gain = float(linear(flat(118, 1)).mean()) / 3  # three electrons a pixel
+    counts = linear(darken(flat(118), Camera(shot_gain=gain), rng(2))) / gain
+    assert (counts < 0.5).mean() == pytest.approx(np.exp(-3), rel=0.05)
+    assert np.abs(counts - np.rint(counts)).max() < 0.1
+
+
+def test_channels_and_pixels_have_noise_of_their_own() -> None:
+    got = linear(darken(flat(140), Camera(shot_gain=1 / 300), rng(3)))
+    assert abs(np.corrcoef(got[:, :, 0].ravel(), got[:, :, 1].ravel())[0, 1]) < 0.02
+    assert abs(np.corrcoef(got[:, :-1, 0].ravel(), got[:, 1:, 0].ravel())[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("bits", [1, 3, 6])
+def test_the_converter_has_only_so_many_steps(bits: int) -> None:
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    assert len(np.unique(darken(ramp, Camera(bits=bits), rng()))) == 2**bits
+
+
+def test_the_seed_decides() -> None:
+    image = rng(1).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    camera = Camera(exposure_ev=-3, shot_gain=1 / 500, read_noise=0.002, bits=12)
+    before = image.copy()
+    assert np.array_equal(darken(image, camera, rng(4)), darken(image, camera, rng(4)))
+    assert not np.array_equal(darken(image, camera, rng(4)), darken(image, camera, rng(5)))
+    assert np.array_equal(image, before)
+
+
+def test_what_shines_ends_at_white() -> None:
+    assert darken(flat(200, 3), Camera(shot_gain=1 / 500), rng(), np.full((3, 3), 50.0)).min() == 255
+
+
+def test_a_lamp_falls_off_to_half_at_its_reach() -> None:
+    light = lamp_illumination((101, 201), [Lamp(100, 50, 40, 8.0, (1.0, 0.5, 0.0), stretch=0.5)], ambient=0.25)
+    assert light.shape == (101, 201, 3)
+    assert light.dtype == np.float32
+    assert light[50, 100] == pytest.approx([8.25, 4.25, 0.25])
+    assert light[50, 140] == pytest.approx([4.25, 2.25, 0.25])
+    assert light[70, 100] == pytest.approx([4.25, 2.25, 0.25])  # half as high as wide
+    assert light[50, 180] == pytest.approx([8 / 5 + 0.25, 4 / 5 + 0.25, 0.25])
+    twice = lamp_illumination((5, 5), [Lamp(2, 2, 3, 1.0)] * 2, (0.1, 0.2, 0.3))
+    assert twice[2, 2] == pytest.approx([2.1, 2.2, 2.3])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"shot_gain": -1.0}, {"read_noise": float("nan")}, {"bits": 0}, {"bits": 17}, {"exposure_ev": float("inf")},
+     {"colour_cast": (1.0, -0.1, 1.0)}, {"colour_cast": (1.0, 1.0)}],
+)  # fmt: skip
+def test_impossible_cameras_are_refused(arguments: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="Camera"):
+        Camera(**arguments)  # type: ignore[arg-type]
+
+
+def test_impossible_lamps_are_refused() -> None:
+    with pytest.raises(ConfigError, match="positive reach"):
+        lamp_illumination((4, 4), [Lamp(1, 1, 0, 1)])
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)])
+def test_other_arrays_are_refused(image: np.ndarray) -> None:
+    with pytest.raises(DataError, match="Cannot darken"):
+        darken(image, Camera(), rng())
+
+
+@pytest.mark.parametrize(
+    ("light", "message"),
+    [(np.ones((4, 5)), "does not fit"), (np.ones((4, 4, 1)), "does not fit"), (np.full((4, 4), -0.1), "negative"),
+     (np.full((4, 4), np.nan), "non-finite")],
+)  # fmt: skip
+def test_other_illumination_is_refused(light: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        darken(flat(9, 4), Camera(), rng(), light)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data_tools.errors import DataError
+from data_tools.folder import ImageFolder
+from data_tools.ids import UnknownIdError
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("files", "ids"),
+    [
+        (["b.JPG", "a.png", "notes.txt"], ["a", "b"]),
+        (["x/b.jpg", "y/a.bmp"], ["b", "a"]),
+        (["x/a.jpg", "y/a.jpg", "z/b.jpg"], ["x/a", "y/a", "z/b"]),
+        (["a.jpg", "a.png", "b.v2.jpg"], ["a.jpg", "a.png", "b.v2.jpg"]),
+        (["a.jpg", "a.jpg.png"], ["a", "a.jpg"]),
+        (["a.jpg", ".hidden.jpg", ".cache/b.jpg"], ["a"]),
+    ],
+)
+def test_ids(tmp_path: Path, files: list[str], ids: list[str]) -> None:
+    dataset = ImageFolder(touch(tmp_path, *files))
+    assert dataset.ids == ids
+    assert all(dataset.record(image_id).path.is_file() for image_id in ids)
+    assert len({dataset.record(image_id).path for image_id in ids}) == len(ids)
+
+
+def test_record(tmp_path: Path) -> None:
+    dataset = ImageFolder(touch(tmp_path / "DICM", "a.jpg", "night/b.JPEG"))
+    assert dataset.name == "DICM"
+    record = dataset.record("b.JPEG")
+    assert (record.id, record.path, record.group) == ("b", tmp_path / "DICM/night/b.JPEG", "night")
+    assert record.objects is None
+    assert record.split is None
+    assert dataset.record("a").group is None
+
+
+def test_chosen_ids_keep_their_order(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    assert ImageFolder(tmp_path, ["c.jpg", "a"]).ids == ["c", "a"]
+    with pytest.raises(UnknownIdError, match="one of a, b, c"):
+        ImageFolder(tmp_path, ["d"])
+
+
+def test_errors(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no image"):
+        ImageFolder(touch(tmp_path, "readme.md"))
+    with pytest.raises(DataError, match="No such folder"):
+        ImageFolder(tmp_path / "nowhere")
+
+
+def test_real_folders(shared: Path) -> None:
+    assert len(ImageFolder(shared / "data/lowlight/DICM64").ids) == 64
+    both = ImageFolder(shared / "data/lowlight")
+    assert len(both.ids) == len(set(both.ids)) == 44 + 64 + 9 + 17 + 15 + 29

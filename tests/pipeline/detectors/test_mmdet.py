@@ -1,0 +1,212 @@
+"""The mmdet adapter: configs, checkpoints, colour order, mapping back, and the errors."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from data_tools.classes import VOC_CLASSES
+from data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
+from pipeline.detectors.base import Detector
+from pipeline.detectors.mmdet import MMDetDetector, build_model, config_classes, load_config, read_checkpoint
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "detectors"
+SSD = {300: "mmdet::pascal_voc/ssd300_voc0712.py", 512: "mmdet::pascal_voc/ssd512_voc0712.py"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
+    """mmdet's SSD300 VOC config with a small backbone and mmdet's own head, and random weights as mmdet saves them."""
+    config = load_config(SSD[300])
+    config.model.backbone = {
+        "type": "RFBVGG",
+        "stage_channels": (8, 8, 8, 16, 16),
+        "stage_depths": (1, 1, 1, 1, 1),
+        "fc_channels": 16,
+        "extra_channels": (16, 16),
+        "tail_channels": (16, 16),
+    }
+    config.model.neck = None
+    config.model.bbox_head.in_channels = (16,) * 6
+    config = load_config(config)
+    torch.manual_seed(0)
+    import pipeline.networks.rfbnet  # noqa: F401 - registers the backbone
+
+    model = build_model(config)
+    model.init_weights()
+    for head in model.bbox_head.cls_convs:
+        head[0].bias.data[20::21] = 6
+    path = tmp_path_factory.mktemp("mmdet") / "small.pth"
+    meta = {"dataset_meta": {"classes": VOC_CLASSES[::-1]}, "epoch": 3}
+    torch.save({"state_dict": model.state_dict(), "meta": meta}, path)
+    return config, path
+
+
+@pytest.fixture(scope="module")
+def detector(small: tuple[Config, Path]) -> MMDetDetector:
+    return MMDetDetector(*small)
+
+
+def image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_equals_mmdet_s_own_inference(small: tuple[Config, Path], detector: MMDetDetector) -> None:
+    from mmdet.apis import inference_detector, init_detector
+    from mmengine.registry import DefaultScope
+
+    config, path = small
+    config = copy.deepcopy(config)
+    config.model.bbox_head.type = "PredictingSSDHead"
+    picture = image(120, 200)
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        model = init_detector(config, str(path), device="cpu")
+        want = inference_detector(model, picture[:, :, ::-1].copy()).pred_instances
+    found = detector.detect([picture])[0]
+    assert len(found) == len(want) > 20
+    np.testing.assert_allclose(found.scores, want.scores.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(found.boxes_xyxy, want.bboxes.numpy(), atol=0.02)
+    assert found.boxes_xyxy[:, 2].max() > 120, "boxes are in the image given, not in the 300 x 300 input"
+
+
+def test_mmdet_s_head_cannot_predict_and_ours_can(small: tuple[Config, Path]) -> None:
+    from mmdet.registry import MODELS
+    from mmengine.registry import DefaultScope
+
+    config, _ = small
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        theirs = MODELS.build(config.model)
+    if hasattr(theirs.bbox_head, "loss_cls"):
+        pytest.fail("mmdet's SSDHead has loss_cls now: PredictingSSDHead can go")
+    ours = build_model(config)
+    assert type(ours.bbox_head).__name__ == "PredictingSSDHead"
+    assert isinstance(ours.bbox_head, type(theirs.bbox_head))
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+
+
+def test_contract(detector: MMDetDetector) -> None:
+    assert isinstance(detector, Detector)
+    assert detector.name == "ssd300_voc0712"
+    assert detector.classes == VOC_CLASSES[::-1], "the checkpoint's classes win"
+    pictures = [image(60, 80), image(90, 50, 1), image(60, 80, 2)]
+    together = detector.detect(pictures)
+    for picture, found in zip(pictures, together, strict=True):
+        alone = detector.detect([picture])[0]
+        np.testing.assert_allclose(found.scores, alone.scores, rtol=1e-4)
+        np.testing.assert_allclose(found.boxes_xyxy, alone.boxes_xyxy, atol=0.02)
+        assert (found.boxes_xyxy.dtype, found.scores.dtype, found.labels.dtype) == (np.float32, np.float32, np.int64)
+        assert (np.diff(found.scores) <= 0).all()
+        height, width = picture.shape[:2]
+        assert found.boxes_xyxy.min() >= 0
+        assert (found.boxes_xyxy[:, 0::2] <= width + 0.01).all()
+        assert (found.boxes_xyxy[:, 1::2] <= height + 0.01).all()
+    assert detector.detect([]) == []
+
+
+def test_nothing_found_is_empty(small: tuple[Config, Path]) -> None:
+    detector = MMDetDetector(*small, cfg_options={"model.test_cfg.score_thr": 1.0})
+    found = detector.detect([image(40, 40)])[0]
+    assert len(found) == 0
+    assert found.boxes_xyxy.shape == (0, 4)
+
+
+def test_fingerprint_follows_weights_and_settings_only(small: tuple[Config, Path], tmp_path: Path) -> None:
+    config, path = small
+    base = MMDetDetector(config, path).fingerprint
+    elsewhere = tmp_path / "copy.pth"
+    elsewhere.write_bytes(path.read_bytes())
+    assert MMDetDetector(config, elsewhere, cfg_options={"data_root": "other/"}).fingerprint == base
+    assert MMDetDetector(config, path, cfg_options={"model.test_cfg.score_thr": 0.5}).fingerprint != base
+    retrained = torch.load(path, weights_only=True)
+    retrained["state_dict"]["bbox_head.reg_convs.0.0.bias"] += 0.01
+    torch.save(retrained, elsewhere)
+    assert MMDetDetector(config, elsewhere).fingerprint != base
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_what_is_no_image_is_an_error(detector: MMDetDetector, bad: np.ndarray) -> None:
+    with pytest.raises(DetectorError, match=r"\(H, W, 3\) uint8 RGB"):
+        detector.detect([bad])
+
+
+@pytest.mark.parametrize("size", [300, 512])
+def test_packaged_ssd_configs(size: int) -> None:
+    config = load_config(CONFIGS / f"ssd{size}_voc.py")
+    assert {**config.model, "_scope_": None} == {**load_config(SSD[size]).model, "_scope_": None}
+    assert config.detector.ends_on_last_pixel
+    assert config_classes(config) == VOC_CLASSES
+    model = build_model(config)
+    names = {300: 6, 512: 7}
+    assert len(model.bbox_head.cls_convs) == names[size]
+    x = torch.zeros(1, 3, 64, 64)
+    assert model.backbone(x)[0].shape == (1, 512, 8, 8)
+
+
+def test_class_names_must_fit(small: tuple[Config, Path], tmp_path: Path) -> None:
+    config, path = small
+    with pytest.raises(ConfigError, match=r"(?s)20 names.*2: cat, dog"):
+        MMDetDetector(config, path, classes=["cat", "dog"])
+    bare = tmp_path / "bare.pth"
+    torch.save(torch.load(path, weights_only=True)["state_dict"], bare)
+    assert MMDetDetector(config, bare).classes == VOC_CLASSES, "a bare state dict: the config's test data set says"
+
+
+def test_errors_name_the_file(small: tuple[Config, Path], tmp_path: Path) -> None:
+    config, path = small
+    with pytest.raises(ConfigError, match=r"absent\.py"):
+        MMDetDetector(tmp_path / "absent.py", path)
+    with pytest.raises(ConfigError, match="brings no such config"):
+        MMDetDetector("mmdet::pascal_voc/ssd301.py", path)
+    (tmp_path / "other.py").write_text("epochs = 3\n")
+    with pytest.raises(ConfigError, match="no mmdet config"):
+        MMDetDetector(tmp_path / "other.py", path)
+    with pytest.raises(WeightsError, match=r"absent\.pth"):
+        MMDetDetector(config, tmp_path / "absent.pth")
+    with pytest.raises(UnknownNameError, match="ssd300"):
+        MMDetDetector(config, "mmdet/ssd300_voc.pth")
+    with pytest.raises(ConfigError, match=r"(?s)cannot build.*NoSuchBackbone"):
+        MMDetDetector(config, path, cfg_options={"model.backbone.type": "NoSuchBackbone"})
+
+
+class Bomb:
+    """Pickles to a call."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (Path, "unlink")
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}, "meta": {"x": Bomb()}}, {"weights": 3}, [1, 2]])
+def test_other_content_is_refused(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "odd.pth"
+    torch.save(content, path)
+    with pytest.raises(WeightsError, match=r"odd\.pth"):
+        read_checkpoint(path)
+
+
+def test_loss_curves_of_the_runner_are_read(tmp_path: Path) -> None:
+    from mmengine.logging import MessageHub
+
+    hub = MessageHub.get_instance("test_loss_curves")
+    hub.update_scalar("train/loss", 0.5)
+    path = tmp_path / "epoch_1.pth"
+    weights = {"module.a": torch.ones(2)}
+    torch.save({"state_dict": weights, "message_hub": hub.state_dict(), "meta": {"CLASSES": ["cat"]}}, path)
+    state_dict, classes = read_checkpoint(path)
+    assert list(state_dict) == ["a"]
+    assert classes == ("cat",)
+
+
+def test_boxes_that_end_on_their_last_pixel_are_moved_to_exclusive_ends(small: tuple[Config, Path]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (70, 90, 3)).astype(np.uint8)
+    as_is, moved = (MMDetDetector(*small, ends_on_last_pixel=flag) for flag in (False, True))
+    [one], [other] = as_is.detect([image]), moved.detect([image])
+    assert len(one) and np.array_equal(other.boxes_xyxy, one.boxes_xyxy + np.float32([0, 0, 1, 1]))
+    assert as_is.fingerprint != moved.fingerprint

@@ -1,0 +1,197 @@
+"""The ONNX adapter: against stored detections of real models, and on models made here."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data_tools.classes import VOC_CLASSES
+from data_tools.errors import ConfigError, WeightsError
+from data_tools.images import read_image
+from pipeline.detectors.base import Detector
+from pipeline.detectors.onnx import OnnxDetector
+
+pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+
+MODELS = ("yolo-fastest-xl-voc", "mbv2-yolov3-nano-voc")
+
+
+def make_model(
+    path: Path, boxes: Any, scores: Any, *, size: int = 8, input_name: str = "images", echo: bool = False
+) -> Path:
+    """An ONNX model with constant outputs; `echo` makes the first score the mean of the red channel."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    boxes, scores = np.asarray(boxes, np.float32)[None], np.asarray(scores, np.float32)[None]
+    nodes = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value))
+        for name, value in (("boxes", boxes), ("constant", scores))
+    ]
+    if echo:
+        starts, ends, axes = (numpy_helper.from_array(np.array([v], np.int64)) for v in (0, 1, 1))
+        nodes += [
+            helper.make_node("Constant", [], [name], value=value)
+            for name, value in (("starts", starts), ("ends", ends), ("axis", axes))
+        ]
+        nodes += [
+            helper.make_node("Slice", [input_name, "starts", "ends", "axis"], ["red"]),
+            helper.make_node("ReduceMean", ["red"], ["mean"], axes=[1, 2, 3], keepdims=0),
+            helper.make_node("Mul", ["constant", "mean"], ["scores"]),
+        ]
+    else:
+        nodes.append(helper.make_node("Identity", ["constant"], ["scores"]))
+    graph = helper.make_graph(
+        nodes,
+        "made",
+        [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["n", 3, size, size])],
+        [
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, list(boxes.shape)),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, list(scores.shape)),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.save(model, path)
+    return path
+
+
+def stored_detections(reference: dict[str, Any]) -> dict[tuple[str, str], list[list[float]]]:
+    stored = defaultdict(list)
+    for name, rows in reference["detections"].items():
+        for image, score, box in rows:
+            stored[image, name].append([score, *box])
+    return stored
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("part", ["exdark24_input", "voc2007_test_subset"])
+def test_detections_equal_the_stored_ones(shared: Path, model: str, part: str) -> None:
+    reference = json.loads((shared / "golden/detector_reference.json").read_text())
+    stored = stored_detections(reference["models"][model][part])
+    if part == "exdark24_input":
+        files = {path.name: path for path in (shared / "data/exdark/ExDark").glob("*/*")}
+        images = {name: files[name] for name in reference["exdark_images"]}
+    else:
+        tree = shared / "data/voc2007/VOCdevkit/VOC2007"
+        ids = (tree / "ImageSets/Main/test.txt").read_text().split()[::8]
+        images = {name: tree / f"JPEGImages/{name}.jpg" for name in ids}
+    detector = OnnxDetector(shared / f"weights/detectors/{model}.onnx")
+    assert detector.classes == VOC_CLASSES
+    compared = 0
+    for name, path in images.items():
+        found = detector.detect([read_image(path)])[0]
+        for class_name in reference["models"][model][part]["detections"]:
+            of_class = found.labels == VOC_CLASSES.index(class_name)
+            got = np.column_stack([found.scores[of_class], found.boxes_xyxy[of_class]])
+            want = np.array(stored[name, class_name]).reshape(-1, 5)
+            assert len(got) == len(want), (name, class_name)
+            # Stored with 5 and 2 decimals, in an order that rounding can change.
+            near = (np.abs(got[:, None] - want) <= (2e-5, 0.02, 0.02, 0.02, 0.02)).all(axis=2)
+            assert near.any(axis=0).all(), (name, class_name)
+            assert near.any(axis=1).all(), (name, class_name)
+            compared += len(want)
+    assert compared > 250
+
+
+def test_batches_and_single_images_agree(shared: Path) -> None:
+    detector = OnnxDetector(shared / f"weights/detectors/{MODELS[1]}.onnx")
+    images = [read_image(path) for path in sorted((shared / "data/exdark/ExDark").glob("*/*"))[:5]]
+    for one, other in zip(detector.detect(images), [detector.detect([image])[0] for image in images], strict=True):
+        np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-3)
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_clips_scales_thresholds_and_suppresses_within_a_class(tmp_path: Path) -> None:
+    boxes = [[-0.5, 0, 0.5, 0.5], [0, 0, 0.5, 0.45], [0.5, 0.5, 2, 2]]
+    scores = [[0.9, 0.2], [0.8, 0.005], [0.01, 0.5]]
+    path = make_model(tmp_path / "made.onnx", boxes, scores)
+    detector = OnnxDetector(path, classes=["cat", "dog"])
+    assert isinstance(detector, Detector)
+    found = detector.detect([np.zeros((20, 40, 3), np.uint8)])[0]
+    assert found.classes == ("cat", "dog")
+    np.testing.assert_allclose(found.scores, [0.9, 0.5, 0.2, 0.01], rtol=1e-6)
+    assert found.labels.tolist() == [0, 1, 1, 0]
+    np.testing.assert_allclose(
+        found.boxes_xyxy, [[0, 0, 20, 10], [20, 10, 40, 20], [0, 0, 20, 10], [20, 10, 40, 20]], rtol=1e-6
+    )
+    assert (found.boxes_xyxy.dtype, found.scores.dtype, found.labels.dtype) == (np.float32, np.float32, np.int64)
+
+
+def test_arguments_change_result_and_fingerprint(tmp_path: Path) -> None:
+    path = make_model(tmp_path / "made.onnx", [[0, 0, 0.5, 0.5], [0.1, 0, 0.6, 0.5]], [[0.9], [0.3]])
+    image = np.zeros((8, 8, 3), np.uint8)
+    settings: list[dict[str, Any]] = [
+        {},
+        {"nms_iou": 0.9},
+        {"score_threshold": 0.95},
+        {"nms_iou": 0.9, "max_per_image": 1},
+    ]
+    detectors = [OnnxDetector(path, classes=["cat"], **each) for each in settings]
+    assert [len(each.detect([image])[0]) for each in detectors] == [1, 2, 0, 1]
+    assert len({each.fingerprint for each in detectors}) == 4
+    assert detectors[0].fingerprint == OnnxDetector(path, classes=["cat"]).fingerprint
+
+
+def test_reads_rgb_from_zero_to_one(tmp_path: Path) -> None:
+    detector = OnnxDetector(make_model(tmp_path / "made.onnx", [[0, 0, 1, 1]], [[1.0]], echo=True), classes=["red"])
+    red = np.zeros((6, 9, 3), np.uint8)
+    red[..., 0] = 51
+    found = detector.detect([red])[0]
+    np.testing.assert_allclose(found.scores, [0.2], rtol=1e-6)
+
+
+def test_no_images_no_detections(tmp_path: Path) -> None:
+    assert OnnxDetector(make_model(tmp_path / "made.onnx", [[0, 0, 1, 1]], [[1.0]]), classes=["cat"]).detect([]) == []
+
+
+def test_class_names_come_from_a_file_beside_the_model_or_are_voc_s(tmp_path: Path) -> None:
+    path = make_model(tmp_path / "made.onnx", [[0, 0, 1, 1]], [[0.5] * 20])
+    assert OnnxDetector(path).classes == VOC_CLASSES
+    (tmp_path / "voc_classes.txt").write_text("\n".join(VOC_CLASSES[::-1]))
+    assert OnnxDetector(path).classes == VOC_CLASSES[::-1]
+    (tmp_path / "made_classes.txt").write_text("cat\ndog\n")
+    with pytest.raises(ConfigError, match=r"(?s)20 names.*2 from .*made_classes\.txt"):
+        OnnxDetector(path)
+
+
+def test_unknown_class_names_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"made_classes\.txt"):
+        OnnxDetector(make_model(tmp_path / "made.onnx", [[0, 0, 1, 1]], [[0.5] * 3]))
+
+
+def test_wrong_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="does not exist"):
+        OnnxDetector(tmp_path / "absent.onnx")
+    (tmp_path / "text.onnx").write_text("not a model")
+    with pytest.raises(WeightsError, match=r"(?s)not an ONNX model.*text\.onnx"):
+        OnnxDetector(tmp_path / "text.onnx")
+    other = make_model(tmp_path / "other.onnx", [[0, 0, 1, 1]], [[1.0]], input_name="image")
+    with pytest.raises(WeightsError, match=r"(?s)another signature.*'image'"):
+        OnnxDetector(other, classes=["cat"])
+
+
+def test_an_unavailable_device_is_named(tmp_path: Path) -> None:
+    path = make_model(tmp_path / "made.onnx", [[0, 0, 1, 1]], [[1.0]])
+    with pytest.raises(ConfigError, match="'tpu'"):
+        OnnxDetector(path, "tpu", classes=["cat"])
+
+
+def test_absent_onnxruntime_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "onnxruntime":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    path = make_model(tmp_path / "made.onnx", [[0, 0, 1, 1]], [[1.0]])
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ConfigError, match=r"duskbench\[onnx\]"):
+        OnnxDetector(path)

@@ -1,0 +1,294 @@
+"""Search path, cache, download and safe loading of weights; no network but the loopback."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import logging
+import pickle
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from data_tools.errors import UnknownNameError, WeightsError
+from pipeline import weights
+from pipeline.weights import CATALOGUE, find_weights, load_into, load_state_dict
+
+NAME = "sci/easy.pt"
+CONTENT = b"published weights"
+
+
+@pytest.fixture(autouse=True)
+def empty_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DUSKBENCH_WEIGHTS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The catalogue's entry, served by a local host; yields the served file."""
+    served = tmp_path / "host" / "easy.pt"
+    served.parent.mkdir()
+    served.write_bytes(CONTENT)
+    http = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(served.parent)))
+    thread = threading.Thread(target=http.serve_forever, args=(0.02,))
+    thread.start()
+    url = f"http://127.0.0.1:{http.server_address[1]}/easy.pt"
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    monkeypatch.setitem(CATALOGUE, NAME, dataclasses.replace(CATALOGUE[NAME], urls=(url,), sha256=digest))
+    yield served
+    http.shutdown()
+    thread.join()
+    http.server_close()
+
+
+def put(folder: Path, content: bytes, name: str = NAME) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_downloaded_once_into_the_cache(published: Path, tmp_path: Path) -> None:
+    expected = tmp_path / "cache" / "duskbench" / "weights" / NAME
+    assert find_weights(NAME) == expected
+    assert expected.read_bytes() == CONTENT
+    published.unlink()
+    assert find_weights(NAME) == expected
+
+
+def test_cache_without_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("", "relative/is/invalid"):
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert weights.cache_folder() == tmp_path / ".cache" / "duskbench" / "weights"
+
+
+def test_a_damaged_cache_is_replaced(published: Path, tmp_path: Path) -> None:
+    cached = put(weights.cache_folder(), b"damaged")
+    assert find_weights(NAME).read_bytes() == CONTENT
+    assert cached.read_bytes() == CONTENT
+
+
+def test_a_download_with_another_hash_is_refused(published: Path) -> None:
+    published.write_bytes(b"something else")
+    with pytest.raises(WeightsError) as raised:
+        find_weights(NAME)
+    assert hashlib.sha256(b"something else").hexdigest() in str(raised.value.got)
+    assert not (weights.cache_folder() / NAME).exists()
+
+
+def test_search_path_comes_first_and_in_order(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DUSKBENCH_WEIGHTS", f"{tmp_path / 'none'}:{tmp_path / 'one'}:{tmp_path / 'two'}")
+    second = put(tmp_path / "two", CONTENT)
+    assert find_weights(NAME) == second
+    assert caplog.text == ""
+    first = put(tmp_path / "one", b"retrained")
+    with caplog.at_level(logging.WARNING):
+        assert find_weights(NAME) == first
+    assert str(first) in caplog.text
+    assert hashlib.sha256(b"retrained").hexdigest() in caplog.text
+
+
+def test_explicit_path_wins_whatever_its_hash(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "one", CONTENT)
+    monkeypatch.setenv("DUSKBENCH_WEIGHTS", str(tmp_path / "one"))
+    mine = put(tmp_path, b"mine", "mine.pth")
+    assert find_weights(NAME, mine) == mine
+    assert find_weights("not/in/the/catalogue.pth", str(mine)) == mine
+    with pytest.raises(WeightsError, match="not there"):
+        find_weights(NAME, tmp_path / "missing.pth")
+
+
+def test_weights_that_cannot_be_had(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUSKBENCH_WEIGHTS", str(tmp_path / "one"))
+    published.unlink()
+    with pytest.raises(WeightsError) as raised:
+        find_weights(NAME)
+    text = str(raised.value)
+    for part in (str(tmp_path / "one" / NAME), str(weights.cache_folder() / NAME), "MIT", "HTTP 404", "--weights DIR"):
+        assert part in text
+
+
+def test_a_name_outside_the_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnknownNameError, match=r"zero_dce/Epoch99\.pth"):
+        find_weights("zero_dce/Epoch98.pth")
+    monkeypatch.setenv("DUSKBENCH_WEIGHTS", str(tmp_path))
+    own = put(tmp_path, b"own", "mine/net.onnx")
+    assert find_weights("mine/net.onnx") == own
+
+
+@pytest.mark.parametrize("file", CATALOGUE.values(), ids=lambda file: file.name)
+def test_catalogue_entries_are_whole(file: weights.WeightFile) -> None:
+    assert re.fullmatch(r"\w+/[\w.-]+", file.name)
+    assert file.origin
+    assert file.licence
+    assert file.urls
+    assert all(url.startswith("https://") for url in file.urls)
+    assert file.sha256 is None or re.fullmatch(r"[0-9a-f]{8}|[0-9a-f]{64}", file.sha256)
+    # torchvision and mmdet publish the first 8 digits at the end of the file's name
+    assert file.sha256 is None or len(file.sha256) == 64 or Path(file.name).stem.endswith(file.sha256)
+
+
+def test_hashes_are_those_of_real_copies(shared: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setenv("DUSKBENCH_WEIGHTS", str(shared / "weights"))
+    names = [name for name in CATALOGUE if (shared / "weights" / name).is_file()]
+    assert {name.split("/")[0] for name in names} == {"zero_dce", "retinexnet", "sci", "ruas"}
+    for name in names:
+        assert find_weights(name) == shared / "weights" / name
+        assert load_state_dict(find_weights(name))
+    assert caplog.text == ""
+
+
+# Loading
+
+
+STATE = OrderedDict(weight=torch.arange(6.0).reshape(2, 3), bias=torch.tensor([1.0, -1.0]))
+PREFIXED = OrderedDict((f"module.{key}", value) for key, value in STATE.items())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [STATE, dict(STATE), {"state_dict": STATE, "epoch": 3}, {"model": STATE}, PREFIXED, {"state_dict": PREFIXED}],
+)
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.tar"])
+def test_torch_files(tmp_path: Path, content: Any, name: str) -> None:
+    torch.save(content, tmp_path / name)
+    loaded = load_state_dict(tmp_path / name)
+    assert list(loaded) == list(STATE)
+    assert all(torch.equal(loaded[key], STATE[key]) for key in STATE)
+
+
+def test_the_old_torch_format(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "w.pth", _use_new_zipfile_serialization=False)
+    assert torch.equal(load_state_dict(tmp_path / "w.pth")["weight"], STATE["weight"])
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    save_file(dict(STATE), tmp_path / "w.safetensors")
+    assert torch.equal(load_state_dict(tmp_path / "w.safetensors")["weight"], STATE["weight"])
+
+
+def test_a_prefix_that_not_all_have_stays(tmp_path: Path) -> None:
+    torch.save({"module.a": STATE["bias"], "b": STATE["bias"]}, tmp_path / "w.pth")
+    assert list(load_state_dict(tmp_path / "w.pth")) == ["module.a", "b"]
+
+
+class Payload:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_code_in_a_file_is_not_run(tmp_path: Path, plain: bool) -> None:
+    if plain:
+        (tmp_path / "w.pth").write_bytes(pickle.dumps(Payload(tmp_path / "ran"), protocol=2))
+    else:
+        torch.save({"state_dict": STATE, "meta": Payload(tmp_path / "ran")}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError) as raised:
+        load_state_dict(tmp_path / "w.pth")
+    assert raised.value.where == tmp_path / "w.pth"
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.tar", "w.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>", b"PK\x03\x04 truncated", b"\x80\x02}", bytes(100)])
+def test_files_that_hold_no_weights(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError) as raised:
+        load_state_dict(tmp_path / name)
+    assert raised.value.where == tmp_path / name
+
+
+def test_truncated_torch_file(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "w.pth")
+    data = (tmp_path / "w.pth").read_bytes()
+    for length in range(0, len(data), len(data) // 7):
+        (tmp_path / "w.pth").write_bytes(data[:length])
+        with pytest.raises(WeightsError, match="Cannot read"):
+            load_state_dict(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (STATE["bias"], "got: Tensor"),
+        ([STATE], "got: list"),
+        ({}, "an empty one"),
+        ({"epoch": 3, "generator": STATE}, "'epoch', 'generator' of 2 keys"),
+        ({"state_dict": {"a": STATE["bias"], "n": 7}}, "'n' of 2 keys"),
+    ],
+)
+def test_other_content(tmp_path: Path, content: Any, says: str) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(WeightsError) as raised:
+        load_state_dict(tmp_path / "w.pth")
+    assert says in str(raised.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="not there"):
+        load_state_dict(tmp_path / "none.pth")
+
+
+def test_load_into_takes_what_fits() -> None:
+    module = nn.Linear(3, 2)
+    load_into(module, STATE, where="w.pth")
+    assert torch.equal(module.weight, STATE["weight"])
+    assert torch.equal(module.bias, STATE["bias"])
+
+
+def test_load_into_lists_what_does_not_and_changes_nothing() -> None:
+    module = nn.Sequential(*[nn.Linear(2, 2) for _ in range(4)])
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    state = {"0.weight": torch.zeros(2, 3), "0.bias": torch.zeros(2), "x": torch.zeros(1)}
+    with pytest.raises(WeightsError) as raised:
+        load_into(module, state, where="w.pth")
+    assert raised.value.where == "w.pth"
+    assert raised.value.got == (
+        "6 missing: 1.weight, 1.bias, 2.weight, 2.bias, 3.weight and 1 more; "
+        "1 unexpected: x; "
+        "1 of another shape: 0.weight (2, 3) instead of (2, 2)"
+    )
+    assert all(torch.equal(module.state_dict()[key], value) for key, value in before.items())
+
+
+def test_load_into_ignores_by_prefix() -> None:
+    module = nn.ModuleDict({"enhance": nn.Linear(3, 2), "extra": nn.Linear(1, 1)})
+    state = {f"enhance.{key}": value for key, value in STATE.items()} | {"calibrate.weight": torch.zeros(1)}
+    load_into(module, state, where="w", ignore=("calibrate.", "extra."))
+    assert torch.equal(module["enhance"].weight, STATE["weight"])
+    with pytest.raises(WeightsError, match=r"1 unexpected: calibrate\.weight"):
+        load_into(module, state, where="w", ignore=("extra.",))
+
+
+def test_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "PRETRAINED", tmp_path)
+    with pytest.raises(WeightsError, match="has none"):
+        weights.bundled("rfb")
+    for name in ("rfb_small", "attention"):
+        (tmp_path / f"{name}.safetensors").touch()
+    assert weights.bundled("rfb_small") == tmp_path / "rfb_small.safetensors"
+    for name in ("rfb", "../rfb_small", "rfb_small.safetensors"):
+        with pytest.raises(WeightsError, match="one of attention, rfb_small"):
+            weights.bundled(name)

@@ -1,0 +1,227 @@
+"""Training of a detector on a tiny data set: it learns, resumes exactly, exports, and says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from data_tools.classes import SHARED_CLASSES
+from data_tools.errors import ConfigError, DataError, WeightsError
+from data_tools.images import write_image
+from data_tools.voc import VOC
+from pipeline import load_detector
+from pipeline.detectors.mmdet import load_config, read_checkpoint
+from pipeline.detectors.rfbnet import RFBNetDetector
+from pipeline.training.detector import export, last_checkpoint, train
+from pipeline.training.detector_card import mean_average_precision, write_card
+from pipeline.weights import bundled
+
+CONFIG = Path(__file__).resolve().parents[3] / "configs" / "detectors" / "rfb_miniature.py"
+
+XML = """<annotation><size><width>96</width><height>64</height><depth>3</depth></size>
+<object><name>{name}</name><difficult>0</difficult>
+<bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object></annotation>"""
+
+
+@pytest.fixture(scope="module")
+def devkit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images of one bright rectangle each: a car where it is red, a bus where it is blue."""
+    root = tmp_path_factory.mktemp("devkit")
+    tree = root / "VOC2007"
+    (tree / "ImageSets/Main").mkdir(parents=True)
+    (tree / "Annotations").mkdir()
+    rng = np.random.default_rng(0)
+    ids = [f"{i:06d}" for i in range(12)]
+    for i, image_id in enumerate(ids):
+        x1, y1 = (int(v) for v in rng.integers(0, (40, 24)))
+        x2, y2 = x1 + int(rng.integers(24, 50)), y1 + int(rng.integers(20, 36))
+        picture = rng.integers(40, 60, (64, 96, 3)).astype(np.uint8)
+        picture[y1:y2, x1:x2, 0 if i % 2 else 2] = 240
+        write_image(tree / f"JPEGImages/{image_id}.jpg", picture)
+        box = {"x1": x1 + 1, "y1": y1 + 1, "x2": x2, "y2": y2}
+        (tree / f"Annotations/{image_id}.xml").write_text(XML.format(name="car" if i % 2 else "bus", **box))
+    for name in ("trainval", "test"):
+        (tree / f"ImageSets/Main/{name}.txt").write_text("\n".join(ids) + "\n")
+    return root
+
+
+def options(devkit: Path, **more: Any) -> dict[str, Any]:
+    return {
+        **{f"{part}_dataloader.dataset.data_root": f"{devkit}/" for part in ("train", "val", "test")},
+        "model.backbone.stage_channels": (8, 8, 16, 16, 16),
+        "model.backbone.fc_channels": 32,
+        "model.backbone.extra_channels": (16, 16),
+        "model.backbone.tail_channels": (16,),
+        "model.bbox_head.in_channels": (16, 32, 16, 16, 16),
+        "train_dataloader.batch_size": 4,
+        "train_dataloader.num_workers": 0,
+        "train_cfg.max_epochs": 3,
+        "param_scheduler.0.end": 1,
+        "param_scheduler.1.begin": 1,
+        "param_scheduler.1.end": 3,
+        "param_scheduler.1.T_max": 2,
+        "train_cfg.val_begin": 99,
+        "log_level": "WARNING",
+        **more,
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_report_of_the_machine() -> Iterator[None]:
+    """The Runner asks compilers for their versions, which takes longer than these trainings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmengine.runner.runner.collect_env", dict)
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(devkit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(CONFIG, work_dir=tmp_path_factory.mktemp("work"), cfg_options=options(devkit))
+
+
+def test_boxes_are_read_end_exclusive(devkit: Path) -> None:
+    from mmdet.registry import DATASETS
+    from mmengine.registry import DefaultScope
+
+    config = load_config(CONFIG, options(devkit))
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        dataset = DATASETS.build(config.test_dataloader.dataset)
+    voc = VOC(devkit)
+    assert dataset.metainfo["classes"] == SHARED_CLASSES
+    for i, image_id in enumerate(voc.ids):
+        (instance,) = dataset.get_data_info(i)["instances"]
+        (annotated,) = voc.record(image_id).objects or ()
+        assert tuple(instance["bbox"]) == annotated.box_xyxy
+        assert SHARED_CLASSES[instance["bbox_label"]] == annotated.name
+
+
+def test_augmentation_depends_on_epoch_and_image_alone(devkit: Path) -> None:
+    from mmdet.registry import DATASETS
+    from mmengine.registry import DefaultScope
+
+    config = load_config(CONFIG, options(devkit))
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        dataset = DATASETS.build(config.train_dataloader.dataset)
+    first = dataset[3]["inputs"]
+    dataset[5]
+    assert torch.equal(dataset[3]["inputs"], first)
+    dataset.epoch = 1
+    assert not torch.equal(dataset[3]["inputs"], first)
+
+
+def test_window_keeps_boxes_whose_centre_is_inside() -> None:
+    from mmdet.structures.bbox import HorizontalBoxes
+
+    from pipeline.training.voc_boxes import RandomWindow
+
+    picture = np.arange(40 * 60 * 3).reshape(40, 60, 3)
+    boxes = torch.tensor([[0.0, 0, 10, 10], [20, 10, 40, 30], [50, 30, 60, 40]])
+    seen = set()
+    for seed in range(60):
+        np.random.seed(seed)
+        results = {
+            "img": picture,
+            "gt_bboxes": HorizontalBoxes(boxes.clone()),
+            "gt_bboxes_labels": np.array([0, 1, 2]),
+            "gt_ignore_flags": np.zeros(3, bool),
+        }
+        out = RandomWindow(least=0.5, prob=0.9).transform(results)
+        height, width = out["img"].shape[:2]
+        top, left = divmod(int(out["img"][0, 0, 0]) // 3, 60)
+        np.testing.assert_array_equal(out["img"], picture[top : top + height, left : left + width])
+        assert 20 <= height <= 40
+        assert 30 <= width <= 60
+        want = []
+        for label, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+            if left < (x1 + x2) / 2 < left + width and top < (y1 + y2) / 2 < top + height:
+                want.append((label, max(x1 - left, 0), max(y1 - top, 0), min(x2 - left, width), min(y2 - top, height)))
+        got = zip(out["gt_bboxes_labels"].tolist(), out["gt_bboxes"].tensor.tolist(), strict=True)
+        assert [(label, *box) for label, box in got] == want
+        assert len(out["gt_ignore_flags"]) == len(want) > 0
+        seen.add(len(want))
+    assert seen == {1, 2, 3}
+
+
+def test_the_loss_falls(trained: Path) -> None:
+    curves = torch.load(trained, weights_only=False)["message_hub"]["log_scalars"]
+    losses = curves["train/loss"].data[0]
+    assert len(losses) == 9
+    assert losses[-3:].mean() < 0.8 * losses[:3].mean()
+
+
+def test_resumed_training_ends_with_the_same_weights(devkit: Path, trained: Path, tmp_path: Path) -> None:
+    stopped = train(CONFIG, work_dir=tmp_path, cfg_options=options(devkit, **{"train_cfg.max_epochs": 1}))
+    assert stopped.name == "epoch_1.pth"
+    halfway = torch.load(stopped, weights_only=False)["state_dict"]
+    resumed = train(CONFIG, work_dir=tmp_path, resume=True, cfg_options=options(devkit))
+    assert resumed.name == trained.name == "epoch_3.pth"
+    straight, with_stop = (torch.load(path, weights_only=False)["state_dict"] for path in (trained, resumed))
+    assert straight.keys() == with_stop.keys()
+    for key, value in straight.items():
+        torch.testing.assert_close(with_stop[key], value, rtol=1e-6, atol=1e-7, msg=key)
+    assert not torch.equal(halfway["backbone.features.0.weight"], straight["backbone.features.0.weight"])
+
+
+def test_export_loads_and_detects_the_same(devkit: Path, trained: Path, tmp_path: Path) -> None:
+    exported = export(trained, tmp_path / "small.safetensors")
+    assert exported.stat().st_size < trained.stat().st_size / 2
+    config = load_config(CONFIG, options(devkit))
+    one, other = RFBNetDetector(config, trained), RFBNetDetector(config, exported)
+    assert one.classes == other.classes == SHARED_CLASSES
+    picture = np.full((64, 96, 3), 100, np.uint8)
+    (a,), (b,) = one.detect([picture]), other.detect([picture])
+    np.testing.assert_array_equal(a.scores, b.scores)
+    np.testing.assert_array_equal(a.boxes_xyxy, b.boxes_xyxy)
+    write_card(tmp_path / "small.md", "Small", [("command", "`duskbench train`")], exported)
+    card = (tmp_path / "small.md").read_text()
+    assert "| command | `duskbench train` |" in card
+    assert f"{exported.stat().st_size:,} bytes" in card
+
+
+class Oracle:
+    """A detector that knows the answers, and one thing more."""
+
+    name, fingerprint = "oracle", ""
+
+    def __init__(self, voc: VOC, classes: tuple[str, ...], shift: float = 0.0) -> None:
+        self.classes = classes
+        self.answers = iter([voc.record(image_id).objects or () for image_id in voc.ids])
+        self.shift = shift
+
+    def detect(self, images: Any) -> list[Any]:
+        from pipeline.detectors.base import Detections
+
+        objects = next(self.answers)
+        boxes = np.array([each.box_xyxy for each in objects], np.float32).reshape(-1, 4) + self.shift
+        labels = np.array([self.classes.index(each.name) for each in objects])
+        return [Detections(boxes, np.ones(len(objects), np.float32), labels, self.classes)]
+
+
+def test_mean_average_precision_of_an_oracle_is_one(devkit: Path) -> None:
+    voc = VOC(devkit)
+    assert mean_average_precision(Oracle(voc, SHARED_CLASSES), voc) == pytest.approx(1.0)
+    assert mean_average_precision(Oracle(voc, SHARED_CLASSES, shift=60.0), voc) == 0
+
+
+def test_what_is_missing_is_said(devkit: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"(?s)absent.*duskbench data miniature"):
+        train(CONFIG, work_dir=tmp_path, cfg_options={"train_dataloader.dataset.data_root": f"{tmp_path}/absent/"})
+    without = {key: value for key, value in load_config(CONFIG).to_dict().items() if key != "optim_wrapper"}
+    with pytest.raises(ConfigError, match="optim_wrapper"):
+        train(Config(without), work_dir=tmp_path)
+    with pytest.raises(WeightsError, match="no checkpoint"):
+        last_checkpoint(tmp_path)
+
+
+def test_bundled_weights_are_those_of_the_config() -> None:
+    detector = load_detector("rfb_miniature")
+    assert detector.classes == SHARED_CLASSES
+    assert detector.name == "rfb_miniature"
+    weights, _ = read_checkpoint(bundled("rfb_miniature"))
+    assert sum(value.numel() for value in weights.values()) < 1_500_000

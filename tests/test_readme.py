@@ -1,0 +1,68 @@
+"""The README's commands exist, and those that need no real data run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+
+from benchmarks import cli
+from data_tools.images import read_image, write_image
+from data_tools.miniature import make_miniature
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line.partition("#")[0] for line in re.findall(r"^\$ (duskbench .*)$", README, re.MULTILINE)]
+
+
+def block(language: str, first_line: str) -> str:
+    """The fenced block that begins with a line."""
+    found = [b for b in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if b.startswith(first_line)]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_exists(command: str) -> None:
+    words = shlex.split(command)[1:]
+    group = typer.main.get_command(cli.app)
+    while hasattr(group, "commands"):
+        group = group.commands[words.pop(0)]
+    options = {name for parameter in group.params for name in parameter.opts + parameter.secondary_opts}
+    assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) > 8
+
+
+def test_the_plug_in_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(block("python", "# mine.py"))
+    make_miniature(tmp_path / "data/miniature", voc_images=0, night_images=(0, 0, 2), size=(320, 240), workers=1)
+    photo = np.full((30, 40, 3), 60, np.uint8)
+    write_image("photo.jpg", photo)
+    for image in (tmp_path / "data/miniature/ExDark").rglob("*.*"):
+        write_image(Path("my_enhanced_images") / f"{image.stem}.png", read_image(image))
+    ran = [command for command in COMMANDS if "mine.py" in command or "my_enhanced_images" in command]
+    assert len(ran) == 3
+    for command in ran:
+        monkeypatch.setattr(sys, "argv", shlex.split(command))
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert not stop.value.code, capsys.readouterr().err
+    text = capsys.readouterr().out
+    assert "brighten(gain=3.0)" in text and "mAP" in text
+    assert np.abs(read_image("out.png").astype(int) - 120).max() <= 4
+
+
+def test_the_python_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    image = np.random.default_rng(0).integers(0, 80, (200, 220, 3)).astype(np.uint8)
+    exec(block("python", "from pipeline import"), {"image": image})  # noqa: S102 - our own README
+    assert float(capsys.readouterr().out) > 0
