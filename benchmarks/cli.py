@@ -41,6 +41,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    # Plain help: the rich one imports a Markdown parser and a syntax highlighter, and takes twice as long.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_app, name="data")
@@ -105,7 +107,10 @@ def run(
     coco: Annotated[bool, typer.Option("--coco", help="Add COCO AP columns.")] = False,
     cfg_options: CfgOptions = None,
 ) -> None:
-    """Enhance, detect, measure, and print the table; taken up again where it was cut."""
+    """Run a benchmark and print its table.
+
+    Enhance, detect and measure in one pass over the images. A run that was cut is taken up where it stopped.
+    """
     from benchmarks.config import load_benchmark_config
     from benchmarks.progress import RichProgress
     from benchmarks.runner import RunOptions
@@ -200,7 +205,7 @@ def enhance(
     device: Device = "cpu",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Enhance again what OUT already has.")] = False,
 ) -> None:
-    """Enhance an image file or a folder; results have the size of their originals."""
+    """Enhance an image file or a folder of them."""
     from benchmarks.enhance import enhance_files
     from benchmarks.progress import track
     from pipeline.registry import load_enhancer
@@ -283,7 +288,7 @@ def train(
 
 @app.command("list")
 def list_names() -> None:
-    """List the enhancers, detectors and configurations that ship."""
+    """List enhancers, detectors and configurations."""
     from pipeline.registry import ENHANCERS, config_root
 
     files = {

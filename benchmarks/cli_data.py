@@ -20,7 +20,7 @@ EXIT_FINDINGS = 1
 _FINDINGS_SHOWN = 10
 Missing = Literal["error", "skip", "annotate"]
 
-data_app = typer.Typer(help="Fetch, convert, verify and make data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Fetch, convert, verify and make data sets.", no_args_is_help=True, rich_markup_mode=None)
 
 Layout = Annotated[str, typer.Option(help="exdark, voc, folder, or auto.")]
 
@@ -35,7 +35,10 @@ def fetch(
     yes: Annotated[bool, typer.Option("--yes", help="Agree to the terms without being asked.")] = False,
     keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep what was downloaded.")] = False,
 ) -> None:
-    """Download a data set, or lay out archives that you have; an interrupted download is taken up again."""
+    """Download a data set, or lay out your archives.
+
+    Terms are shown first, hashes are checked, an interrupted download is taken up again.
+    """
     from benchmarks.progress import Bar
     from data_tools import sources
     from data_tools.fetch import fetch as fetch_source
@@ -93,7 +96,10 @@ def exdark(
     ] = "error",
     split: Annotated[str, typer.Option(help="test, val, train, all, or a file of image ids.")] = "all",
 ) -> None:
-    """Convert ExDark to a VOC tree with a manifest; what is done already is kept."""
+    """Convert ExDark to a VOC tree with a manifest.
+
+    What is done already is kept.
+    """
     from benchmarks.progress import Bar
     from data_tools.convert import exdark_to_voc
 
@@ -148,7 +154,7 @@ def unpaired(
     min_brightness: Annotated[float, typer.Option(help="Least mean grey level of B, 0 to 1.")] = 0.25,
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of hard-linking them.")] = False,
 ) -> None:
-    """Build an unpaired training set: A low light, B normal light."""
+    """Build an unpaired training set, low and normal light."""
     from benchmarks.progress import Bar
     from data_tools.unpaired import build_unpaired
 
@@ -171,7 +177,10 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="List every finding, not the first ten of a kind.")] = False,
 ) -> None:
-    """Say everything that is wrong with a data set; the exit code is 1 when something is."""
+    """Say everything that is wrong with a data set.
+
+    The exit code is 1 when there is an error.
+    """
     from benchmarks.progress import Bar
     from data_tools.verify import verify as verify_tree
 
@@ -210,7 +219,10 @@ def miniature(
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
-    """Render the bundled miniature: a lit VOC part, a night ExDark part, and the night part's lit twins."""
+    """Render the bundled miniature data set.
+
+    A lit VOC part, a night ExDark part, and the night part's lit twins.
+    """
     from benchmarks.progress import Bar
     from data_tools.miniature import VOC_IMAGES, make_miniature
 

@@ -215,7 +215,10 @@ def test_killed_run_is_taken_up_again(tmp_path: Path, workers: int) -> None:
 def test_ctrl_c_keeps_the_rows_and_says_so(tmp_path: Path) -> None:
     bench = make_bench(tmp_path, n=30)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "benchmarks.cli", "run", str(bench.config), "--out", str(out), "--workers", "1"]
+    # A shell that starts the tests in the background has its children ignore Ctrl-C.
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    start += "from benchmarks.cli import main; main()"
+    command = [sys.executable, "-c", start, "run", str(bench.config), "--out", str(out), "--workers", "1"]
     process = subprocess.Popen(
         [*command, "--enhancer", f"{PLUGINS}:slow"],
         cwd=ROOT,
