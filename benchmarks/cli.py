@@ -119,6 +119,8 @@ def run(
     _use_weights(weights)
     overrides = {
         "data.root": str(data) if data else None,
+        # Another tree need not have the layout of the configured one.
+        "data.layout": "auto" if data else None,
         "data.split": split,
         "data.allow_missing": allow_missing or None,
         "enhancers": list(enhancer) if enhancer else None,

@@ -26,7 +26,8 @@ class BenchmarkConfig:
         detector: Specification for `load_detector`, or None: no mAP.
         enhancers: Specifications for `load_enhancer`; a dict may carry a `label` for the table.
         protocol: Everything else that changes a number.
-        paper: The paper's own numbers, printed under the table where the table is the paper's: column -> row -> value.
+        paper: The paper's own numbers, printed under the table where the table is the paper's: `source`, `rows` (row ->
+            column -> value), and `data` and `n_images` if they hold for one data set and so many images.
     """
 
     name: str

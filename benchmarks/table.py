@@ -123,7 +123,7 @@ def _notes(record: Mapping[str, Any], protocol: Protocol, results: Sequence[Enha
             notes.append(f"* {result.label}: {share}, {len(result.failures)} failed.")
         for reason, count in result.niqe_reasons.items():
             notes.append(f"{result.label}: {count} images without NIQE ({reason}).")
-    notes += _paper_notes(record.get("paper") or {})
+    notes += _paper_notes(record["paper"], data["name"], most)
     packages = ", ".join(
         f"{k} {v}" for k, v in made["packages"].items() if k in ("duskbench", "torch", "onedl-mmdetection")
     )
@@ -131,11 +131,13 @@ def _notes(record: Mapping[str, Any], protocol: Protocol, results: Sequence[Enha
     return notes
 
 
-def _paper_notes(paper: Mapping[str, Any]) -> list[str]:
-    """The paper's own rows, where the configuration's table is the paper's."""
-    if not paper:
+def _paper_notes(paper: Mapping[str, Any], data: str, measured: int) -> list[str]:
+    """The paper's own rows, where the table is the paper's: on its data set, and told apart where images differ."""
+    if not paper or data != paper.get("data", data):
         return []
-    lines = [f"The paper's own row ({paper['source']}):"]
+    n_images = paper.get("n_images", measured)
+    other = "" if n_images == measured else f", on {n_images} images: not comparable with {measured}"
+    lines = [f"The paper's own row ({paper['source']}{other}):"]
     for name, values in paper["rows"].items():
         lines.append(f"{name}: " + ", ".join(f"{column} {value}" for column, value in values.items()))
     return lines

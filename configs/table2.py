@@ -4,6 +4,8 @@ title = "Table 2: ExDark, a VOC-trained detector"
 data = dict(root="data/exdark", layout="exdark", split="test")
 detector = "rfbnet300_voc"
 paper = dict(
+    data="ExDark",
+    n_images=2563,
     source="Guo et al., ICIP 2021, Table 2; enhancers trained on ExDark and VOC, RFBNet trained on VOC",
     rows={
         "NIQE": {

@@ -93,6 +93,9 @@ def test_groups_and_no_detector() -> None:
 def test_the_papers_row_stands_below_where_it_is_the_papers() -> None:
     paper = {"source": "the paper", "rows": {"mAP": {"Input": 55.78, "Ours": 56.99}}}
     assert "mAP: Input 55.78, Ours 56.99" in to_markdown(build_table(record(paper=paper), RESULTS))
+    short = to_markdown(build_table(record(paper={**paper, "data": "exdark", "n_images": 2563}), RESULTS))
+    assert "on 2563 images: not comparable with 3" in short
+    assert "55.78, Ours" not in to_markdown(build_table(record(paper={**paper, "data": "VOC2007"}), RESULTS))
     assert "paper" not in to_markdown(build_table(record(), RESULTS))
 
 
