@@ -117,7 +117,7 @@ def read_images(
     Args:
         dataset: The data set.
         store: Where earlier states are and new ones go.
-        limit: Take only so many images, evenly spread over the set, so that every class still occurs.
+        limit: Take only so many of the images that are there, evenly spread, so that every class still occurs.
         drop_cup: Leave out the images of ExDark's folder Cup.
         groups: Take only images of these groups; empty for all.
         progress: Called with (images done, images in all).
@@ -131,7 +131,7 @@ def read_images(
     known = store.images()
     absent = set(missing(dataset))
     images: list[StoredImage] = []
-    ids = _select(dataset, limit, drop_cup, groups)
+    ids = _select(dataset, absent, limit, drop_cup, groups)
     for number, image_id in enumerate(ids):
         # An incomplete tree often lacks the annotation with the image; what is absent is only counted.
         record = _absent_record(dataset, image_id) if image_id in absent else dataset.record(image_id)
@@ -142,7 +142,7 @@ def read_images(
     return images
 
 
-def _select(dataset: Dataset, limit: int | None, drop_cup: bool, groups: Sequence[str]) -> list[str]:
+def _select(dataset: Dataset, absent: set[str], limit: int | None, drop_cup: bool, groups: Sequence[str]) -> list[str]:
     ids = list(dataset.ids)
     if groups:
         group_of = {image_id: dataset.record(image_id).group for image_id in ids}
@@ -158,7 +158,11 @@ def _select(dataset: Dataset, limit: int | None, drop_cup: bool, groups: Sequenc
         ids = [image_id for image_id in ids if group_of[image_id] in groups]
     if drop_cup and isinstance(dataset, HasImagePath):
         ids = [image_id for image_id in ids if dataset.image_path(image_id).parent.name != "Cup"]
-    return ids if limit is None else [ids[i * len(ids) // limit] for i in range(min(limit, len(ids)))]
+    if limit is None:
+        return ids
+    present = [image_id for image_id in ids if image_id not in absent]
+    limit = min(limit, len(present))
+    return [present[i * len(present) // limit] for i in range(limit)]
 
 
 def _absent_record(dataset: Dataset, image_id: str) -> ImageRecord:

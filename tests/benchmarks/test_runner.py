@@ -118,6 +118,9 @@ def test_no_image_at_all_is_an_error(bench: Bench, tmp_path: Path) -> None:
 def test_limit_takes_an_even_share(bench: Bench, tmp_path: Path) -> None:
     run(configure(bench), RunOptions(tmp_path / "out", limit=3))
     assert {row[0] for row in stored_rows(tmp_path / "out")} == {bench.ids[0], bench.ids[2], bench.ids[4]}
+    for image_id in bench.ids[:2]:
+        (bench.root / "JPEGImages" / f"{image_id}.png").unlink()
+    assert run(configure(bench), RunOptions(tmp_path / "present", limit=99)).measured == 8
 
 
 def test_groups_of_a_plain_folder(tmp_path: Path) -> None:
