@@ -15,8 +15,9 @@ from benchmarks.progress import RunProgress
 from benchmarks.provenance import environment
 from benchmarks.store import ResultStore, Row, StoredImage
 from benchmarks.workers import measure_here, measure_in_processes
-from data_tools.errors import ConfigError, DataError
+from data_tools.errors import DataError
 from pipeline.detectors.base import Detector
+from pipeline.device import torch_device
 from pipeline.registry import load_detector
 
 # Below this many rows, starting processes costs more than they win.
@@ -82,7 +83,7 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
         KeyboardInterrupt: Passed on; the store is consistent.
     """
     progress = progress or RunProgress()
-    check_device(options.device)
+    torch_device(options.device)
     dataset = open_images(config)
     enhancers = plan_enhancers(config, options.device)
     detector = None
@@ -186,18 +187,6 @@ def _record(
         "limit": options.limit,
         "environment": environment(options.device),
     }
-
-
-def check_device(device: str) -> None:
-    """Raise ConfigError unless torch can compute on `device`."""
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            "Cannot compute on the device.", where=f"--device {device}", got=str(error).splitlines()[0]
-        ) from error
 
 
 def _cores() -> int:

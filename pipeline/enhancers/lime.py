@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_tools.errors import ConfigError, EnhancerError
+from pipeline.device import torch_device
 from pipeline.enhancers.base import Enhancer
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Lime(Enhancer):
         """
         from pipeline.enhancers.illumination import initial_illumination, refine_illumination
 
-        initial = initial_illumination(image_rgb, self._torch_device())
+        initial = initial_illumination(image_rgb, torch_device(self.device, double=True))
         solution = refine_illumination(
             initial,
             alpha=self.alpha,
@@ -100,21 +101,6 @@ class Lime(Enhancer):
             )
         # The exact solution is within the range of its right side; what lies beyond is the solver's remaining error.
         return solution.x.clamp_(float(initial.min()), float(initial.max()))
-
-    def _torch_device(self) -> torch.device:
-        import torch
-
-        try:
-            device = torch.device(self.device)
-            torch.empty(0, device=device, dtype=torch.float64)
-        except (RuntimeError, TypeError, AssertionError) as error:
-            raise ConfigError(
-                "LIME cannot compute on this device.",
-                where="device",
-                expected="a torch device with double precision, such as cpu or cuda",
-                got=f"{self.device!r}: {str(error).splitlines()[0]}",
-            ) from error
-        return device
 
 
 def _multiply(image_rgb: np.ndarray, gain: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from data_tools.errors import ConfigError, EnhancerError
+from pipeline.device import torch_device
 from pipeline.enhancers.base import Enhancer
 from pipeline.enhancers.tiling import Tile, plan_tiles
 from pipeline.fingerprint import fingerprint
@@ -55,7 +56,7 @@ class TorchEnhancer(Enhancer):
         self, *, device: str | torch.device = "cpu", amp: bool = False, tile_pixels: int | None = None, **arguments: Any
     ) -> None:
         super().__init__(**arguments, **({"amp": True} if amp else {}))
-        self.device, self.amp = _checked_device(device), amp
+        self.device, self.amp = torch_device(device), amp
         on_cpu = self.device.type == "cpu"
         if amp and on_cpu:
             raise ConfigError(
@@ -180,21 +181,3 @@ class TorchEnhancer(Enhancer):
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.inference_mode(), exact, torch.autocast("cuda", torch.float16, enabled=self.amp):
             yield
-
-
-def _checked_device(device: str | torch.device) -> torch.device:
-    try:
-        checked = torch.device(device)
-        # Some kinds are known by name and absent from this build or machine.
-        torch.empty(1, device=checked)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        raise ConfigError(
-            "The device cannot be used.",
-            where="device",
-            expected="cpu, or cuda where torch finds a GPU",
-            got=f"{str(device)!r}: {str(error).splitlines()[0]}",
-            todo="use device='cpu', or install a torch build that fits the GPU's driver",
-        ) from error
-    if checked.type == "meta":
-        raise ConfigError("The device holds no data.", where="device", expected="cpu or cuda", got="'meta'")
-    return checked

@@ -81,7 +81,7 @@ def test_missing_images_make_the_exit_code_1(duskbench, bench: Bench, tmp_path: 
         (("run", "tabel2"), "did you mean table2"),
         (("run", "table2", "--data", "no/such/folder"), "no/such/folder"),
         (("run", "table2", "--cfg-options", "protocol.app=area"), "did you mean ap"),
-        (("run", "table2", "--device", "cuda:99"), "--device cuda:99"),
+        (("run", "table2", "--device", "cuda:99"), "cuda:99"),
         (("run", "BENCH", "--enhancer", "limee"), "did you mean lime"),
         (("run", "BENCH", "--detector", "rfbnet300"), "did you mean rfbnet300_voc"),
         (("table", "no/such/run"), "no results here"),

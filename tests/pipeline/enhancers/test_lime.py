@@ -245,7 +245,7 @@ def test_arguments_out_of_range(key: str, value: float) -> None:
 
 @pytest.mark.parametrize("device", ["no such device", "meta:x"])
 def test_an_unknown_device(device: str) -> None:
-    with pytest.raises(ConfigError, match="cannot compute on this device"):
+    with pytest.raises(ConfigError, match="device cannot be used"):
         Lime(device=device)(night(4, 4))
 
 
