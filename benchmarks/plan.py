@@ -98,14 +98,6 @@ def open_images(config: BenchmarkConfig) -> Dataset:
     root = data.pop("root", None)
     if root is None:
         raise ConfigError("The configuration names no data set.", where=config.name, todo="give one: --data DIR")
-    if not Path(root).is_dir():
-        raise DataError(
-            "The data set is not there.",
-            where=root,
-            expected="a folder",
-            todo="give its folder: --data DIR; `duskbench data fetch` downloads real sets, "
-            "`duskbench data miniature` renders the bundled one",
-        )
     data.pop("allow_missing", None)
     data.pop("groups", None)
     return open_dataset(Path(root), **data)

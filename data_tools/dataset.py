@@ -59,7 +59,11 @@ def open_dataset(
         raise UnknownNameError("layout", layout, LAYOUTS)
     if not root.is_dir():
         raise DataError(
-            "No such data set folder.", where=root, expected="a folder", got="a file" if root.exists() else "nothing"
+            "No such data set folder.",
+            where=root,
+            expected="a folder",
+            got="a file" if root.exists() else "nothing",
+            todo="name another; `duskbench data fetch` downloads real sets, `duskbench data miniature` renders one",
         )
     chosen = detect_layout(root) if layout == "auto" else layout
     wanted = _wanted(split)
