@@ -12,6 +12,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from benchmarks.cli_data import data_app
+from benchmarks.cli_table2 import table2
 from benchmarks.console import err_console, out_console
 from data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
 
@@ -46,6 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_app, name="data")
+app.command()(table2)
 
 CfgOptions = Annotated[
     list[str] | None,
@@ -263,20 +265,28 @@ def score(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A training configuration: configs/detectors/rfb_miniature.py.")],
+    config: Annotated[Path, typer.Argument(help="A training configuration: configs/training/guided.py.")],
     work_dir: Annotated[
         Path | None, typer.Option(help="Checkpoints and logs; by default work_dirs/<configuration>.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
     export: Annotated[Path | None, typer.Option(help="Write the trained weights to this .safetensors file.")] = None,
+    weights: Weights = None,
     cfg_options: CfgOptions = None,
 ) -> None:
-    """Train on mmengine's Runner."""
+    """Train a detector or an enhancer on mmengine's Runner.
+
+    Started by torchrun or Slurm, it trains on all their processes.
+    """
     from benchmarks.config import parse_cfg_options
     from pipeline.detectors.mmdet import load_config
-    from pipeline.training import detector as training
 
+    _use_weights(weights)
     loaded = load_config(config)
+    if loaded.get("schedule"):
+        from pipeline.training import enhancer as training
+    else:
+        from pipeline.training import detector as training  # type: ignore[no-redef]
     checkpoint = training.train(
         loaded,
         work_dir=work_dir or Path("work_dirs") / config.stem,
@@ -286,6 +296,24 @@ def train(
     out_console.print(f"Trained: {checkpoint}")
     if export is not None:
         out_console.print(f"Written: {training.export(checkpoint, export)}")
+
+
+@app.command()
+def attention(
+    image: Annotated[Path, typer.Argument(help="A photo.")],
+    out: Annotated[Path, typer.Argument(help="The figure, .png or .jpg.")],
+    enhancer: Annotated[str, typer.Option(help='An attention-guided enhancer, as "guided(weights=...)".')] = "guided",
+    weights: Weights = None,
+    device: Device = "cpu",
+) -> None:
+    """Draw what guides the method on a photo: x, x_gray, U(phi(x)), x_a and the result (figure 3)."""
+    from benchmarks.attention_figure import attention_figure
+    from data_tools.images import read_image, write_image
+    from pipeline import load_enhancer
+
+    _use_weights(weights)
+    write_image(out, attention_figure(load_enhancer(enhancer, device=device), read_image(image)))
+    out_console.print(f"Written: {out}")
 
 
 @app.command("list")

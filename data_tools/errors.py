@@ -63,6 +63,10 @@ class DetectorError(DuskbenchError):
     """A detector broke its contract."""
 
 
+class TrainingError(DuskbenchError):
+    """A training run that went wrong while it ran."""
+
+
 class UnknownNameError(ConfigError):
     """A name that is not in a list, with the nearest names and the list itself."""
 

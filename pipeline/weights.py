@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 __all__ = [
-    "CATALOGUE", "PRETRAINED", "SEARCH_VARIABLE", "WeightFile", "bundled", "cache_folder", "find_weights", "load_into",
-    "load_state_dict", "search_folders",
+    "CATALOGUE", "PRETRAINED", "SEARCH_VARIABLE", "WeightFile", "bundled", "cache_folder", "find_trained",
+    "find_weights", "load_into", "load_state_dict", "metadata", "search_folders",
 ]  # fmt: skip
 
 SEARCH_VARIABLE = "DUSKBENCH_WEIGHTS"
@@ -123,6 +123,40 @@ def bundled(name: str) -> Path:
     return PRETRAINED / f"{name}.safetensors"
 
 
+def find_trained(name: str, path: str | Path | None = None) -> Path:
+    """Find the weights of an enhancer that this project trains: the path given, `$DUSKBENCH_WEIGHTS`, those shipped.
+
+    Args:
+        name: The enhancer's; its file is `<name>.safetensors`.
+        path: A file to use instead.
+
+    Raises:
+        WeightsError: There are none.
+    """
+    file = f"{name}.safetensors"
+    if path is not None or any((folder / file).is_file() for folder in search_folders()):
+        return find_weights(file, path)
+    return bundled(name)
+
+
+def metadata(path: str | Path) -> dict[str, str]:
+    """What a safetensors file says about itself; empty for files of another kind.
+
+    Raises:
+        WeightsError: The file is missing or damaged.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, "a complete safetensors file", error) from error
+
+
 def load_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a weight file on the CPU, without running code from it.
 
@@ -130,7 +164,7 @@ def load_state_dict(path: str | Path) -> dict[str, Tensor]:
     of DataParallel if all keys have it.
 
     Args:
-        path: `.safetensors`, or any torch file (`.pth`, `.pt`, `.tar`), which is read with `weights_only=True`.
+        path: `.safetensors`, `.npz`, or any torch file (`.pth`, `.pt`, `.tar`), which is read with `weights_only=True`.
 
     Returns:
         Key -> tensor, in the file's order.
@@ -141,8 +175,8 @@ def load_state_dict(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsError("The weight file is not there.", where=path, expected="a .safetensors or torch file")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+        raise WeightsError("The weight file is not there.", where=path, expected="a .safetensors, .npz or torch file")
+    content = {".safetensors": _read_safetensors, ".npz": _read_npz}.get(path.suffix, _read_torch)(path)
     for wrapper in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -158,6 +192,19 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise _unreadable(path, "a complete safetensors file", error) from error
+
+
+def _read_npz(path: Path) -> Mapping[str, Any]:
+    import zipfile
+
+    import numpy as np
+    import torch
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise _unreadable(path, "numpy arrays without pickled objects", error) from error
 
 
 def _read_torch(path: Path) -> Any:

@@ -3,32 +3,60 @@
     python -m benchmarks.speed.enhancers --width 600 --height 400 --threads 2
 
 "plain" is one forward pass of the network written as in the official repositories, contiguous, on a ready float
-tensor. "ours" is the whole enhancer, uint8 picture in and out. "floor" is the network's arithmetic at the rate that a
-64 -> 64 3x3 convolution reaches in the same run. Weights are random. The three are measured in turns, because a shared
-machine drifts.
+tensor; of ours, for which there is none, the same modules. "ours" is the whole enhancer, uint8 picture in and out.
+"floor" is the network's arithmetic at the rate that a 64 -> 64 3x3 convolution reaches in the same run. Weights are
+random and the networks of their published widths; that of `guided` is the paper's configuration with the bundled
+detector's base instead of VGG-16. The three are measured in turns, because a shared machine drifts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pipeline.enhancers.cyclegan import CycleGAN
+from pipeline.enhancers.enlightengan import EnlightenGAN
+from pipeline.enhancers.generator import GeneratorEnhancer
+from pipeline.enhancers.guided import Guided
 from pipeline.enhancers.retinexnet import RetinexNet
 from pipeline.enhancers.sci import SCI
 from pipeline.enhancers.torch_base import TorchEnhancer
 from pipeline.enhancers.zero_dce import ZeroDCE
+from pipeline.networks.build import build_network
+from pipeline.networks.features import FrozenFeatures
+from pipeline.networks.resnet import InstanceNorm2d
 from pipeline.networks.retinexnet import DecomNet, RelightNet, ReplicateConv2d
 from pipeline.networks.sci import SCINet
 from pipeline.networks.zero_dce import DCENet
+
+GENERATORS: dict[str, tuple[type[GeneratorEnhancer], dict[str, Any]]] = {
+    "enlightengan": (EnlightenGAN, {"type": "EnlightenGANGenerator"}),
+    "cyclegan": (CycleGAN, {"type": "ResnetGenerator"}),
+    "guided": (
+        Guided,
+        {
+            "type": "AttentionGuided",
+            "generator": {"type": "UNet", "in_channels": 4, "width": 32, "blocks": 8, "norm": "batch"},
+            "attention": {
+                "type": "FeatureGuidedAttention",
+                "features": {"type": "DetectorFeatures"},
+                "gamma": 4.0,
+            },
+        },
+    ),
+}
 
 
 class PlainDCENet(DCENet):
@@ -93,6 +121,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=400)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", nargs="+", default=None, metavar="NAME", help="enhancers to time; all by default")
     parser.add_argument("--tile-pixels", type=int, default=None, help="of every enhancer, instead of its default")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -102,6 +131,8 @@ def main() -> None:
     print(f"{arguments.width}x{arguments.height}, {arguments.threads} threads, median of {arguments.rounds} rounds")
     print(f"{'':12}{'plain ms':>10}{'ours ms':>10}{'ours/plain':>12}{'GFLOP/s':>10}{'floor ms':>10}{'ours/floor':>12}")
     for name, (plain, ours) in cases.items():
+        if arguments.only and name not in arguments.only:
+            continue
         print_row(name, plain, ours, image, arguments.rounds)
 
 
@@ -117,7 +148,22 @@ def build_cases(folder: Path, tile_pixels: int | None) -> dict[str, tuple[nn.Mod
         "zero_dce": (dce, ZeroDCE(paths["dce"], tile_pixels=tile_pixels)),
         "retinexnet": (retinex, RetinexNet(paths["decom"], paths["relight"], tile_pixels=tile_pixels)),
         "sci": (sci, SCI("medium", paths["sci"], tile_pixels=tile_pixels)),
+        **{name: build_generator(name, folder, tile_pixels) for name in GENERATORS},
     }
+
+
+def build_generator(name: str, folder: Path, tile_pixels: int | None) -> tuple[nn.Module, TorchEnhancer]:
+    """Pair a trained generator's enhancer with its plain network, both with the same random weights."""
+    enhancer, config = GENERATORS[name]
+    plain = build_network(config).eval()
+    extractors = tuple(f"{key}." for key, module in plain.named_modules() if isinstance(module, FrozenFeatures))
+    state = {key: value.contiguous() for key, value in plain.state_dict().items() if not key.startswith(extractors)}
+    path = folder / f"{name}.safetensors"
+    save_file(state, path, metadata={"network": json.dumps(config)})
+    for key, layer in list(plain.named_modules()):
+        if isinstance(layer, InstanceNorm2d):
+            plain.set_submodule(key, nn.InstanceNorm2d(layer.num_features))
+    return plain, enhancer(path, tile_pixels=tile_pixels)
 
 
 def print_row(name: str, plain: nn.Module, ours: TorchEnhancer, image: np.ndarray, rounds: int) -> None:

@@ -249,7 +249,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | No
         from pipeline.weights import load_state_dict
 
         return load_state_dict(path), None
-    content = _safe_load(path)
+    content = safe_load(path)
     state_dict = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state_dict, Mapping) or not all(isinstance(value, Tensor) for value in state_dict.values()):
         raise WeightsError(
@@ -269,7 +269,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | No
     )
 
 
-def _safe_load(path: Path) -> Any:
+def safe_load(path: Path) -> Any:
+    """Read a torch file of tensors, plain values and mmengine's loss curves, and nothing that would run code.
+
+    Raises:
+        WeightsError: It cannot be read, or holds something else.
+    """
     from mmengine.logging.history_buffer import HistoryBuffer
 
     def attribute(owner: object, name: str) -> object:

@@ -1,26 +1,24 @@
-"""Zero-DCE with its authors' weights."""
+"""Zero-DCE, with the weights that ship, one's own, or those of its authors."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
+from pipeline.enhancers.generator import GeneratorEnhancer
+from pipeline.weights import find_weights
 
-from pipeline.enhancers.torch_base import TorchEnhancer
-from pipeline.fingerprint import file_sha256
-from pipeline.networks.zero_dce import DCENet
-from pipeline.weights import find_weights, load_into, load_state_dict
-
-WEIGHTS = "zero_dce/Epoch99.pth"
+OFFICIAL = "official"
+PUBLISHED_FILE = "zero_dce/Epoch99.pth"
 
 
-class ZeroDCE(TorchEnhancer):
-    """Zero-Reference Deep Curve Estimation, inference only.
+class ZeroDCE(GeneratorEnhancer):
+    """Zero-Reference Deep Curve Estimation.
 
     Args:
-        weights: Path of `Epoch99.pth` or of another file with the same keys; None looks it up by name.
+        weights: "official" for the authors' `Epoch99.pth`, found by name or downloaded; the path of a file; None for
+            those that ship. See `GeneratorEnhancer`.
         device: See `TorchEnhancer`.
         amp: See `TorchEnhancer`.
         tile_pixels: See `TorchEnhancer`.
@@ -33,26 +31,13 @@ class ZeroDCE(TorchEnhancer):
     """
 
     name = "zero_dce"
+    default_weights = "zero_dce"
+    published_network: ClassVar[Mapping[str, Any] | None] = {"type": "DCENet", "width": 32}
     # Seven 3x3 convolutions see seven pixels to each side; the tiling is exact.
     overlap: ClassVar[int | None] = 7
     # Feature maps of a window this large stay in the cache, which is worth more than what the overlap costs.
     cpu_tile_pixels: ClassVar[int] = 2**17
 
-    def __init__(
-        self,
-        weights: str | Path | None = None,
-        device: str | torch.device = "cpu",
-        *,
-        amp: bool = False,
-        tile_pixels: int | None = None,
-    ) -> None:
-        super().__init__(device=device, amp=amp, tile_pixels=tile_pixels)
-        path = find_weights(WEIGHTS, weights)
-        network = DCENet()
-        load_into(network, load_state_dict(path), where=path)
-        self.weights = {WEIGHTS: file_sha256(path)}
-        self.network = self.prepare(network)
-
-    def forward(self, batch: Tensor) -> Tensor:
-        """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same."""
-        return self.network(batch)
+    def find(self, weights: str | Path | None) -> Path:
+        """The weight file that an argument names; see the class."""
+        return find_weights(PUBLISHED_FILE) if weights == OFFICIAL else super().find(weights)

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import torch
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 CURVE_ITERATIONS = 8
-FEATURES = 32
 
 
+@MODELS.register_module()
 class DCENet(nn.Module):
     """Seven 3x3 convolutions that estimate eight light-enhancement curves per pixel and colour.
 
     State-dict keys are the official ones, `e_conv1` to `e_conv7`. Layer i + 4 sees the output of layer 4 - i beside its
     own input. Every layer is padded with zeros, so a pixel depends on the 15x15 pixels around it.
 
+    Args:
+        width: Channels of the inner layers; 32 is the published network.
+
     Source: Guo et al. 2020, section 3.1, eq. 2 to 3; Li-Chongyi/Zero-DCE, Zero-DCE_code/model.py.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
-        self.e_conv1 = nn.Conv2d(3, FEATURES, 3, padding=1)
-        self.e_conv2 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.e_conv3 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.e_conv4 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.e_conv5 = nn.Conv2d(2 * FEATURES, FEATURES, 3, padding=1)
-        self.e_conv6 = nn.Conv2d(2 * FEATURES, FEATURES, 3, padding=1)
-        self.e_conv7 = nn.Conv2d(2 * FEATURES, 3 * CURVE_ITERATIONS, 3, padding=1)
+        self.e_conv1 = nn.Conv2d(3, width, 3, padding=1)
+        self.e_conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.e_conv3 = nn.Conv2d(width, width, 3, padding=1)
+        self.e_conv4 = nn.Conv2d(width, width, 3, padding=1)
+        self.e_conv5 = nn.Conv2d(2 * width, width, 3, padding=1)
+        self.e_conv6 = nn.Conv2d(2 * width, width, 3, padding=1)
+        self.e_conv7 = nn.Conv2d(2 * width, 3 * CURVE_ITERATIONS, 3, padding=1)
 
     def curves(self, batch: Tensor) -> Tensor:
         """Estimate the curve parameters.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from data_tools.errors import ConfigError, DataError, WeightsError
+from data_tools.errors import ConfigError, DataError
 from pipeline.detectors.mmcv_ops import provide_mmcv_ops
 from pipeline.detectors.mmdet import load_config, read_checkpoint
+from pipeline.training.launch import join_launcher, last_checkpoint, unformatted, wait_for_all
 
 
 def train(
@@ -40,7 +40,7 @@ def train(
         DataError: The data set is not where the config says.
         WeightsError: The run left no checkpoint.
     """
-    loaded = _unformatted(load_config(config, cfg_options))
+    loaded = unformatted(load_config(config, cfg_options))
     missing = [key for key in ("train_dataloader", "train_cfg", "optim_wrapper") if not loaded.get(key)]
     if missing:
         raise ConfigError(
@@ -49,27 +49,13 @@ def train(
     _check_data(loaded)
     loaded.work_dir = str(work_dir)
     loaded.resume = resume
-    loaded.launcher = _launcher()
-    if loaded.launcher != "none" and not torch.cuda.is_available():
-        _join_on_cpu(loaded)
+    join_launcher(loaded, cpu_wrapper={"type": "MMDistributedDataParallel", "device_ids": None})
     runner = _runner(loaded)
     # Convolutions of this size are a fifth faster on CPUs in this layout, and no slower on GPUs.
     runner.model.to(memory_format=torch.channels_last)
     runner.train()
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
+    wait_for_all()
     return last_checkpoint(work_dir)
-
-
-def _unformatted(config: Config) -> Config:
-    """The same config without formatting of its text, which takes seconds for each checkpoint it is put into."""
-    return Config(
-        config.to_dict(),
-        cfg_text=config.text,
-        filename=config.filename,
-        env_variables=config.env_variables,
-        format_python_code=False,
-    )
 
 
 def _runner(config: Config) -> Any:
@@ -82,22 +68,6 @@ def _runner(config: Config) -> Any:
     from mmengine.runner import Runner
 
     return Runner.from_cfg(config)
-
-
-def _launcher() -> str:
-    if "LOCAL_RANK" in os.environ:
-        return "pytorch"
-    return "slurm" if "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1 else "none"
-
-
-def _join_on_cpu(config: Config) -> None:
-    """Join the processes through gloo: mmengine's own start-up asks each for a GPU."""
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("gloo")
-    config.model_wrapper_cfg = {
-        "type": "MMDistributedDataParallel",
-        "device_ids": None,
-    }
 
 
 def _check_data(config: Config) -> None:
@@ -116,19 +86,6 @@ def _check_data(config: Config) -> None:
                     todo="make it (`duskbench data miniature`) or fetch it (`duskbench data fetch`), or name its "
                     "folder: --cfg-options train_dataloader.dataset.data_root=DIR",
                 )
-
-
-def last_checkpoint(work_dir: str | Path) -> Path:
-    """The newest checkpoint of a run.
-
-    Raises:
-        WeightsError: There is none.
-    """
-    pointer = Path(work_dir) / "last_checkpoint"
-    path = Path(pointer.read_text(encoding="utf-8").strip()) if pointer.is_file() else pointer
-    if path == pointer or not path.is_file():
-        raise WeightsError("The training run has no checkpoint.", where=work_dir, expected="epoch_N.pth", got="none")
-    return path
 
 
 def export(checkpoint: str | Path, path: str | Path) -> Path:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,40 +24,19 @@ MAPS = [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)]
 BRANCHES = (2, 3)
 
 
-def recipe_weights(keys: dict[str, Any]) -> dict[str, Tensor]:
-    """The state dict that the golden outputs were made with, from key names and shapes alone."""
-    state: dict[str, Tensor] = {}
-    for key, expected in keys.items():
-        shape = expected["shape"]
-        draw = torch.Generator().manual_seed(zlib.crc32(key.encode()))
-        if key.endswith("num_batches_tracked"):
-            state[key] = torch.tensor(0)
-        elif key.endswith("running_mean"):
-            state[key] = 0.1 * torch.randn(shape, generator=draw)
-        elif key.endswith("running_var"):
-            state[key] = 0.5 + torch.rand(shape, generator=draw)
-        elif len(shape) > 1:
-            state[key] = torch.randn(shape, generator=draw) * math.sqrt(2 / math.prod(shape[1:]))
-        elif key.endswith(".weight"):
-            state[key] = 1 + 0.1 * torch.randn(shape, generator=draw)
-        else:
-            spread = 0.1 if f"{key.removesuffix('.bias')}.running_mean" in keys else 0.01
-            state[key] = spread * torch.randn(shape, generator=draw)
-        if key == "base.0.weight":
-            state[key] /= 256
-        assert float(state[key].double().sum()) == pytest.approx(expected["sum"], rel=1e-6, abs=1e-6), key
-    return state
-
-
 @pytest.fixture(scope="module", params=BRANCHES)
-def golden(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def golden(
+    request: pytest.FixtureRequest,
+    golden_network: Callable[..., Any],
+    golden_input: Callable[..., Tensor],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
     """A detector with the golden weights, saved as the official files are, and what it must give."""
     name = f"rfbnet300_voc_{request.param}branch"
-    keys = json.loads((shared / f"golden/networks/{name}_keys.json").read_text())["state_dict"]
+    reference = golden_network(name)
     path = tmp_path_factory.mktemp("rfb") / f"{name}.pth"
-    torch.save({f"module.{key}": value for key, value in recipe_weights(keys).items()}, path)
-    draw = torch.Generator().manual_seed(1234)
-    x = torch.rand((1, 3, 300, 300), generator=draw) * 255 - torch.tensor([104.0, 117, 123]).view(1, 3, 1, 1)
+    torch.save({f"module.{key}": value for key, value in reference.weights.items()}, path)
+    x = golden_input(1, 3, 300, 300) * 255 - torch.tensor([104.0, 117, 123]).view(1, 3, 1, 1)
     detector = RFBNetDetector(CONFIG, path)
     with torch.inference_mode():
         scores, deltas = detector.model(x, mode="tensor")
@@ -68,7 +45,7 @@ def golden(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytes
         "detector": detector,
         "loc": torch.cat([each.permute(0, 2, 3, 1).reshape(1, -1, 4) for each in deltas], dim=1),
         "conf": torch.cat([each.permute(0, 2, 3, 1).reshape(1, -1, 21) for each in scores], dim=1),
-        "out": np.load(shared / f"golden/networks/{name}_out.npz"),
+        "out": reference.outputs,
     }
 
 

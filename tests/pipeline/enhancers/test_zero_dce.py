@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from data_tools.errors import WeightsError
 from data_tools.images import read_image
@@ -57,13 +59,32 @@ def test_keys_and_size_are_the_official_ones() -> None:
     assert sum(p.numel() for p in network.parameters()) == 79_416
 
 
-def test_finds_its_weights_by_name(weights, monkeypatch, tmp_path) -> None:
+def test_finds_the_authors_weights_by_name(weights, monkeypatch, tmp_path) -> None:
     (tmp_path / "zero_dce").mkdir()
     (tmp_path / "zero_dce" / "Epoch99.pth").write_bytes(weights.read_bytes())
     monkeypatch.setenv("DUSKBENCH_WEIGHTS", str(tmp_path))
-    named, given = ZeroDCE(), ZeroDCE(weights)
+    named, given = ZeroDCE("official"), ZeroDCE(weights)
     np.testing.assert_array_equal(named(picture(20, 30)), given(picture(20, 30)))
     assert named.fingerprint == given.fingerprint
+
+
+def test_without_arguments_it_takes_what_training_wrote(monkeypatch, tmp_path) -> None:
+    torch.manual_seed(1)
+    network = DCENet(width=8)
+    config = json.dumps({"type": "DCENet", "width": 8})
+    save_file(network.state_dict(), tmp_path / "zero_dce.safetensors", metadata={"network": config})
+    monkeypatch.setenv("DUSKBENCH_WEIGHTS", str(tmp_path))
+    image = picture(20, 30)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0].mul(255).permute(1, 2, 0).numpy()
+    assert np.abs(ZeroDCE()(image) - expected).max() < 0.51
+
+
+def test_without_weights_of_that_name_it_says_so(monkeypatch, tmp_path) -> None:
+    monkeypatch.delenv("DUSKBENCH_WEIGHTS", raising=False)
+    monkeypatch.setattr("pipeline.weights.PRETRAINED", tmp_path)
+    with pytest.raises(WeightsError, match="'zero_dce' are shipped"):
+        ZeroDCE()
 
 
 def test_the_fingerprint_follows_the_weights(weights, tmp_path) -> None:

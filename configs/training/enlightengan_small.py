@@ -1,0 +1,19 @@
+# EnlightenGAN on two cores, in about half an hour: narrow networks on small crops, features of the bundled detector
+# instead of VGG-16. The shipped weights are made by this file.
+_base_ = ["enlightengan.py"]
+
+data_root = ["data/unpaired_real", "data/unpaired_miniature"]
+ema = 0.998
+train_dataloader = dict(batch_size=2, num_workers=1, dataset=dict(crop=128, short_side=(144, 240)))
+schedule = dict(unit="steps", constant=1500, decay=1500)
+model = dict(
+    generator=dict(width=12),
+    discriminator=dict(width=16),
+    patch_discriminator=dict(width=16),
+    features=dict(_delete_=True, type="DetectorFeatures"),
+)
+optim_wrapper = dict(
+    generator=dict(optimizer=dict(lr=2e-4)),
+    discriminator=dict(optimizer=dict(lr=2e-4)),
+    patch_discriminator=dict(optimizer=dict(lr=2e-4)),
+)

@@ -1,0 +1,20 @@
+# The paper's method on ExDark and VOC (Table 2), with the settings of its section 4.1.
+#   duskbench data unpaired data/unpaired --low data/exdark --normal data/VOCdevkit/VOC2007
+#   duskbench train configs/training/guided.py --export weights/guided.safetensors
+_base_ = ["../_base_/training.py"]
+
+features = dict(type="VGG16Features", layer="conv5_1")
+model = dict(
+    type="GuidedGAN",
+    generator=dict(
+        type="AttentionGuided",
+        generator=dict(type="UNet", in_channels=4, width=32, blocks=8, norm="batch"),
+        attention=dict(type="FeatureGuidedAttention", features=features, gamma=4.0),
+    ),
+    discriminator=dict(type="MultiscaleDiscriminator", width=64, layers=3, scales=2),
+    alpha=1.0,
+)
+optim_wrapper = dict(
+    generator=dict(optimizer=dict(type="Adam", lr=1e-4, betas=(0.5, 0.999))),
+    discriminator=dict(optimizer=dict(type="Adam", lr=1e-4, betas=(0.5, 0.999))),
+)

@@ -1,0 +1,96 @@
+"""The base of enhancers that are trained generators: shipped with duskbench, trained by its commands, or published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from data_tools.errors import WeightsError
+from pipeline.enhancers.torch_base import TorchEnhancer
+from pipeline.fingerprint import file_sha256
+from pipeline.weights import find_trained, load_into, load_state_dict, metadata
+
+
+class GeneratorEnhancer(TorchEnhancer):
+    """A generator and its weights.
+
+    Args:
+        weights: A file that `duskbench train --export` wrote, or one that the method's authors published. None takes
+            `<default_weights>.safetensors` of `$DUSKBENCH_WEIGHTS`, where training on your own data puts it, and else
+            the one that ships.
+        device: See `TorchEnhancer`.
+        amp: See `TorchEnhancer`.
+        tile_pixels: See `TorchEnhancer`.
+
+    Raises:
+        WeightsError: The file is missing, does not fit, or needs a feature extractor other than the one there is.
+
+    Attributes:
+        default_weights: Name of the weights.
+        published_network: Configuration of the network in files that do not say it themselves.
+    """
+
+    default_weights: ClassVar[str]
+    published_network: ClassVar[Mapping[str, Any] | None] = None
+
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        device: str | torch.device = "cpu",
+        *,
+        amp: bool = False,
+        tile_pixels: int | None = None,
+    ) -> None:
+        super().__init__(device=device, amp=amp, tile_pixels=tile_pixels)
+        path = self.find(weights)
+        network, extractors = self._build(path)
+        self.weights = {self.default_weights: file_sha256(path), **extractors}
+        self.network: nn.Module = self.prepare(network)
+
+    def find(self, weights: str | Path | None) -> Path:
+        """The weight file that an argument names; see the class."""
+        return find_trained(self.default_weights, weights)
+
+    def published_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bring the keys of a published file into the network's form; none to change here."""
+        return state
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same."""
+        return self.network(batch)
+
+    def _build(self, path: Path) -> tuple[nn.Module, dict[str, str]]:
+        from pipeline.networks.build import build_network
+        from pipeline.networks.features import FrozenFeatures
+
+        described = metadata(path)
+        state = load_state_dict(path)
+        if "network" in described:
+            config = json.loads(described["network"])
+        elif self.published_network is not None:
+            config, state = self.published_network, self.published_state(state)
+        else:
+            raise WeightsError(
+                "The weight file does not say which network it is for.",
+                where=path,
+                expected="a file that `duskbench train configs/training/... --export` wrote",
+                got="no configuration in its metadata",
+            )
+        network = build_network(config, where=path)
+        frozen = {name: module for name, module in network.named_modules() if isinstance(module, FrozenFeatures)}
+        for name, trained_with in json.loads(described.get("features", "{}")).items():
+            if name not in frozen or frozen[name].sha256() != trained_with:
+                raise WeightsError(
+                    "The feature extractor is not the one that these weights were trained with.",
+                    where=path,
+                    expected=f"{name} with sha256 {trained_with[:12]}",
+                    got=frozen[name].sha256()[:12] if name in frozen else "no such extractor",
+                    todo="take the extractor's weights of the training, or train again",
+                )
+        load_into(network, state, where=path, ignore=tuple(f"{name}." for name in frozen))
+        return network, {f"features of {name}": module.sha256() for name, module in frozen.items()}

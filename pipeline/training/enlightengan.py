@@ -1,0 +1,140 @@
+"""Training of EnlightenGAN: global and local discriminators, and features that must survive the enhancement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapperDict
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from data_tools.errors import ConfigError
+from pipeline.training.losses import (
+    lsgan_discriminator_loss,
+    lsgan_generator_loss,
+    normalised_feature_distance,
+    relativistic_discriminator_loss,
+    relativistic_generator_loss,
+)
+from pipeline.training.random_patches import darken, draw_patches, random_patches
+from pipeline.training.trainable import Batch, TrainableEnhancer
+
+
+@MODELS.register_module()
+class EnlightenGAN(TrainableEnhancer):
+    """A generator against a relativistic discriminator of whole pictures and a least-squares one of patches.
+
+    The loss of the generator is, each term with weight 1, both adversarial terms and the self feature preserving loss
+    of whole pictures and of patches.
+
+    Args:
+        generator: Configuration of an `EnlightenGANGenerator`.
+        discriminator: Configuration of the discriminator of whole pictures.
+        patch_discriminator: Configuration of the discriminator of patches.
+        features: Configuration of the frozen extractor whose maps of input and result are compared; takes [0, 1].
+        patches: Patches of each picture; 1 + 5 in the official script.
+        patch_size: Their side in pixels.
+        feature_weight: Weight of the self feature preserving loss; 0 leaves it out.
+        darken_probability: How many of the inputs are darkened further; what they are compared with is not.
+        darken_range: By which factor, drawn evenly.
+
+    Source: Jiang et al. 2021, section III; VITA-Group/EnlightenGAN @ b034984, models/single_model.py, with the options
+    of scripts/script.py (--patchD_3 5 --patchSize 32 --n_layers_D 5 --n_layers_patchD 4 --use_ragan --hybrid_loss
+    --vgg 1 --vgg_choose relu5_1 --patch_vgg) and options/base_options.py (--vary 1, by 200 to 400 hundredths).
+    """
+
+    def __init__(
+        self,
+        generator: Mapping[str, Any],
+        discriminator: Mapping[str, Any],
+        patch_discriminator: Mapping[str, Any],
+        features: Mapping[str, Any],
+        *,
+        patches: int = 6,
+        patch_size: int = 32,
+        feature_weight: float = 1.0,
+        darken_probability: float = 0.5,
+        darken_range: tuple[float, float] = (2.0, 4.0),
+    ) -> None:
+        super().__init__()
+        if patches < 1 or patch_size < 1 or not 1 <= darken_range[0] <= darken_range[1]:
+            raise ConfigError(
+                "EnlightenGAN's training is not possible.",
+                expected="patches and patch_size of at least 1, 1 <= darken_range[0] <= darken_range[1]",
+                got=f"patches={patches}, patch_size={patch_size}, darken_range={tuple(darken_range)}",
+            )
+        self.generator_config = dict(generator)
+        self.generator = MODELS.build(dict(generator))
+        self.discriminator = MODELS.build(dict(discriminator))
+        self.patch_discriminator = MODELS.build(dict(patch_discriminator))
+        self.features = MODELS.build(dict(features)).requires_grad_(False)
+        self.patches, self.patch_size, self.feature_weight = patches, patch_size, feature_weight
+        self.darken_probability, self.darken_range = darken_probability, darken_range
+
+    def step(self, batch: Batch, optimizers: OptimWrapperDict) -> dict[str, Tensor]:
+        """One step of the generator, then one of each discriminator on what it made; see `TrainableEnhancer.step`."""
+        low, real = batch["low"], batch["normal"] * 2 - 1
+        seeds = batch["seed"].tolist()
+        corners = draw_patches(seeds, self.patches, self.patch_size, (low.shape[2], low.shape[3]))
+        self._discriminators_learn(False)
+        with optimizers["generator"].optim_context(self):
+            enhanced = self.generator(darken(low, seeds, self.darken_probability, self.darken_range) * 2 - 1)
+            enhanced_patches = random_patches(enhanced, corners, self.patch_size)
+            losses = self._adversarial_losses(enhanced, enhanced_patches, real)
+            low_patches = random_patches(low, corners, self.patch_size)
+            pairs = {"features": (enhanced, low), "patch_features": (enhanced_patches, low_patches)}
+            losses |= self._feature_losses(pairs)
+            total = torch.stack(list(losses.values())).sum()
+        self.descend(optimizers["generator"], total)
+
+        self._discriminators_learn(True)
+        with optimizers["discriminator"].optim_context(self):
+            # One batch for both: there is no normalisation through which one could see the other.
+            scores = self.discriminator(torch.cat((real, enhanced.detach())))
+            loss_discriminator = relativistic_discriminator_loss(*scores.chunk(2))
+        self.descend(optimizers["discriminator"], loss_discriminator)
+        with optimizers["patch_discriminator"].optim_context(self):
+            real_patches = random_patches(real, corners, self.patch_size)
+            scores = self.patch_discriminator(torch.cat((real_patches, enhanced_patches.detach())))
+            loss_patch_discriminator = lsgan_discriminator_loss(*scores.chunk(2))
+        self.descend(optimizers["patch_discriminator"], loss_patch_discriminator)
+        return {
+            "loss": total,
+            **losses,
+            "loss_discriminator": loss_discriminator,
+            "loss_patch_discriminator": loss_patch_discriminator,
+        }
+
+    def _discriminators_learn(self, learn: bool) -> None:
+        self.discriminator.requires_grad_(learn)
+        self.patch_discriminator.requires_grad_(learn)
+
+    def _adversarial_losses(self, enhanced: Tensor, patches: Tensor, real: Tensor) -> dict[str, Tensor]:
+        scores = self.discriminator(enhanced)
+        with torch.no_grad():
+            real_scores = self.discriminator(real)
+        return {
+            "adversarial": relativistic_generator_loss(real_scores, scores),
+            "patch_adversarial": lsgan_generator_loss(self.patch_discriminator(patches)),
+        }
+
+    def _feature_losses(self, pairs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+        """Self feature preserving losses of pairs (result in [-1, 1], input in [0, 1])."""
+        losses: dict[str, Tensor] = {}
+        for name, (enhanced, low) in pairs.items() if self.feature_weight else ():
+            with torch.no_grad():
+                reference = self.features(low)
+            distance = normalised_feature_distance(self.features(enhanced * 0.5 + 0.5), reference)
+            losses[name] = self.feature_weight * distance
+        return losses
+
+    def enhance(self, low: Tensor) -> Tensor:
+        """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same; H and W multiples of 16."""
+        return (self.generator(low * 2 - 1) * 0.5 + 0.5).clamp(0, 1)
+
+    @property
+    def exported(self) -> tuple[nn.Module, Mapping[str, Any]]:
+        """The generator and its configuration."""
+        return self.generator, self.generator_config

@@ -1,0 +1,128 @@
+"""Hooks of a training run: stop on a loss that runs away, show samples, write checkpoints whole."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from data_tools.errors import TrainingError
+from data_tools.images import write_bytes, write_image
+from pipeline.training.trainable import TrainableEnhancer
+
+
+class AtomicBackend(LocalBackend):
+    """mmengine's local files, written to a temporary name and renamed: a checkpoint is whole or not there."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes to a file."""
+        write_bytes(filepath, bytes(obj))
+
+
+register_backend("atomic", AtomicBackend, force=True)
+
+
+@HOOKS.register_module()
+class LossGuard(Hook):
+    """Stop a run whose loss is not finite or has grown far beyond what it was; keep bad weights out of checkpoints.
+
+    Args:
+        factor: A loss may be this many times the median of its recent values, and no more.
+        window: How many values count as recent; the first so many of a run are not judged for size.
+
+    Raises:
+        TrainingError: The loss or the weights went wrong; names the loss, the iteration and the last good checkpoint.
+    """
+
+    # Before the checkpoint hook, which runs at VERY_LOW.
+    priority = "LOW"
+
+    def __init__(self, factor: float = 1000.0, window: int = 100) -> None:
+        self.factor, self.window = factor, window
+        self.recent: dict[str, deque[float]] = {}
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        """Judge the losses of an iteration."""
+        for name, value in (outputs or {}).items():
+            number = float(value)
+            recent = self.recent.setdefault(name, deque(maxlen=self.window))
+            if not np.isfinite(number):
+                raise _stopped(runner, f"{name} is {number}", "a finite loss")
+            usual = median(map(abs, recent)) if len(recent) == self.window else None
+            if usual is not None and abs(number) > self.factor * max(usual, 1e-3):
+                raise _stopped(runner, f"{name} is {number:.4g}", f"about {usual:.4g}, as in the iterations before")
+            recent.append(number)
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Refuse to save weights that are not finite."""
+        for key, value in checkpoint["state_dict"].items():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise _stopped(runner, f"{key} is not finite", "finite weights")
+
+
+def _stopped(runner: Any, got: str, expected: str) -> TrainingError:
+    from pipeline.training.launch import checkpoints
+
+    good = checkpoints(runner.work_dir)
+    return TrainingError(
+        "Training went wrong and was stopped.",
+        where=f"{runner.work_dir}, iteration {runner.iter + 1}",
+        expected=expected,
+        got=got,
+        todo=f"the last good checkpoint is {good[-1]}; go on from it with --resume and a lower learning rate or "
+        "gradient clipping"
+        if good
+        else "there is no checkpoint yet; start again with a lower learning rate or gradient clipping",
+    )
+
+
+@HOOKS.register_module()
+class SampleGrid(Hook):
+    """Show what the generator makes of a few training images, through the run's visualiser and as a PNG file.
+
+    Args:
+        interval: Iterations between two grids.
+        images: Low-light crops in a grid; the first ones of the data set, the same each time.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, interval: int = 500, images: int = 4) -> None:
+        self.interval, self.images = interval, images
+        self.low: torch.Tensor | None = None
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Make a grid if it is time for one."""
+        if not self.every_n_train_iters(runner, self.interval) or not is_main_process():
+            return
+        model = getattr(runner.model, "module", runner.model)
+        assert isinstance(model, TrainableEnhancer)  # noqa: S101 - what the runner was built with
+        if self.low is None:
+            dataset = runner.train_dataloader.dataset
+            self.low = torch.stack([dataset[number]["low"] for number in range(self.images)])
+        grid = self._grid(model)
+        runner.visualizer.add_image("samples", grid, step=runner.iter + 1)
+        write_image(Path(runner.work_dir) / "samples" / f"iter_{runner.iter + 1}.png", grid)
+
+    def _grid(self, model: TrainableEnhancer) -> np.ndarray:
+        """Input above, enhanced below; (2 H, n W, 3) uint8 RGB."""
+        was_training = model.training
+        model.eval()
+        with torch.no_grad():
+            low = model.data_preprocessor({"low": self.low})["low"]
+            # One after the other: statistics of a batch of different pictures are not what one picture sees.
+            enhanced = torch.cat([model.enhance(each[None]) for each in low])
+        model.train(was_training)
+        rows = [torch.cat(list(batch), dim=2) for batch in (low, enhanced)]
+        pixels = torch.cat(rows, dim=1).clamp(0, 1).mul(255).round().to(torch.uint8)
+        return pixels.permute(1, 2, 0).cpu().numpy()

@@ -1,0 +1,84 @@
+"""What EnlightenGAN draws for each sample, from the sample's seed alone: patches, and how much darker it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from data_tools.errors import ConfigError
+
+Corner = tuple[int, int]
+
+
+def draw_patches(seeds: Sequence[int], patches: int, size: int, picture: tuple[int, int]) -> list[list[Corner]]:
+    """Draw where the patches of each sample lie.
+
+    Args:
+        seeds: One for each sample; the same seed always gives the same places.
+        patches: Patches of each sample.
+        size: Their side in pixels.
+        picture: Height and width of the samples.
+
+    Returns:
+        For each sample the top and left of its patches.
+
+    Raises:
+        ConfigError: The patches are larger than the samples.
+    """
+    if size > min(picture):
+        raise ConfigError(
+            "The patches are larger than the training crops.",
+            expected=f"crops of at least {size} pixels",
+            got=f"{picture[0]} x {picture[1]}",
+            todo="set model.patch_size or train_dataloader.dataset.crop",
+        )
+    corners = []
+    for seed in seeds:
+        draw = torch.Generator().manual_seed(seed)
+        tops = torch.randint(picture[0] - size + 1, (patches,), generator=draw)
+        lefts = torch.randint(picture[1] - size + 1, (patches,), generator=draw)
+        corners.append(list(zip(tops.tolist(), lefts.tolist(), strict=True)))
+    return corners
+
+
+def random_patches(batch: Tensor, corners: Sequence[Sequence[Corner]], size: int) -> Tensor:
+    """Cut patches out of a batch.
+
+    Args:
+        batch: (N, C, H, W).
+        corners: For each sample the top and left of its patches, P of them.
+        size: Their side in pixels.
+
+    Returns:
+        (N P, C, size, size), the patches of the first sample first. A gradient goes back to the batch.
+    """
+    patches = [
+        batch[sample, :, top : top + size, left : left + size]
+        for sample, places in enumerate(corners)
+        for top, left in places
+    ]
+    return torch.stack(patches)
+
+
+def darken(batch: Tensor, seeds: Sequence[int], probability: float, factors: tuple[float, float]) -> Tensor:
+    """Divide some samples by a random factor.
+
+    Args:
+        batch: (N, C, H, W) float, RGB in [0, 1]; not changed.
+        seeds: One for each sample; the same seed always gives the same factor.
+        probability: Share of the samples that are darkened.
+        factors: Least and greatest divisor, drawn evenly.
+
+    Returns:
+        The same shape.
+
+    Source: VITA-Group/EnlightenGAN, data/unaligned_dataset.py, `vary`; options/base_options.py for its default values.
+    """
+    divisors = []
+    for seed in seeds:
+        # Another stream than that of the patches.
+        chance, place = torch.rand(2, generator=torch.Generator().manual_seed(seed ^ 1)).tolist()
+        divisors.append(factors[0] + (factors[1] - factors[0]) * place if chance < probability else 1.0)
+    return batch / torch.tensor(divisors, device=batch.device, dtype=batch.dtype)[:, None, None, None]

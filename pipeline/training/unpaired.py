@@ -1,0 +1,162 @@
+"""Training crops from an unpaired set: every sample is a pure function of the seed and the sample's number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Sized
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import torch
+from mmengine.dist import get_dist_info
+from mmengine.registry import DATA_SAMPLERS, DATASETS
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from data_tools.errors import ConfigError, DataError
+from data_tools.images import IMAGE_SUFFIXES, read_image
+from data_tools.unpaired_manifest import FOLDERS
+
+NAMES = {"A": "low", "B": "normal"}
+
+
+@DATASETS.register_module()
+class UnpairedCrops(Dataset[dict[str, Tensor]]):
+    """Random crops of low-light and normal-light images that have nothing to do with each other.
+
+    Sample n takes the image of place n of an endless sequence of shuffles of each domain, so an epoch sees every image
+    of the larger domain once. Nothing is decoded before it is asked for, and nothing is kept.
+
+    Args:
+        root: Folder with `trainA` and `trainB`, as `duskbench data unpaired` writes it. Several are taken together.
+        crop: Side of the square crop in pixels. Images with a shorter side are enlarged to it (cubic).
+        short_side: Least and most pixels of the shorter side to which an image is resized before the crop, drawn for
+            each sample; None leaves images as they are. Small crops of large photos show next to nothing.
+        flip: Mirror half of the samples left to right.
+        domains: What to read: a method that learns from low-light images alone does not decode the others.
+        seed: With the sample's number decides everything.
+
+    Raises:
+        DataError: A folder is missing or holds no image.
+        ConfigError: `crop`, `scale` or `domains` is not possible.
+
+    Source: the paper, section 4.1 (256x256 crops).
+    """
+
+    # Classes and the like, which mmengine asks for; there are none.
+    metainfo: ClassVar[dict[str, str]] = {}
+
+    def __init__(
+        self,
+        root: str | Path | Sequence[str | Path],
+        crop: int = 256,
+        *,
+        short_side: tuple[int, int] | None = None,
+        flip: bool = True,
+        domains: Sequence[str] = ("A", "B"),
+        seed: int = 0,
+    ) -> None:
+        sides = (crop, crop) if short_side is None else tuple(short_side)
+        if crop < 1 or not crop <= sides[0] <= sides[1] or not domains or set(domains) - set(NAMES):
+            raise ConfigError(
+                "The training crops are not possible.",
+                expected="crop of at least 1, crop <= short_side[0] <= short_side[1], domains out of A and B",
+                got=f"crop={crop}, short_side={short_side}, domains={tuple(domains)}",
+            )
+        roots = [root] if isinstance(root, str | Path) else list(root)
+        self.crop, self.short_side, self.flip, self.seed = crop, short_side, flip, seed
+        self.files = {domain: [file for each in roots for file in _images(each, domain)] for domain in domains}
+        # Paths as one array of bytes: workers that are forked share its pages, which a list of strings would not.
+        self._names = {domain: np.array([str(f) for f in files], np.bytes_) for domain, files in self.files.items()}
+        self._order: dict[tuple[str, int], np.ndarray] = {}
+
+    def __len__(self) -> int:
+        """Samples of an epoch: images of the larger domain."""
+        return max(len(names) for names in self._names.values())
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """Make sample `number`, from 0 without end.
+
+        Returns:
+            `low` and `normal`, each (3, crop, crop) uint8 RGB, and `seed`, int64, for what is drawn later.
+
+        Raises:
+            DataError: An image cannot be read.
+        """
+        sample: dict[str, Tensor] = {}
+        for domain in self._names:
+            draw = np.random.default_rng([self.seed, ord(domain), number])
+            image = read_image(self._file(domain, number))
+            sample[NAMES[domain]] = torch.from_numpy(self._crop(image, draw).transpose(2, 0, 1).copy())
+        later = np.random.default_rng([self.seed, number]).integers(2**62)
+        return {**sample, "seed": torch.tensor(int(later))}
+
+    def _file(self, domain: str, number: int) -> Path:
+        names = self._names[domain]
+        epoch, place = divmod(number, len(names))
+        if (domain, epoch) not in self._order:
+            draw = np.random.default_rng([self.seed, ord(domain), 1, epoch])
+            self._order = {key: value for key, value in self._order.items() if key[0] != domain}
+            self._order[domain, epoch] = draw.permutation(len(names))
+        return Path(names[self._order[domain, epoch][place]].decode())
+
+    def _crop(self, image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+        height, width = image.shape[:2]
+        shorter = min(height, width)
+        wanted = shorter if self.short_side is None else draw.uniform(*self.short_side)
+        factor = max(wanted, self.crop) / shorter
+        if factor != 1:
+            size = (max(round(width * factor), self.crop), max(round(height * factor), self.crop))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+        top = int(draw.integers(image.shape[0] - self.crop + 1))
+        left = int(draw.integers(image.shape[1] - self.crop + 1))
+        window = image[top : top + self.crop, left : left + self.crop]
+        return window[:, ::-1] if self.flip and draw.random() < 0.5 else window
+
+
+def _images(root: str | Path, domain: str) -> list[Path]:
+    folder = Path(root) / FOLDERS[domain]
+    files = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise DataError(
+            "The training set has no images." if folder.is_dir() else "The training set is not there.",
+            where=folder,
+            expected="trainA (low light) and trainB (normal light) with images",
+            got="none",
+            todo="build it with `duskbench data unpaired`, or name its folder: --cfg-options data_root=DIR",
+        )
+    return files
+
+
+@DATA_SAMPLERS.register_module()
+class SampleNumbers(Sampler[int]):
+    """The numbers 0, 1, 2, ... without end, dealt out to the processes in turn; can start anywhere.
+
+    Args:
+        dataset: What is sampled.
+        seed: Of no effect: the data set has its own. mmengine passes it.
+    """
+
+    def __init__(self, dataset: Sized, seed: int | None = None) -> None:
+        self.size = len(dataset)
+        self.rank, self.world_size = get_dist_info()
+        self.start = 0
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield this process's numbers."""
+        number = self.start * self.world_size + self.rank
+        while True:
+            yield number
+            number += self.world_size
+
+    def __len__(self) -> int:
+        """Samples of an epoch."""
+        return self.size
+
+    def skip(self, num_samples: int) -> None:
+        """Start after as many samples of this process; mmengine's loop calls it when a run is taken up again."""
+        self.start = num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Of no effect: there are no epochs here. mmengine calls it."""

@@ -1,0 +1,201 @@
+"""Training of an enhancer: resumes bit for bit, survives kill -9, stops on NaN, and several processes equal one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from data_tools.errors import ConfigError, DataError, TrainingError, WeightsError
+from data_tools.images import read_image
+from pipeline import load_enhancer
+from pipeline.training.enhancer import export, train
+from pipeline.training.launch import checkpoints, last_checkpoint
+from tests.pipeline.training.conftest import CONFIGS, ROOT, losses
+
+CONFIG = CONFIGS / "guided_small.py"
+
+
+def weights_of(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=False)["state_dict"]
+
+
+def test_train_writes_checkpoints_samples_and_losses(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    last = train(CONFIG, work_dir=tmp_path, cfg_options=tiny_guided)
+    assert last == last_checkpoint(tmp_path)
+    assert [path.name for path in checkpoints(tmp_path)] == ["iter_2.pth", "iter_4.pth", "iter_6.pth"]
+    assert sorted(losses(tmp_path)) == [1, 2, 3, 4, 5, 6]
+    grid = read_image(tmp_path / "samples" / "iter_3.png")
+    assert grid.shape == (64, 64, 3)
+    low = grid[:32]
+    assert low.max() < 70, "the input stands above"
+    assert not list(tmp_path.glob(".*")), "no temporary files are left"
+
+
+def test_learning_rate_is_constant_then_linear_to_zero(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    schedule = {"schedule": {"unit": "steps", "constant": 3, "decay": 4}}
+    train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, **schedule})
+    [file] = tmp_path.glob("*/vis_data/scalars.json")
+    rates = [json.loads(line)["generator.lr"] for line in file.read_text().splitlines()]
+    base = Config.fromfile(CONFIG).optim_wrapper.generator.optimizer.lr
+    assert rates == pytest.approx([base, base, base, base, base * 0.75, base * 0.5, base * 0.25], abs=1e-12)
+
+
+def test_epochs_become_steps_of_the_global_batch(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    # Seven images in the larger domain and batches of two: four steps an epoch.
+    schedule = {"schedule": {"unit": "epochs", "constant": 1, "decay": 1}, "default_hooks.checkpoint.interval": 8}
+    assert train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, **schedule}).name == "iter_8.pth"
+
+
+def test_resume_gives_the_losses_of_an_uninterrupted_run(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    whole = train(CONFIG, work_dir=tmp_path / "whole", cfg_options=tiny_guided)
+    train(CONFIG, work_dir=tmp_path / "cut", cfg_options=tiny_guided)
+    for name in ("iter_4.pth", "iter_6.pth"):
+        (tmp_path / "cut" / name).unlink()
+    again = train(CONFIG, work_dir=tmp_path / "cut", resume=True, cfg_options=tiny_guided)
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    ours, theirs = weights_of(again), weights_of(whole)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_resume_of_a_finished_run_does_nothing(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    last = train(CONFIG, work_dir=tmp_path, cfg_options=tiny_guided)
+    stamp = last.stat().st_mtime_ns
+    assert train(CONFIG, work_dir=tmp_path, resume=True, cfg_options=tiny_guided) == last
+    assert last.stat().st_mtime_ns == stamp
+
+
+def run_command(work_dir: Path, options: dict[str, Any], *more: str, processes: int = 1) -> subprocess.Popen[str]:
+    """`duskbench train` in a process of its own, or in several by torchrun."""
+    config = work_dir.parent / f"{work_dir.name}.py"
+    config.write_text(f"_base_ = [{str(CONFIG)!r}]\n")
+    loaded = Config.fromfile(str(config))
+    loaded.merge_from_dict(options)
+    loaded.dump(str(config))
+    program = ["-m", "benchmarks.cli", "train", str(config), "--work-dir", str(work_dir), *more]
+    if processes > 1:
+        program = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *program]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, *program], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+@pytest.mark.slow
+def test_kill_9_in_mid_run_and_resume(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    options = {**tiny_guided, "schedule": {"unit": "steps", "constant": 30, "decay": 10}}
+    options["default_hooks.checkpoint.interval"] = 5
+    process = run_command(tmp_path / "killed", options)
+    while len(checkpoints(tmp_path / "killed")) < 2 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    left = checkpoints(tmp_path / "killed")
+    assert 2 <= len(left) < 8, "it was killed too late to show anything"
+    for name, more in (("killed", ("--resume",)), ("whole", ())):
+        process = run_command(tmp_path / name, options, *more)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output[-2000:]
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert sorted(losses(tmp_path / "whole")) == list(range(1, 41))
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one_with_the_same_global_batch(
+    tmp_path: Path, tiny_guided: dict[str, Any]
+) -> None:
+    options = {**tiny_guided, "schedule": {"unit": "steps", "constant": 3, "decay": 0}}
+    options["train_dataloader.batch_size"] = 1
+    process = run_command(tmp_path / "two", options, processes=2)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output[-2000:]
+    train(CONFIG, work_dir=tmp_path / "one", cfg_options={**options, "train_dataloader.batch_size": 2})
+    two, one = losses(tmp_path / "two"), losses(tmp_path / "one")
+    assert sorted(two) == [1, 2, 3]
+    for step in one:
+        assert two[step] == pytest.approx(one[step], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "got"),
+    [
+        ({"optim_wrapper.generator.optimizer.lr": 1e30}, "not finite|nan|inf"),
+        ({"model.alpha": float("nan")}, "loss is nan"),
+    ],
+)
+def test_a_loss_that_runs_away_stops_the_run(
+    tmp_path: Path, tiny_guided: dict[str, Any], options: dict[str, Any], got: str
+) -> None:
+    with pytest.raises(TrainingError, match=got) as caught:
+        train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, **options})
+    assert "checkpoint" in str(caught.value.todo)
+    for path in checkpoints(tmp_path):
+        assert all(torch.isfinite(value).all() for value in weights_of(path).values() if value.is_floating_point())
+
+
+def test_the_last_good_checkpoint_is_named(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    train(CONFIG, work_dir=tmp_path, cfg_options=tiny_guided)
+    for path in checkpoints(tmp_path)[1:]:
+        path.unlink()
+    with pytest.raises(TrainingError, match=r"iter_2\.pth"):
+        train(CONFIG, work_dir=tmp_path, resume=True, cfg_options={**tiny_guided, "model.alpha": float("nan")})
+
+
+def test_export_is_an_enhancer_and_equals_the_trained_network(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    checkpoint = train(CONFIG, work_dir=tmp_path, cfg_options=tiny_guided)
+    path = export(checkpoint, tmp_path / "guided.safetensors")
+    assert path.stat().st_size < 200_000, "frozen extractors stay outside"
+    enhance = load_enhancer(f"guided(weights={str(path)!r})")
+    image = np.random.default_rng(0).integers(0, 90, (37, 50, 3)).astype(np.uint8)
+    enhanced = enhance(image)
+    assert enhanced.shape == image.shape
+    assert not np.array_equal(enhanced, image)
+    other = export(checkpoints(tmp_path)[0], tmp_path / "other.safetensors")
+    assert load_enhancer(f"guided(weights={str(other)!r})").fingerprint != enhance.fingerprint
+
+
+def test_moving_average_is_what_is_exported(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    exported = {}
+    for name, ema in (("plain", None), ("averaged", 0.9)):
+        checkpoint = train(CONFIG, work_dir=tmp_path / name, cfg_options={**tiny_guided, "ema": ema})
+        exported[name] = export(checkpoint, tmp_path / f"{name}.safetensors").read_bytes()
+    assert losses(tmp_path / "plain") == losses(tmp_path / "averaged"), "averaging does not touch the training"
+    assert exported["plain"] != exported["averaged"]
+
+
+def test_foreign_files_are_not_exported(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.zeros(1)}}, tmp_path / "iter_1.pth")
+    with pytest.raises(WeightsError, match="not a checkpoint of an enhancer"):
+        export(tmp_path / "iter_1.pth", tmp_path / "out.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"data_root": "/nowhere"}, DataError, "training set is not there"),
+        ({"schedule.unit": "hours"}, ConfigError, "schedule is not clear"),
+        ({"schedule.constant": -1}, ConfigError, "not clear"),
+        ({"optim_wrapper.teacher": {"optimizer": {"type": "Adam"}}}, ConfigError, "nothing to optimise"),
+    ],
+)
+def test_bad_settings(
+    tmp_path: Path, tiny_guided: dict[str, Any], options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, **options})
+    assert not checkpoints(tmp_path)
+
+
+def test_a_benchmark_configuration_is_not_a_training(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="config"):
+        train(ROOT / "configs" / "miniature.py", work_dir=tmp_path)

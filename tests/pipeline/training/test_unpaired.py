@@ -1,0 +1,142 @@
+"""Training crops: a function of seed and number alone, every image once an epoch, nothing kept in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from data_tools.errors import ConfigError, DataError
+from data_tools.images import read_image, write_image
+from pipeline.training import unpaired as module
+from pipeline.training.unpaired import SampleNumbers, UnpairedCrops
+
+
+def test_a_sample(unpaired: Path) -> None:
+    sample = UnpairedCrops(unpaired, crop=32)[0]
+    assert set(sample) == {"low", "normal", "seed"}
+    for name in ("low", "normal"):
+        assert sample[name].shape == (3, 32, 32)
+        assert sample[name].dtype == torch.uint8
+    assert sample["low"].max() < 60
+    assert sample["normal"].max() > 60
+    assert sample["seed"].dtype == torch.int64
+
+
+def test_samples_depend_on_seed_and_number_alone(unpaired: Path) -> None:
+    one, other = (UnpairedCrops(unpaired, crop=32, short_side=(34, 50), seed=3) for _ in range(2))
+    forward = {number: one[number] for number in range(12)}
+    backward = {number: other[number] for number in reversed(range(12))}
+    for number, sample in forward.items():
+        assert all(torch.equal(sample[key], backward[number][key]) for key in sample)
+    seeds = {
+        int(UnpairedCrops(unpaired, crop=32, seed=seed)[number]["seed"]) for seed in range(3) for number in range(9)
+    }
+    assert len(seeds) == 27
+
+
+def test_an_epoch_sees_every_image_once_and_the_next_in_another_order(
+    unpaired: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def note(path: Path) -> np.ndarray:
+        read.append(path)
+        return read_image(path)
+
+    monkeypatch.setattr(module, "read_image", note)
+    crops = UnpairedCrops(unpaired, crop=8)
+    assert len(crops) == 7
+    for number in range(14):
+        crops[number]
+    normal = [path.name for path in read if path.parent.name == "trainB"]
+    assert Counter(normal[:7]) == Counter(normal[7:]) == Counter(f"{i}.png" for i in range(7))
+    assert normal[:7] != normal[7:]
+    assert Counter(path.name for path in read if path.parent.name == "trainA")["0.png"] in (2, 3)
+
+
+def test_a_crop_is_a_window_of_the_image_or_its_mirror(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[0:20, 0:30].astype(np.uint8)
+    for folder in ("trainA", "trainB"):
+        write_image(tmp_path / folder / "one.png", np.stack([rows, columns, np.full_like(rows, 7)], axis=2))
+    seen = set()
+    crops = UnpairedCrops(tmp_path, crop=16)
+    for number in range(60):
+        low = crops[number]["low"].numpy().astype(int)
+        top, left, right = low[0, 0, 0], low[1, 0, 0], low[1, 0, -1]
+        assert abs(right - left) == 15
+        assert (low[0] == top + np.arange(16)[:, None]).all()
+        assert (low[1] == np.linspace(left, right, 16)).all()
+        seen.add((top, min(left, right), right > left))
+    assert {top for top, *_ in seen} == set(range(5)), "every window can be drawn"
+    assert {left for _, left, _ in seen} >= {0, 14}
+    assert len({mirrored for *_, mirrored in seen}) == 2
+    assert all(not torch.equal(a["low"], a["normal"]) for a in [crops[2], crops[3]]), "drawn apart from each other"
+
+
+def test_small_images_are_enlarged(unpaired: Path) -> None:
+    assert UnpairedCrops(unpaired, crop=64)[0]["low"].shape == (3, 64, 64)
+
+
+def test_short_side_is_how_much_of_the_image_a_crop_shows(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 255, 200).astype(np.uint8)[None, :, None], (100, 1, 3))
+    for folder in ("trainA", "trainB"):
+        write_image(tmp_path / folder / "ramp.png", ramp)
+    for side in (20, 40):
+        crops = UnpairedCrops(tmp_path, crop=20, short_side=(side, side), flip=False)
+        shown = [int(s["low"][0, 0, -1]) - int(s["low"][0, 0, 0]) for s in (crops[n] for n in range(5))]
+        # A crop is 20 of 2 * side columns, over which the ramp climbs by 255.
+        assert shown == pytest.approx([19 / (2 * side) * 255] * 5, abs=4)
+
+
+def test_one_domain_alone_is_not_decoded_twice(unpaired: Path, tmp_path: Path) -> None:
+    (tmp_path / "trainA").symlink_to(unpaired / "trainA")
+    crops = UnpairedCrops(tmp_path, crop=32, domains=("A",))
+    assert set(crops[0]) == {"low", "seed"}
+    assert len(crops) == 5
+
+
+def test_several_roots_are_taken_together(unpaired: Path) -> None:
+    assert len(UnpairedCrops([unpaired, unpaired], crop=8)) == 14
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"crop": 0}, {"short_side": (8, 300)}, {"short_side": (400, 300)}, {"domains": ()}, {"domains": ("C",)}],
+)
+def test_impossible_crops(unpaired: Path, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="crops are not possible"):
+        UnpairedCrops(unpaired, **arguments)
+
+
+def test_missing_sets_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not there") as caught:
+        UnpairedCrops(tmp_path)
+    assert "duskbench data unpaired" in str(caught.value)
+    (tmp_path / "trainA").mkdir()
+    with pytest.raises(DataError, match="no images"):
+        UnpairedCrops(tmp_path)
+
+
+def test_a_damaged_image_is_named(unpaired: Path, tmp_path: Path) -> None:
+    for folder in ("trainA", "trainB"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "bad.png").write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=r"bad\.png"):
+        UnpairedCrops(tmp_path)[0]
+
+
+def test_numbers_are_dealt_out_and_start_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    dealt = []
+    for rank in range(2):
+        monkeypatch.setattr(module, "get_dist_info", lambda rank=rank: (rank, 2))
+        sampler = SampleNumbers(range(10), seed=0)
+        assert len(sampler) == 10
+        dealt.append([number for number, _ in zip(sampler, range(4), strict=False)])
+        sampler.skip(2)
+        assert next(iter(sampler)) == dealt[-1][2]
+    assert dealt == [[0, 2, 4, 6], [1, 3, 5, 7]]
