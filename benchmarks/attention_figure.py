@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 
+from benchmarks.contact_sheet import captioned
 from data_tools.errors import ConfigError
 from pipeline.enhancers.base import Enhancer
 from pipeline.networks.guided import AttentionGuided
-
-CAPTION_HEIGHT = 28
 
 
 def attention_figure(enhancer: Enhancer, image_rgb: np.ndarray) -> np.ndarray:
@@ -44,15 +42,9 @@ def attention_figure(enhancer: Enhancer, image_rgb: np.ndarray) -> np.ndarray:
     if maps.lifted is not None:
         panels["U(phi(x))"] = _grey(maps.lifted)
     panels |= {"x_a": _grey(maps.attention), "result": enhancer(image_rgb)}
-    return np.concatenate([_captioned(name, panel) for name, panel in panels.items()], axis=1)
+    return np.concatenate([captioned(name, panel) for name, panel in panels.items()], axis=1)
 
 
 def _grey(values: torch.Tensor) -> np.ndarray:
     pixels = values[0, 0].mul(255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
     return np.repeat(pixels[:, :, None], 3, axis=2)
-
-
-def _captioned(caption: str, panel: np.ndarray) -> np.ndarray:
-    strip = np.full((CAPTION_HEIGHT, panel.shape[1], 3), 255, np.uint8)
-    cv2.putText(strip, caption, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.concatenate([strip, panel], axis=0)

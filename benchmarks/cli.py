@@ -293,9 +293,35 @@ def train(
         resume=resume,
         cfg_options=parse_cfg_options(cfg_options or (), loaded.to_dict(), config),
     )
+    if int(os.environ.get("RANK", "0")):
+        return
     out_console.print(f"Trained: {checkpoint}")
     if export is not None:
         out_console.print(f"Written: {training.export(checkpoint, export)}")
+
+
+@app.command()
+def sheet(
+    out: Annotated[Path, typer.Argument(help="The sheet, .png or .jpg.")],
+    photos: Annotated[list[Path], typer.Argument(help="Image files.")],
+    enhancer: Annotated[
+        list[str] | None, typer.Option(help="A column each; by default Input and the enhancers of Table 2.")
+    ] = None,
+    width: Annotated[int, typer.Option(min=16, help="Pixels of a column.")] = 240,
+    weights: Weights = None,
+    device: Device = "cpu",
+) -> None:
+    """Draw a contact sheet: photos in rows, enhancers in columns."""
+    from benchmarks.contact_sheet import contact_sheet
+    from benchmarks.progress import track
+    from data_tools.images import write_image
+    from pipeline.registry import LABELS, load_enhancer
+
+    _use_weights(weights)
+    specs = enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"]
+    columns = {LABELS.get(spec, spec): load_enhancer(spec, device=device) for spec in specs}
+    write_image(out, contact_sheet(photos, columns, width=width, track=track(err_console, "Enhancing")))
+    out_console.print(f"Written: {out}")
 
 
 @app.command()

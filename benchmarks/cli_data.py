@@ -148,10 +148,15 @@ def voc(
 def unpaired(
     out: Annotated[Path, typer.Argument(help="Folder to write: trainA/, trainB/, manifest.json.")],
     low: Annotated[
-        list[Path], typer.Option(help="Low-light images: ExDark, VOC, a folder, a trainA/trainB tree; repeatable.")
+        list[str],
+        typer.Option(help="Low-light images: ExDark, VOC, a folder, a trainA/trainB tree; DIR@train for one split."),
     ],
-    normal: Annotated[list[Path], typer.Option(help="Normal-light images, likewise.")],
+    normal: Annotated[list[str], typer.Option(help="Normal-light images, likewise.")],
     min_brightness: Annotated[float, typer.Option(help="Least mean grey level of B, 0 to 1.")] = 0.25,
+    max_low_brightness: Annotated[float, typer.Option(help="Most mean grey level of A, 0 to 1.")] = 1.0,
+    hash_distance: Annotated[
+        int, typer.Option(help="Near-duplicates differ in at most so many of 64 bits; -1 keeps them.")
+    ] = 6,
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of hard-linking them.")] = False,
 ) -> None:
     """Build an unpaired training set, low and normal light."""
@@ -164,6 +169,8 @@ def unpaired(
             normal,
             out,
             min_brightness=min_brightness,
+            max_low_brightness=max_low_brightness,
+            hash_distance=hash_distance,
             copy="copy" if copy else "hardlink",
             progress=lambda done, total: bar.show("Looking at images", done, total),
         )

@@ -28,6 +28,7 @@ class PlannedEnhancer:
         fingerprint: Of the built enhancer; empty where it cannot be built.
         error: Why it cannot be built.
         upper_bound: Whether it stands for a limit, such as the lit twins, and does not compete for the best value.
+        origin: Where its weights come from, in words; None where it has none.
     """
 
     label: str
@@ -35,6 +36,7 @@ class PlannedEnhancer:
     fingerprint: str
     error: str | None = None
     upper_bound: bool = False
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ def plan_enhancers(config: BenchmarkConfig, device: str) -> list[PlannedEnhancer
                 todo="give one a label of its own",
             )
         try:
-            print_of = load_enhancer(bare, device=device).fingerprint
-            planned.append(PlannedEnhancer(label, bare, print_of, upper_bound=bound))
+            built = load_enhancer(bare, device=device)
+            planned.append(PlannedEnhancer(label, bare, built.fingerprint, upper_bound=bound, origin=built.origin))
         except (WeightsError, DataError) as error:
             planned.append(PlannedEnhancer(label, bare, fingerprint="", error=str(error), upper_bound=bound))
     return planned

@@ -177,6 +177,7 @@ def _record(
                 "fingerprint": e.fingerprint,
                 "error": e.error,
                 "upper_bound": e.upper_bound,
+                "origin": e.origin,
             }
             for e in enhancers
         ],

@@ -112,6 +112,9 @@ def _notes(record: Mapping[str, Any], protocol: Protocol, results: Sequence[Enha
         *(protocol.describe() if detector["name"] else protocol.describe()[1:]),
         f"ms/image: mean time of the enhancer alone on {made['gpu'] or made['device']}; a dash: not available.",
     ]
+    for origin in dict.fromkeys(e["origin"] for e in record["enhancers"] if e.get("origin")):
+        labels = [e["label"] for e in record["enhancers"] if e.get("origin") == origin]
+        notes.append(f"Weights of {', '.join(labels)}: {origin}.")
     absent = [name for name in protocol.classes if results and all(r.ap.get(name) is None for r in results)]
     if detector["name"] and absent and any(r.ap for r in results):
         notes.append(f"Without ground truth here and so not in the mean: {', '.join(absent)}.")

@@ -3,6 +3,18 @@ _base_ = ["_base_/benchmark.py"]
 title = "Table 1: NIQE on low-light photos"
 data = dict(root="data/lowlight", layout="folder", split="all", groups=["DICM", "LIME", "MEF", "NPE"])
 detector = None
+enhancers = [
+    "input",
+    "retinexnet",
+    "cyclegan",
+    "lime",
+    "zero_dce",
+    dict(type="enlightengan", label="EnlightenGAN"),
+    "guided",
+    "he",
+    "clahe",
+    "sci",
+]
 paper = dict(
     source="Guo et al., ICIP 2021, Table 1; enhancers trained on EnlightenGAN's 914 + 1016 images",
     rows={

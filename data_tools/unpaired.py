@@ -86,8 +86,8 @@ def build_unpaired(
     no longer in the set are removed; nothing else is.
 
     Args:
-        low: Sources of domain A: data sets, ExDark or VOC trees (all their splits), plain folders, or a folder in
-            EnlightenGAN's layout, of which A takes trainA and B takes trainB.
+        low: Sources of domain A: data sets, ExDark or VOC trees (all their splits, or one: `data/exdark@train`), plain
+            folders, or a folder in EnlightenGAN's layout, of which A takes trainA and B takes trainB.
         normal: Sources of domain B.
         out: Folder to write trainA, trainB and manifest.json to.
         max_low_brightness: Highest mean luma in [0, 1] (Rec. 601, of the 8-bit values) of an image of A; 1 takes them
@@ -167,11 +167,19 @@ def _check_ranges(max_low: float, min_normal: float, hash_distance: int, limit: 
 
 
 def open_source(source: str | Path | Dataset, domain: str) -> Dataset:
-    """Open a source of domain `A` or `B`: that half of a folder with trainA or trainB, or all of a data set."""
+    """Open a source of domain `A` or `B`: that half of a folder with trainA or trainB, or a data set.
+
+    A data set is taken whole, or one split of it where the source is `FOLDER@SPLIT`.
+    """
     if not isinstance(source, str | Path):
         return source
     half = Path(source) / FOLDERS[domain]
-    return ImageFolder(half) if half.is_dir() else open_dataset(source, split="all")
+    if half.is_dir():
+        return ImageFolder(half)
+    folder, at, split = str(source).rpartition("@")
+    if at and not Path(source).exists():
+        return open_dataset(folder, split=split)
+    return open_dataset(source, split="all")
 
 
 def _candidates(domain: str, sources: Sequence[str | Path | Dataset]) -> Iterator[Candidate]:

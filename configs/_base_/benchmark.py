@@ -1,10 +1,13 @@
 # What every benchmark of the project has in common: the enhancers and the protocol (README, "The protocol").
 enhancers = [
     "input",
+    "lime",
+    "enlightengan",
+    "cyclegan",
+    "zero_dce",
+    "guided",
     "he",
     "clahe",
-    "lime",
-    "zero_dce",
     "retinexnet",
     "sci",
 ]

@@ -1,11 +1,11 @@
-# EnlightenGAN on two cores, in about half an hour: narrow networks on small crops, features of the bundled detector
-# instead of VGG-16. The shipped weights are made by this file.
+# EnlightenGAN on two cores: narrow networks on small crops, features of the bundled detector instead of VGG-16. The
+# shipped weights are made by this file.
 _base_ = ["enlightengan.py"]
 
 data_root = ["data/unpaired_real", "data/unpaired_miniature"]
 ema = 0.998
-train_dataloader = dict(batch_size=2, num_workers=1, dataset=dict(crop=128, short_side=(144, 240)))
-schedule = dict(unit="steps", constant=1500, decay=1500)
+train_dataloader = dict(batch_size=2, num_workers=1, dataset=dict(crop=96, short_side=(108, 240), least_luma=0.03))
+schedule = dict(unit="steps", constant=1000, decay=1000)
 model = dict(
     generator=dict(width=12),
     discriminator=dict(width=16),

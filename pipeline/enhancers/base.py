@@ -20,11 +20,13 @@ class Enhancer:
         name: Registered name or path, for tables and errors.
         arguments: What the enhancer was built with; part of the fingerprint.
         weights: Name -> sha256 of the weight files in use; part of the fingerprint.
+        origin: Where they come from, in words for the reader of a table; None where there are none.
     """
 
     name: str = ""
     arguments: Mapping[str, Any]
     weights: Mapping[str, str]
+    origin: str | None = None
 
     def __init__(self, **arguments: Any) -> None:
         self.arguments = arguments

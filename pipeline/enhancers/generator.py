@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from data_tools.errors import WeightsError
 from pipeline.enhancers.torch_base import TorchEnhancer
 from pipeline.fingerprint import file_sha256
-from pipeline.weights import find_trained, load_into, load_state_dict, metadata
+from pipeline.weights import PRETRAINED, find_trained, load_into, load_state_dict, metadata
 
 
 class GeneratorEnhancer(TorchEnhancer):
@@ -51,6 +51,9 @@ class GeneratorEnhancer(TorchEnhancer):
         network, extractors = self._build(path)
         self.weights = {self.default_weights: file_sha256(path), **extractors}
         self.network: nn.Module = self.prepare(network)
+        self.origin = str(path)
+        if path.parent == PRETRAINED:
+            self.origin = "small ones that ship with duskbench (cards in pipeline/pretrained)"
 
     def find(self, weights: str | Path | None) -> Path:
         """The weight file that an argument names; see the class."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from torch import nn
+
 from pipeline.enhancers.generator import GeneratorEnhancer
 
 
@@ -18,5 +20,11 @@ class Guided(GeneratorEnhancer):
     name = "guided"
     default_weights: ClassVar[str] = "guided"
     stride: ClassVar[int] = 16
-    # Half the receptive field: 90 pixels of the U-Net and 80 of an extractor like VGG's conv5_1, rounded up.
-    overlap: ClassVar[int | None] = 176
+    # A result pixel sees 105 pixels to each side through the U-Net and 81 more through VGG-16's conv5_1.
+    overlap: ClassVar[int | None] = 192
+
+    def prepare(self, network: nn.Module) -> nn.Module:  # type: ignore[override]
+        """See `TorchEnhancer`; a generator whose normalisation sees the whole picture is not tiled."""
+        if any(isinstance(module, nn.InstanceNorm2d) for module in network.modules()):
+            self.overlap = None  # type: ignore[misc]
+        return super().prepare(network)

@@ -16,9 +16,11 @@ from torch.utils.data import Dataset, Sampler
 
 from data_tools.errors import ConfigError, DataError
 from data_tools.images import IMAGE_SUFFIXES, read_image
+from data_tools.unpaired import luma
 from data_tools.unpaired_manifest import FOLDERS
 
 NAMES = {"A": "low", "B": "normal"}
+REDRAWS = 8
 
 
 @DATASETS.register_module()
@@ -33,6 +35,8 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
         crop: Side of the square crop in pixels. Images with a shorter side are enlarged to it (cubic).
         short_side: Least and most pixels of the shorter side to which an image is resized before the crop, drawn for
             each sample; None leaves images as they are. Small crops of large photos show next to nothing.
+        least_luma: Mean luma in [0, 1] that a crop should have; darker ones are drawn anew, `REDRAWS` times at most. A
+            generator learns to paint over crops that show nothing.
         flip: Mirror half of the samples left to right.
         domains: What to read: a method that learns from low-light images alone does not decode the others.
         seed: With the sample's number decides everything.
@@ -53,6 +57,7 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
         crop: int = 256,
         *,
         short_side: tuple[int, int] | None = None,
+        least_luma: float = 0.0,
         flip: bool = True,
         domains: Sequence[str] = ("A", "B"),
         seed: int = 0,
@@ -65,7 +70,7 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
                 got=f"crop={crop}, short_side={short_side}, domains={tuple(domains)}",
             )
         roots = [root] if isinstance(root, str | Path) else list(root)
-        self.crop, self.short_side, self.flip, self.seed = crop, short_side, flip, seed
+        self.crop, self.short_side, self.least_luma, self.flip, self.seed = crop, short_side, least_luma, flip, seed
         self.files = {domain: [file for each in roots for file in _images(each, domain)] for domain in domains}
         # Paths as one array of bytes: workers that are forked share its pages, which a list of strings would not.
         self._names = {domain: np.array([str(f) for f in files], np.bytes_) for domain, files in self.files.items()}
@@ -109,9 +114,12 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
         if factor != 1:
             size = (max(round(width * factor), self.crop), max(round(height * factor), self.crop))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
-        top = int(draw.integers(image.shape[0] - self.crop + 1))
-        left = int(draw.integers(image.shape[1] - self.crop + 1))
-        window = image[top : top + self.crop, left : left + self.crop]
+        for _ in range(1 + REDRAWS):
+            top = int(draw.integers(image.shape[0] - self.crop + 1))
+            left = int(draw.integers(image.shape[1] - self.crop + 1))
+            window = image[top : top + self.crop, left : left + self.crop]
+            if not self.least_luma or luma(window).mean() >= 255 * self.least_luma:
+                break
         return window[:, ::-1] if self.flip and draw.random() < 0.5 else window
 
 

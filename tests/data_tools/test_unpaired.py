@@ -15,6 +15,7 @@ from data_tools.dataset import open_dataset
 from data_tools.errors import ConfigError, DataError
 from data_tools.folder import ImageFolder
 from data_tools.images import read_image, write_image
+from data_tools.miniature import make_miniature
 from data_tools.unpaired import build_unpaired, difference_hash, luma, open_source
 from data_tools.unpaired_manifest import read_manifest
 
@@ -119,6 +120,15 @@ def test_reads_its_own_layout_and_sources_of_one_name(sources: tuple[Path, Path]
     both = build_unpaired([low, tmp_path / "other/night"], [normal], tmp_path / "both")
     assert (both.out / "trainA/night-2@n0.png").samefile(tmp_path / "other/night/n0.png")
     assert (both.out / "trainA/night@n0.png").samefile(low / "n0.png")
+
+
+def test_one_split_of_a_data_set(tmp_path: Path) -> None:
+    make_miniature(tmp_path / "mini", voc_images=0, night_images=(2, 1, 1), size=(320, 240), workers=1)
+    assert len(open_source(f"{tmp_path}/mini@train", "A").ids) == 2
+    assert len(open_source(tmp_path / "mini", "A").ids) == 4
+    (tmp_path / "odd@train").mkdir()
+    write_image(tmp_path / "odd@train" / "a.png", scene(0, 0.1))
+    assert len(open_source(tmp_path / "odd@train", "A").ids) == 1, "a folder of that name is a folder"
 
 
 def test_absent_images_of_a_data_set_are_rejected(sources: tuple[Path, Path], tmp_path: Path) -> None:

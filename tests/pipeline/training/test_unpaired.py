@@ -93,6 +93,17 @@ def test_short_side_is_how_much_of_the_image_a_crop_shows(tmp_path: Path) -> Non
         assert shown == pytest.approx([19 / (2 * side) * 255] * 5, abs=4)
 
 
+def test_crops_that_show_nothing_are_drawn_anew(tmp_path: Path) -> None:
+    picture = np.zeros((20, 80, 3), np.uint8)
+    picture[:, 60:] = 200
+    for folder in ("trainA", "trainB"):
+        write_image(tmp_path / folder / "lamp.png", picture)
+    dark = [UnpairedCrops(tmp_path, crop=20)[n]["low"].max() == 0 for n in range(40)]
+    kept = [UnpairedCrops(tmp_path, crop=20, least_luma=0.02)[n]["low"].max() == 0 for n in range(40)]
+    assert sum(dark) > 20
+    assert sum(kept) < 8
+
+
 def test_one_domain_alone_is_not_decoded_twice(unpaired: Path, tmp_path: Path) -> None:
     (tmp_path / "trainA").symlink_to(unpaired / "trainA")
     crops = UnpairedCrops(tmp_path, crop=32, domains=("A",))

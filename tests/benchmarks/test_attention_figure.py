@@ -1,0 +1,37 @@
+"""The figure of the attention shows the maps as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.attention_figure import attention_figure
+from benchmarks.contact_sheet import CAPTION_HEIGHT
+from data_tools.errors import ConfigError
+from pipeline import load_enhancer
+from pipeline.networks.attention import FeatureGuidedAttention, luma
+
+GUIDED = "guided"
+
+
+def test_panels_are_the_maps(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 120, (48, 64, 3)).astype(np.uint8)
+    enhancer = load_enhancer(GUIDED)
+    figure = attention_figure(enhancer, image)
+    assert figure.shape == (48 + CAPTION_HEIGHT, 5 * 64, 3)
+    panels = [figure[CAPTION_HEIGHT:, i * 64 : (i + 1) * 64] for i in range(5)]
+    batch = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    attention = enhancer.network.attention  # type: ignore[attr-defined]
+    assert isinstance(attention, FeatureGuidedAttention)
+    assert np.array_equal(panels[0], image)
+    for panel, values in ((panels[1], luma(batch)), (panels[3], attention(batch).attention)):
+        assert np.abs(panel[:, :, 0] - 255 * values[0, 0].numpy()).max() <= 0.51
+    assert np.array_equal(panels[4], enhancer(image))
+
+
+def test_only_what_has_an_attention_is_drawn() -> None:
+    with pytest.raises(ConfigError, match="no attention to draw"):
+        attention_figure(load_enhancer("clahe"), np.zeros((8, 8, 3), np.uint8))
