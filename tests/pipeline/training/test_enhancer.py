@@ -47,7 +47,7 @@ def test_learning_rate_is_constant_then_linear_to_zero(tmp_path: Path, tiny_guid
     train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, **schedule})
     [file] = tmp_path.glob("*/vis_data/scalars.json")
     rates = [json.loads(line)["generator.lr"] for line in file.read_text().splitlines()]
-    base = Config.fromfile(CONFIG).optim_wrapper.generator.optimizer.lr
+    base = tiny_guided["optim_wrapper.generator.optimizer.lr"]
     assert rates == pytest.approx([base, base, base, base, base * 0.75, base * 0.5, base * 0.25], abs=1e-12)
 
 
@@ -63,7 +63,10 @@ def test_resume_gives_the_losses_of_an_uninterrupted_run(tmp_path: Path, tiny_gu
     for name in ("iter_4.pth", "iter_6.pth"):
         (tmp_path / "cut" / name).unlink()
     again = train(CONFIG, work_dir=tmp_path / "cut", resume=True, cfg_options=tiny_guided)
-    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    expected, resumed = losses(tmp_path / "whole"), losses(tmp_path / "cut")
+    # Two runs within a second share a folder, and the second one's log replaces the first's.
+    assert set(resumed) >= {3, 4, 5, 6}
+    assert all(resumed[step] == expected[step] for step in resumed)
     ours, theirs = weights_of(again), weights_of(whole)
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
@@ -123,7 +126,7 @@ def test_two_processes_give_the_losses_of_one_with_the_same_global_batch(
     two, one = losses(tmp_path / "two"), losses(tmp_path / "one")
     assert sorted(two) == [1, 2, 3]
     for step in one:
-        assert two[step] == pytest.approx(one[step], rel=1e-4)
+        assert two[step] == pytest.approx(one[step], rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.parametrize(
