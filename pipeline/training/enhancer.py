@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,7 @@ METHODS = (
 )
 KEYS = ("model", "train_dataloader", "schedule", "optim_wrapper")
 RECORD = "duskbench_export"
+_RUNS = itertools.count()
 
 
 def train(
@@ -76,6 +78,8 @@ def train(
     keep_freed_memory()
     loaded = prepare(config, cfg_options)
     loaded.work_dir = str(work_dir)
+    # mmengine keeps loggers by this name and the second: two runs in one process would write into the first's files.
+    loaded.experiment_name = f"{Path(loaded.filename or 'enhancer').stem}_{next(_RUNS)}"
     join_launcher(loaded, cpu_wrapper={"type": "SharedGradients"})
     if loaded.launcher != "none":
         loaded.model_wrapper_cfg = {"type": "SharedGradients"}
