@@ -168,7 +168,9 @@ def build_generator(name: str, folder: Path, tile_pixels: int | None) -> tuple[n
 
 def print_row(name: str, plain: nn.Module, ours: TorchEnhancer, image: np.ndarray, rounds: int) -> None:
     """Measure one enhancer, its plain network and the machine in turns, and print the medians."""
-    batch = torch.from_numpy(image).permute(2, 0, 1)[None].contiguous().float() / 255
+    # What the enhancer pads to is what a network with a stride is given in its official code too.
+    padded = np.pad(image, [*((0, -side % ours.stride) for side in image.shape[:2]), (0, 0)])
+    batch = torch.from_numpy(padded).permute(2, 0, 1)[None].contiguous().float() / 255
     probe = nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
     features = torch.rand(1, 64, 256, 256).contiguous(memory_format=torch.channels_last)
     probe_gflop = 2 * 9 * 64 * 64 * 256 * 256 / 1e9
