@@ -22,6 +22,7 @@ from pipeline.registry import load_detector
 
 # Below this many rows, starting processes costs more than they win.
 _ROWS_WORTH_PROCESSES = 64
+_FAILURES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,21 @@ class RunSummary:
     def ok(self) -> bool:
         """Whether every row that was asked for is there."""
         return not (self.failures or self.missing or self.broken)
+
+    def shortfalls(self) -> list[str]:
+        """What is not there and why, in a few lines; none if the run is whole."""
+        lines = [f"{label}, image {image}: {reason}" for label, image, reason in self.failures[:_FAILURES_SHOWN]]
+        if len(self.failures) > _FAILURES_SHOWN:
+            lines.append(f"... and {len(self.failures) - _FAILURES_SHOWN} more; all are in the results.")
+        if self.missing:
+            lines.append(
+                f"{len(self.missing)} images of the split are not in the tree (the first: "
+                f"{', '.join(self.missing[:3])}); --allow-missing says that this is meant."
+            )
+        if self.broken:
+            labels = ", ".join(enhancer.label for enhancer in self.broken)
+            lines.append(f"Not built: {labels}; the notes under the table say why.")
+        return lines
 
 
 def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | None = None) -> RunSummary:

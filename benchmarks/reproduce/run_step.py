@@ -9,21 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.config import BenchmarkConfig
 from benchmarks.reproduce.machine import Machine, convolution_gflops, seconds_each
 from benchmarks.reproduce.steps import Estimate, Reporter, Step, fingerprint_of, listing_fingerprint
-from benchmarks.runner import RunOptions, RunSummary
+from benchmarks.runner import RunOptions
 from data_tools.errors import DataError, DuskbenchError, WeightsError
-from data_tools.images import read_image, write_text
+from data_tools.images import read_image
 from pipeline.fingerprint import file_sha256
 from pipeline.weights import SEARCH_VARIABLE, search_folders
 
-if TYPE_CHECKING:
-    from benchmarks.table import Table
-
-_FAILURES_SHOWN = 10
 _ROW_BYTES = 6000  # 200 boxes with score and label, and their share of the file
 # Operations of a forward pass for each megapixel, 10^9 with a multiply-add as two, counted with
 # torch.utils.flop_counter at 600 x 400. The detector sees 300 x 300 whatever comes.
@@ -134,12 +130,13 @@ def run_step(config: BenchmarkConfig, setting: RunSetting, listing: Callable[[],
     store = setting.out / "results.sqlite"
 
     def run(_: str, reporter: Reporter) -> bool:
+        from benchmarks.results import write_tables
         from benchmarks.runner import run as run_benchmark
 
         with searched_first(setting.weights):
             summary = run_benchmark(config, setting.options(), reporter.run_progress)
         write_tables(setting.out)
-        for line in failures(summary):
+        for line in summary.shortfalls():
             reporter.note(line)
         return summary.ok
 
@@ -159,33 +156,6 @@ def run_step(config: BenchmarkConfig, setting: RunSetting, listing: Callable[[],
         estimate=lambda: _estimate(config, setting, machine),
         begun=lambda _: _rows_there(store),
     )
-
-
-def write_tables(out: Path) -> Table:
-    """Make the table of a run's stored rows, and write table.md, table.csv and table.tex beside them."""
-    from benchmarks import table as tables
-    from benchmarks.evaluate import evaluate
-    from benchmarks.store import ResultStore
-
-    with ResultStore(out / "results.sqlite", must_exist=True) as store:
-        record = store.last_run()
-        table = tables.build_table(record, evaluate(store, record))
-    write_text(out / "table.csv", tables.to_csv(table))
-    write_text(out / "table.tex", tables.to_latex(table))
-    write_text(out / "table.md", tables.to_markdown(table))
-    return table
-
-
-def failures(summary: RunSummary) -> list[str]:
-    """What a run lacks, in a few lines."""
-    lines = [f"{label}, image {image}: {reason}" for label, image, reason in summary.failures[:_FAILURES_SHOWN]]
-    if len(summary.failures) > _FAILURES_SHOWN:
-        lines.append(f"... and {len(summary.failures) - _FAILURES_SHOWN} more; all are in the results")
-    if summary.missing:
-        lines.append(f"{len(summary.missing)} images of the split are not in the tree")
-    if summary.broken:
-        lines.append(f"Not built: {', '.join(e.label for e in summary.broken)}; the notes under the table say why")
-    return lines
 
 
 @contextmanager

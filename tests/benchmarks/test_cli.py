@@ -10,26 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cli
 from data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import PLUGINS, Bench
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def duskbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
-    """Run the command in this process; returns exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["duskbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-            sys.exit(0)
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import cli
-from benchmarks.cli_table2 import duration, size
+from benchmarks.cli.table2 import duration, size
 from benchmarks.reproduce import training_steps
 from benchmarks.reproduce.data_steps import ABOUT_BOXES, INCOMPLETE, blocking
 from benchmarks.reproduce.locate import find_released_data
@@ -279,21 +278,6 @@ def _untrained(world: World, enhancers: str = "['input']") -> Path:
     lines = world.config.read_text().splitlines()
     path.write_text("\n".join(f"enhancers = {enhancers}" if line.startswith("enh") else line for line in lines))
     return path
-
-
-@pytest.fixture
-def duskbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Run the command in this process; returns exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["duskbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-            sys.exit(0)
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

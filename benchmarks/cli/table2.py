@@ -10,7 +10,18 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.console import err_console, out_console
+from benchmarks.cli.console import err_console, out_console
+from benchmarks.cli.options import (
+    EXIT_IMAGES_FAILED,
+    AllowMissing,
+    BatchSize,
+    CfgOptions,
+    Checkpoint,
+    Limit,
+    Workers,
+    check_weights,
+)
+from benchmarks.cli.table import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +29,6 @@ if TYPE_CHECKING:
     from benchmarks.reproduce.steps import Estimate
     from benchmarks.reproduce.table2 import Table2Plan
 
-EXIT_INCOMPLETE = 1
 Schedule = Literal["paper", "small"]
 
 
@@ -41,27 +51,22 @@ def table2(
         str | None, typer.Option(help="Trained rows of the table, of guided,enlightengan,cyclegan,zero_dce.")
     ] = None,
     detector: Annotated[str | None, typer.Option(help="Another detector than RFBNet300; see `run`.")] = None,
-    checkpoint: Annotated[str | None, typer.Option(help="Weights of the detector.")] = None,
+    checkpoint: Checkpoint = None,
     weights: Annotated[
         Path | None, typer.Option(help="Folder of weight files; a method with NAME.safetensors there is not trained.")
     ] = None,
     device: Annotated[
         str, typer.Option(help="Torch device of the benchmark; training takes a GPU if there is one.")
     ] = "cpu",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images the detector takes at a time.")] = 1,
-    workers: Annotated[int, typer.Option(min=0, help="Processes of the benchmark; see `run`.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Measure only so many images.")] = None,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Incomplete data sets are meant: no error.")
-    ] = False,
+    batch_size: BatchSize = 1,
+    workers: Workers = 0,
+    limit: Limit = None,
+    allow_missing: AllowMissing = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan with estimates of time and disk; touch nothing.")
     ] = False,
     config: Annotated[str, typer.Option(help="Another benchmark configuration.")] = "table2",
-    cfg_options: Annotated[
-        list[str] | None,
-        typer.Option("--cfg-options", metavar="A.B=C ...", help="Settings over the training configurations."),
-    ] = None,
+    cfg_options: CfgOptions = None,
 ) -> None:
     """Verify, convert, train, run and print: Table 2 from ExDark and VOC.
 
@@ -71,10 +76,10 @@ def table2(
     from benchmarks.reproduce.steps import work_through
     from benchmarks.reproduce.table2 import METHODS, Table2Options, plan_table2
     from benchmarks.reproduce.training_steps import Training, parse_training_options
-    from data_tools.errors import ConfigError
+    from benchmarks.results import read_table
 
-    if weights is not None and not weights.is_dir():
-        raise ConfigError("The folder of weights does not exist.", where="--weights", got=str(weights))
+    if weights is not None:
+        check_weights(weights)
     chosen = METHODS if methods is None else tuple(name.strip() for name in methods.split(",") if name.strip())
     training = None if skip_training else Training(train, parse_training_options(cfg_options or ()))
     plan = plan_table2(
@@ -103,17 +108,9 @@ def table2(
         err_console.print(Text(note, style="yellow"))
     with BarReporter(err_console) as reporter:
         complete = work_through(plan.steps, work, reporter)
-    _print_table(plan.results)
+    print_table(read_table(plan.results), plan.results)
     if not complete:
-        raise typer.Exit(EXIT_INCOMPLETE)
-
-
-def _print_table(results: Path) -> None:
-    from benchmarks.reproduce.run_step import write_tables
-    from benchmarks.table import to_terminal
-
-    out_console.print(to_terminal(write_tables(results)))
-    out_console.print(Text(f"Written: {results}/table.md, table.csv, table.tex; results: {results}/results.sqlite"))
+        raise typer.Exit(EXIT_IMAGES_FAILED)
 
 
 def _print_plan(plan: Table2Plan, work: Path) -> None:

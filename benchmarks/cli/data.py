@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.console import err_console, out_console
+from benchmarks.cli.console import err_console, out_console
 
 if TYPE_CHECKING:
     from data_tools.findings import Report

@@ -1,0 +1,72 @@
+"""The command line `duskbench`, a file for each command; nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+from rich.text import Text
+from typer.core import TyperGroup
+
+from benchmarks.cli.about import list_names, version
+from benchmarks.cli.console import err_console
+from benchmarks.cli.data import data_app
+from benchmarks.cli.enhance import enhance
+from benchmarks.cli.figures import attention, sheet
+from benchmarks.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
+from benchmarks.cli.run import run
+from benchmarks.cli.score import score
+from benchmarks.cli.table import table
+from benchmarks.cli.table2 import table2
+from benchmarks.cli.train import train
+from data_tools.errors import DuskbenchError
+
+
+class _Commands(TyperGroup):
+    """Errors become a message and an exit code, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except DuskbenchError as error:
+            err_console.print(Text.assemble(("Error: ", "bold red"), str(error)))
+            raise typer.Exit(EXIT_USAGE) from error
+        except KeyboardInterrupt:
+            err_console.print("Stopped. What was done is kept: the same command takes it up again.")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Low-light pre-processing for object detectors, and the benchmark that says whether it helped.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    # Plain help: the rich one imports a Markdown parser and a syntax highlighter, and takes twice as long.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data_app, name="data")
+for _command in (table2, run, table, enhance, score, train, sheet, attention, version):
+    app.command()(_command)
+app.command("list")(list_names)
+
+
+def main() -> None:
+    """Entry point."""
+    app(args=_spread_cfg_options(sys.argv[1:]), prog_name="duskbench")
+
+
+def _spread_cfg_options(arguments: list[str]) -> list[str]:
+    """`--cfg-options a=1 b=2`, as mmdet's tools take it, becomes one flag per setting, as Typer takes it."""
+    spread: list[str] = []
+    inside = False
+    for argument in arguments:
+        if argument == "--cfg-options":
+            inside = True
+            continue
+        inside = inside and not argument.startswith("-") and "=" in argument
+        spread += ["--cfg-options", argument] if inside else [argument]
+    return spread

@@ -1,0 +1,51 @@
+"""`duskbench sheet` and `duskbench attention`: pictures to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.cli.console import err_console, out_console
+from benchmarks.cli.options import Device, Weights, use_weights
+
+
+def sheet(
+    out: Annotated[Path, typer.Argument(help="The sheet, .png or .jpg.")],
+    photos: Annotated[list[Path], typer.Argument(help="Image files.")],
+    enhancer: Annotated[
+        list[str] | None, typer.Option(help="A column each; by default Input and the enhancers of Table 2.")
+    ] = None,
+    width: Annotated[int, typer.Option(min=16, help="Pixels of a column.")] = 240,
+    weights: Weights = None,
+    device: Device = "cpu",
+) -> None:
+    """Draw a contact sheet: photos in rows, enhancers in columns."""
+    from benchmarks.contact_sheet import contact_sheet
+    from benchmarks.progress import track
+    from data_tools.images import write_image
+    from pipeline.registry import LABELS, load_enhancer
+
+    use_weights(weights)
+    specs = enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"]
+    columns = {LABELS.get(spec, spec): load_enhancer(spec, device=device) for spec in specs}
+    write_image(out, contact_sheet(photos, columns, width=width, track=track(err_console, "Enhancing")))
+    out_console.print(f"Written: {out}")
+
+
+def attention(
+    image: Annotated[Path, typer.Argument(help="A photo.")],
+    out: Annotated[Path, typer.Argument(help="The figure, .png or .jpg.")],
+    enhancer: Annotated[str, typer.Option(help='An attention-guided enhancer, as "guided(weights=...)".')] = "guided",
+    weights: Weights = None,
+    device: Device = "cpu",
+) -> None:
+    """Draw what guides the method on a photo: x, x_gray, U(phi(x)), x_a and the result (figure 3)."""
+    from benchmarks.attention_figure import attention_figure
+    from data_tools.images import read_image, write_image
+    from pipeline import load_enhancer
+
+    use_weights(weights)
+    write_image(out, attention_figure(load_enhancer(enhancer, device=device), read_image(image)))
+    out_console.print(f"Written: {out}")

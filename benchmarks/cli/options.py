@@ -1,0 +1,49 @@
+"""What several commands share: options, exit codes, and the folder of weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_tools.errors import ConfigError
+
+EXIT_IMAGES_FAILED = 1
+EXIT_USAGE = 2
+EXIT_REGRESSION = 3
+EXIT_INTERRUPTED = 130
+
+CfgOptions = Annotated[
+    list[str] | None,
+    typer.Option("--cfg-options", metavar="A.B=C ...", help="Settings over the configuration, as in mmdet's tools."),
+]
+Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1.")]
+Weights = Annotated[
+    Path | None, typer.Option(help="Folder of weight files, searched before the cache; also $DUSKBENCH_WEIGHTS.")
+]
+Checkpoint = Annotated[str | None, typer.Option(help="Weights of the detector.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images the detector takes at a time.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 is one per core on a CPU, one on a GPU.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, spread evenly over the set.")]
+AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Images listed but absent are no failure.")]
+Coco = Annotated[bool, typer.Option("--coco", help="Add COCO AP columns.")]
+
+
+def use_weights(folder: Path | None) -> None:
+    """Search a folder for weights before all others; worker processes inherit the environment, so it reaches them too.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    if folder is not None:
+        check_weights(folder)
+        earlier = os.environ.get("DUSKBENCH_WEIGHTS")
+        os.environ["DUSKBENCH_WEIGHTS"] = os.pathsep.join(filter(None, [str(folder.resolve()), earlier]))
+
+
+def check_weights(folder: Path) -> None:
+    """Raise ConfigError unless `--weights` names a folder."""
+    if not folder.is_dir():
+        raise ConfigError("The folder of weights does not exist.", where="--weights", got=str(folder))

@@ -1,0 +1,93 @@
+"""`duskbench run`: run a benchmark and print its table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from benchmarks.cli.console import err_console
+from benchmarks.cli.options import (
+    EXIT_IMAGES_FAILED,
+    AllowMissing,
+    BatchSize,
+    CfgOptions,
+    Checkpoint,
+    Coco,
+    Device,
+    Limit,
+    Weights,
+    Workers,
+    use_weights,
+)
+from benchmarks.cli.table import print_table
+
+
+def run(
+    config: Annotated[
+        str, typer.Argument(help="Configuration file, or the name of one that ships: miniature, table1, table2.")
+    ],
+    data: Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")] = None,
+    split: Annotated[str | None, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = None,
+    enhancer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Run these instead of the configuration's: a name, name(key=value), file.py:callable, dir:FOLDER."
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="A name, an mmdet config, an .onnx file, or 'none' for NIQE alone.")
+    ] = None,
+    checkpoint: Checkpoint = None,
+    weights: Weights = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/<configuration>.")] = None,
+    device: Device = "cpu",
+    batch_size: BatchSize = 1,
+    workers: Workers = 0,
+    limit: Limit = None,
+    save_images: Annotated[
+        bool, typer.Option("--save-images", help="Keep the enhanced images under OUT/images.")
+    ] = False,
+    allow_missing: AllowMissing = False,
+    coco: Coco = False,
+    cfg_options: CfgOptions = None,
+) -> None:
+    """Run a benchmark and print its table.
+
+    Enhance, detect and measure in one pass over the images. A run that was cut is taken up where it stopped.
+    """
+    from benchmarks.config import load_benchmark_config
+    from benchmarks.progress import RichProgress
+    from benchmarks.results import write_tables
+    from benchmarks.runner import RunOptions
+    from benchmarks.runner import run as run_benchmark
+
+    use_weights(weights)
+    overrides = {
+        "data.root": str(data) if data else None,
+        # Another tree need not have the layout of the configured one.
+        "data.layout": "auto" if data else None,
+        "data.split": split,
+        "data.allow_missing": allow_missing or None,
+        "enhancers": list(enhancer) if enhancer else None,
+        "detector": detector,
+    }
+    benchmark = load_benchmark_config(config, cfg_options=cfg_options or (), overrides=overrides)
+    options = RunOptions(
+        out=out or Path("runs") / benchmark.name,
+        device=device,
+        checkpoint=checkpoint,
+        batch_size=batch_size,
+        workers=workers,
+        limit=limit,
+        save_images=save_images,
+    )
+    with RichProgress(err_console) as progress:
+        summary = run_benchmark(benchmark, options, progress)
+    print_table(write_tables(options.out, coco=coco), options.out)
+    for line in summary.shortfalls():
+        err_console.print(Text(line, style="red"))
+    if not summary.ok:
+        raise typer.Exit(EXIT_IMAGES_FAILED)

@@ -1,0 +1,45 @@
+"""`duskbench score`: a results file of any detector, scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.cli.console import out_console
+from benchmarks.cli.options import Coco
+
+
+def score(
+    annotations: Annotated[Path, typer.Argument(help="A VOC tree.")],
+    detections: Annotated[
+        Path, typer.Argument(help="COCO-style results: a JSON list of image_id, category, bbox, score.")
+    ],
+    exclude: Annotated[list[str] | None, typer.Option(help="Leave a class out of the mean; repeatable.")] = None,
+    split: Annotated[str, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = "test",
+    ap: Annotated[str, typer.Option(help="11point or area.")] = "11point",
+    iou: Annotated[float, typer.Option(help="IoU threshold.")] = 0.5,
+    match: Annotated[str, typer.Option(help="Whether the IoU must be > or >= the threshold.")] = ">",
+    plus_one: Annotated[bool, typer.Option(help="Detections end at their last pixel: widths x2-x1+1.")] = False,
+    coco: Coco = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in full precision.")] = False,
+) -> None:
+    """Score a detector's results file on a VOC tree."""
+    from benchmarks import score as scoring
+
+    result = scoring.score(
+        annotations,
+        detections,
+        exclude=tuple(exclude or ()),
+        split=split,
+        mode=ap,
+        iou_threshold=iou,
+        iou_match=match,
+        plus_one=plus_one,
+        coco=coco,
+    )
+    if as_json:
+        typer.echo(result.to_json())
+    else:
+        out_console.print(scoring.to_terminal(result))

@@ -1,0 +1,49 @@
+"""`duskbench train`: a detector or an enhancer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.cli.console import out_console
+from benchmarks.cli.options import CfgOptions, Weights, use_weights
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="A training configuration: configs/training/guided.py.")],
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Checkpoints and logs; by default work_dirs/<configuration>.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    export: Annotated[Path | None, typer.Option(help="Write the trained weights to this .safetensors file.")] = None,
+    weights: Weights = None,
+    cfg_options: CfgOptions = None,
+) -> None:
+    """Train a detector or an enhancer on mmengine's Runner.
+
+    Started by torchrun or Slurm, it trains on all their processes.
+    """
+    from mmengine.dist import is_main_process
+
+    from benchmarks.config import parse_cfg_options
+    from pipeline.detectors.mmdet import load_config
+
+    use_weights(weights)
+    loaded = load_config(config)
+    if loaded.get("schedule"):
+        from pipeline.training import enhancer as training
+    else:
+        from pipeline.training import detector as training  # type: ignore[no-redef]
+    checkpoint = training.train(
+        loaded,
+        work_dir=work_dir or Path("work_dirs") / config.stem,
+        resume=resume,
+        cfg_options=parse_cfg_options(cfg_options or (), loaded.to_dict(), config),
+    )
+    if not is_main_process():
+        return
+    out_console.print(f"Trained: {checkpoint}")
+    if export is not None:
+        out_console.print(f"Written: {training.export(checkpoint, export)}")

@@ -1,0 +1,35 @@
+"""The table of a run folder, made from its stored rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.evaluate import evaluate
+from benchmarks.store import ResultStore
+from benchmarks.table import Table, build_table, to_csv, to_latex, to_markdown
+from data_tools.images import write_text
+
+
+def read_table(run_dir: Path, *, coco: bool = False) -> Table:
+    """Compute the table of a run's newest record.
+
+    Args:
+        run_dir: Folder of the run.
+        coco: Whether to add COCO AP.
+
+    Raises:
+        DataError: There are no results in the folder.
+    """
+    with ResultStore(run_dir / "results.sqlite", must_exist=True) as store:
+        record = store.last_run()
+        return build_table(record, evaluate(store, record, coco=coco))
+
+
+def write_tables(run_dir: Path, *, coco: bool = False) -> Table:
+    """Compute the table and write table.md, table.csv and table.tex beside the results; errors as in `read_table`."""
+    table = read_table(run_dir, coco=coco)
+    # table.md last: who finds it finds the others too.
+    write_text(run_dir / "table.csv", to_csv(table))
+    write_text(run_dir / "table.tex", to_latex(table))
+    write_text(run_dir / "table.md", to_markdown(table))
+    return table
