@@ -8,6 +8,7 @@ import torch
 from benchmarks.contact_sheet import captioned
 from data_tools.errors import ConfigError
 from pipeline.enhancers.base import Enhancer
+from pipeline.enhancers.torch_base import TorchEnhancer
 from pipeline.networks.guided import AttentionGuided
 
 
@@ -27,24 +28,22 @@ def attention_figure(enhancer: Enhancer, image_rgb: np.ndarray) -> np.ndarray:
         ConfigError: The enhancer has no attention.
     """
     network = getattr(enhancer, "network", None)
-    if not isinstance(network, AttentionGuided) or network.attention is None:
+    if not (isinstance(enhancer, TorchEnhancer) and isinstance(network, AttentionGuided) and network.attention):
         raise ConfigError(
             "The enhancer has no attention to draw.",
             where=enhancer.name,
             expected="guided, or guided(weights=...) with attention",
             got=type(network).__name__,
         )
-    device = next(network.parameters()).device
-    batch = torch.from_numpy(np.ascontiguousarray(image_rgb)).to(device).permute(2, 0, 1)[None].float() / 255
+    batch, (rows, columns) = enhancer.batch_of(image_rgb)
     with torch.inference_mode():
         maps = network.attention(batch)
-    panels = {"x": image_rgb, "x_gray": _grey(maps.grey)}
-    if maps.lifted is not None:
-        panels["U(phi(x))"] = _grey(maps.lifted)
-    panels |= {"x_a": _grey(maps.attention), "result": enhancer(image_rgb)}
+    shown = {"x_gray": maps.grey, "U(phi(x))": maps.lifted, "x_a": maps.attention}
+    grey = {name: _grey(values[0, 0, rows, columns]) for name, values in shown.items() if values is not None}
+    panels = {"x": image_rgb, **grey, "result": enhancer(image_rgb)}
     return np.concatenate([captioned(name, panel) for name, panel in panels.items()], axis=1)
 
 
 def _grey(values: torch.Tensor) -> np.ndarray:
-    pixels = values[0, 0].mul(255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    pixels = values.mul(255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
     return np.repeat(pixels[:, :, None], 3, axis=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 __all__ = [
     "CATALOGUE", "PRETRAINED", "SEARCH_VARIABLE", "WeightFile", "bundled", "cache_folder", "find_trained",
-    "find_weights", "load_into", "load_state_dict", "metadata", "search_folders",
+    "find_weights", "load_into", "load_state_dict", "metadata", "safetensors_bytes", "search_folders",
 ]  # fmt: skip
 
 SEARCH_VARIABLE = "DUSKBENCH_WEIGHTS"
@@ -292,3 +293,23 @@ def load_into(
 def _some(items: Iterable[str]) -> str:
     items = list(items)
     return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
+
+
+def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file, the same bytes for the same content.
+
+    The library writes metadata in random order; fingerprints hash the file, so the header is written again, sorted.
+
+    Args:
+        tensors: Name -> contiguous tensor.
+        metadata: Text by name.
+
+    Source: safetensors' format: 8 bytes of header length, little-endian; JSON, padded with blanks; the tensors.
+    """
+    from safetensors.torch import save
+
+    content = save(dict(tensors), metadata=dict(metadata))
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]

@@ -95,21 +95,30 @@ def convolution_gflops(device: str) -> float:
 
     A multiply-add counts twice, as in torch's FLOP counter.
     """
+    probe, gflop = convolution_probe(device)
+    probe()
+    done, elapsed, start = 0, 0.0, time.perf_counter()
+    while elapsed < _CONVOLUTION_S:
+        probe()
+        done, elapsed = done + 1, time.perf_counter() - start
+    return gflop * done / elapsed
+
+
+def convolution_probe(device: str) -> tuple[Callable[[], object], float]:
+    """The 3x3 convolution that tells what a device can do: a call that waits for it, and its billions of operations."""
     import torch
 
     layer = torch.nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1, bias=False)
     layer = layer.to(device).to(memory_format=torch.channels_last)
     batch = torch.rand(1, _CHANNELS, _SIDE, _SIDE, device=device).contiguous(memory_format=torch.channels_last)
-    is_cuda = device.startswith("cuda")
-    with torch.inference_mode():
-        layer(batch)
-        done, elapsed, start = 0, 0.0, time.perf_counter()
-        while elapsed < _CONVOLUTION_S:
+
+    def convolve() -> None:
+        with torch.inference_mode():
             layer(batch)
-            if is_cuda:
-                torch.cuda.synchronize(device)
-            done, elapsed = done + 1, time.perf_counter() - start
-    return 2 * 9 * _CHANNELS**2 * _SIDE**2 * done / elapsed / 1e9
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+
+    return convolve, 2 * 9 * _CHANNELS**2 * _SIDE**2 / 1e9
 
 
 def seconds_each(items: Sequence[Item], function: Callable[[Item], object]) -> float:

@@ -44,7 +44,7 @@ def training_cost(config: str | Path, cfg_options: Mapping[str, Any] | None = No
     with torch.device("meta"), warnings.catch_warnings():
         # Extractors that ship load their weights into tensors without data, and torch says so for each.
         warnings.simplefilter("ignore", UserWarning)
-        model = MODELS.build(_without_weights(loaded.model.to_dict()))
+        model = MODELS.build(without_downloads(loaded.model.to_dict()))
         pictures = {name: torch.empty(number, 3, crop, crop) for name in ("low", "normal")}
     _give_counters_values(model)
     batch = {**pictures, "seed": torch.zeros(number, dtype=torch.int64)}
@@ -52,6 +52,12 @@ def training_cost(config: str | Path, cfg_options: Mapping[str, Any] | None = No
     with counter:
         model.step(batch, dict.fromkeys(loaded.optim_wrapper, _Uncounted()))
     return TrainingCost(counter.get_total_flops() / 1e9, _trained(model), number)
+
+
+def without_downloads(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The same configuration of a model with random weights for VGG-16, at any depth."""
+    changed = {key: without_downloads(value) if isinstance(value, Mapping) else value for key, value in model.items()}
+    return {**changed, "weights": "random"} if model.get("type") == "VGG16Features" else changed
 
 
 def _give_counters_values(model: nn.Module) -> None:
@@ -66,14 +72,6 @@ def _give_counters_values(model: nn.Module) -> None:
 
 def _trained(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def _without_weights(value: Any) -> Any:
-    """The same model with extractors that need no download."""
-    if isinstance(value, Mapping):
-        changed = {key: _without_weights(one) for key, one in value.items()}
-        return {**changed, "weights": "random"} if changed.get("type") == "VGG16Features" else changed
-    return [_without_weights(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 class _Uncounted:

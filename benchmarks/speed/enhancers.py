@@ -26,6 +26,7 @@ import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.reproduce.machine import convolution_probe
 from pipeline.enhancers.cyclegan import CycleGAN
 from pipeline.enhancers.enlightengan import EnlightenGAN
 from pipeline.enhancers.generator import GeneratorEnhancer
@@ -35,7 +36,7 @@ from pipeline.enhancers.sci import SCI
 from pipeline.enhancers.torch_base import TorchEnhancer
 from pipeline.enhancers.zero_dce import ZeroDCE
 from pipeline.networks.build import build_network
-from pipeline.networks.features import FrozenFeatures
+from pipeline.networks.features import frozen_features
 from pipeline.networks.resnet import InstanceNorm2d
 from pipeline.networks.retinexnet import DecomNet, RelightNet, ReplicateConv2d
 from pipeline.networks.sci import SCINet
@@ -156,7 +157,7 @@ def build_generator(name: str, folder: Path, tile_pixels: int | None) -> tuple[n
     """Pair a trained generator's enhancer with its plain network, both with the same random weights."""
     enhancer, config = GENERATORS[name]
     plain = build_network(config).eval()
-    extractors = tuple(f"{key}." for key, module in plain.named_modules() if isinstance(module, FrozenFeatures))
+    extractors = tuple(f"{key}." for key in frozen_features(plain))
     state = {key: value.contiguous() for key, value in plain.state_dict().items() if not key.startswith(extractors)}
     path = folder / f"{name}.safetensors"
     save_file(state, path, metadata={"network": json.dumps(config)})
@@ -171,10 +172,8 @@ def print_row(name: str, plain: nn.Module, ours: TorchEnhancer, image: np.ndarra
     # What the enhancer pads to is what a network with a stride is given in its official code too.
     padded = np.pad(image, [*((0, -side % ours.stride) for side in image.shape[:2]), (0, 0)])
     batch = torch.from_numpy(padded).permute(2, 0, 1)[None].contiguous().float() / 255
-    probe = nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
-    features = torch.rand(1, 64, 256, 256).contiguous(memory_format=torch.channels_last)
-    probe_gflop = 2 * 9 * 64 * 64 * 256 * 256 / 1e9
-    calls: list[Callable[[], object]] = [lambda: plain(batch), lambda: ours(image), lambda: probe(features)]
+    probe, probe_gflop = convolution_probe("cpu")
+    calls: list[Callable[[], object]] = [lambda: plain(batch), lambda: ours(image), probe]
     with torch.no_grad():
         seconds = interleaved_medians(calls, rounds)
         gflop = count_gflop(plain, batch)

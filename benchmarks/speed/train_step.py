@@ -14,16 +14,16 @@ import argparse
 import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
-from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.reproduce.machine import convolution_probe
+from benchmarks.reproduce.training_cost import without_downloads
 from pipeline.training.enhancer import prepare
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "training"
@@ -72,33 +72,25 @@ def build_step(method: str, arguments: argparse.Namespace) -> Callable[[], objec
     return lambda: model.train_step(batch, optimizers)
 
 
-def without_downloads(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The same configuration with random weights for VGG-16, at any depth."""
-    changed = {key: without_downloads(value) if isinstance(value, Mapping) else value for key, value in config.items()}
-    return {**changed, "weights": "random"} if config.get("type") == "VGG16Features" else changed
-
-
 def print_row(name: str, step: Callable[[], object], arguments: argparse.Namespace) -> None:
     """Measure a step and the machine in turns, and print the medians."""
     counter = FlopCounterMode(display=False)
     with counter:
         step()
     gflop = counter.get_total_flops() / 1e9
-    probe = nn.Conv2d(64, 64, 3, padding=1).to(arguments.device).to(memory_format=torch.channels_last)
-    features = torch.rand(1, 64, 256, 256, device=arguments.device).contiguous(memory_format=torch.channels_last)
+    probe, probe_gflop = convolution_probe(arguments.device)
     if arguments.device != "cpu":
         torch.cuda.reset_peak_memory_stats()
     steps: list[float] = []
     probes: list[float] = []
     for turn in range(arguments.rounds + 1):
         seconds = timed(step, arguments.device)
-        with torch.no_grad():
-            # As short a call is at the mercy of whoever else runs; several of them are not.
-            rates = [timed(lambda: probe(features), arguments.device) for _ in range(5)]
+        # As short a call is at the mercy of whoever else runs; several of them are not.
+        several = [timed(probe, arguments.device) for _ in range(5)]
         if turn:
             steps.append(seconds)
-            probes += rates
-    rate = 2 * 9 * 64 * 64 * 256 * 256 / 1e9 / statistics.median(probes)
+            probes += several
+    rate = probe_gflop / statistics.median(probes)
     seconds, floor = statistics.median(steps), gflop / rate
     print(
         f"{name:20}{seconds * 1e3:10.0f}{arguments.batch / seconds:10.2f}{gflop:9.0f}{rate:9.0f}"
@@ -106,7 +98,7 @@ def print_row(name: str, step: Callable[[], object], arguments: argparse.Namespa
     )
 
 
-def timed(call: Callable[[], Tensor | object], device: str) -> float:
+def timed(call: Callable[[], object], device: str) -> float:
     """Seconds of one call, what it left to the GPU included."""
     start = time.perf_counter()
     call()

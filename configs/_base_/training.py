@@ -27,9 +27,7 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(
-        type="CheckpointHook", by_epoch=False, interval=500, max_keep_ckpts=2, backend_args=dict(backend="atomic")
-    ),
+    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=500, max_keep_ckpts=2),
 )
 custom_hooks = [dict(type="LossGuard"), dict(type="SampleGrid", interval=500, images=4)]
 log_processor = dict(by_epoch=False, window_size=50)

@@ -69,7 +69,7 @@ class GeneratorEnhancer(TorchEnhancer):
 
     def _build(self, path: Path) -> tuple[nn.Module, dict[str, str]]:
         from pipeline.networks.build import build_network
-        from pipeline.networks.features import FrozenFeatures
+        from pipeline.networks.features import frozen_features
 
         described = metadata(path)
         state = load_state_dict(path)
@@ -85,15 +85,15 @@ class GeneratorEnhancer(TorchEnhancer):
                 got="no configuration in its metadata",
             )
         network = build_network(config, where=path)
-        frozen = {name: module for name, module in network.named_modules() if isinstance(module, FrozenFeatures)}
+        extractors = frozen_features(network)
         for name, trained_with in json.loads(described.get("features", "{}")).items():
-            if name not in frozen or frozen[name].sha256() != trained_with:
+            if extractors.get(name) != trained_with:
                 raise WeightsError(
                     "The feature extractor is not the one that these weights were trained with.",
                     where=path,
                     expected=f"{name} with sha256 {trained_with[:12]}",
-                    got=frozen[name].sha256()[:12] if name in frozen else "no such extractor",
+                    got=extractors[name][:12] if name in extractors else "no such extractor",
                     todo="take the extractor's weights of the training, or train again",
                 )
-        load_into(network, state, where=path, ignore=tuple(f"{name}." for name in frozen))
-        return network, {f"features of {name}": module.sha256() for name, module in frozen.items()}
+        load_into(network, state, where=path, ignore=tuple(f"{name}." for name in extractors))
+        return network, {f"features of {name}": sha256 for name, sha256 in extractors.items()}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from data_tools.errors import ConfigError, EnhancerError
 from pipeline.device import torch_device
 from pipeline.enhancers.base import Enhancer
+from pipeline.enhancers.padding import pad_to_multiple
 from pipeline.enhancers.tiling import Tile, plan_tiles
 from pipeline.fingerprint import fingerprint
 
@@ -94,7 +95,7 @@ class TorchEnhancer(Enhancer):
             EnhancerError: The network returned another shape, an integer type, NaN or infinity, or ran out of memory.
         """
         height, width = image_rgb.shape[:2]
-        padded, top, left = self._pad(image_rgb)
+        padded, top, left = pad_to_multiple(image_rgb, self.stride if self.pads_to_stride else 1)
         whole = self.overlap is None
         tiles = plan_tiles(
             *padded.shape[:2],
@@ -108,34 +109,32 @@ class TorchEnhancer(Enhancer):
                 result[tile.core] = self._enhance_tile(padded[tile.window], tile, image_id)
         return result[top : top + height, left : left + width]
 
+    def batch_of(self, image_rgb: np.ndarray) -> tuple[Tensor, tuple[slice, slice]]:
+        """Make of a whole image what the network is given.
+
+        Args:
+            image_rgb: (H, W, 3) uint8.
+
+        Returns:
+            (1, 3, H', W') float32 RGB in [0, 1], padded, on the device; and the rows and columns that are the image.
+        """
+        height, width = image_rgb.shape[:2]
+        padded, top, left = pad_to_multiple(image_rgb, self.stride if self.pads_to_stride else 1)
+        return self._batch(padded), (slice(top, top + height), slice(left, left + width))
+
     @property
     def fingerprint(self) -> str:
         """Hash of the enhancer, its networks' code, arguments and weights; keys every stored result."""
         code = [fingerprint(of, {}) for of in (TorchEnhancer, *self._network_types)]
         return fingerprint(type(self), {**self.arguments, "networks": code}, self.weights)
 
-    def _pad(self, image: np.ndarray) -> tuple[np.ndarray, int, int]:
-        """Pad to a multiple of the stride; returns the rows and columns added before the picture too.
-
-        Reflected where the picture is large enough, repeated where not. The smaller half goes to the top and left, as
-        EnlightenGAN has it.
-        """
-        if not self.pads_to_stride or self.stride == 1:
-            return image, 0, 0
-        before = [0, 0]
-        for axis in (0, 1):
-            missing = -image.shape[axis] % self.stride
-            before[axis] = missing // 2
-            width = [(0, 0)] * 3
-            width[axis] = (missing // 2, missing - missing // 2)
-            mode = "reflect" if image.shape[axis] > width[axis][1] else "edge"
-            image = np.pad(image, width, mode=mode) if missing else image  # type: ignore[call-overload]
-        return image, before[0], before[1]
+    def _batch(self, pixels: np.ndarray) -> Tensor:
+        # A copy, because torch takes neither negative strides nor read-only memory.
+        moved = torch.from_numpy(np.array(pixels, order="C")).to(self.device)
+        return moved.permute(2, 0, 1)[None].to(torch.float32, memory_format=self.memory_format).div_(255)
 
     def _enhance_tile(self, window: np.ndarray, tile: Tile, image_id: str | None) -> np.ndarray:
-        # A copy, because torch takes neither negative strides nor read-only memory.
-        pixels = torch.from_numpy(np.array(window, order="C")).to(self.device)
-        batch = pixels.permute(2, 0, 1)[None].to(torch.float32, memory_format=self.memory_format).div_(255)
+        batch = self._batch(window)
         try:
             output = self.forward_tile(batch, tile)
         except torch.OutOfMemoryError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F  # noqa: N812
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -34,11 +36,17 @@ class PatchDiscriminator(nn.Module):
     NLayerDiscriminator.
     """
 
+    padding: ClassVar[int] = 1
+    empty_norm: ClassVar[bool] = True
+
     def __init__(self, in_channels: int = 3, width: int = 64, layers: int = 3, norm: str = "instance") -> None:
         super().__init__()
         widths = _widths(width, layers, MOST_WIDTHS * width)
+        bias = norm != "batch"
         self.model = nn.Sequential(
-            *_convolutions(in_channels, widths, norm, padding=1, middle_bias=norm != "batch", empty_norm=True)
+            *_convolutions(
+                in_channels, widths, norm, padding=self.padding, middle_bias=bias, empty_norm=self.empty_norm
+            )
         )
         initialise_gan(self)
 
@@ -103,7 +111,7 @@ class MultiscaleDiscriminator(nn.Module):
 
 
 @MODELS.register_module()
-class EnlightenGANDiscriminator(nn.Module):
+class EnlightenGANDiscriminator(PatchDiscriminator):
     """PatchGAN without normalisation, EnlightenGAN's for the whole picture (5 layers) and for patches (4).
 
     State-dict keys are the official ones, `model.0`, `model.2`, `model.4`, ...
@@ -119,17 +127,11 @@ class EnlightenGANDiscriminator(nn.Module):
     Source: Jiang et al. 2021, section III-A; VITA-Group/EnlightenGAN, models/networks.py, NoNormDiscriminator.
     """
 
-    def __init__(self, in_channels: int = 3, width: int = 64, layers: int = 5) -> None:
-        super().__init__()
-        widths = _widths(width, layers, MOST_WIDTHS * width)
-        self.model = nn.Sequential(
-            *_convolutions(in_channels, widths, "none", padding=2, middle_bias=True, empty_norm=False)
-        )
-        initialise_gan(self)
+    padding: ClassVar[int] = 2
+    empty_norm: ClassVar[bool] = False
 
-    def forward(self, batch: Tensor) -> Tensor:
-        """Score a batch, (N, in_channels, H, W) float in [-1, 1], as (N, 1, h, w); no sigmoid."""
-        return self.model(batch)
+    def __init__(self, in_channels: int = 3, width: int = 64, layers: int = 5) -> None:
+        super().__init__(in_channels, width, layers, norm="none")
 
 
 def _widths(width: int, layers: int, most: int) -> list[int]:

@@ -7,7 +7,8 @@ layer's map. The gradient passes through to the picture, never into the weights.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,9 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from data_tools.errors import ConfigError
+from pipeline.networks.vgg_base import STAGE_CHANNELS, STAGE_DEPTHS, vgg_base
 from pipeline.weights import bundled, find_weights, load_into, load_state_dict
 
-# The convolutions of VGG-16 and the places of its five poolings.
-_VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
 # Caffe's channel means, B, G, R in 0..255, as published with SSD, RFBNet and SqueezeNet's Keras files.
 _CAFFE_MEAN = (104.0, 117.0, 123.0)
 
@@ -51,9 +51,6 @@ class FrozenFeatures(nn.Module):
         self.layers, self.relu, self.bgr = layers, relu, bgr
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(scale).view(3, 1, 1), persistent=False)
-        for each in layers.modules():
-            if isinstance(each, nn.ReLU):
-                each.inplace = True
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> FrozenFeatures:
@@ -73,6 +70,12 @@ class FrozenFeatures(nn.Module):
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def frozen_features(network: nn.Module) -> dict[str, str]:
+    """The frozen extractors inside a network, name -> sha256 of the weights; their files are not the network's."""
+    modules = network.named_modules()
+    return {name: module.sha256() for name, module in modules if isinstance(module, FrozenFeatures)}
 
 
 @MODELS.register_module()
@@ -105,19 +108,17 @@ class VGG16Features(FrozenFeatures):
 
 
 def _vgg16_until(layer: str) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    width, stage, place = 3, 1, 0
-    for entry in _VGG16:
-        if entry == "M":
-            layers.append(nn.MaxPool2d(2, 2))
-            stage, place = stage + 1, 0
-            continue
-        layers.append(nn.Conv2d(width, int(entry), 3, padding=1))
-        width, place = int(entry), place + 1
-        if layer == f"conv{stage}_{place}":
-            return nn.Sequential(*layers)
-        layers.append(nn.ReLU())
-    raise ConfigError("VGG-16 has no such layer.", expected="conv1_1 to conv5_3", got=repr(layer))
+    """VGG-16 up to and with a convolution, without its ReLU."""
+    places = {f"conv{s}_{i}": (s, i) for s, depth in enumerate(STAGE_DEPTHS, 1) for i in range(1, depth + 1)}
+    if layer not in places:
+        raise ConfigError("VGG-16 has no such layer.", expected="conv1_1 to conv5_3", got=repr(layer))
+    stage, place = places[layer]
+    return _before_last_relu(vgg_base(STAGE_CHANNELS[:stage], (*STAGE_DEPTHS[: stage - 1], place), ssd=False))
+
+
+def _before_last_relu(stages: Sequence[Sequence[nn.Module]]) -> nn.Sequential:
+    # The last layer is a pooling, the one before it the ReLU.
+    return nn.Sequential(*list(chain.from_iterable(stages))[:-2])
 
 
 class _Fire(nn.Module):
@@ -163,7 +164,7 @@ class SqueezeNetFeatures(FrozenFeatures):
                 got=f"layer={layer!r}, convention={convention!r}",
             )
         ceil = convention == "torchvision"
-        layers: list[nn.Module] = [nn.Conv2d(3, 64, 3, stride=2), nn.ReLU()]
+        layers: list[nn.Module] = [nn.Conv2d(3, 64, 3, stride=2), nn.ReLU(inplace=True)]
         for place in range(2, names[layer] + 1):
             layers.append(_Fire(*fires[place]) if place in fires else nn.MaxPool2d(3, 2, ceil_mode=ceil))
         network = nn.Sequential(*layers)
@@ -211,18 +212,9 @@ class DetectorFeatures(FrozenFeatures):
         super().__init__(layers, relu=relu, mean=_CAFFE_MEAN, bgr=True)
 
 
-def _detector_base(stage_channels: Any, stage_depths: Any, stem_stride: int) -> nn.Sequential:
-    """Layers and numbers as in `pipeline.networks.rfbnet.RFBVGG`, without its import of mmdet."""
-    layers: list[nn.Module] = []
-    width = 3
-    for stage, (channels, depth) in enumerate(zip(stage_channels, stage_depths, strict=True)):
-        for i in range(depth):
-            stride = stem_stride if stage == i == 0 else 1
-            layers += [nn.Conv2d(width, channels, 3, padding=1, stride=stride, bias=False), nn.BatchNorm2d(channels)]
-            width = channels
-            if stage == 4:
-                return nn.Sequential(*layers)
-            layers.append(nn.ReLU())
-        if stage > 0 or stem_stride == 1:
-            layers.append(nn.MaxPool2d(2, stride=2, ceil_mode=stage == 2))
-    raise ConfigError("The detector's base has no fifth stage.", got=f"stage_depths={tuple(stage_depths)}")
+def _detector_base(stage_channels: Sequence[int], stage_depths: Sequence[int], stem_stride: int) -> nn.Sequential:
+    if len(stage_depths) < 5 or not stage_depths[4]:
+        raise ConfigError("The detector's base has no fifth stage.", got=f"stage_depths={tuple(stage_depths)}")
+    return _before_last_relu(
+        vgg_base(stage_channels[:5], (*stage_depths[:4], 1), stem_stride, norm=nn.BatchNorm2d),
+    )

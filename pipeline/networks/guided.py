@@ -56,7 +56,7 @@ class AttentionGuided(nn.Module):
         self.generator = MODELS.build(dict(generator))
         self.attention = None if attention is None else MODELS.build(dict(attention))
         self.residual = residual
-        self._pyramid: dict[tuple[int, ...], Tensor] = {}
+        self._pyramid: list[Tensor] = []
         chosen = getattr(self.generator, "guided_layers", None) if layers is None else tuple(layers)
         modules = dict(self.generator.named_modules())
         if chosen is None or any(name not in modules for name in chosen):
@@ -81,16 +81,17 @@ class AttentionGuided(nn.Module):
             latent = self.generator(batch)
             return Guided(batch + latent if self.residual else latent, None)
         maps = self.attention(batch)
-        self._pyramid = {tuple(batch.shape[-2:]): maps.attention}
+        self._pyramid = [maps.attention]
         try:
             latent = self.generator(torch.cat([batch, maps.attention], dim=1)) * maps.attention
         finally:
-            self._pyramid = {}
+            self._pyramid = []
         return Guided(batch + latent if self.residual else latent, maps)
 
     def _weigh(self, _module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        size = tuple(output.shape[-2:])
-        if size not in self._pyramid:
-            whole = next(iter(self._pyramid.values()))
-            self._pyramid[size] = F.interpolate(whole, size=size, mode="area")
-        return output * self._pyramid[size]
+        size = output.shape[-2:]
+        for weight in self._pyramid:
+            if weight.shape[-2:] == size:
+                return output * weight
+        self._pyramid.append(F.interpolate(self._pyramid[0], size=size, mode="area"))
+        return output * self._pyramid[-1]

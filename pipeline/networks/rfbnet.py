@@ -10,7 +10,8 @@ the official models/RFB_Net_vgg.py (GOATmessi8/RFBNet 88d5850, and before 47d7e9
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from mmcv.cnn import ConvModule, build_norm_layer
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+from pipeline.networks.vgg_base import STAGE_CHANNELS, STAGE_DEPTHS, convolution, vgg_base
 
 BATCH_NORM: Mapping[str, Any] = {"type": "BN", "momentum": 0.01, "eps": 1e-5}
 KAIMING: tuple[Mapping[str, Any], ...] = (
@@ -49,6 +52,10 @@ def _conv(
         norm_cfg=dict(norm_cfg),
         act_cfg={"type": "ReLU"} if relu else None,
     )
+
+
+def _norm(norm_cfg: Mapping[str, Any], channels: int) -> nn.Module:
+    return build_norm_layer(dict(norm_cfg), channels)[1]
 
 
 class _Block(BaseModule):
@@ -176,8 +183,8 @@ class RFBVGG(BaseModule):
 
     def __init__(
         self,
-        stage_channels: Sequence[int] = (64, 128, 256, 512, 512),
-        stage_depths: Sequence[int] = (2, 2, 3, 3, 3),
+        stage_channels: Sequence[int] = STAGE_CHANNELS,
+        stage_depths: Sequence[int] = STAGE_DEPTHS,
         stem_stride: int = 1,
         fc_channels: int = 1024,
         extra_channels: Sequence[int] = (512, 256),
@@ -188,9 +195,16 @@ class RFBVGG(BaseModule):
         init_cfg: Any = KAIMING,
     ) -> None:
         super().__init__(init_cfg=[dict(each) for each in init_cfg] if isinstance(init_cfg, tuple) else init_cfg)
-        layers, self.fine_end = _base(stage_channels, stage_depths, stem_stride, fc_channels, base_norm_cfg)
+        norm = None if base_norm_cfg is None else partial(_norm, base_norm_cfg)
+        stages = vgg_base(stage_channels, stage_depths, stem_stride, norm=norm)
+        # The last ReLU of the fourth stage; its pooling comes after it.
+        self.fine_end = sum(map(len, stages[:4])) - 2
         # Named and numbered as in mmdet's SSDVGG, so that the same pretrained VGG files fit.
-        self.features = nn.Sequential(*layers)
+        self.features = nn.Sequential(
+            *chain.from_iterable(stages),
+            *convolution(stage_channels[-1], fc_channels, 3, norm, padding=6, dilation=6),
+            *convolution(fc_channels, fc_channels, 1, norm),
+        )
         self.norm = FineRFB((stage_channels[3], stage_channels[3]), norm_cfg)
         widths = (fc_channels, fc_channels, *extra_channels)
         self.extras = nn.ModuleList(
@@ -216,36 +230,3 @@ class RFBVGG(BaseModule):
             if i < self.blocks or (i - self.blocks) % 2:
                 maps.append(x)
         return tuple(maps)
-
-
-def _base(
-    channels: Sequence[int],
-    depths: Sequence[int],
-    stem_stride: int,
-    fc_channels: int,
-    norm_cfg: Mapping[str, Any] | None,
-) -> tuple[list[nn.Module], int]:
-    """Layers of the base, in VGG's order and numbering, and the index of the one that ends the fourth stage."""
-    layers: list[nn.Module] = []
-    width, fine_end = 3, 0
-
-    def convolution(out: int, kernel: int, **kwargs: Any) -> None:
-        nonlocal width
-        layers.append(nn.Conv2d(width, out, kernel, bias=norm_cfg is None, **kwargs))
-        if norm_cfg is not None:
-            layers.append(build_norm_layer(dict(norm_cfg), out)[1])
-        layers.append(nn.ReLU(inplace=True))
-        width = out
-
-    for stage, (out, depth) in enumerate(zip(channels, depths, strict=True)):
-        for i in range(depth):
-            convolution(out, 3, padding=1, stride=stem_stride if stage == i == 0 else 1)
-        if stage == 3:
-            fine_end = len(layers) - 1
-        if stage == 4:
-            layers.append(nn.MaxPool2d(3, stride=1, padding=1))
-        elif stage > 0 or stem_stride == 1:
-            layers.append(nn.MaxPool2d(2, stride=2, ceil_mode=stage == 2))
-    convolution(fc_channels, 3, padding=6, dilation=6)
-    convolution(fc_channels, 1)
-    return layers, fine_end

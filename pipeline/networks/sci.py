@@ -29,7 +29,7 @@ class IlluminationEstimator(nn.Module):
         features = self.in_conv(batch)
         for block in self.blocks:
             features = features + block(features)
-        return torch.clamp(self.out_conv(features) + batch, ILLUMINATION_FLOOR, 1)
+        return torch.clamp(self.out_conv(features) + batch, ILLUMINATION_FLOOR, 1.0)
 
 
 class SCINet(nn.Module):

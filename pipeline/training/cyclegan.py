@@ -45,8 +45,7 @@ class CycleGAN(TrainableEnhancer):
         identity_weight: float = 0.5,
         pool_size: int = 50,
     ) -> None:
-        super().__init__()
-        self.generator_config = dict(generator)
+        super().__init__(generator)
         self.generators = nn.ModuleDict({name: MODELS.build(dict(generator)) for name in ("brighten", "darken")})
         self.discriminators = nn.ModuleDict({name: MODELS.build(dict(discriminator)) for name in ("normal", "low")})
         self.pools = nn.ModuleDict(

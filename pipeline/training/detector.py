@@ -9,10 +9,14 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from data_tools.errors import ConfigError, DataError
+from data_tools.errors import DataError
+from data_tools.images import write_bytes
 from pipeline.detectors.mmcv_ops import provide_mmcv_ops
-from pipeline.detectors.mmdet import load_config, read_checkpoint
-from pipeline.training.launch import join_launcher, last_checkpoint, unformatted, wait_for_all
+from pipeline.detectors.mmdet import read_checkpoint
+from pipeline.training.launch import join_launcher, read_config, run
+from pipeline.weights import safetensors_bytes
+
+KEYS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 
 
 def train(
@@ -24,50 +28,36 @@ def train(
 ) -> Path:
     """Train a detector.
 
-    Runs on the GPU if there is one, and on several processes where `torchrun` or Slurm started them.
-
     Args:
         config: An mmdet config with `train_dataloader`, `train_cfg` and `optim_wrapper`.
-        work_dir: Where checkpoints and the log go; made.
-        resume: Go on from the last checkpoint in `work_dir`, if there is one.
-        cfg_options: Values to put into the config, dotted key -> value.
-
-    Returns:
-        The last checkpoint.
+        work_dir: See `pipeline.training.enhancer.train`, as for what else is not said here.
+        resume: See there; the weights are then those of an uninterrupted run, to rounding.
+        cfg_options: See there.
 
     Raises:
         ConfigError: The config cannot be read, or says nothing about training.
         DataError: The data set is not where the config says.
         WeightsError: The run left no checkpoint.
     """
-    loaded = unformatted(load_config(config, cfg_options))
-    missing = [key for key in ("train_dataloader", "train_cfg", "optim_wrapper") if not loaded.get(key)]
-    if missing:
-        raise ConfigError(
-            "The config says nothing about training.", where=loaded.filename, expected=", ".join(missing), got="none"
-        )
+    loaded = read_config(config, cfg_options, KEYS)
     _check_data(loaded)
-    loaded.work_dir = str(work_dir)
-    loaded.resume = resume
-    join_launcher(loaded, cpu_wrapper={"type": "MMDistributedDataParallel", "device_ids": None})
-    runner = _runner(loaded)
+    _fill_registries()
     # Convolutions of this size are a fifth faster on CPUs in this layout, and no slower on GPUs.
-    runner.model.to(memory_format=torch.channels_last)
-    runner.train()
-    wait_for_all()
-    return last_checkpoint(work_dir)
+    loaded.channels_last = True
+    if not torch.cuda.is_available():
+        # mmengine's default gives each of several processes a GPU.
+        loaded.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "device_ids": None}
+    join_launcher(loaded)
+    return run(loaded, work_dir, resume=resume)
 
 
-def _runner(config: Config) -> Any:
+def _fill_registries() -> None:
     provide_mmcv_ops()
     import mmdet.datasets
     import mmdet.engine
     import mmdet.evaluation
     import mmdet.models
-    import mmdet.visualization  # noqa: F401 - these imports fill the registries
-    from mmengine.runner import Runner
-
-    return Runner.from_cfg(config)
+    import mmdet.visualization  # noqa: F401
 
 
 def _check_data(config: Config) -> None:
@@ -101,12 +91,8 @@ def export(checkpoint: str | Path, path: str | Path) -> Path:
     Raises:
         WeightsError: The checkpoint cannot be read.
     """
-    from safetensors.torch import save
-
-    from data_tools.images import write_bytes
-
     state_dict, classes = read_checkpoint(Path(checkpoint))
     metadata = {"format": "pt", **({"classes": ",".join(classes)} if classes else {})}
     tensors = {key: value.contiguous() for key, value in state_dict.items() if not key.startswith("data_preprocessor.")}
-    write_bytes(path, save(tensors, metadata=metadata))
+    write_bytes(path, safetensors_bytes(tensors, metadata))
     return Path(path)

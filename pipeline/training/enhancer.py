@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.registry import (
     DATASETS,
     HOOKS,
     MODEL_WRAPPERS,
-    MODELS,
     OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIM_WRAPPERS,
     OPTIMIZERS,
 )
-from mmengine.runner import Runner
 from torch import nn
 
 from data_tools.errors import ConfigError, WeightsError
 from data_tools.images import write_bytes
 from pipeline.allocator import keep_freed_memory
-from pipeline.detectors.mmdet import load_config, safe_load
+from pipeline.detectors.mmdet import safe_load
 from pipeline.networks.build import register_all
-from pipeline.networks.features import FrozenFeatures
-from pipeline.training.launch import checkpoints, join_launcher, last_checkpoint, unformatted, wait_for_all
+from pipeline.networks.features import frozen_features
+from pipeline.training.launch import join_launcher, read_config, run, unwrapped
 from pipeline.training.trainable import SharedGradients, TrainableEnhancer
+from pipeline.weights import safetensors_bytes
 
 # Filled by importing them: what a configuration can name.
 METHODS = (
@@ -45,7 +43,6 @@ METHODS = (
 )
 KEYS = ("model", "train_dataloader", "schedule", "optim_wrapper")
 RECORD = "duskbench_export"
-_RUNS = itertools.count()
 
 
 def train(
@@ -77,24 +74,9 @@ def train(
     """
     keep_freed_memory()
     loaded = prepare(config, cfg_options)
-    loaded.work_dir = str(work_dir)
-    # mmengine keeps loggers by this name and the second: two runs in one process would write into the first's files.
-    loaded.experiment_name = f"{Path(loaded.filename or 'enhancer').stem}_{next(_RUNS)}"
-    join_launcher(loaded, cpu_wrapper={"type": "SharedGradients"})
-    if loaded.launcher != "none":
-        loaded.model_wrapper_cfg = {"type": "SharedGradients"}
+    join_launcher(loaded)
     _apply_schedule(loaded)
-    earlier = checkpoints(work_dir) if resume else []
-    if earlier:
-        loaded.resume, loaded.load_from = True, str(earlier[-1])
-    runner = Runner.from_cfg(loaded)
-    if loaded.get("channels_last"):
-        model = getattr(runner.model, "module", runner.model)
-        model.to(memory_format=torch.channels_last)
-        model.data_preprocessor.memory_format = torch.channels_last
-    runner.train()
-    wait_for_all()
-    return last_checkpoint(work_dir)
+    return run(loaded, work_dir, resume=resume)
 
 
 def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None = None) -> Config:
@@ -106,19 +88,13 @@ def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None =
     register_all()
     for module in METHODS:
         importlib.import_module(module)
-    loaded = unformatted(load_config(config, cfg_options))
-    missing = [key for key in KEYS if not loaded.get(key)]
-    if missing:
-        raise ConfigError(
-            "The configuration is not one of an enhancer's training.",
-            where=loaded.filename,
-            expected=", ".join(KEYS),
-            got=f"no {', '.join(missing)}",
-        )
+    loaded = read_config(config, cfg_options, KEYS)
     dataset = loaded.train_dataloader.dataset
     dataset.setdefault("root", loaded.get("data_root"))
     dataset.setdefault("seed", (loaded.get("randomness") or {}).get("seed") or 0)
     loaded.optim_wrapper.setdefault("constructor", "PerNetworkOptimizers")
+    # The Runner takes no notice of it where there is one process.
+    loaded.model_wrapper_cfg = {"type": "SharedGradients"}
     loaded.custom_hooks = [*loaded.get("custom_hooks", []), {"type": "ExportRecord"}]
     if loaded.get("ema"):
         loaded.custom_hooks.append({"type": "EMAHook", "momentum": 1 - loaded.ema})
@@ -148,9 +124,8 @@ def _apply_schedule(config: Config) -> None:
 
 def _epoch(config: Config) -> int:
     """Steps in which the global batch sees every image of the larger domain once."""
-    world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
     samples = len(DATASETS.build(config.train_dataloader.dataset))
-    return -(-samples // (config.train_dataloader.batch_size * world))
+    return -(-samples // (config.train_dataloader.batch_size * get_world_size()))
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -166,7 +141,7 @@ class PerNetworkOptimizers:
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
         """Build the optimizers of a model."""
-        model = getattr(model, "module", model)
+        model = unwrapped(model)
         wrappers = {}
         for name, config in self.configs.items():
             network = getattr(model, name, None)
@@ -192,19 +167,13 @@ class ExportRecord(Hook):
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Add the record to the checkpoint's meta."""
-        model = getattr(runner.model, "module", runner.model)
-        checkpoint["meta"][RECORD] = json.dumps(_record(model))
+        checkpoint["meta"][RECORD] = json.dumps(_record(unwrapped(runner.model)))
 
 
 def _record(model: TrainableEnhancer) -> dict[str, Any]:
     network, config = model.exported
     prefix = next(name for name, module in model.named_modules() if module is network)
-    frozen = {name: module for name, module in network.named_modules() if isinstance(module, FrozenFeatures)}
-    return {
-        "network": config,
-        "prefix": f"{prefix}.",
-        "features": {name: module.sha256() for name, module in frozen.items()},
-    }
+    return {"network": config, "prefix": f"{prefix}.", "features": frozen_features(network)}
 
 
 def export(checkpoint: str | Path, path: str | Path) -> Path:
@@ -223,8 +192,6 @@ def export(checkpoint: str | Path, path: str | Path) -> Path:
     Raises:
         WeightsError: The checkpoint cannot be read, or is not one of an enhancer's training.
     """
-    from safetensors.torch import save
-
     content = safe_load(Path(checkpoint))
     record = (content.get("meta") or {}).get(RECORD) if isinstance(content, Mapping) else None
     if record is None:
@@ -236,7 +203,7 @@ def export(checkpoint: str | Path, path: str | Path) -> Path:
         )
     described = json.loads(record)
     prefix, frozen = described["prefix"], tuple(f"{name}." for name in described["features"])
-    state = {key.removeprefix("module."): value for key, value in content["state_dict"].items()}
+    state = content["state_dict"]
     own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     tensors = {key: value.contiguous().clone() for key, value in own.items() if not key.startswith(frozen)}
     metadata = {
@@ -244,10 +211,5 @@ def export(checkpoint: str | Path, path: str | Path) -> Path:
         "network": json.dumps(described["network"]),
         "features": json.dumps(described["features"]),
     }
-    write_bytes(path, save(tensors, metadata=metadata))
+    write_bytes(path, safetensors_bytes(tensors, metadata))
     return Path(path)
-
-
-def build_model(config: str | Path | Config, cfg_options: Mapping[str, Any] | None = None) -> TrainableEnhancer:
-    """Build the model of a training configuration, untrained; for benchmarks and tests."""
-    return MODELS.build(prepare(config, cfg_options).model)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from mmengine.optim import OptimWrapperDict
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from data_tools.errors import ConfigError
 from pipeline.training.losses import (
@@ -58,14 +58,13 @@ class EnlightenGAN(TrainableEnhancer):
         darken_probability: float = 0.5,
         darken_range: tuple[float, float] = (2.0, 4.0),
     ) -> None:
-        super().__init__()
+        super().__init__(generator)
         if patches < 1 or patch_size < 1 or not 1 <= darken_range[0] <= darken_range[1]:
             raise ConfigError(
                 "EnlightenGAN's training is not possible.",
                 expected="patches and patch_size of at least 1, 1 <= darken_range[0] <= darken_range[1]",
                 got=f"patches={patches}, patch_size={patch_size}, darken_range={tuple(darken_range)}",
             )
-        self.generator_config = dict(generator)
         self.generator = MODELS.build(dict(generator))
         self.discriminator = MODELS.build(dict(discriminator))
         self.patch_discriminator = MODELS.build(dict(patch_discriminator))
@@ -133,8 +132,3 @@ class EnlightenGAN(TrainableEnhancer):
     def enhance(self, low: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same; H and W multiples of 16."""
         return (self.generator(low * 2 - 1) * 0.5 + 0.5).clamp(0, 1)
-
-    @property
-    def exported(self) -> tuple[nn.Module, Mapping[str, Any]]:
-        """The generator and its configuration."""
-        return self.generator, self.generator_config

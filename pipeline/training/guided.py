@@ -47,8 +47,7 @@ class GuidedGAN(TrainableEnhancer):
         identity: float = 0.0,
         perceptual: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
-        self.config = dict(generator)
+        super().__init__(generator)
         self.generator = MODELS.build(dict(generator))
         self.discriminator = MODELS.build(dict(discriminator))
         self.alpha, self.identity = alpha, identity
@@ -103,8 +102,3 @@ class GuidedGAN(TrainableEnhancer):
     def enhance(self, low: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same."""
         return self.generator(low).clamp(0, 1)
-
-    @property
-    def exported(self) -> tuple[nn.Module, Mapping[str, Any]]:
-        """The attention-guided generator."""
-        return self.generator, self.config

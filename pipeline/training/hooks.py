@@ -1,4 +1,4 @@
-"""Hooks of a training run: stop on a loss that runs away, show samples, write checkpoints whole."""
+"""Hooks of a training run: stop on a loss that runs away, show samples."""
 
 from __future__ import annotations
 
@@ -10,24 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import is_main_process
-from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from data_tools.errors import TrainingError
-from data_tools.images import write_bytes, write_image
+from data_tools.images import write_image
+from pipeline.training.launch import checkpoints, unwrapped
 from pipeline.training.trainable import TrainableEnhancer
-
-
-class AtomicBackend(LocalBackend):
-    """mmengine's local files, written to a temporary name and renamed: a checkpoint is whole or not there."""
-
-    def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes to a file."""
-        write_bytes(filepath, bytes(obj))
-
-
-register_backend("atomic", AtomicBackend, force=True)
 
 
 @HOOKS.register_module()
@@ -71,8 +60,6 @@ class LossGuard(Hook):
 
 
 def _stopped(runner: Any, got: str, expected: str) -> TrainingError:
-    from pipeline.training.launch import checkpoints
-
     good = checkpoints(runner.work_dir)
     return TrainingError(
         "Training went wrong and was stopped.",
@@ -105,7 +92,7 @@ class SampleGrid(Hook):
         """Make a grid if it is time for one."""
         if not self.every_n_train_iters(runner, self.interval) or not is_main_process():
             return
-        model = getattr(runner.model, "module", runner.model)
+        model = unwrapped(runner.model)
         assert isinstance(model, TrainableEnhancer)  # noqa: S101 - what the runner was built with
         if self.low is None:
             dataset = runner.train_dataloader.dataset

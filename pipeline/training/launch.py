@@ -1,52 +1,128 @@
-"""What every training run shares: mmengine's Runner, one process or several, and the checkpoints of a folder."""
+"""What every training run shares: its config, one process or several, mmengine's Runner, the checkpoints it leaves."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import barrier, init_dist, is_distributed
+from mmengine.fileio import LocalBackend, register_backend
+from torch import nn
 
-from data_tools.errors import WeightsError
+from data_tools.errors import ConfigError, WeightsError
+from data_tools.images import write_bytes
+from pipeline.detectors.mmdet import load_config
+
+_RUNS = itertools.count()
 
 
-def unformatted(config: Config) -> Config:
-    """The same config without formatting of its text, which takes seconds for each checkpoint it is put into."""
+class AtomicBackend(LocalBackend):
+    """mmengine's local files, written to a temporary name and renamed: a checkpoint is whole or not there."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes to a file."""
+        write_bytes(filepath, bytes(obj))
+
+
+register_backend("atomic", AtomicBackend, force=True)
+
+
+def read_config(config: str | Path | Config, cfg_options: Mapping[str, Any] | None, keys: Sequence[str]) -> Config:
+    """Read a training configuration.
+
+    Args:
+        config: A path, or a loaded one, which is copied.
+        cfg_options: Values to put into it, dotted key -> value.
+        keys: What it must say.
+
+    Raises:
+        ConfigError: It cannot be read, or lacks a key.
+    """
+    loaded = load_config(config, cfg_options)
+    missing = [key for key in keys if not loaded.get(key)]
+    if missing:
+        raise ConfigError(
+            "The configuration does not say what a training needs.",
+            where=loaded.filename,
+            expected=", ".join(keys),
+            got=f"no {', '.join(missing)}",
+        )
+    # Formatting the text takes seconds for each checkpoint that it is put into.
     return Config(
-        config.to_dict(),
-        cfg_text=config.text,
-        filename=config.filename,
-        env_variables=config.env_variables,
+        loaded.to_dict(),
+        cfg_text=loaded.text,
+        filename=loaded.filename,
+        env_variables=loaded.env_variables,
         format_python_code=False,
     )
 
 
-def join_launcher(config: Config, cpu_wrapper: dict[str, object]) -> None:
+def join_launcher(config: Config) -> None:
     """Set `config.launcher` by what started this process (torchrun, Slurm or nothing), and join the others.
 
-    Args:
-        config: Changed in place.
-        cpu_wrapper: `model_wrapper_cfg` for several processes without GPUs, joined through gloo here because
-            mmengine's own start-up asks each of them for a GPU.
+    The Runner would join them later, after a schedule in epochs has asked how many they are.
     """
     if "LOCAL_RANK" in os.environ:
         config.launcher = "pytorch"
     else:
         slurm = "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1
         config.launcher = "slurm" if slurm else "none"
-    if config.launcher == "none" or torch.cuda.is_available():
+    if config.launcher == "none" or is_distributed():
         return
-    if not torch.distributed.is_initialized():
+    if torch.cuda.is_available():
+        init_dist(config.launcher, **config.get("env_cfg", {}).get("dist_cfg", {}))
+    else:
+        # mmengine's start-up asks each process for a GPU.
         torch.distributed.init_process_group("gloo")
-    config.model_wrapper_cfg = cpu_wrapper
 
 
-def wait_for_all() -> None:
-    """Wait until every process is here; of no effect where there is one."""
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
+def run(config: Config, work_dir: str | Path, *, resume: bool) -> Path:
+    """Train what a configuration says, by mmengine's Runner.
+
+    Args:
+        config: The Runner's, from `read_config` and after `join_launcher`; changed in place. `channels_last` brings the
+            model into that layout.
+        work_dir: Where checkpoints and the log go; made.
+        resume: Go on from the newest checkpoint in `work_dir`, if there is one.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        WeightsError: The run left no checkpoint.
+    """
+    # Who only asks for checkpoints need not wait for this import.
+    from mmengine.runner import Runner
+
+    config.work_dir = str(work_dir)
+    # mmengine keeps loggers and visualisers by name and the second: of two runs in one process the later one would
+    # write into the files of the earlier.
+    config.experiment_name = f"{Path(config.filename or 'training').stem}_{next(_RUNS)}"
+    if config.get("visualizer"):
+        config.visualizer.name = config.experiment_name
+    if config.get("default_hooks", {}).get("checkpoint"):
+        config.default_hooks.checkpoint.backend_args = {"backend": "atomic"}
+    earlier = checkpoints(work_dir) if resume else []
+    config.resume = bool(earlier)
+    if earlier:
+        config.load_from = str(earlier[-1])
+    runner = Runner.from_cfg(config)
+    if config.get("channels_last"):
+        unwrapped(runner.model).to(memory_format=torch.channels_last)
+    runner.train()
+    barrier()
+    return last_checkpoint(work_dir)
+
+
+def unwrapped(model: nn.Module) -> Any:
+    """The model without what mmengine wraps around it for several processes."""
+    return getattr(model, "module", model)
 
 
 def checkpoints(work_dir: str | Path) -> list[Path]:

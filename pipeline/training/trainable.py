@@ -48,12 +48,18 @@ class TrainableEnhancer(BaseModel):
 
     Randomness inside a step comes from the batch's `seed` alone, state beyond parameters is in buffers. So a run that
     was cut goes on with the same losses, and several processes compute what one computes on the same global batch.
+
+    Args:
+        generator: Configuration of the network that enhances. Building it is up to the method: `self.generator`, unless
+            `exported` names another.
     """
 
     data_preprocessor: UnpairedPreprocessor
+    generator: nn.Module
 
-    def __init__(self) -> None:
+    def __init__(self, generator: Mapping[str, Any]) -> None:
         super().__init__(data_preprocessor=UnpairedPreprocessor())
+        self.generator_config = dict(generator)
 
     @abstractmethod
     def step(self, batch: Batch, optimizers: OptimWrapperDict) -> dict[str, Tensor]:
@@ -73,9 +79,15 @@ class TrainableEnhancer(BaseModel):
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same; for sample grids."""
 
     @property
-    @abstractmethod
     def exported(self) -> tuple[nn.Module, Mapping[str, Any]]:
         """The network that enhances, and the configuration that rebuilds it."""
+        return self.generator, self.generator_config
+
+    def to(self, *args: Any, **kwargs: Any) -> nn.Module:
+        """See torch; pictures take the layout that the weights get."""
+        if "memory_format" in kwargs:
+            self.data_preprocessor.memory_format = kwargs["memory_format"]
+        return super().to(*args, **kwargs)
 
     def train_step(self, data: Any, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
         """Run one step; the losses returned are means over all processes."""

@@ -71,9 +71,11 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
             )
         roots = [root] if isinstance(root, str | Path) else list(root)
         self.crop, self.short_side, self.least_luma, self.flip, self.seed = crop, short_side, least_luma, flip, seed
-        self.files = {domain: [file for each in roots for file in _images(each, domain)] for domain in domains}
         # Paths as one array of bytes: workers that are forked share its pages, which a list of strings would not.
-        self._names = {domain: np.array([str(f) for f in files], np.bytes_) for domain, files in self.files.items()}
+        self._names = {
+            domain: np.array([str(file) for each in roots for file in _images(each, domain)], np.bytes_)
+            for domain in domains
+        }
         self._order: dict[tuple[str, int], np.ndarray] = {}
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from pipeline.networks.zero_dce import apply_curves
+from pipeline.networks.zero_dce import DCENet, apply_curves
 from pipeline.training.trainable import Batch, TrainableEnhancer
 from pipeline.training.zero_dce_losses import (
     PATCH_SIZE,
@@ -41,6 +41,8 @@ class ZeroDCE(TrainableEnhancer):
     and 4; Li-Chongyi/Zero-DCE @ e0f4adc, Zero-DCE_code/lowlight_train.py, for weights and initial values.
     """
 
+    generator: DCENet
+
     def __init__(
         self,
         generator: Mapping[str, Any],
@@ -52,9 +54,8 @@ class ZeroDCE(TrainableEnhancer):
         patch_size: int = PATCH_SIZE,
         exposure_level: float = WELL_EXPOSED,
     ) -> None:
-        super().__init__()
-        self.generator_config = dict(generator)
-        self.generator = MODELS.build(self.generator_config)
+        super().__init__(generator)
+        self.generator = MODELS.build(dict(generator))
         for layer in self.generator.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.normal_(layer.weight, 0.0, INITIAL_DEVIATION)
@@ -86,8 +87,3 @@ class ZeroDCE(TrainableEnhancer):
     def enhance(self, low: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same."""
         return self.generator(low)
-
-    @property
-    def exported(self) -> tuple[nn.Module, Mapping[str, Any]]:
-        """The curve estimator and its configuration."""
-        return self.generator, self.generator_config

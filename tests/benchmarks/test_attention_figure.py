@@ -32,6 +32,19 @@ def test_panels_are_the_maps(tmp_path: Path) -> None:
     assert np.array_equal(panels[4], enhancer(image))
 
 
+def test_maps_are_those_of_the_padded_picture() -> None:
+    image = np.random.default_rng(1).integers(0, 120, (41, 57, 3)).astype(np.uint8)
+    enhancer = load_enhancer(GUIDED)
+    figure = attention_figure(enhancer, image)
+    assert figure.shape == (41 + CAPTION_HEIGHT, 5 * 57, 3)
+    # 48 x 64, the smaller half of what is missing before the picture.
+    padded = torch.from_numpy(np.pad(image, ((3, 4), (3, 4), (0, 0)), mode="reflect")).permute(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        attention = enhancer.network.attention(padded).attention[0, 0, 3:44, 3:60]  # type: ignore[attr-defined]
+    panel = figure[CAPTION_HEIGHT:, 3 * 57 : 4 * 57, 0]
+    assert np.abs(panel - 255 * attention.numpy()).max() <= 0.51
+
+
 def test_only_what_has_an_attention_is_drawn() -> None:
     with pytest.raises(ConfigError, match="no attention to draw"):
         attention_figure(load_enhancer("clahe"), np.zeros((8, 8, 3), np.uint8))

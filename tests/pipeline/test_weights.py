@@ -22,7 +22,7 @@ from torch import nn
 
 from data_tools.errors import UnknownNameError, WeightsError
 from pipeline import weights
-from pipeline.weights import CATALOGUE, find_weights, load_into, load_state_dict
+from pipeline.weights import CATALOGUE, find_weights, load_into, load_state_dict, metadata, safetensors_bytes
 
 NAME = "sci/easy.pt"
 CONTENT = b"published weights"
@@ -184,6 +184,18 @@ def test_the_old_torch_format(tmp_path: Path) -> None:
 def test_safetensors(tmp_path: Path) -> None:
     save_file(dict(STATE), tmp_path / "w.safetensors")
     assert torch.equal(load_state_dict(tmp_path / "w.safetensors")["weight"], STATE["weight"])
+
+
+def test_the_same_content_is_the_same_file(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(1, dtype=torch.int64)}
+    described = {f"key{i}": f"value {i}" for i in range(20)}
+    written = {safetensors_bytes(tensors, dict(sorted(described.items(), reverse=back))) for back in (False, True) * 3}
+    assert len(written) == 1
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(written.pop())
+    assert metadata(path) == described
+    loaded = load_state_dict(path)
+    assert set(loaded) == set(tensors) and all(torch.equal(loaded[key], tensors[key]) for key in tensors)
 
 
 def test_a_prefix_that_not_all_have_stays(tmp_path: Path) -> None:

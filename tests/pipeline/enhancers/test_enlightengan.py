@@ -15,6 +15,7 @@ from torch import Tensor
 
 from data_tools.errors import WeightsError
 from pipeline.enhancers.enlightengan import EnlightenGAN
+from pipeline.enhancers.padding import pad_to_multiple
 from pipeline.networks.enlightengan import EnlightenGANGenerator
 
 CONFIG = {"type": "EnlightenGANGenerator", "width": 4}
@@ -52,7 +53,7 @@ def test_pads_as_the_official_code_does(
 ) -> None:
     golden = golden_network("enlightengan_generator")
     image = golden_input(1, 3, 150, 203)[0].permute(1, 2, 0).contiguous().numpy()
-    padded, top, left = published._pad(image)
+    padded, top, left = pad_to_multiple(image, published.stride)
     assert (padded.shape, top, left) == ((160, 208, 3), 5, 2)
     with torch.inference_mode():
         output = published.forward(torch.from_numpy(padded).permute(2, 0, 1)[None]) * 2 - 1

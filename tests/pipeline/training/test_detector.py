@@ -18,8 +18,9 @@ from data_tools.voc import VOC
 from pipeline import load_detector
 from pipeline.detectors.mmdet import load_config, read_checkpoint
 from pipeline.detectors.rfbnet import RFBNetDetector
-from pipeline.training.detector import export, last_checkpoint, train
+from pipeline.training.detector import export, train
 from pipeline.training.detector_card import mean_average_precision, write_card
+from pipeline.training.launch import last_checkpoint
 from pipeline.weights import bundled
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "detectors" / "rfb_miniature.py"
@@ -166,6 +167,9 @@ def test_resumed_training_ends_with_the_same_weights(devkit: Path, trained: Path
     for key, value in straight.items():
         torch.testing.assert_close(with_stop[key], value, rtol=1e-6, atol=1e-7, msg=key)
     assert not torch.equal(halfway["backbone.features.0.weight"], straight["backbone.features.0.weight"])
+    for folder in (trained.parent, tmp_path):
+        logs = [log.read_text() for log in folder.glob("*/vis_data/scalars.json")]
+        assert any('"loss"' in log for log in logs), "each run of this process logs into its own folder"
 
 
 def test_export_loads_and_detects_the_same(devkit: Path, trained: Path, tmp_path: Path) -> None:
