@@ -1,13 +1,18 @@
-"""Enhance files and folders."""
+"""Enhance files: images and videos, one or a tree of them."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from data_tools.errors import DataError, DuskbenchError
-from data_tools.images import is_image_file, read_image, write_image
+from benchmarks.video import FrameProgress, enhance_video, is_video_file
+from data_tools.errors import ConfigError, DataError, DuskbenchError
+from data_tools.image_metadata import read_metadata, write_image_with_metadata
+from data_tools.images import is_image_file, read_image
 from pipeline.enhancers.base import Enhancer
+
+logger = logging.getLogger(__name__)
 
 
 def enhance_files(
@@ -16,45 +21,96 @@ def enhance_files(
     enhancer: Enhancer,
     *,
     overwrite: bool = False,
+    image_suffix: str | None = None,
+    quality: int = 95,
+    crf: int = 18,
     track: Callable[[list[tuple[Path, Path]]], Iterable[tuple[Path, Path]]] = iter,
+    on_frame: FrameProgress | None = None,
 ) -> list[tuple[Path, str]]:
-    """Enhance one image file, or every image of a folder and its sub-folders.
+    """Enhance one image or video file, or all of a folder and its sub-folders.
+
+    Files keep their names, formats and metadata. Images become 8-bit RGB, upright, as `read_image` has them: the high
+    bytes of 16-bit files, grey as three equal channels on the way in, transparency left out. Videos: see
+    `enhance_video`. Each file appears whole or not at all, so what was stopped goes on with the file it stopped in.
 
     Args:
-        source: An image file or a folder.
-        target: For a file, a file of any image ending, or an existing folder; for a folder, a folder, which gets the
-            same tree. JPEG originals become PNG there, so that no second compression touches what is measured.
+        source: An image or video file, or a folder. Files of a folder that are neither (raw photos, notes) are left
+            out, with a warning in the log that counts them by ending.
+        target: For a file, a file or an existing folder; for a folder, a folder, which gets the same tree.
         enhancer: From `pipeline.load_enhancer`.
         overwrite: Whether to make again what is there; otherwise a folder is taken up where it was left.
+        image_suffix: Ending of all images, such as ".png", which keeps every pixel for a detector or a metric. None
+            keeps each file's own.
+        quality: Of JPEG and WebP, 1 to 100.
+        crf: Of videos; see `enhance_video`.
         track: Wraps the list of (source, target) pairs, for progress.
+        on_frame: Progress within a video; see `enhance_video`.
 
     Returns:
-        (file, reason) of each image that failed.
+        (file, reason) of each file that failed.
 
     Raises:
-        DataError: The source does not exist or holds no image.
+        DataError: The source does not exist or holds neither image nor video, or two files would become one.
+        ConfigError: The target lies where it would overwrite the source, or the extra `video` is missing.
     """
-    pairs = _pairs(source, target)
+    pairs = _pairs(source, target, image_suffix)
     if source.is_dir() and not overwrite:
         pairs = [pair for pair in pairs if not pair[1].exists()]
     failures = []
     for read_from, write_to in track(pairs):
         try:
-            write_image(write_to, enhancer(read_image(read_from), image_id=read_from.stem))
+            if is_video_file(read_from):
+                enhance_video(read_from, write_to, enhancer, crf=crf, on_frame=on_frame)
+            else:
+                _enhance_image(read_from, write_to, enhancer, quality)
+        except ConfigError:
+            raise  # what is wrong with the options is wrong for every file
         except DuskbenchError as error:
             failures.append((read_from, str(error)))
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; the other images go on
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; the other files go on
             failures.append((read_from, f"{type(error).__name__}: {error}"))
     return failures
 
 
-def _pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
+def _enhance_image(read_from: Path, write_to: Path, enhancer: Enhancer, quality: int) -> None:
+    image, metadata = read_image(read_from), read_metadata(read_from)
+    enhanced = enhancer(image, image_id=read_from.stem)
+    write_image_with_metadata(write_to, enhanced, metadata, quality=quality)
+
+
+def _pairs(source: Path, target: Path, image_suffix: str | None) -> list[tuple[Path, Path]]:
     if source.is_file():
-        return [(source, target / f"{source.stem}.png" if target.is_dir() else target)]
-    files = sorted(file for file in source.rglob("*") if is_image_file(file)) if source.is_dir() else []
+        if not (is_image_file(source) or is_video_file(source)):
+            raise DataError(
+                "The file is neither an image nor a video that can be read.",
+                where=source,
+                got=repr(source.suffix),
+                todo="develop raw photos to TIFF or JPEG first",
+            )
+        return _checked([(source, target / _name(source, image_suffix) if target.is_dir() else target)])
+    if target.resolve() == source.resolve():
+        raise ConfigError(
+            "The results would take the originals' place.", where=target, todo="give another folder as OUT"
+        )
+    everything = sorted(file for file in source.rglob("*") if file.is_file()) if source.is_dir() else []
+    # A target inside the source is not enhanced again on the next call.
+    inside = [file for file in everything if target.resolve() not in file.resolve().parents]
+    files = [file for file in inside if is_image_file(file) or is_video_file(file)]
+    _log_what_is_left_out(source, [file for file in inside if file not in set(files)])
     if not files:
-        raise DataError("There is no image to enhance.", where=source, expected="an image file or a folder of them")
-    pairs = [(file, (target / file.relative_to(source)).with_suffix(".png")) for file in files]
+        raise DataError(
+            "There is no image to enhance.", where=source, expected="an image or video file or a folder of them"
+        )
+    return _checked(
+        [(file, (target / file.relative_to(source)).with_name(_name(file, image_suffix))) for file in files]
+    )
+
+
+def _name(file: Path, image_suffix: str | None) -> str:
+    return file.name if image_suffix is None or is_video_file(file) else f"{file.stem}{image_suffix}"
+
+
+def _checked(pairs: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
     seen: dict[Path, Path] = {}
     for file, result in pairs:
         if result in seen:
@@ -64,5 +120,21 @@ def _pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
                 got=f"{seen[result]} and {file}",
                 todo="rename one",
             )
+        if result.resolve() == file.resolve():
+            raise ConfigError(
+                "The result would take the original's place.", where=result, todo="give another folder or file as OUT"
+            )
+        if is_video_file(file) and not is_video_file(result):
+            raise ConfigError("The result of a video is a video.", where=result, got=repr(result.suffix))
         seen[result] = file
     return pairs
+
+
+def _log_what_is_left_out(source: Path, files: list[Path]) -> None:
+    if not files:
+        return
+    counts: dict[str, int] = {}
+    for file in files:
+        counts[file.suffix.lower() or "no ending"] = counts.get(file.suffix.lower() or "no ending", 0) + 1
+    named = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+    logger.warning("%s: left out what is neither image nor video (%s)", source, named)

@@ -134,8 +134,11 @@ def write_image(path: str | Path, image_rgb: np.ndarray) -> None:
     write_bytes(path, data.tobytes())
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write a file to a temporary name beside it and rename it into place; folders are made."""
+def write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file to a temporary name beside it and rename it into place; folders are made.
+
+    `durable` flushes it to the disk before the rename, so that a power cut cannot leave an empty file under the name.
+    """
     path = Path(path)
     # Not mkstemp: it makes files private, and this is half the system calls. No two writers share process and thread.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
@@ -147,6 +150,9 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     try:
         with file:
             file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

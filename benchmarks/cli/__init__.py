@@ -13,6 +13,7 @@ from benchmarks.cli.about import list_names, version
 from benchmarks.cli.console import err_console
 from benchmarks.cli.data import data_app
 from benchmarks.cli.enhance import enhance
+from benchmarks.cli.export import export
 from benchmarks.cli.figures import attention, sheet
 from benchmarks.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from benchmarks.cli.run import run
@@ -49,7 +50,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_app, name="data")
-for _command in (table2, run, table, enhance, score, train, sheet, attention, version):
+for _command in (table2, run, table, enhance, score, train, export, sheet, attention, version):
     app.command()(_command)
 app.command("list")(list_names)
 

@@ -1,7 +1,9 @@
-"""`duskbench enhance`: images without a benchmark."""
+"""`duskbench enhance`: images and videos without a benchmark."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,26 +15,44 @@ from benchmarks.cli.options import EXIT_IMAGES_FAILED, Device, Weights, use_weig
 
 
 def enhance(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="An image file or a folder of them.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="An image file, or a folder for a folder.")],
-    enhancer: Annotated[str, typer.Option(help="A name, name(key=value), file.py:callable.")] = "lime",
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An image or video file, or a folder of them.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A file, or a folder for a folder.")],
+    enhancer: Annotated[str, typer.Option(help="A name, name(key=value), file.py:callable, model.onnx.")] = "lime",
     weights: Weights = None,
     device: Device = "cpu",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Enhance again what OUT already has.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Write all images as PNG, which keeps every pixel.")] = False,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
+    crf: Annotated[int, typer.Option(min=0, max=51, help="Of H.264 video; smaller is better and larger.")] = 18,
 ) -> None:
-    """Enhance an image file or a folder of them."""
+    """Enhance image and video files, or a folder of them.
+
+    Names, formats and metadata stay. Videos are enhanced picture by picture, so they may flicker.
+    """
     from benchmarks.enhance import enhance_files
-    from benchmarks.progress import track
+    from benchmarks.progress import Bar
     from pipeline.registry import load_enhancer
 
     use_weights(weights)
-    failures = enhance_files(
-        source,
-        target,
-        load_enhancer(enhancer, device=device),
-        overwrite=overwrite,
-        track=track(err_console, "Enhancing"),
-    )
+    logging.basicConfig(format="%(message)s")
+    with Bar(err_console) as bar:
+
+        def track(pairs: list[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:
+            for number, pair in enumerate(pairs):
+                yield pair
+                bar.show("Enhancing", number + 1, len(pairs))
+
+        failures = enhance_files(
+            source,
+            target,
+            load_enhancer(enhancer, device=device),
+            overwrite=overwrite,
+            image_suffix=".png" if png else None,
+            quality=quality,
+            crf=crf,
+            track=track,
+            on_frame=lambda path, done, total: bar.show(path.name, done, total),
+        )
     for path, reason in failures:
         err_console.print(Text(f"{path}: {reason}", style="red"))
     if failures:

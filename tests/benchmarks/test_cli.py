@@ -94,8 +94,10 @@ def test_enhance_file_and_folder(duskbench, tmp_path: Path) -> None:  # type: ig
     assert duskbench("enhance", tmp_path / "in/a.png", tmp_path / "one.png", "--enhancer", brighten)[0] == 0
     assert (read_image(tmp_path / "one.png") == 20).all()
     assert duskbench("enhance", tmp_path / "in", tmp_path / "out", "--enhancer", brighten)[0] == 0
-    assert sorted(p.name for p in (tmp_path / "out").rglob("*.png")) == ["a.png", "b.png"]
-    assert (read_image(tmp_path / "out/sub/b.png") == 80).all()
+    assert sorted(p.name for p in (tmp_path / "out").rglob("*.*")) == ["a.png", "b.jpg"]
+    assert np.abs(read_image(tmp_path / "out/sub/b.jpg").astype(int) - 80).max() <= 1
+    assert duskbench("enhance", tmp_path / "in", tmp_path / "lossless", "--enhancer", brighten, "--png")[0] == 0
+    assert (read_image(tmp_path / "lossless/sub/b.png") == 80).all()
     (tmp_path / "in" / "c.png").write_bytes(b"broken")
     code, _, errors = duskbench("enhance", tmp_path / "in", tmp_path / "out", "--enhancer", brighten)
     assert code == 1 and "c.png" in errors

@@ -1,0 +1,288 @@
+"""Enhance video files: the pictures are made anew, everything else in the file is kept."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from data_tools.errors import ConfigError, DataError
+from pipeline.enhancers.base import Enhancer
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+VIDEO_SUFFIXES: frozenset[str] = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
+
+# Values of FFmpeg's enumerations AVColorSpace, AVColorRange and AVColorTransferCharacteristic (ITU-T H.273).
+_BT709, _UNSPECIFIED, _SMPTE170M = 1, 2, 6
+_LIMITED = 1
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+# Where a file does not say its matrix, players take that of high definition from this height on.
+_HD_HEIGHT = 720
+# A file whose pictures and sound all stop this much before its stated end was cut.
+_MISSING_SECONDS, _MISSING_PART = 1.0, 0.05
+
+FrameProgress = Callable[[Path, int, int], None]
+
+
+def is_video_file(path: Path) -> bool:
+    """Tell by the ending, in any case, whether a path names a video file that `enhance_video` takes."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def enhance_video(
+    source: Path, target: Path, enhancer: Enhancer, *, crf: int = 18, on_frame: FrameProgress | None = None
+) -> None:
+    """Enhance every picture of a video file.
+
+    Each picture is enhanced by itself: an enhancer that adapts to its picture (LIME, histogram equalisation, networks
+    with statistics of the whole picture) can flicker.
+
+    Kept: the time stamp of every picture, also at a variable rate; the colour matrix, range and tags; the shape of
+    the pixels; sound, subtitles, chapters and metadata, which are copied without being encoded again. A recorded
+    rotation is carried out, so that the enhancer sees the picture upright. Pictures become 8 bits a channel.
+
+    Args:
+        source: A file of one of `VIDEO_SUFFIXES`.
+        target: Its ending picks the container. Appears whole, or not at all.
+        enhancer: From `pipeline.load_enhancer`; pictures are known to it as `<stem>_<number, six digits>`.
+        crf: Constant rate factor of H.264 (VP9 in WebM), 0 to 51: smaller is better and larger. 18 is hard to tell from
+            the original.
+        on_frame: Called with the source, the pictures done and about how many there are.
+
+    Raises:
+        ConfigError: PyAV, the extra `video`, is missing, or `crf` is out of range.
+        DataError: The file is damaged, cut, has no video, or is high dynamic range.
+        EnhancerError: The enhancer broke its contract.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise ConfigError(
+            "Video needs a package that is not installed.", where=source, got=str(error),
+            todo='pip install "duskbench[video]"',
+        ) from error  # fmt: skip
+    if not 0 <= crf <= 51:
+        raise ConfigError("There is no such constant rate factor.", where="crf", expected="0 to 51", got=str(crf))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The ending stays last, because the container is picked by it.
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    options = {"movflags": "use_metadata_tags"} if target.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
+    try:
+        with av.open(str(source)) as read, av.open(str(temporary), "w", options=options) as write:
+            _Transcoder(read, write, source, enhancer, crf, on_frame).run()
+        temporary.replace(target)
+    except av.FFmpegError as error:
+        raise DataError(
+            "Cannot enhance the video.", where=source, expected="a complete video file", got=str(error)
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Transcoder:
+    """One file on its way."""
+
+    def __init__(
+        self,
+        read: InputContainer,
+        write: OutputContainer,
+        source: Path,
+        enhancer: Enhancer,
+        crf: int,
+        on_frame: FrameProgress | None,
+    ) -> None:
+        self.read, self.write, self.source, self.enhancer = read, write, source, enhancer
+        self.crf, self.on_frame = crf, on_frame
+        self.video = _main_video(read, source)
+        self.video.thread_type = "AUTO"
+        self.encoder: VideoStream | None = None
+        self.done = 0
+        self.last_pts = -1
+        self.stamps: deque[int] = deque()
+        self.durations: dict[int | None, int] = {}
+        self.copies: dict[int, Stream] = {}
+
+    def run(self) -> None:
+        """Read, enhance and write all of it."""
+        self.write.metadata.update(self.read.metadata)
+        waiting: list[Packet] = []
+        end = 0.0
+        for packet in self.read.demux():
+            if packet.stream.index == self.video.index:
+                if self.read.format.name == "avi" and packet.dts is not None:
+                    self.stamps.append(packet.dts)
+                for frame in self.video.decode(packet):
+                    end = max(end, float((frame.pts or 0) * (frame.time_base or 0)))
+                    self._put(frame)
+            elif packet.size:  # the last one of each stream is empty
+                end = max(end, float((packet.pts or packet.dts or 0) * (packet.time_base or 0)))
+                waiting.append(packet)
+            # The size of the upright picture is known with the first one; a stream is not added after that.
+            if self.encoder is not None:
+                self._copy(waiting)
+                waiting = []
+        if self.encoder is None:
+            raise DataError("No picture of the video can be decoded.", where=self.source)
+        self._write(self.encoder.encode(None))
+        self._check_end(end)
+
+    def _put(self, frame: VideoFrame) -> None:
+        frame.colorspace = frame.colorspace if frame.colorspace != _UNSPECIFIED else _usual_matrix(self.video.height)
+        image = np.ascontiguousarray(np.rot90(_to_rgb(frame), frame.rotation // 90))
+        if self.encoder is None:
+            self._open_streams(image, upright=frame.rotation % 180 == 0)
+        assert self.encoder is not None  # noqa: S101 - for the type checker
+        if image.shape[:2] != (self.encoder.height, self.encoder.width):
+            raise DataError(
+                "The pictures change their size.",
+                where=self.source,
+                expected=f"{self.encoder.width} x {self.encoder.height}",
+                got=f"{image.shape[1]} x {image.shape[0]} at picture {self.done}",
+            )
+        enhanced = self.enhancer(image, image_id=f"{self.source.stem}_{self.done:06d}")
+        made = _from_rgb(enhanced, frame, str(self.encoder.pix_fmt))
+        made.time_base, made.pts = self.video.time_base, self._time_stamp(frame)
+        self.durations[made.pts] = frame.duration
+        self._write(self.encoder.encode(made))
+        self.done += 1
+        if self.on_frame is not None:
+            self.on_frame(self.source, self.done, max(self._expected(), self.done))
+
+    def _time_stamp(self, frame: VideoFrame) -> int:
+        pts = frame.pts
+        if self.stamps:
+            # AVI stores when a picture is decoded, not when it is shown; shown they are in the same rhythm.
+            pts = self.stamps.popleft()
+        if pts is None:
+            step = 1 / (self.video.average_rate or 25) / (self.video.time_base or 1)
+            pts = self.last_pts + max(round(step), 1)
+        self.last_pts = pts
+        return pts
+
+    def _write(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            # The encoder does not know how long the last picture stays.
+            packet.duration = self.durations.pop(packet.pts, 0) or 0
+            self.write.mux(packet)
+
+    def _open_streams(self, image: np.ndarray, *, upright: bool) -> None:
+        """Add the streams in the order of the source, so that players pick the same ones."""
+        codec = "libvpx-vp9" if self.write.format.name == "webm" else "libx264"
+        options = {"crf": str(self.crf)} | ({"b:v": "0", "cpu-used": "4"} if codec == "libvpx-vp9" else {})
+        if self.write.format.name == "avi":
+            options["bf"] = "0"
+        for stream in self.read.streams:
+            if stream.index == self.video.index:
+                made = self.write.add_stream(codec, rate=self.video.average_rate, options=options)
+                self.encoder = cast("VideoStream", made)
+                self._describe(self.encoder, image, upright=upright)
+                copied: Stream = self.encoder
+            elif stream.type in ("video", "audio", "subtitle"):
+                copied = self.write.add_stream_from_template(stream)
+                self.copies[stream.index] = copied
+            else:
+                continue
+            copied.metadata.update({key: text for key, text in stream.metadata.items() if key not in _OF_THE_ENCODER})
+            copied.disposition = stream.disposition
+        self.write.set_chapters(self.read.chapters())
+
+    def _describe(self, encoder: VideoStream, image: np.ndarray, *, upright: bool) -> None:
+        context, original = encoder.codec_context, self.video.codec_context
+        context.height, context.width = image.shape[:2]
+        context.pix_fmt = _pixel_format(str(original.pix_fmt), image.shape[0], image.shape[1])
+        if self.video.time_base is not None:
+            context.time_base = self.video.time_base
+        shape = original.sample_aspect_ratio
+        if shape:
+            context.sample_aspect_ratio = shape if upright else 1 / shape
+        context.colorspace, context.color_range = original.colorspace, original.color_range
+        context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
+
+    def _copy(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            copy = self.copies.get(packet.stream.index)
+            if copy is not None:
+                packet.stream = copy
+                self.write.mux(packet)
+
+    def _expected(self) -> int:
+        """About how many pictures there are."""
+        if self.video.frames:
+            return self.video.frames
+        seconds = (self.read.duration or 0) / 1e6
+        return round(seconds * (self.video.average_rate or 0))
+
+    def _check_end(self, end: float) -> None:
+        length = (self.read.duration or 0) / 1e6
+        missing = length + (self.read.start_time or 0) / 1e6 - end
+        if missing > _MISSING_SECONDS + _MISSING_PART * length:
+            raise DataError(
+                "The video is cut short.",
+                where=self.source,
+                expected=f"{length:.1f} seconds, as its header says",
+                got=f"{end:.1f} seconds, {self.done} pictures",
+                todo="fetch the file again",
+            )
+
+
+# What a muxer or an encoder writes about itself, which would be said twice or be wrong.
+_OF_THE_ENCODER = frozenset({"encoder", "ENCODER", "handler_name", "vendor_id", "BPS", "DURATION", "NUMBER_OF_BYTES"})
+
+
+def _main_video(read: InputContainer, source: Path) -> VideoStream:
+    from av.stream import Disposition
+
+    moving = [each for each in read.streams.video if not each.disposition & Disposition.attached_pic]
+    if not moving:
+        raise DataError("The file has no video.", where=source, got=", ".join(each.type for each in read.streams))
+    transfer = _HDR_TRANSFERS.get(int(moving[0].codec_context.color_trc))
+    if transfer is not None:
+        raise DataError(
+            "High dynamic range cannot be enhanced.",
+            where=source,
+            expected="standard dynamic range, which is what enhancers are made for",
+            got=f"a video with the transfer characteristic {transfer}",
+            todo="map its tones first",
+        )
+    return moving[0]
+
+
+def _usual_matrix(height: int) -> int:
+    return _BT709 if height >= _HD_HEIGHT else _SMPTE170M
+
+
+def _pixel_format(original: str, height: int, width: int) -> str:
+    """Eight bits and the chroma of the original; full chroma where halves do not come out even."""
+    if "444" in original or original.startswith(("gbr", "rgb", "bgr")) or height % 2 or width % 2:
+        return "yuv444p"
+    return "yuv422p" if "422" in original else "yuv420p"
+
+
+def _to_rgb(frame: VideoFrame) -> np.ndarray:
+    """(H, W, 3) uint8 RGB by the frame's own matrix and range."""
+    return frame.to_ndarray(format="rgb24", src_color_range=frame.color_range or _LIMITED, **_exact())
+
+
+def _from_rgb(image: np.ndarray, like: VideoFrame, pixel_format: str) -> VideoFrame:
+    """A frame by the matrix and range of another one."""
+    import av
+
+    made = av.VideoFrame.from_ndarray(image, format="rgb24")
+    made.colorspace = like.colorspace
+    return made.reformat(format=pixel_format, dst_color_range=like.color_range or _LIMITED, **_exact())
+
+
+def _exact() -> dict[str, Any]:
+    from av.video.reformatter import Interpolation
+
+    return {"interpolation": Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT}

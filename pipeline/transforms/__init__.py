@@ -1,0 +1,7 @@
+"""Any enhancer inside other people's data pipelines: mmdet's (this import registers it) and torchvision's v2."""
+
+from __future__ import annotations
+
+from pipeline.transforms.mmdet import EnhanceImage
+
+__all__ = ["EnhanceImage"]

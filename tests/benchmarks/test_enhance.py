@@ -1,0 +1,131 @@
+"""Images and videos of a tree are enhanced, with names, formats and metadata kept."""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.enhance import enhance_files
+from data_tools.errors import ConfigError, DataError
+from data_tools.images import read_image, write_image
+from pipeline import load_enhancer
+
+
+def double(image: np.ndarray) -> np.ndarray:
+    return np.clip(image.astype(int) * 2, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "in"
+    for name, level in (("a.png", 10), ("Night/b.JPG", 40), ("Night/deep/c.bmp", 60)):
+        write_image(root / name, np.full((9, 7, 3), level, np.uint8))
+    (root / "Night" / "raw.CR2").write_bytes(b"raw")
+    (root / "notes.txt").write_text("no image")
+    return root
+
+
+def names(root: Path) -> list[str]:
+    return sorted(str(file.relative_to(root)) for file in root.rglob("*") if file.is_file())
+
+
+def test_names_and_formats_stay(tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert enhance_files(tree, tmp_path / "out", load_enhancer(double)) == []
+    assert names(tmp_path / "out") == ["Night/b.JPG", "Night/deep/c.bmp", "a.png"]
+    assert "left out what is neither image nor video (1 .cr2, 1 .txt)" in caplog.text
+    assert (read_image(tmp_path / "out/a.png") == 20).all()
+    assert Image.open(tmp_path / "out/Night/b.JPG").format == "JPEG"
+    assert np.abs(read_image(tmp_path / "out/Night/b.JPG").astype(int) - 80).max() <= 1
+
+
+def test_one_lossless_format_for_all(tree: Path, tmp_path: Path) -> None:
+    enhance_files(tree, tmp_path / "out", load_enhancer(double), image_suffix=".png")
+    assert names(tmp_path / "out") == ["Night/b.png", "Night/deep/c.png", "a.png"]
+    assert (read_image(tmp_path / "out/Night/b.png") == 80).all()
+    write_image(tree / "a.jpg", np.zeros((9, 7, 3), np.uint8))
+    with pytest.raises(DataError, match="same file"):
+        enhance_files(tree, tmp_path / "out", load_enhancer(double), image_suffix=".png")
+
+
+def test_a_stopped_tree_goes_on_where_it_was(tree: Path, tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def stops(image: np.ndarray) -> np.ndarray:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return image
+
+    with pytest.raises(KeyboardInterrupt):
+        enhance_files(tree, tmp_path / "out", load_enhancer(stops))
+    assert len(names(tmp_path / "out")) == 1
+    assert enhance_files(tree, tmp_path / "out", load_enhancer(stops)) == []
+    assert len(calls) == 4
+    assert enhance_files(tree, tmp_path / "out", load_enhancer(stops), overwrite=True) == []
+    assert len(calls) == 7
+
+
+def test_one_bad_file_does_not_stop_the_others(tree: Path, tmp_path: Path) -> None:
+    (tree / "Night" / "aa.png").write_bytes(b"broken")
+    (tree / "Night" / "z.mp4").write_bytes(b"broken")
+    failures = enhance_files(tree, tmp_path / "out", load_enhancer(double))
+    assert [path.name for path, _ in failures] == ["aa.png", "z.mp4"]
+    assert len(names(tmp_path / "out")) == 3
+
+
+def test_a_video_in_a_tree(tree: Path, tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(tree / "clip.mp4"), "w") as file:
+        stream: Any = file.add_stream("libx264", rate=Fraction(30000, 1001))
+        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+        for _ in range(3):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((16, 32, 3), 50, np.uint8), format="rgb24")))
+        file.mux(stream.encode(None))
+    seen: list[int] = []
+    enhance_files(
+        tree,
+        tmp_path / "out",
+        load_enhancer(double),
+        image_suffix=".png",
+        on_frame=lambda _, done, __: seen.append(done),
+    )
+    assert "clip.mp4" in names(tmp_path / "out")
+    assert seen == [1, 2, 3]
+    with av.open(str(tmp_path / "out/clip.mp4")) as file:
+        assert abs(float(next(file.decode(video=0)).to_ndarray(format="rgb24").mean()) - 100) < 3
+
+
+def test_a_target_inside_the_source_is_not_enhanced_again(tree: Path) -> None:
+    for _ in range(2):
+        enhance_files(tree, tree / "out", load_enhancer(double), overwrite=True)
+    assert len(names(tree / "out")) == 3
+
+
+def test_single_files(tree: Path, tmp_path: Path) -> None:
+    enhance_files(tree / "a.png", tmp_path / "one.tif", load_enhancer(double))
+    assert (read_image(tmp_path / "one.tif") == 20).all()
+    enhance_files(tree / "a.png", tmp_path, load_enhancer(double))
+    assert (read_image(tmp_path / "a.png") == 20).all()
+
+
+def test_wrong_calls_are_errors(tree: Path, tmp_path: Path) -> None:
+    enhancer = load_enhancer(double)
+    with pytest.raises(ConfigError, match="originals' place"):
+        enhance_files(tree, tree, enhancer)
+    with pytest.raises(ConfigError, match="original's place"):
+        enhance_files(tree / "a.png", tree, enhancer)
+    with pytest.raises(DataError, match="no image to enhance"):
+        enhance_files(tmp_path / "nowhere", tmp_path / "out", enhancer)
+    with pytest.raises(DataError, match="neither an image nor a video"):
+        enhance_files(tree / "Night/raw.CR2", tmp_path / "out.png", enhancer)
+    (tree / "clip.mp4").write_bytes(b"video")
+    with pytest.raises(ConfigError, match="result of a video is a video"):
+        enhance_files(tree / "clip.mp4", tmp_path / "out.png", enhancer)
+    assert read_image(tree / "a.png").max() == 10

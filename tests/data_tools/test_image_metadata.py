@@ -1,0 +1,111 @@
+"""A changed picture is written as the file it came from was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin
+
+from data_tools.errors import ConfigError, DataError
+from data_tools.image_metadata import read_metadata, write_image_with_metadata
+from data_tools.images import read_image
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/></x:xmpmeta>'
+
+
+def photo(path: Path, orientation: int = 1, mode: str = "RGB", **options: Any) -> Path:
+    """24 wide and 16 high as it is stored, with a camera's data."""
+    exif = Image.Exif()
+    exif[0x0110] = "Night Camera"
+    exif[0x0112] = orientation
+    exif.get_ifd(0x8769).update({0x829A: 0.5, 0xA002: 24, 0xA003: 16, 0x927C: b"maker's own"})
+    exif.get_ifd(0x8825)[1] = "N"
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 80, (16, 24, 3), dtype=np.uint8)).convert(mode)
+    image.save(path, **{"exif": exif, "dpi": (300, 200), **options})
+    return path
+
+
+def rewritten(source: Path, target: Path, **options: Any) -> Image.Image:
+    write_image_with_metadata(target, read_image(source), read_metadata(source), **options)
+    image = Image.open(target)
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_camera_profile_and_resolution_stay(tmp_path: Path, suffix: str, orientation: int) -> None:
+    source = photo(tmp_path / f"in{suffix}", orientation, icc_profile=PROFILE)
+    image = rewritten(source, tmp_path / f"out{suffix}")
+    upright = read_image(source)
+    assert image.size == (upright.shape[1], upright.shape[0])
+    exif = image.getexif()
+    assert exif[0x0110] == "Night Camera"
+    # Turned once, not twice.
+    assert exif.get(0x0112, 1) == 1
+    assert exif.get_ifd(0x8769) == {0x829A: 0.5, 0xA002: image.width, 0xA003: image.height, 0x927C: b"maker's own"}
+    assert exif.get_ifd(0x8825)[1] == "N"
+    assert image.info["icc_profile"] == PROFILE
+    if suffix != ".webp":
+        assert image.info["dpi"] == pytest.approx((300, 200) if orientation in (1, 3) else (200, 300), abs=0.02)
+    assert np.abs(read_image(tmp_path / f"out{suffix}").astype(int) - upright).max() <= (0 if suffix == ".png" else 60)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".ppm"])
+def test_lossless_formats_keep_every_pixel(tmp_path: Path, suffix: str) -> None:
+    source = photo(tmp_path / f"in{suffix}")
+    rewritten(source, tmp_path / f"out{suffix}")
+    assert np.array_equal(read_image(tmp_path / f"out{suffix}"), read_image(source))
+
+
+def test_tiff_keeps_its_description_and_compression(tmp_path: Path) -> None:
+    source = photo(tmp_path / "in.tif", compression="tiff_lzw", tiffinfo={270: "A street", 33432: "Somebody"})
+    image: Any = rewritten(source, tmp_path / "out.tif")
+    assert (image.tag_v2[270], image.tag_v2[33432]) == ("A street", "Somebody")
+    assert image.info["compression"] == "tiff_lzw"
+    assert image.info["dpi"] == (300, 200)
+
+
+def test_texts_comment_and_xmp_stay(tmp_path: Path) -> None:
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("Author", "Somebody")
+    photo(tmp_path / "in.png", pnginfo=chunks)
+    assert rewritten(tmp_path / "in.png", tmp_path / "out.png").text["Author"] == "Somebody"  # type: ignore[attr-defined]
+    photo(tmp_path / "in.jpg", comment=b"dark", xmp=XMP)
+    image = rewritten(tmp_path / "in.jpg", tmp_path / "out.jpg")
+    assert (image.info["comment"], image.info["xmp"]) == (b"dark", XMP)
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("L", ".jpg"), ("CMYK", ".jpg"), ("L", ".png")])
+def test_a_profile_for_other_channels_goes(tmp_path: Path, mode: str, suffix: str) -> None:
+    source = photo(tmp_path / f"in{suffix}", mode=mode, icc_profile=PROFILE)
+    image = rewritten(source, tmp_path / f"out{suffix}")
+    assert image.mode == "RGB" and "icc_profile" not in image.info
+
+
+def test_quality_decides_the_size(tmp_path: Path) -> None:
+    source = photo(tmp_path / "in.jpg", quality=100)
+    sizes = []
+    for quality in (30, 95, 100):
+        rewritten(source, tmp_path / "out.jpg", quality=quality)
+        sizes.append((tmp_path / "out.jpg").stat().st_size)
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+
+
+def test_several_pictures_and_wrong_arguments_are_errors(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (8, 8), (level, 0, 0)) for level in (10, 20)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match="several pictures"):
+        read_metadata(tmp_path / "pages.tif")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="Cannot read"):
+        read_metadata(tmp_path / "broken.png")
+    source = photo(tmp_path / "in.png")
+    with pytest.raises(ConfigError, match="quality"):
+        rewritten(source, tmp_path / "out.jpg", quality=0)
+    with pytest.raises(DataError, match="image format"):
+        rewritten(source, tmp_path / "out.cr2")
