@@ -4,7 +4,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen --all-extras
 
-.PHONY: table2 test setup lint clean
+.PHONY: table2 test setup lint docs clean
 
 table2: setup
 	$(RUN) duskbench data miniature data/miniature --night-only
@@ -19,6 +19,9 @@ lint: setup
 	$(RUN) mypy
 	$(RUN) lint-imports
 
+docs: setup
+	$(RUN) sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+
 setup: $(filter .tools/bin/uv,$(UV))
 	$(UV) sync --frozen --all-extras --quiet
 
@@ -27,4 +30,4 @@ setup: $(filter .tools/bin/uv,$(UV))
 	.tools/bin/pip install --quiet uv
 
 clean:
-	rm -rf .venv .tools data/miniature runs/miniature
+	rm -rf .venv .tools data/miniature runs/miniature docs/_build

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.protocol import Protocol
+from benchmarks.references import resolve_reference
 from data_tools.errors import ConfigError, UnknownNameError
 from pipeline.registry import config_root
 
 _KEYS = ("title", "data", "detector", "enhancers", "protocol", "paper")
-_DATA_KEYS = ("root", "layout", "split", "box_origin", "year", "allow_missing", "groups")
+_DATA_KEYS = ("root", "layout", "split", "box_origin", "year", "allow_missing", "groups", "reference")
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,11 @@ class BenchmarkConfig:
     Attributes:
         name: File stem of the configuration.
         title: Heading of the table.
-        data: `root`, `layout` (auto, exdark, voc, folder), `split`, `allow_missing`, and what the layout takes besides.
+        data: `root`, `layout` (auto, exdark, voc, folder), `split`, `allow_missing`, what the layout takes
+            besides, and `reference`: folder of lit originals for PSNR and SSIM, relative to `root`.
         detector: Specification for `load_detector`, or None: no mAP.
-        enhancers: Specifications for `load_enhancer`; a dict may carry a `label` for the table.
+        enhancers: Specifications for `load_enhancer`; a dict may carry a `label` for the table. `lit` is
+            here already the folder of the data set's references.
         protocol: Everything else that changes a number.
         paper: The paper's own numbers, printed under the table where the table is the paper's: `source`, `rows` (row ->
             column -> value), and `data` and `n_images` if they hold for one data set and so many images.
@@ -94,7 +97,7 @@ def load_benchmark_config(
         title=values.get("title", path.stem),
         data=values["data"],
         detector=None if values.get("detector") == "none" else values.get("detector"),
-        enhancers=tuple(values["enhancers"]),
+        enhancers=tuple(resolve_reference(spec, values["data"]) for spec in values["enhancers"]),
         protocol=Protocol.from_config(values.get("protocol", {})),
         paper=values.get("paper") or {},
     )

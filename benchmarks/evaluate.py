@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from benchmarks.evidence import (
+    Boxes,
+    Measured,
+    RunImages,
+    found_by,
+    ground_truth,
+    has_detections,
+    read_measured,
+    read_run_images,
+    to_sample,
+)
 from benchmarks.metrics.coco_ap import coco_ap
-from benchmarks.metrics.voc_ap import voc_ap
+from benchmarks.metrics.voc_ap import VocAP, voc_ap
 from benchmarks.protocol import Protocol
-from benchmarks.store import ResultStore, Row, StoredImage
+from benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Interval, Sample
+from benchmarks.store import ResultStore
+from data_tools.errors import UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -27,11 +40,18 @@ class EnhancerResult:
         niqe: Mean over the images that have one; None where none has.
         niqe_reasons: Reason -> number of images without a NIQE.
         niqe_by_group: Group -> mean.
+        psnr: Mean PSNR in decibels over the images that have one; None without references.
+        ssim: Mean SSIM likewise.
+        compared_reasons: Reason -> number of images without a PSNR or an SSIM.
         map: Mean AP over the protocol's classes, 0 to 1; None without detector or ground truth.
         ap: Class -> AP, None for a class without ground truth here.
         coco: AP50:95, AP50, AP75 by name; empty unless asked for.
         ms_enhance: Mean milliseconds per image.
         error: Why the enhancer could not be built.
+        map_interval: `map` with its bootstrap interval; None where `map` is.
+        niqe_interval: `niqe` with its interval.
+        ap_intervals: Class -> AP with its interval, of the classes that have one.
+        against: Label of a reference -> difference to it: Input first, then the chosen one; none to itself.
     """
 
     label: str
@@ -41,98 +61,151 @@ class EnhancerResult:
     niqe: float | None = None
     niqe_reasons: dict[str, int] = field(default_factory=dict)
     niqe_by_group: dict[str, float | None] = field(default_factory=dict)
+    psnr: float | None = None
+    ssim: float | None = None
+    compared_reasons: dict[str, int] = field(default_factory=dict)
     map: float | None = None
     ap: dict[str, float | None] = field(default_factory=dict)
     coco: dict[str, float | None] = field(default_factory=dict)
     ms_enhance: float | None = None
     error: str | None = None
+    map_interval: Interval | None = None
+    niqe_interval: Interval | None = None
+    ap_intervals: dict[str, Interval] = field(default_factory=dict)
+    against: dict[str, Difference] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Boxes:
-    """Ground truth or detections of many images as flat arrays, in the protocol's classes.
-
-    Attributes:
-        boxes_xyxy: (N, 4) float64.
-        labels: (N,) int64 into the protocol's classes.
-        images: (N,) int64 into the list of images.
-        scores: (N,) float64; for ground truth all 1.
-        difficult: (N,) bool; for detections all False.
-    """
-
-    boxes_xyxy: np.ndarray
-    labels: np.ndarray
-    images: np.ndarray
-    scores: np.ndarray
-    difficult: np.ndarray
-
-
-def evaluate(store: ResultStore, record: Mapping[str, Any], *, coco: bool = False) -> list[EnhancerResult]:
+def evaluate(
+    store: ResultStore,
+    record: Mapping[str, Any],
+    *,
+    coco: bool = False,
+    bootstrap: BootstrapOptions | None = None,
+    reference: str | None = None,
+) -> list[EnhancerResult]:
     """Compute every number of a run's table.
 
     Args:
         store: The results.
         record: The run's record, see `ResultStore.last_run`.
         coco: Whether to compute COCO AP as well (pycocotools, some seconds an enhancer at full size).
+        bootstrap: How to resample for the intervals; None for the record's options.
+        reference: Label of an enhancer to compare with, besides Input.
 
     Returns:
         One result per enhancer, in the run's order.
+
+    Raises:
+        UnknownNameError: The run has no such reference.
     """
-    protocol = Protocol.from_config(record["protocol"])
-    known = store.images()
-    images = [known[image_id] for image_id in record["image_ids"]]
-    classes = store.detector_classes(record["detector"]["fingerprint"])
-    results = []
+    run = read_run_images(store, record)
+    references = reference_labels(record, reference)
+    results, samples = [], {}
+    for measured in read_measured(store, record, run):
+        result, sample = _evaluate_one(measured, run, coco)
+        results.append(result)
+        if sample is not None:
+            samples[measured.label] = sample
+    return with_intervals(results, samples, references, run, bootstrap or bootstrap_options(record))
+
+
+def bootstrap_options(record: Mapping[str, Any]) -> BootstrapOptions:
+    """The options in a run's record; the defaults for a record from before they were kept."""
+    return BootstrapOptions(**record.get("bootstrap", {}))
+
+
+def input_label(record: Mapping[str, Any]) -> str | None:
+    """Label of the row that is not enhanced at all; None where the run has no such row."""
     for enhancer in record["enhancers"]:
-        if enhancer["error"] is not None:
-            results.append(EnhancerResult(enhancer["label"], 0, len(images), error=enhancer["error"]))
+        spec = enhancer.get("spec", enhancer["label"].lower())
+        if (spec.get("type") if isinstance(spec, dict) else spec) == "input":
+            return str(enhancer["label"])
+    return None
+
+
+def reference_labels(record: Mapping[str, Any], reference: str | None = None) -> list[str]:
+    """What differences are taken to: Input, if the run has it, and a chosen enhancer.
+
+    Raises:
+        UnknownNameError: The run has no such enhancer.
+    """
+    labels = [enhancer["label"] for enhancer in record["enhancers"]]
+    if reference is not None and reference not in labels:
+        raise UnknownNameError("reference of this run", reference, labels)
+    return list(dict.fromkeys(label for label in (input_label(record), reference) if label is not None))
+
+
+def with_intervals(
+    results: Sequence[EnhancerResult],
+    samples: Mapping[str, Sample],
+    references: Sequence[str],
+    run: RunImages,
+    options: BootstrapOptions,
+) -> list[EnhancerResult]:
+    """Add intervals and differences to results; one without a sample stays as it is."""
+    anywhere = np.zeros(len(run.images), bool)
+    for sample in samples.values():
+        anywhere |= sample.measured
+    bootstrap = Bootstrap(run.objects(), options, run.protocol.ap, within=anywhere)
+    completed = []
+    for result in results:
+        if result.label not in samples:
+            completed.append(result)
             continue
-        rows = store.rows(
-            enhancer=enhancer["fingerprint"], detector=record["detector"]["fingerprint"], measure=record["measure"]
+        sample = samples[result.label]
+        spread = bootstrap.spread(sample)
+        against = {
+            label: bootstrap.difference(sample, samples[label])
+            for label in references
+            if label != result.label and label in samples
+        }
+        completed.append(
+            replace(
+                result,
+                map_interval=spread.map,
+                niqe_interval=spread.niqe,
+                ap_intervals=spread.ap,
+                against=against,
+            )
         )
-        by_image = {row.key.image_id: row for row in rows if _is_current(row, known.get(row.key.image_id))}
-        results.append(_evaluate_one(enhancer["label"], images, by_image, classes, protocol, coco))
-    return results
+    return completed
 
 
-def _is_current(row: Row, image: StoredImage | None) -> bool:
-    return image is not None and image.sha256 == row.key.sha256
-
-
-def _evaluate_one(
-    label: str,
-    images: Sequence[StoredImage],
-    by_image: Mapping[str, Row],
-    classes: Sequence[str],
-    protocol: Protocol,
-    coco: bool,
-) -> EnhancerResult:
-    asked = [(image, by_image[image.record.id]) for image in images if image.record.id in by_image]
-    measured = [(image, row) for image, row in asked if row.error is None]
-    niqe = [row.niqe for _, row in measured]
-    groups = sorted({image.record.group for image, _ in measured if image.record.group is not None})
-    numbers: dict[str, Any] = {}
-    if classes and measured and all(image.record.objects is not None for image, _ in measured):
-        numbers = _detection_numbers(measured, classes, protocol, coco)
-    return EnhancerResult(
-        label=label,
-        n_images=len(measured),
-        n_expected=len(images),
-        failures={image.record.id: row.error for image, row in asked if row.error is not None},
-        niqe=_mean(niqe),
-        niqe_reasons=dict(Counter(row.niqe_reason or "" for _, row in measured if row.niqe is None)),
-        niqe_by_group={g: _mean([row.niqe for image, row in measured if image.record.group == g]) for g in groups},
-        ms_enhance=_mean([row.ms_enhance for _, row in measured]),
-        **numbers,
+def _evaluate_one(measured: Measured, run: RunImages, coco: bool) -> tuple[EnhancerResult, Sample | None]:
+    if measured.error is not None:
+        return EnhancerResult(measured.label, 0, len(run.images), error=measured.error), None
+    rows = measured.rows.values()
+    group_of = {number: run.images[number].record.group for number in measured.rows}
+    groups = sorted({group for group in group_of.values() if group is not None})
+    result = EnhancerResult(
+        label=measured.label,
+        n_images=len(rows),
+        n_expected=len(run.images),
+        failures=measured.failures,
+        niqe=_mean([row.niqe for row in rows]),
+        niqe_reasons=dict(Counter(row.niqe_reason or "" for row in rows if row.niqe is None)),
+        niqe_by_group={g: _mean([row.niqe for n, row in measured.rows.items() if group_of[n] == g]) for g in groups},
+        psnr=_mean([row.psnr for row in rows]),
+        ssim=_mean([row.ssim for row in rows]),
+        compared_reasons={
+            **Counter(f"PSNR ({row.psnr_reason})" for row in rows if row.psnr_reason),
+            **Counter(f"SSIM ({row.ssim_reason})" for row in rows if row.ssim_reason),
+        },
+        ms_enhance=_mean([row.ms_enhance for row in rows]),
     )
+    if not has_detections(measured, run):
+        return result, to_sample(measured, run)
+    found = found_by(measured, run)
+    scored = score(run.truth.take(measured.mask(len(run.images))[run.truth.images]), found, run.protocol)
+    result = replace(result, ap=dict(zip(run.protocol.classes, scored.ap, strict=True)), map=scored.mean())
+    if coco:
+        result = replace(result, coco=_coco(measured, run, found))
+    return result, to_sample(measured, run, found, scored.matches)
 
 
-def _detection_numbers(
-    measured: Sequence[tuple[StoredImage, Row]], classes: Sequence[str], protocol: Protocol, coco: bool
-) -> dict[str, Any]:
-    truth = ground_truth([image for image, _ in measured], protocol)
-    found = detections([row for _, row in measured], classes, protocol)
-    result = voc_ap(
+def score(truth: Boxes, found: Boxes, protocol: Protocol) -> VocAP:
+    """AP of detections under a protocol."""
+    return voc_ap(
         truth.boxes_xyxy,
         truth.labels,
         truth.images,
@@ -147,61 +220,24 @@ def _detection_numbers(
         strict=protocol.iou_match == ">",
         plus_one=protocol.plus_one,
     )
-    numbers: dict[str, Any] = {"ap": dict(zip(protocol.classes, result.ap, strict=True)), "map": result.mean()}
-    if coco:
-        # COCO's boxes are continuous whatever the VOC protocol says.
-        continuous = ground_truth([image for image, _ in measured], protocol, plus_one=False)
-        scored = coco_ap(
-            continuous.boxes_xyxy,
-            continuous.labels,
-            continuous.images,
-            continuous.difficult,
-            found.boxes_xyxy,
-            found.scores,
-            found.labels,
-            found.images,
-            len(protocol.classes),
-        )
-        numbers["coco"] = {"AP50:95": scored.ap, "AP50": scored.ap50, "AP75": scored.ap75}
-    return numbers
 
 
-def ground_truth(images: Sequence[StoredImage], protocol: Protocol, *, plus_one: bool | None = None) -> Boxes:
-    """Ground truth of the protocol's classes, in the protocol's frame (see `Protocol.plus_one`)."""
-    index = {name: i for i, name in enumerate(protocol.classes)}
-    objects = [
-        (number, index[o.name], o)
-        for number, image in enumerate(images)
-        for o in image.record.objects or ()
-        if o.name in index
-    ]
-    boxes = np.array([o.box_xyxy for _, _, o in objects], np.float64).reshape(-1, 4)
-    if protocol.plus_one if plus_one is None else plus_one:
-        boxes = boxes - np.array([0.0, 0.0, 1.0, 1.0])
-    return Boxes(
-        boxes_xyxy=boxes,
-        labels=np.array([label for _, label, _ in objects], np.int64),
-        images=np.array([number for number, _, _ in objects], np.int64),
-        scores=np.ones(len(objects)),
-        difficult=np.array([o.difficult for _, _, o in objects], bool),
+def _coco(measured: Measured, run: RunImages, found: Boxes) -> dict[str, float | None]:
+    # COCO's boxes are continuous whatever the VOC protocol says.
+    continuous = ground_truth(run.images, run.protocol, plus_one=False)
+    continuous = continuous.take(measured.mask(len(run.images))[continuous.images])
+    scored = coco_ap(
+        continuous.boxes_xyxy,
+        continuous.labels,
+        continuous.images,
+        continuous.difficult,
+        found.boxes_xyxy,
+        found.scores,
+        found.labels,
+        found.images,
+        len(run.protocol.classes),
     )
-
-
-def detections(rows: Sequence[Row], classes: Sequence[str], protocol: Protocol) -> Boxes:
-    """Stored detections of the protocol's classes; those of every other class are dropped."""
-    index = {name: i for i, name in enumerate(protocol.classes)}
-    translate = np.array([index.get(name, -1) for name in classes], np.int64)
-    found = [row for row in enumerate(rows) if row[1].boxes_xyxy is not None]
-    images = np.concatenate([np.full(len(_array(r.scores)), n, np.int64) for n, r in found] or [np.zeros(0, np.int64)])
-    labels = np.concatenate([translate[_array(r.labels)] for _, r in found] or [np.zeros(0, np.int64)])
-    boxes = np.concatenate([_array(r.boxes_xyxy) for _, r in found] or [np.zeros((0, 4))]).astype(np.float64)
-    scores = np.concatenate([_array(r.scores) for _, r in found] or [np.zeros(0)]).astype(np.float64)
-    keep = labels >= 0
-    return Boxes(boxes[keep], labels[keep], images[keep], scores[keep], np.zeros(int(keep.sum()), bool))
-
-
-def _array(values: np.ndarray | None) -> np.ndarray:
-    return np.zeros(0) if values is None else values
+    return {"AP50:95": scored.ap, "AP50": scored.ap50, "AP75": scored.ap75}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

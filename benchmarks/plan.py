@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.config import BenchmarkConfig
+from benchmarks.references import find_references, read_state
 from benchmarks.store import Key, ResultStore, StoredImage
 from data_tools.dataset import HasImagePath, missing, open_dataset
-from data_tools.errors import ConfigError, DataError, WeightsError
+from data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
 from data_tools.records import Dataset, ImageRecord
 from pipeline.fingerprint import file_sha256
 from pipeline.registry import LABELS, load_enhancer
@@ -29,6 +30,8 @@ class PlannedEnhancer:
         error: Why it cannot be built.
         upper_bound: Whether it stands for a limit, such as the lit twins, and does not compete for the best value.
         origin: Where its weights come from, in words; None where it has none.
+        batch_size: Images that it wants at once.
+        weights: Name -> sha256 of the weight files in use.
     """
 
     label: str
@@ -37,6 +40,8 @@ class PlannedEnhancer:
     error: str | None = None
     upper_bound: bool = False
     origin: str | None = None
+    batch_size: int = 1
+    weights: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,14 @@ class Unit:
     path: Path
     keys: tuple[tuple[int, Key], ...]
     """(index of the enhancer, key of the row)."""
+    reference: Path | None = None
 
 
-def plan_enhancers(config: BenchmarkConfig, device: str) -> list[PlannedEnhancer]:
+def plan_enhancers(config: BenchmarkConfig, device: str, *, keep_broken: bool = False) -> list[PlannedEnhancer]:
     """Build every enhancer once, so that a wrong name stops the run before it starts.
 
-    Weights that cannot be had do not: that enhancer's row says so and the others stand.
+    Weights that cannot be had do not: that enhancer's row says so and the others stand. With `keep_broken` that holds
+    for whatever keeps an enhancer from being built.
 
     Raises:
         ConfigError: A name or an argument is wrong, or two rows have the same label.
@@ -73,8 +80,14 @@ def plan_enhancers(config: BenchmarkConfig, device: str) -> list[PlannedEnhancer
             )
         try:
             built = load_enhancer(bare, device=device)
-            planned.append(PlannedEnhancer(label, bare, built.fingerprint, upper_bound=bound, origin=built.origin))
-        except (WeightsError, DataError) as error:
+            planned.append(
+                PlannedEnhancer(
+                    label, bare, built.fingerprint, None, bound, built.origin, built.batch_size, dict(built.weights)
+                )
+            )
+        except DuskbenchError as error:
+            if not (keep_broken or isinstance(error, (WeightsError, DataError))):
+                raise
             planned.append(PlannedEnhancer(label, bare, fingerprint="", error=str(error), upper_bound=bound))
     return planned
 
@@ -84,9 +97,11 @@ def _default_label(spec: str | dict[str, Any], taken: set[str]) -> str:
     name = str(spec["type"]) if isinstance(spec, dict) and "type" in spec else str(spec)
     if name in LABELS:
         return LABELS[name]
+    if name.startswith(("dir:", "cmd:")):
+        return name
     head, bracket, arguments = name.partition("(")
-    short = head.rpartition(":")[2] + bracket + arguments
-    return short if not name.startswith("dir:") and short not in taken else name
+    short = (head.rpartition(":")[2] if ":" in head else Path(head).name) + bracket + arguments
+    return short if short not in taken else name
 
 
 def open_images(config: BenchmarkConfig) -> Dataset:
@@ -102,6 +117,7 @@ def open_images(config: BenchmarkConfig) -> Dataset:
         raise ConfigError("The configuration names no data set.", where=config.name, todo="give one: --data DIR")
     data.pop("allow_missing", None)
     data.pop("groups", None)
+    data.pop("reference", None)
     return open_dataset(Path(root), **data)
 
 
@@ -112,6 +128,7 @@ def read_images(
     limit: int | None = None,
     drop_cup: bool = False,
     groups: Sequence[str] = (),
+    references: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[StoredImage]:
     """Parse the records of a data set and hash its files; a file whose size and time are known is not read again.
@@ -122,6 +139,7 @@ def read_images(
         limit: Take only so many of the images that are there, evenly spread, so that every class still occurs.
         drop_cup: Leave out the images of ExDark's folder Cup.
         groups: Take only images of these groups; empty for all.
+        references: Folder of the images' references, or None.
         progress: Called with (images done, images in all).
 
     Returns:
@@ -129,15 +147,21 @@ def read_images(
 
     Raises:
         ConfigError: A group has no image.
+        DataError: An image that is there has no reference.
     """
     known = store.images()
     absent = set(missing(dataset))
     images: list[StoredImage] = []
     ids = _select(dataset, absent, limit, drop_cup, groups)
+    reference_of = find_references(references, (i for i in ids if i not in absent)) if references else {}
     for number, image_id in enumerate(ids):
         # An incomplete tree often lacks the annotation with the image; what is absent is only counted.
         record = _absent_record(dataset, image_id) if image_id in absent else dataset.record(image_id)
-        images.append(_with_file_state(StoredImage(record), known.get(image_id)))
+        image, earlier = _with_file_state(StoredImage(record), known.get(image_id)), known.get(image_id)
+        if image_id in reference_of:
+            state = read_state(reference_of[image_id], earlier.reference if earlier else None)
+            image = replace(image, reference=state)
+        images.append(image)
         if progress:
             progress(number + 1, len(ids))
     store.put_images(images)
@@ -189,14 +213,16 @@ def plan_units(
     """The rows that are still missing, image by image."""
     units = []
     for image in images:
-        if image.sha256 is None:
+        if image.content is None:
             continue
         keys = tuple(
             (index, key)
             for index, enhancer in enumerate(enhancers)
             if enhancer.error is None
-            and (key := Key(image.record.id, image.sha256, enhancer.fingerprint, detector, measure)) not in done
+            and (key := Key(image.record.id, image.content, enhancer.fingerprint, detector, measure)) not in done
         )
         if keys:
-            units.append(Unit(image.record.id, image.record.path, keys))
+            units.append(
+                Unit(image.record.id, image.record.path, keys, image.reference.path if image.reference else None)
+            )
     return units

@@ -13,6 +13,7 @@ ApMode = Literal["11point", "area"]
 IouMatch = Literal[">", ">="]
 CupImages = Literal["keep", "drop"]
 NiqeLuma = Literal["rgb2gray", "ycbcr_y"]
+SsimChannels = Literal["rgb", "grey"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Protocol:
         cup_images: Whether ExDark images of the folder Cup stay in the set (`keep`: 2563 test images) or not (2444).
         max_detections: At most so many detections of an image are measured, best first; None for all.
         niqe_luma: Grey rule of NIQE: `rgb2gray` (official release) or `ycbcr_y`.
+        ssim_channels: SSIM of a data set with references: the mean over `rgb`, or of the luma, `grey`.
     """
 
     classes: tuple[str, ...] = SHARED_CLASSES
@@ -42,9 +44,11 @@ class Protocol:
     cup_images: CupImages = "keep"
     max_detections: int | None = None
     niqe_luma: NiqeLuma = "rgb2gray"
+    ssim_channels: SsimChannels = "rgb"
 
     def __post_init__(self) -> None:
-        choices = {"iou_match": IouMatch, "ap": ApMode, "cup_images": CupImages, "niqe_luma": NiqeLuma}
+        choices = {"iou_match": IouMatch, "ap": ApMode, "cup_images": CupImages}
+        choices |= {"niqe_luma": NiqeLuma, "ssim_channels": SsimChannels}
         for key, kind in choices.items():
             if getattr(self, key) not in get_args(kind):
                 raise ConfigError(
@@ -84,6 +88,14 @@ class Protocol:
         widths = "x2-x1+1 on last pixels" if self.plus_one else "x2-x1, ends exclusive"
         match = f"IoU {self.iou_match} {self.iou_threshold:g}"
         return f"VOC {self.ap} AP, {match}, widths {widths}, difficult objects ignored"
+
+    def describe_comparison(self) -> str:
+        """The line printed under a table with PSNR and SSIM."""
+        channels = {"rgb": "mean over R, G and B", "grey": "of the Rec. 601 luma"}[self.ssim_channels]
+        return (
+            "PSNR, SSIM: enhanced image against the lit original, 8-bit RGB, peak 255, mean over images; SSIM with an "
+            f"11x11 Gaussian window (sigma 1.5, K1 0.01, K2 0.03) over the windows inside the image, {channels}."
+        )
 
     def describe(self) -> list[str]:
         """The lines printed under a table."""

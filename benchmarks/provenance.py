@@ -1,18 +1,26 @@
-"""What a run was made with: versions, commit, machine, command."""
+"""What a run was made with: versions, commit, machine, command, and hashes of what went in."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks.store import StoredImage
+from data_tools.records import ImageRecord
+
 _PACKAGES = (
     "duskbench", "torch", "torchvision", "onedl-mmdetection", "onedl-mmengine", "onedl-mmcv", "numpy", "opencv-python",
-    "pillow", "pycocotools", "onnxruntime",
+    "pillow", "pycocotools", "onnxruntime", "safetensors",
 )  # fmt: skip
 
 
@@ -20,7 +28,8 @@ def environment(device: str) -> dict[str, Any]:
     """Versions, git commit, platform, device and command line, as plain values."""
     import torch
 
-    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") and torch.cuda.is_available() else None
+    on_gpu = device.startswith("cuda") and torch.cuda.is_available()
+    gpu = torch.cuda.get_device_name(device) if on_gpu else None
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "argv": sys.argv,
@@ -28,9 +37,39 @@ def environment(device: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": device,
         "gpu": gpu,
+        "cuda": torch.version.cuda if on_gpu else None,
+        "processor": processor_name(),
+        "cores": os.cpu_count(),
         "packages": package_versions(),
         "git": git_commit(),
     }
+
+
+def images_sha256(images: Iterable[StoredImage]) -> str:
+    """Hash of a set of images: of the lines `id sha256`, sorted; `missing` stands for a file that is not there."""
+    lines = sorted(f"{image.record.id} {image.sha256 or 'missing'}" for image in images)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def annotations_sha256(images: Iterable[StoredImage]) -> str:
+    """Hash of what a data set says of its images: objects, split, lighting, indoor and group, by sorted id."""
+    lines = sorted(json.dumps(_labels(image.record), sort_keys=True) for image in images)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _labels(record: ImageRecord) -> list[Any]:
+    objects = None if record.objects is None else [asdict(o) for o in record.objects]
+    return [record.id, objects, record.split, record.lighting, record.indoor, record.group]
+
+
+def processor_name() -> str:
+    """Model of the processor; its architecture where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 def package_versions() -> dict[str, str]:

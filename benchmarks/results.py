@@ -10,19 +10,21 @@ from benchmarks.table import Table, build_table, to_csv, to_latex, to_markdown
 from data_tools.images import write_text
 
 
-def read_table(run_dir: Path, *, coco: bool = False) -> Table:
+def read_table(run_dir: Path, *, coco: bool = False, reference: str | None = None) -> Table:
     """Compute the table of a run's newest record.
 
     Args:
         run_dir: Folder of the run.
         coco: Whether to add COCO AP.
+        reference: Label of the row that differences are taken to besides Input.
 
     Raises:
         DataError: There are no results in the folder.
+        UnknownNameError: There is no such row.
     """
     with ResultStore(run_dir / "results.sqlite", must_exist=True) as store:
         record = store.last_run()
-        return build_table(record, evaluate(store, record, coco=coco))
+        return build_table(record, evaluate(store, record, coco=coco, reference=reference))
 
 
 def write_tables(run_dir: Path, *, coco: bool = False) -> Table:

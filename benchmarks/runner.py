@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from benchmarks.config import BenchmarkConfig
 from benchmarks.measure import MeasureOptions
 from benchmarks.plan import NO_DETECTOR, PlannedEnhancer, Unit, open_images, plan_enhancers, plan_units, read_images
 from benchmarks.progress import RunProgress
-from benchmarks.provenance import environment
+from benchmarks.provenance import annotations_sha256, environment, images_sha256
+from benchmarks.references import reference_folder
+from benchmarks.statistics import BootstrapOptions
 from benchmarks.store import ResultStore, Row, StoredImage
 from benchmarks.workers import measure_here, measure_in_processes
 from data_tools.errors import DataError
@@ -37,6 +39,7 @@ class RunOptions:
         workers: Processes; 0 chooses one per core on a CPU and one on a GPU.
         limit: Only so many images.
         save_images: Whether to keep the enhanced images under `out/images`.
+        keep_broken: Whether the run goes on without an enhancer that cannot be built for whatever reason.
     """
 
     out: Path
@@ -46,6 +49,7 @@ class RunOptions:
     workers: int = 0
     limit: int | None = None
     save_images: bool = False
+    keep_broken: bool = False
 
 
 @dataclass
@@ -100,8 +104,8 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
     """
     progress = progress or RunProgress()
     torch_device(options.device)
-    dataset = open_images(config)
-    enhancers = plan_enhancers(config, options.device)
+    dataset, references = open_images(config), reference_folder(config.data)
+    enhancers = plan_enhancers(config, options.device, keep_broken=options.keep_broken)
     detector = None
     if config.detector is not None:
         detector = load_detector(config.detector, options.checkpoint, device=options.device)
@@ -112,6 +116,7 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
             limit=options.limit,
             drop_cup=config.protocol.cup_images == "drop",
             groups=config.data.get("groups", ()),
+            references=references,
             progress=progress.reading,
         )
         present = [image for image in images if image.sha256 is not None]
@@ -159,6 +164,7 @@ def _measure(
         device=options.device,
         batch_size=options.batch_size,
         niqe_luma=config.protocol.niqe_luma,
+        ssim_channels=config.protocol.ssim_channels,
         max_detections=config.protocol.max_detections,
         save_images=options.out / "images" if options.save_images else None,
         threads=max(1, _cores() // workers),
@@ -178,6 +184,7 @@ def _record(
 ) -> dict[str, Any]:
     protocol = config.protocol
     limit = "" if protocol.max_detections is None else f";max_detections={protocol.max_detections}"
+    compared = "" if config.data.get("reference") is None else f";ssim={protocol.ssim_channels}"
     return {
         "name": config.name,
         "title": config.title,
@@ -185,6 +192,9 @@ def _record(
         "detector": {
             "name": detector.name if detector else None,
             "fingerprint": detector.fingerprint if detector else NO_DETECTOR,
+            # A plug-in's detector need not say; its fingerprint has them all the same.
+            "weights": dict(getattr(detector, "weights", {})),
+            "checkpoint": options.checkpoint,
         },
         "enhancers": [
             {
@@ -194,14 +204,20 @@ def _record(
                 "error": e.error,
                 "upper_bound": e.upper_bound,
                 "origin": e.origin,
+                "weights": e.weights,
             }
             for e in enhancers
         ],
         "protocol": protocol.to_dict(),
-        "measure": f"niqe={protocol.niqe_luma}{limit}",
+        "measure": f"niqe={protocol.niqe_luma}{limit}{compared}",
         "paper": config.paper,
+        "bootstrap": asdict(BootstrapOptions()),
         "image_ids": [image.record.id for image in images],
+        "images_sha256": images_sha256(images),
+        "annotations_sha256": annotations_sha256(images),
         "limit": options.limit,
+        "batch_size": options.batch_size,
+        "workers": options.workers,
         "environment": environment(options.device),
     }
 

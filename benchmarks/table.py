@@ -6,37 +6,69 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks.evaluate import EnhancerResult
+from benchmarks.evaluate import EnhancerResult, bootstrap_options
+from benchmarks.notes import UNSETTLED, table_notes
 from benchmarks.protocol import Protocol
+from benchmarks.statistics import BootstrapOptions, Interval
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
 
 _ABSENT = "–"
+_CLASSES_ABREAST = 11
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading, which way is better, and how its numbers are shown."""
+    """One column: its heading, which way is better, and how its numbers are shown.
+
+    Attributes:
+        key: Of its values in a row; the row may also hold `KEY low`, `KEY high` and `KEY unsettled`.
+        heading: Its name.
+        better: Which way, for the arrow and the best value.
+        digits: Behind the point; None for text and whole numbers.
+        factor: What a stored value is multiplied by to be shown.
+        part: Title of the block the terminal shows it in; empty for the first.
+        bounds: Where the ends of the interval stand: `shown` in the cell, `kept` only in the CSV, None nowhere.
+        signed: Whether a plus is written.
+        short: The heading where the terminal has little room; without an arrow.
+    """
 
     key: str
     heading: str
     better: Literal["lower", "higher"] | None = None
     digits: int | None = None
     factor: float = 1.0
-    part: Literal["main", "classes"] = "main"
+    part: str = ""
+    bounds: Literal["shown", "kept"] | None = None
+    signed: bool = False
+    short: str | None = None
 
     @property
     def title(self) -> str:
         """Heading with its arrow."""
         return self.heading + {"lower": " ↓", "higher": " ↑", None: ""}[self.better]
 
-    def show(self, value: Any) -> str:
-        """A cell's text; an absent number is a dash, never a zero."""
+    def show(self, value: Any, digits: int | None = None) -> str:
+        """A number's text; an absent one is a dash, never a zero."""
         if value is None:
             return _ABSENT
-        return str(value) if self.digits is None else f"{value * self.factor:.{self.digits}f}"
+        if self.digits is None:
+            return str(value)
+        sign = "+" if self.signed else ""
+        return f"{value * self.factor:{sign}.{self.digits if digits is None else digits}f}"
+
+    def cell(self, row: Mapping[str, Any], form: str = "{}") -> str:
+        """Value, mark and interval; `form` is put round the value alone."""
+        text = form.format(self.show(row.get(self.key)))
+        if row.get(f"{self.key} unsettled"):
+            text += UNSETTLED
+        low, high = row.get(f"{self.key} low"), row.get(f"{self.key} high")
+        if self.bounds != "shown" or self.digits is None or low is None or high is None:
+            return text
+        # A digit less than the value: an end of an interval is not known so well.
+        return f"{text} [{self.show(low, self.digits - 1)}, {self.show(high, self.digits - 1)}]"
 
 
 @dataclass(frozen=True)
@@ -56,33 +88,65 @@ class Table:
         return min(values) if column.better == "lower" else max(values)
 
 
-def build_table(record: Mapping[str, Any], results: Sequence[EnhancerResult]) -> Table:
+def build_table(
+    record: Mapping[str, Any], results: Sequence[EnhancerResult], bootstrap: BootstrapOptions | None = None
+) -> Table:
     """Lay a run's numbers out.
 
     Args:
         record: The run's record.
         results: From `benchmarks.evaluate.evaluate`.
+        bootstrap: How their intervals were made; None for the record's options.
 
     Returns:
-        The table; per-set NIQE columns where the images come in several groups, mAP and AP where there is a detector.
+        The table; per-set NIQE columns where the images come in several groups, mAP and AP where there is a detector,
+        intervals and differences where there are any. A value whose difference to Input the interval does not settle
+        is marked.
     """
     protocol = Protocol.from_config(record["protocol"])
     groups = list(record["data"].get("groups", ())) if len(record["data"].get("groups", ())) > 1 else []
     coco = next((list(r.coco) for r in results if r.coco), [])
+    detector = record["detector"]["name"] is not None
     columns = [
         Column("label", "Enhancer"),
-        *(Column(f"niqe {g}", f"NIQE {g}", "lower", 3) for g in groups),
-        Column("niqe", "NIQE", "lower", 3),
+        *(Column(f"niqe {g}", f"NIQE {g}", "lower", 3, part="NIQE by set") for g in groups),
+        Column("niqe", "NIQE", "lower", 3, bounds="shown"),
     ]
-    if record["detector"]["name"] is not None:
-        columns.append(Column("map", "mAP", "higher", 2, 100))
-        columns += [Column(f"coco {name}", f"COCO {name}", "higher", 2, 100) for name in coco]
+    if record["data"].get("reference") is not None:
+        columns += [Column("psnr", "PSNR", "higher", 2), Column("ssim", "SSIM", "higher", 4)]
+    if detector:
+        columns.append(Column("map", "mAP", "higher", 2, 100, bounds="shown"))
+        columns += [Column(f"coco {name}", f"COCO {name}", "higher", 2, 100, "COCO AP, %") for name in coco]
     columns += [Column("ms", "ms/image", None, 1), Column("n", "n"), Column("failed", "failed")]
-    if record["detector"]["name"] is not None:
-        columns += [Column(f"ap {name}", name, "higher", 1, 100, "classes") for name in protocol.classes]
+    columns += _difference_columns(results, detector)
+    if detector:
+        columns += [
+            Column(f"ap {name}", name, "higher", 1, 100, _class_part(number), bounds="kept", short=name[:5])
+            for number, name in enumerate(protocol.classes)
+        ]
     bounds = {e["label"] for e in record["enhancers"] if e["upper_bound"]}
     rows = tuple(_row(result, groups, result.label in bounds) for result in results)
-    return Table(record["title"], tuple(columns), rows, tuple(_notes(record, protocol, results)))
+    notes = table_notes(record, results, bootstrap or bootstrap_options(record))
+    return Table(record["title"], tuple(columns), rows, tuple(notes))
+
+
+def _class_part(number: int) -> str:
+    # Beside a label, eleven classes fit a terminal of 100 columns: ExDark's. VOC's twenty take a second block.
+    return "AP by class, %" if number < _CLASSES_ABREAST else f"AP by class, %, from the {_CLASSES_ABREAST + 1}th on"
+
+
+def _difference_columns(results: Sequence[EnhancerResult], detector: bool) -> list[Column]:
+    columns = []
+    for reference in dict.fromkeys(label for result in results for label in result.against):
+        part = f"Differences to {reference}"
+        columns.append(
+            Column(f"niqe - {reference}", f"Δ NIQE to {reference}", None, 3, part=part, bounds="shown", signed=True)
+        )
+        if detector:
+            columns.append(
+                Column(f"map - {reference}", f"Δ mAP to {reference}", None, 2, 100, part, bounds="shown", signed=True)
+            )
+    return columns
 
 
 def _row(result: EnhancerResult, groups: Sequence[str], bound: bool) -> dict[str, Any]:
@@ -91,69 +155,62 @@ def _row(result: EnhancerResult, groups: Sequence[str], bound: bool) -> dict[str
         "label": result.label + (" *" if incomplete else " †" if result.error else ""),
         "bound": bound,
         **{f"niqe {g}": result.niqe_by_group.get(g) for g in groups},
+        **ends("niqe", result.niqe_interval),
+        **ends("map", result.map_interval),
         "niqe": result.niqe,
+        "psnr": result.psnr,
+        "ssim": result.ssim,
         "map": result.map,
         **{f"coco {name}": value for name, value in result.coco.items()},
         "ms": result.ms_enhance,
         "n": result.n_images,
         "failed": len(result.failures),
+        **_differences(result),
+        **{key: end for name, made in result.ap_intervals.items() for key, end in ends(f"ap {name}", made).items()},
         **{f"ap {name}": value for name, value in result.ap.items()},
     }
 
 
-def _notes(record: Mapping[str, Any], protocol: Protocol, results: Sequence[EnhancerResult]) -> list[str]:
-    data, detector, made = record["data"], record["detector"], record["environment"]
-    most = max((result.n_images for result in results), default=0)
-    measured = f"{most} of {len(record['image_ids'])} images measured"
-    notes = [
-        f"Data: {data['name']} in {data['root']}, split {data.get('split', 'test')}, {measured}.",
-        f"Detector: {detector['name'] or 'none'}"
-        + (f", frozen, fingerprint {detector['fingerprint'][:12]}." if detector["name"] else ": no mAP."),
-        *(protocol.describe() if detector["name"] else protocol.describe()[1:]),
-        f"ms/image: mean time of the enhancer alone on {made['gpu'] or made['device']}; a dash: not available.",
-    ]
-    for origin in dict.fromkeys(e["origin"] for e in record["enhancers"] if e.get("origin")):
-        labels = [e["label"] for e in record["enhancers"] if e.get("origin") == origin]
-        notes.append(f"Weights of {', '.join(labels)}: {origin}.")
-    absent = [name for name in protocol.classes if results and all(r.ap.get(name) is None for r in results)]
-    if detector["name"] and absent and any(r.ap for r in results):
-        notes.append(f"Without ground truth here and so not in the mean: {', '.join(absent)}.")
-    for result in results:
-        if result.error:
-            notes.append(f"† {result.label} could not be built: {' '.join(result.error.split())}")
-        elif result.n_images < result.n_expected:
-            share = f"over {result.n_images} of {result.n_expected} images"
-            notes.append(f"* {result.label}: {share}, {len(result.failures)} failed.")
-        for reason, count in result.niqe_reasons.items():
-            notes.append(f"{result.label}: {count} images without NIQE ({reason}).")
-    notes += _paper_notes(record["paper"], data["name"], most)
-    packages = ", ".join(
-        f"{k} {v}" for k, v in made["packages"].items() if k in ("duskbench", "torch", "onedl-mmdetection")
-    )
-    notes.append(f"Made with {packages}, commit {made['git'] or 'unknown'}, {made['started']}.")
-    return notes
+def _differences(result: EnhancerResult) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for number, (reference, difference) in enumerate(result.against.items()):
+        for key, interval in (("niqe", difference.niqe), ("map", difference.map)):
+            if interval is None:
+                continue
+            values |= ends(f"{key} - {reference}", interval)
+            values[f"{key} - {reference} unsettled"] = interval.unsettled
+            if number == 0:
+                values[f"{key} unsettled"] = interval.unsettled
+    return values
 
 
-def _paper_notes(paper: Mapping[str, Any], data: str, measured: int) -> list[str]:
-    """The paper's own rows, where the table is the paper's: on its data set, and told apart where images differ."""
-    if not paper or data != paper.get("data", data):
-        return []
-    n_images = paper.get("n_images", measured)
-    other = "" if n_images == measured else f", on {n_images} images: not comparable with {measured}"
-    lines = [f"The paper's own row ({paper['source']}{other}):"]
-    for name, values in paper["rows"].items():
-        lines.append(f"{name}: " + ", ".join(f"{column} {value}" for column, value in values.items()))
-    return lines
+def ends(key: str, interval: Interval | None) -> dict[str, Any]:
+    """Value and ends of an interval, as a row holds them; nothing for None."""
+    if interval is None:
+        return {}
+    return {key: interval.value, f"{key} low": interval.low, f"{key} high": interval.high}
 
 
 def to_frame(table: Table) -> pd.DataFrame:
-    """The table as a DataFrame, in full precision; mAP and AP from 0 to 1."""
+    """The table as a DataFrame in full precision, intervals in columns of their own; mAP and AP from 0 to 1."""
     import pandas as pd
 
+    names = [
+        (f"{column.heading}{suffix}", f"{column.key}{suffix}")
+        for column in table.columns
+        for suffix in _suffixes(table, column)
+    ]
     return pd.DataFrame(
-        [{column.heading: row.get(column.key) for column in table.columns} for row in table.rows],
-        columns=[column.heading for column in table.columns],
+        [{name: row.get(key) for name, key in names} for row in table.rows], columns=[n for n, _ in names]
     )
+
+
+def _suffixes(table: Table, column: Column) -> list[str]:
+    """Of the CSV's columns for one of the table: the value's own, and the interval's where any row has one."""
+    return [
+        "",
+        *(s for s in (" low", " high", " unsettled") if any(row.get(column.key + s) is not None for row in table.rows)),
+    ]
 
 
 def to_csv(table: Table) -> str:
@@ -171,7 +228,10 @@ def to_markdown(table: Table) -> str:
         "|" + "|".join("---" if column.key == "label" else "---:" for column in table.columns) + "|",
     ]
     for row in table.rows:
-        cells = [_emphasise(table, column, row, "**{}**").replace("|", "\\|") for column in table.columns]
+        cells = [
+            column.cell(row, "**{}**" if _is_best(table, column, row) else "{}").replace("|", "\\|")
+            for column in table.columns
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
 
@@ -184,8 +244,9 @@ def to_latex(table: Table) -> str:
     for row in table.rows:
         cells = []
         for column in table.columns:
-            text = _latex(column.show(row.get(column.key)))
-            cells.append(f"\\textbf{{{text}}}" if _is_best(table, column, row) else text)
+            # Not braces: they would be escaped.
+            text = _latex(column.cell(row, "\0{}\1" if _is_best(table, column, row) else "{}"))
+            cells.append(text.replace("\0", r"\textbf{").replace("\1", "}"))
         body.append("  " + " & ".join(cells) + r" \\")
     notes = [f"% {note}" for note in table.notes]
     lines = [
@@ -200,7 +261,7 @@ def to_latex(table: Table) -> str:
 
 
 def to_terminal(table: Table) -> RenderableType:
-    """Rich renderables: the main columns, then the AP of each class, then the notes."""
+    """Rich renderables: the main columns, then the other parts, then the notes; at most 100 columns wide."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table as RichTable
@@ -208,15 +269,15 @@ def to_terminal(table: Table) -> RenderableType:
 
     label = table.columns[0]
     parts: list[RenderableType] = []
-    for part, title in (("main", table.title), ("classes", "AP by class, %")):
+    for part in dict.fromkeys(column.part for column in table.columns):
         columns = [column for column in table.columns if column.part == part]
-        if not columns:
+        if columns == [label]:
+            parts.append(Text(table.title, style="italic"))
             continue
-        columns = columns if part == "main" else [label, *columns]
-        drawn = RichTable(title=title, title_justify="left", box=SIMPLE_HEAD)
+        columns = columns if label in columns else [label, *columns]
+        drawn = RichTable(title=part or table.title, title_justify="left", box=SIMPLE_HEAD)
         for column in columns:
-            # Eleven classes and a label fit a terminal of 100 columns when their names are cut.
-            heading = column.title if column.part == "main" else column.heading[:5]
+            heading = column.short or column.title
             is_label = column.key == "label"
             drawn.add_column(
                 heading,
@@ -227,8 +288,7 @@ def to_terminal(table: Table) -> RenderableType:
             )
         for row in table.rows:
             cells = (
-                Text(column.show(row.get(column.key)), style="bold green" if _is_best(table, column, row) else "")
-                for column in columns
+                Text(column.cell(row), style="bold green" if _is_best(table, column, row) else "") for column in columns
             )
             drawn.add_row(*cells)
         parts.append(drawn)
@@ -241,11 +301,6 @@ def _is_best(table: Table, column: Column, row: Mapping[str, Any]) -> bool:
     return best is not None and not row["bound"] and row.get(column.key) == best
 
 
-def _emphasise(table: Table, column: Column, row: Mapping[str, Any], form: str) -> str:
-    text = column.show(row.get(column.key))
-    return form.format(text) if _is_best(table, column, row) else text
-
-
 def _latex(text: str) -> str:
     for raw, escaped in (
         ("\\", r"\textbackslash{}"),
@@ -254,6 +309,8 @@ def _latex(text: str) -> str:
         ("&", r"\&"),
         ("#", r"\#"),
         ("†", r"$\dagger$"),
+        ("~", r"$\sim$"),
+        ("Δ", r"$\Delta$"),
     ):
         text = text.replace(raw, escaped)
     return text.replace(_ABSENT, "--")

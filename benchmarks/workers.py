@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing.connection import wait as wait_for_sentinel
 
 from benchmarks.measure import MeasureOptions, Measurer
@@ -70,15 +71,23 @@ def _measure_alone(units: Sequence[Unit], options: MeasureOptions) -> Iterator[R
 
 
 def _chunks(units: Sequence[Unit], options: MeasureOptions) -> Iterator[list[Unit]]:
-    """Enough images to fill a batch, and no more: what is under way is lost when the run is killed."""
-    chunk: list[Unit] = []
-    for unit in units:
-        chunk.append(unit)
-        if sum(len(u.keys) for u in chunk) >= options.batch_size:
+    """Enough images to fill a batch, and no more: what is under way is lost when the run is killed.
+
+    Enhancers that want several images at once get chunks of their own, so that the others need not wait for those.
+    """
+    sizes = [enhancer.batch_size for enhancer in options.enhancers]
+    for size in sorted(set(sizes)):
+        chunk: list[Unit] = []
+        for unit in units:
+            keys = tuple((index, key) for index, key in unit.keys if sizes[index] == size)
+            if not keys:
+                continue
+            chunk.append(replace(unit, keys=keys))
+            if len(chunk) >= size and sum(len(u.keys) for u in chunk) >= options.batch_size:
+                yield chunk
+                chunk = []
+        if chunk:
             yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _pool(options: MeasureOptions, workers: int) -> ProcessPoolExecutor:

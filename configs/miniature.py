@@ -1,7 +1,7 @@
 _base_ = ["_base_/benchmark.py"]
 
 title = "The bundled miniature: rendered night scenes"
-data = dict(root="data/miniature", layout="exdark", split="test")
+data = dict(root="data/miniature", layout="exdark", split="test", reference="lit")
 detector = "rfb_miniature"
 # Those of Table 2, with the weights that ship: nothing is fetched for the main job.
 enhancers = [
@@ -14,5 +14,5 @@ enhancers = [
     "gamma",
     "he",
     "clahe",
-    dict(type="dir", path="data/miniature/lit", label="Lit twins (bound)", upper_bound=True),
+    dict(type="lit", label="Lit twins (bound)", upper_bound=True),
 ]

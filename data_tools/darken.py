@@ -1,7 +1,7 @@
 """A camera model that turns a lit photograph into its low-light twin.
 
-The chain is that of a sensor: scene light, lamps, colour cast, exposure, shot and read noise, the converter's steps,
-and sRGB.
+The chain is that of a camera: scene light, lamps and their falloff, colour cast, exposure, shot and read noise, the
+converter's steps, white balance, and sRGB.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ class Camera:
 
     Attributes:
         exposure_ev: Exposure in stops; -3 lets an eighth of the light through.
-        colour_cast: Factors on linear red, green and blue: the lamp's colour that white balance left in.
+        colour_cast: Factors on linear red, green and blue before the sensor: the colour of the light.
         shot_gain: Output per photoelectron, in units of full scale; shot noise has the variance `shot_gain * signal`.
             At 1/2000 the sensor saturates with 2000 electrons. 0: no shot noise.
         read_noise: Standard deviation of the signal-independent noise, in units of full scale.
         bits: Depth of the analogue-digital converter, 1 to 16, or None for one without steps.
+        white_balance: Gains on red, green and blue behind the converter. They take the cast out again, and enlarge
+            the noise of the channel that had little light.
 
     Raises:
         ConfigError: A value is not finite or out of range.
@@ -38,14 +40,17 @@ class Camera:
     shot_gain: float = 0.0
     read_noise: float = 0.0
     bits: int | None = None
+    white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        not_negative = (("shot_gain", self.shot_gain), ("read_noise", self.read_noise))
-        for name, value in (*not_negative, *(("colour_cast", factor) for factor in self.colour_cast)):
+        by_channel = (("colour_cast", self.colour_cast), ("white_balance", self.white_balance))
+        single = (("shot_gain", self.shot_gain), ("read_noise", self.read_noise))
+        for name, value in (*single, *((name, factor) for name, factors in by_channel for factor in factors)):
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"Camera.{name} is out of range.", expected="a finite number >= 0", got=str(value))
-        if len(self.colour_cast) != 3:
-            raise ConfigError("Camera.colour_cast needs one factor a channel.", expected="3", got=str(self.colour_cast))
+        for name, factors in by_channel:
+            if len(factors) != 3:
+                raise ConfigError(f"Camera.{name} needs one factor a channel.", expected="3", got=str(factors))
         if not math.isfinite(self.exposure_ev):
             raise ConfigError("Camera.exposure_ev is not a number.", expected="finite", got=str(self.exposure_ev))
         if self.bits is not None and not 1 <= self.bits <= 16:
@@ -173,6 +178,36 @@ def _count_photons(electrons: np.ndarray, rng: np.random.Generator) -> np.ndarra
     return counts
 
 
+def capture(
+    image_rgb: np.ndarray, camera: Camera, rng: np.random.Generator, illumination: np.ndarray | None = None
+) -> np.ndarray:
+    """Give what the converter reads from the sensor: exposed, with noise, clipped, in steps.
+
+    Where nothing clips, its mean is the signal of `expose`, and its variance shot_gain * signal + read_noise^2, plus
+    step^2 / 12 with step = 1 / (2^bits - 1). Clipping at black lifts the mean of the darkest pixels: one without any
+    light reads read_noise / sqrt(2 pi) on average.
+
+    Args:
+        image_rgb: As in `darken`, like the other arguments and the errors.
+        camera: Its white balance is not applied here.
+        rng: The source of the noise.
+        illumination: Light relative to the lit scene's.
+
+    Returns:
+        (H, W, 3) float32, linear, 0 to 1.
+    """
+    signal = expose(image_rgb, camera, illumination)
+    if camera.shot_gain > 0:
+        signal = _count_photons(signal / np.float32(camera.shot_gain), rng) * np.float32(camera.shot_gain)
+    if camera.read_noise > 0:
+        signal += np.float32(camera.read_noise) * rng.standard_normal(signal.shape, dtype=np.float32)
+    np.clip(signal, 0.0, 1.0, out=signal)
+    if camera.bits is not None:
+        steps = np.float32(2**camera.bits - 1)
+        signal = np.rint(signal * steps) / steps
+    return signal
+
+
 def darken(
     image_rgb: np.ndarray, camera: Camera, rng: np.random.Generator, illumination: np.ndarray | None = None
 ) -> np.ndarray:
@@ -191,14 +226,9 @@ def darken(
     Raises:
         DataError: The image or the illumination map is not such an array.
     """
-    signal = expose(image_rgb, camera, illumination)
-    if camera.shot_gain > 0:
-        signal = _count_photons(signal / np.float32(camera.shot_gain), rng) * np.float32(camera.shot_gain)
-    if camera.read_noise > 0:
-        signal += np.float32(camera.read_noise) * rng.standard_normal(signal.shape, dtype=np.float32)
-    np.clip(signal, 0.0, 1.0, out=signal)
-    if camera.bits is not None:
-        steps = np.float32(2**camera.bits - 1)
-        signal = np.rint(signal * steps) / steps
+    signal = capture(image_rgb, camera, rng, illumination)
+    if camera.white_balance != (1.0, 1.0, 1.0):
+        signal *= np.asarray(camera.white_balance, np.float32)
+        np.minimum(signal, 1.0, out=signal)
     codes = np.rint(signal * np.float32(2**_TABLE_BITS - 1)).astype(np.int32)
     return _LEVEL_OF_CODE[codes]

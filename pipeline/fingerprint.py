@@ -24,8 +24,8 @@ def fingerprint(code: object, arguments: Mapping[str, Any], weights: Mapping[str
 
     Args:
         code: The function or class that does the work. Its qualified name counts, and the source of its module and of
-            all modules of the same package that this one imports, directly or not: an edited method never reads its
-            predecessor's results.
+            all modules of the same package that this one imports, directly or not (for a file that belongs to no
+            package: of the modules beside it): an edited method never reads its predecessor's results.
         arguments: Its arguments; values that JSON does not know count by their `repr`.
         weights: Name -> sha256 of each weight file.
 
@@ -46,6 +46,15 @@ def fingerprint(code: object, arguments: Mapping[str, Any], weights: Mapping[str
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def argument_files(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Argument -> sha256 of the file that it names, for those that name one: a retrained checkpoint is another one."""
+    return {
+        f"file of {key}": file_sha256(value)
+        for key, value in arguments.items()
+        if isinstance(value, str | Path) and value and len(str(value)) < 1024 and Path(value).is_file()
+    }
+
+
 def source_hashes(code: object) -> dict[str, str]:
     """Module name -> sha256 of the source of each module that `code` is made of; empty for code without a file.
 
@@ -58,6 +67,7 @@ def source_hashes(code: object) -> dict[str, str]:
     package = module.__name__.partition(".")[0]
     if "site-packages" in Path(file).parts:
         return {package: _installed_version(package)}
+    folder = Path(file).parent if "." not in module.__name__ else None
     hashes: dict[str, str] = {}
     pending = [(module.__name__, Path(file))]
     while pending:
@@ -66,7 +76,10 @@ def source_hashes(code: object) -> dict[str, str]:
             continue
         source = path.read_bytes()
         hashes[name] = hashlib.sha256(source).hexdigest()
-        pending += [(found, place) for found in _imports(source) if (place := _file_of(found, package)) is not None]
+        for found in imported_names(source):
+            place = _file_of(found, package) or (beside(folder, found) if folder is not None else None)
+            if place is not None:
+                pending.append((found, place))
     return hashes
 
 
@@ -75,9 +88,19 @@ def _installed_version(package: str) -> str:
     return ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
 
 
-def _imports(source: bytes) -> Iterator[str]:
-    """Names of all modules that a source may import, at its top or inside its functions."""
-    for node in ast.walk(ast.parse(source)):
+def beside(folder: Path, name: str) -> Path | None:
+    """The file of a module that lies in `folder`, as `name.py` or as a package; None if there is none."""
+    place = folder.joinpath(*name.split("."))
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+
+
+def imported_names(source: bytes) -> Iterator[str]:
+    """Names of all modules that a source may import, at its top or inside its functions; none if it does not parse."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:

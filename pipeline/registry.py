@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
+from data_tools.errors import ConfigError, DetectorError, DuskbenchError, EnhancerError, UnknownNameError
 from pipeline.enhancers.base import Enhancer, FunctionEnhancer
+from pipeline.fingerprint import argument_files
+from pipeline.installed import installed, load_installed
+from pipeline.plugins import find_plugin, naming, raised_at
+from pipeline.specs import split_spec
 
 if TYPE_CHECKING:
     from pipeline.detectors.base import Detector
@@ -35,6 +34,9 @@ ENHANCERS: dict[str, str] = {
     "retinexnet": "pipeline.enhancers.retinexnet:RetinexNet",
     "sci": "pipeline.enhancers.sci:SCI",
     "dir": "pipeline.enhancers.folder:Folder",
+    "cmd": "pipeline.enhancers.command:Command",
+    "onnx": "pipeline.enhancers.onnx:OnnxEnhancer",
+    "torch": "pipeline.enhancers.scripted:ScriptedEnhancer",
 }
 
 # How tables spell them; what is not here is spelled as it was named.
@@ -58,8 +60,11 @@ DETECTORS: dict[str, str] = {
     "onnx": "pipeline.detectors.onnx:OnnxDetector",
 }
 
-# `name`, `file.py:Name`, `package.module:Name`, each with `(key=value, ...)` if wanted.
-_SPEC = re.compile(r"(?P<target>[^()]+?)\s*(\((?P<arguments>.*)\))?", re.DOTALL)
+# File endings that say by themselves what loads the file.
+MODEL_FILES: dict[str, str] = {
+    ".onnx": "onnx",
+    **dict.fromkeys((".pt", ".pth", ".pt2", ".ts", ".torchscript"), "torch"),
+}
 
 
 def load_enhancer(spec: str | Mapping[str, Any] | Callable[..., Any], *, device: str = "cpu") -> Enhancer:
@@ -67,9 +72,13 @@ def load_enhancer(spec: str | Mapping[str, Any] | Callable[..., Any], *, device:
 
     Args:
         spec: One of
-            a registered name, `"clahe"`, with arguments if wanted, `"gamma(gamma=2.2)"`;
+            a registered name, `"clahe"`, with arguments if wanted, `"gamma(gamma=2.2)"`, or one that an installed
+            package brings (entry points `duskbench.enhancers`);
             a function or class of your own, `"path/file.py:enhance"` or `"package.module:Class(strength=2)"`;
+            a model file, `"model.onnx"`, `"model.pt2"` (torch.export), `"model.pt"` (TorchScript), with arguments where
+            the file leaves something open, `"model.onnx(range=255)"`;
             `"dir:FOLDER"`, images enhanced elsewhere, matched by file stem;
+            `"cmd:python theirs.py {in} {out}"`, a program that enhances a folder of images into another;
             a dict `{"type": <any of the above>, **arguments}`;
             a callable from (H, W, 3) uint8 RGB to the same.
         device: Torch device for the enhancers that compute on one.
@@ -79,29 +88,26 @@ def load_enhancer(spec: str | Mapping[str, Any] | Callable[..., Any], *, device:
 
     Raises:
         UnknownNameError: No such registered name; the message has the nearest ones.
-        ConfigError: The file, the name in it or an argument does not exist.
+        ConfigError: The file, the name in it or an argument does not exist, or a model file leaves something open.
         WeightsError: The enhancer's weights cannot be had.
+        EnhancerError: A plug-in fails while it is built.
     """
     if isinstance(spec, Enhancer):
         return spec
-    if isinstance(spec, Mapping):
-        arguments = dict(spec)
-        target = arguments.pop("type", None)
-        if target is None:
-            raise ConfigError(
-                "An enhancer's configuration has no type.", expected="dict(type=..., ...)", got=repr(spec)
-            )
-    elif isinstance(spec, str):
-        target, arguments = parse_spec(spec)
-    else:
-        target, arguments = spec, {}
+    target, arguments = split_spec(spec, "enhancer")
     if not isinstance(target, str):
         return _wrap(target, getattr(target, "__qualname__", type(target).__name__), arguments, device)
+    brought = load_installed("enhancer", target, ENHANCERS)
+    if brought is not None:
+        return _wrap(brought, target, arguments, device)
     if target in ENHANCERS:
         return _build(_import(ENHANCERS[target]), target, arguments, device)
+    kind = MODEL_FILES.get(Path(target).suffix.lower())
+    if kind is not None:
+        return _build(_import(ENHANCERS[kind]), target, {"path": target, **arguments}, device)
     if ":" in target:
-        return _wrap(_find(target), target, arguments, device)
-    raise UnknownNameError("enhancer", target, ENHANCERS)
+        return _wrap(find_plugin(target), target, arguments, device)
+    raise UnknownNameError("enhancer", target, [*ENHANCERS, *(each.name for each in installed("enhancer"))])
 
 
 def load_detector(
@@ -110,64 +116,49 @@ def load_detector(
     """Turn a name, a model file or a configuration into a frozen detector.
 
     Args:
-        config_or_name: A name of `configs/detectors` (`"rfb_miniature"`, `"rfbnet300_voc"`, `"ssd300_voc"`, ...);
-            a path of an `.onnx` file; a path of an mmdet config; a class of your own, `"path/file.py:Class"` or
-            `"package.module:Class(threshold=0.3)"`; or a dict `{"type": <such a class> | "onnx" | "mmdet" | "rfbnet",
-            **arguments}`.
+        config_or_name: A name of `configs/detectors` (`"rfb_miniature"`, `"rfbnet300_voc"`, `"ssd300_voc"`, ...), or
+            one that an installed package brings (entry points `duskbench.detectors`);
+            a path of an `.onnx` file, with arguments if wanted; a path of an mmdet config, or `mmdet::<path>` for one
+            that mmdet brings along; a class of your own, `"path/file.py:Class"` or
+            `"package.module:Class(threshold=0.3)"`; or a dict `{"type": <any of the above> | "onnx" | "mmdet" |
+            "rfbnet", **arguments}`.
         checkpoint: Weight file; None takes the one that the configuration names.
         device: Torch device.
 
     Returns:
-        An object with `.detect(images) -> list[Detections]`, `.classes`, `.name` and `.fingerprint`.
+        An object with `.detect(images) -> list[Detections]`, `.classes`, `.name` and `.fingerprint`. What a plug-in
+        detects is checked.
 
     Raises:
         UnknownNameError, ConfigError: No such name, file or argument.
         WeightsError: The weights are missing or are not this detector's.
+        DetectorError: A plug-in fails while it is built.
     """
-    arguments = _detector_arguments(config_or_name)
-    kind = str(arguments.pop("type"))
-    if kind not in DETECTORS and ":" not in kind:
-        raise UnknownNameError("detector type", kind, DETECTORS)
+    target, arguments = split_spec(_as_text(config_or_name), "detector")
+    known = detector_configs()
+    brought = load_installed("detector", target, {**DETECTORS, **known}) if isinstance(target, str) else target
+    if brought is None and ":" in target and not target.startswith("mmdet::"):
+        brought = find_plugin(target)
+    if brought is not None:
+        if checkpoint is not None:
+            arguments["checkpoint"] = str(checkpoint)
+        return _check_detector(brought, str(target), arguments, device)
+    kind, own = _detector_kind(target, known)
+    arguments = {**own, **arguments}
     if checkpoint is not None:
         arguments["path" if kind == "onnx" else "checkpoint"] = str(checkpoint)
-    built = _build(_find(kind) if ":" in kind else _import(DETECTORS[kind]), str(config_or_name), arguments, device)
-    lacking = [name for name in ("name", "classes", "fingerprint", "detect") if not hasattr(built, name)]
-    if lacking:
+    if kind != "onnx" and "config" in arguments and "checkpoint" not in arguments:
         raise ConfigError(
-            "The detector does not have what a detector needs.",
-            where=str(config_or_name),
-            expected="name, classes, fingerprint and detect(images), as in pipeline.detectors.base.Detector",
-            got=f"no {', '.join(lacking)}",
+            "The detector's configuration names no weights.", where=target, todo="give them: --checkpoint FILE"
         )
-    return cast("Detector", built)
+    detector: Detector = _build(_import(DETECTORS[kind]), target, arguments, device)
+    return detector
 
 
-def _detector_arguments(config_or_name: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(config_or_name, Mapping):
-        return {"type": None, **config_or_name}
-    if ":" in str(config_or_name):
-        target, arguments = parse_spec(str(config_or_name))
-        return {"type": target, **arguments}
-    path = Path(config_or_name)
-    if path.suffix == ".onnx":
-        return {"type": "onnx", "path": str(path)}
-    if path.suffix == ".py":
-        return _detector_of_config(path)
-    known = {file.stem: file for file in (config_root() / "detectors").glob("*.py") if not file.stem.startswith("_")}
-    if path.name != str(config_or_name) or str(config_or_name) not in known:
-        raise UnknownNameError("detector", str(config_or_name), known)
-    return _detector_of_config(known[path.name])
-
-
-def _detector_of_config(path: Path) -> dict[str, Any]:
-    """Ours say how they are loaded in `detector = dict(type=..., ...)`; any other file is an mmdet config."""
-    from mmengine.config import Config
-
-    if not path.is_file():
-        raise ConfigError("The detector's configuration does not exist.", where=path)
-    own = Config.fromfile(str(path)).get("detector") or {}
-    # The config is this file, also where `detector` is inherited from another one.
-    return {"type": "mmdet", **own, "config": str(path)}
+def detector_configs() -> dict[str, Path]:
+    """The detectors that ship as configurations, by name."""
+    files = sorted((config_root() / "detectors").glob("*.py"))
+    return {file.stem: file for file in files if not file.stem.startswith("_")}
 
 
 def config_root() -> Path:
@@ -175,85 +166,59 @@ def config_root() -> Path:
     return Path(__file__).resolve().parent.parent / "configs"
 
 
-def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
-    """Split `target(key=value, ...)` into target and arguments; values are Python literals.
-
-    Raises:
-        ConfigError: The text is not of that form.
-    """
-    if spec.startswith("dir:"):
-        return "dir", {"path": spec.removeprefix("dir:")}
-    match = _SPEC.fullmatch(spec.strip())
-    try:
-        if match is None:
-            raise ValueError("it does not end with the closing bracket")
-        call = ast.parse(f"_({match['arguments'] or ''})", mode="eval").body
-        plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
-        if not isinstance(call, ast.Call) or not plain or call.args or any(k.arg is None for k in call.keywords):
-            raise ValueError("arguments need names: key=value")
-        return match["target"], {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (ValueError, SyntaxError) as error:
-        raise ConfigError(
-            "Cannot read the specification.",
-            where=spec,
-            expected="name, or name(key=value, ...) with Python literals as values",
-            got=str(error),
-        ) from error
+def _as_text(spec: Any) -> Any:
+    return str(spec) if isinstance(spec, Path) else spec
 
 
-def _find(target: str) -> Any:
-    """Import `file.py:Name` or `package.module:Name`."""
-    place, _, name = target.rpartition(":")
-    if place.endswith(".py"):
-        path = Path(place).expanduser().resolve()
-        if not path.is_file():
-            raise ConfigError("The plug-in's file does not exist.", where=target, got=str(path))
-        module = _module_of_file(path)
-    else:
-        try:
-            module = importlib.import_module(place)
-        except ImportError as error:
-            raise ConfigError("Cannot import the plug-in.", where=target, got=str(error)) from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        names = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
-        raise UnknownNameError("function or class", name, names, where=target)
-    return found
+def _detector_kind(target: str, known: Mapping[str, Path]) -> tuple[str, dict[str, Any]]:
+    """Which of DETECTORS a name or a path means, and the arguments that follow from it."""
+    if target in DETECTORS:
+        return target, {}
+    if target.startswith("mmdet::"):
+        return "mmdet", {"config": target}
+    path = Path(target)
+    if path.suffix == ".onnx":
+        return "onnx", {"path": target}
+    if path.suffix == ".py":
+        return _detector_of_config(path)
+    if target not in known:
+        names = [*known, *DETECTORS, *(each.name for each in installed("detector"))]
+        raise UnknownNameError("detector", target, names)
+    return _detector_of_config(known[target])
 
 
-def _module_of_file(path: Path) -> Any:
-    # Named by place and content: two plug-ins may share a file name, and an edited one is a new module.
-    digest = hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:12]
-    name = f"duskbench_plugin_{path.stem}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    assert module_spec is not None and module_spec.loader is not None  # noqa: S101 - a .py file always has a loader
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module
-    try:
-        module_spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise ConfigError(
-            "The plug-in's file fails on import.", where=path, got=f"{type(error).__name__}: {error}"
-        ) from error
-    return module
+def _detector_of_config(path: Path) -> tuple[str, dict[str, Any]]:
+    """Ours say how they are loaded in `detector = dict(type=..., ...)`; any other file is an mmdet config."""
+    from mmengine.config import Config
+
+    if not path.is_file():
+        raise ConfigError("The detector's configuration does not exist.", where=path)
+    own = dict(Config.fromfile(str(path)).get("detector") or {})
+    # The config is this file, also where `detector` is inherited from another one.
+    return own.pop("type", "mmdet"), {**own, "config": str(path)}
 
 
 def _wrap(found: Any, name: str, arguments: dict[str, Any], device: str) -> Enhancer:
     """A class is built, a function takes its arguments at every call; both come back checked."""
     if inspect.isclass(found):
-        built = _build(found, name, arguments, device)
-        return (
-            built if isinstance(built, Enhancer) else FunctionEnhancer(_need_callable(built, name), name, **arguments)
-        )
-    if arguments:
-        _check_arguments(found, name, arguments)
-    bound = functools.partial(found, **arguments) if arguments else found
-    enhancer = FunctionEnhancer(bound, name, **arguments)
-    enhancer.code = found
+        with naming(EnhancerError, f"Enhancer {name!r} fails while it is built.", found):
+            built = _build(found, name, arguments, device)
+        enhancer = built if isinstance(built, Enhancer) else FunctionEnhancer(_need_callable(built, name), name)
+    else:
+        if arguments:
+            _check_arguments(found, name, arguments)
+        enhancer = FunctionEnhancer(functools.partial(found, **arguments) if arguments else found, name, code=found)
+    enhancer.foreign = True
+    enhancer.arguments = {**enhancer.arguments, **arguments}
+    enhancer.weights = {**enhancer.weights, **argument_files(arguments)}
     return enhancer
+
+
+def _check_detector(found: Any, name: str, arguments: dict[str, Any], device: str) -> Detector:
+    from pipeline.detectors.checked import CheckedDetector
+
+    with naming(DetectorError, f"Detector {name!r} fails while it is built.", found):
+        return CheckedDetector(_build(found, name, arguments, device), name, arguments)
 
 
 def _need_callable(built: Any, name: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -276,8 +241,10 @@ def _build(cls: Any, name: str, arguments: dict[str, Any], device: str) -> Any:
     except DuskbenchError:
         raise
     except (TypeError, ValueError) as error:
-        raise ConfigError("Cannot build it with these arguments.", where=name, got=f"{error}; {arguments}") from error
-    if isinstance(built, Enhancer):
+        raise ConfigError(
+            "Cannot build it with these arguments.", where=name, got=f"{raised_at(error, cls)}; {arguments}"
+        ) from error
+    if isinstance(built, Enhancer) and not built.name:
         built.name = name
     return built
 

@@ -10,12 +10,15 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from benchmarks.cli.about import list_names, version
+from benchmarks.cli.compare import compare
 from benchmarks.cli.console import err_console
 from benchmarks.cli.data import data_app
 from benchmarks.cli.enhance import enhance
 from benchmarks.cli.export import export
 from benchmarks.cli.figures import attention, sheet
+from benchmarks.cli.nightly import nightly
 from benchmarks.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
+from benchmarks.cli.report import report
 from benchmarks.cli.run import run
 from benchmarks.cli.score import score
 from benchmarks.cli.table import table
@@ -50,7 +53,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_app, name="data")
-for _command in (table2, run, table, enhance, score, train, export, sheet, attention, version):
+for _command in (
+    run, table, compare, report, nightly, table2, enhance, score, train, export, sheet, attention, version,
+):  # fmt: skip
     app.command()(_command)
 app.command("list")(list_names)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import typer
 from rich.text import Text
 
@@ -9,17 +11,22 @@ from benchmarks.cli.console import out_console
 
 
 def list_names() -> None:
-    """List enhancers, detectors and configurations."""
-    from pipeline.registry import ENHANCERS, config_root
+    """List enhancers, detectors and configurations, those of installed packages too."""
+    from pipeline.installed import installed
+    from pipeline.registry import DETECTORS, ENHANCERS, config_root, detector_configs
 
-    files = {
-        "Detectors": (config_root() / "detectors").glob("*.py"),
-        "Benchmarks (duskbench run)": config_root().glob("*.py"),
-    }
-    out_console.print(Text("Enhancers", style="bold"), Text("  " + "  ".join(ENHANCERS)), sep="\n")
-    for heading, found in files.items():
-        names = sorted(file.stem for file in found if not file.stem.startswith("_"))
-        out_console.print(Text(heading, style="bold"), Text("  " + "  ".join(names)), sep="\n")
+    configs = sorted(file.stem for file in config_root().glob("*.py") if not file.stem.startswith("_"))
+    detectors = detector_configs()
+    _print("Enhancers", ENHANCERS)
+    _print("Detectors", sorted(detectors))
+    _print("Benchmarks (duskbench run)", configs)
+    found = installed("enhancer", ENHANCERS) + installed("detector", {**DETECTORS, **detectors})
+    if found:
+        _print("Brought by packages", [f"{i.name} ({i.package}{'; ' + i.clash if i.clash else ''})" for i in found])
+
+
+def _print(heading: str, names: Iterable[str]) -> None:
+    out_console.print(Text(heading, style="bold"), Text("  " + "  ".join(names)), sep="\n")
 
 
 def version() -> None:

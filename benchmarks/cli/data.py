@@ -177,6 +177,46 @@ def unpaired(
     out_console.print(str(manifest))
 
 
+@data_app.command("voc-dark")
+def voc_dark(
+    root: Annotated[Path, typer.Argument(help="Lit VOC tree: VOCdevkit, VOCdevkit/VOC2007, or any in that layout.")],
+    out: Annotated[Path, typer.Argument(help="Dark VOC tree to write; the originals go to its lit/.")] = Path(
+        "data/voc_dark"
+    ),
+    split: Annotated[str, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many images, spread evenly over the set.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    exposure_ev: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stops below the original, as in -6.5 -4.")
+    ] = None,
+    lamps: Annotated[
+        tuple[int, int] | None, typer.Option(metavar="LOW HIGH", help="Fewest and most lamps in a picture.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads; as many as there are cores by default.")] = None,
+) -> None:
+    """Darken the photographs of a VOC tree with a camera model.
+
+    The boxes stay exact, and the lit originals give PSNR, SSIM and an upper bound. What is done already is kept.
+    """
+    from benchmarks.progress import Bar
+    from data_tools.night import Night
+    from data_tools.voc_dark import make_voc_dark
+
+    night = Night(exposure_ev=exposure_ev or Night.exposure_ev, lamps=lamps or Night.lamps)
+    with Bar(err_console) as bar:
+        done = make_voc_dark(
+            root,
+            out,
+            split=split,
+            limit=limit,
+            seed=seed,
+            night=night,
+            workers=workers,
+            progress=lambda done, total: bar.show("Darkening", done, total),
+        )
+    out_console.print(str(done))
+
+
 @data_app.command()
 def verify(
     root: Annotated[Path, typer.Argument(help="The data set.")],

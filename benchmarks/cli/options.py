@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,6 +28,7 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Images the detector takes a
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 is one per core on a CPU, one on a GPU.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, spread evenly over the set.")]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Images listed but absent are no failure.")]
+Format = Annotated[Literal["terminal", "markdown", "csv", "latex"], typer.Option("--format", help="How to print it.")]
 Coco = Annotated[bool, typer.Option("--coco", help="Add COCO AP columns.")]
 
 

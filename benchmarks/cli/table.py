@@ -1,4 +1,4 @@
-"""`duskbench table`: the table of a run again."""
+"""`duskbench table`: the table of a run again, or broken down."""
 
 from __future__ import annotations
 
@@ -9,35 +9,48 @@ import typer
 from rich.text import Text
 
 from benchmarks.cli.console import out_console
-from benchmarks.cli.options import Coco
-from data_tools.errors import UnknownNameError
+from benchmarks.cli.options import Coco, Format
 
 if TYPE_CHECKING:
     from benchmarks.table import Table
 
+_WRITTEN = "table.md, table.csv, table.tex"
+
 
 def table(
     run_dir: Annotated[Path, typer.Argument(help="Folder of a run (its --out).")],
-    form: Annotated[str, typer.Option("--format", help="terminal, markdown, csv or latex.")] = "terminal",
+    form: Format = "terminal",
+    by: Annotated[
+        str | None, typer.Option(help="Break down by lighting, indoor, class or size; intervals are in the csv.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Label of the row that differences are taken to; by default Input.")
+    ] = None,
     coco: Coco = False,
 ) -> None:
     """Print the table of a run again, from its stored rows."""
-    from benchmarks import table as tables
+    from benchmarks.breakdown_table import breakdown_to_csv, read_breakdown
     from benchmarks.results import read_table
 
-    printers = {"markdown": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
-    if form != "terminal" and form not in printers:
-        raise UnknownNameError("table format", form, ["terminal", *printers])
-    made = read_table(run_dir, coco=coco)
+    if by is None:
+        print_as(form, read_table(run_dir, coco=coco, reference=reference))
+        return
+    made, parts = read_breakdown(run_dir, by, reference=reference)
+    print_as(form, made, csv=breakdown_to_csv(parts) if form == "csv" else None)
+
+
+def print_as(form: str, table: Table, *, csv: str | None = None) -> None:
+    """Print a table in one of the forms; `csv` where the table's own columns are not what its csv should hold."""
+    from benchmarks import table as tables
+
     if form == "terminal":
-        out_console.print(tables.to_terminal(made))
-    else:
-        typer.echo(printers[form](made), nl=False)
+        out_console.print(tables.to_terminal(table))
+        return
+    printers = {"markdown": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
+    typer.echo(csv or printers[form](table), nl=False)
 
 
 def print_table(table: Table, run_dir: Path) -> None:
     """Print a table that was just written into a run's folder."""
-    from benchmarks.table import to_terminal
-
-    out_console.print(to_terminal(table))
-    out_console.print(Text(f"Written: {run_dir}/table.md, table.csv, table.tex; results: {run_dir}/results.sqlite"))
+    print_as("terminal", table)
+    out_console.print(Text(f"Written: {run_dir}/{_WRITTEN}; results: {run_dir}/results.sqlite"))

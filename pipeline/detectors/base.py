@@ -17,10 +17,13 @@ class Detections:
 
     Attributes:
         boxes_xyxy: (N, 4) float32, x1 y1 x2 y2 in absolute pixels of the image given, 0-based, end-exclusive
-            (a box over the whole image is 0, 0, W, H).
+            (a box over the whole image is 0, 0, W, H); x2 >= x1 and y2 >= y1.
         scores: (N,) float32 in [0, 1], descending.
         labels: (N,) int64, indices into `classes`.
         classes: Names of the detector's classes.
+
+    Raises:
+        DetectorError: Something is of another type, shape or dtype, out of range, not finite or not sorted.
     """
 
     boxes_xyxy: np.ndarray
@@ -29,24 +32,32 @@ class Detections:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        n = len(self.scores)
-        if self.boxes_xyxy.shape != (n, 4) or self.scores.shape != (n,) or self.labels.shape != (n,):
-            raise DetectorError(
-                "A detector broke its contract.",
-                expected="boxes (N, 4), scores (N,), labels (N,)",
-                got=f"boxes {self.boxes_xyxy.shape}, scores {self.scores.shape}, labels {self.labels.shape}",
-            )
-        if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
-            raise DetectorError(
-                "A detector broke its contract.",
-                expected=f"labels from 0 to {len(self.classes) - 1}",
-                got=f"{self.labels.min()} to {self.labels.max()}",
-            )
+        n = len(self.scores) if isinstance(self.scores, np.ndarray) else 0
+        kinds = {"boxes_xyxy": ((n, 4), np.float32), "scores": ((n,), np.float32), "labels": ((n,), np.int64)}
+        for name, (shape, dtype) in kinds.items():
+            array = getattr(self, name)
+            if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
+                got = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+                raise _broken(f"{name}: ndarray {shape} {np.dtype(dtype)}", got)
         if not (np.isfinite(self.boxes_xyxy).all() and np.isfinite(self.scores).all()):
-            raise DetectorError("A detector returned NaN or infinite boxes or scores.", expected="finite numbers")
+            raise _broken("finite boxes and scores", "NaN or infinity")
+        if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
+            raise _broken(f"labels from 0 to {len(self.classes) - 1}", f"{self.labels.min()} to {self.labels.max()}")
+        # A softmax may exceed 1 by its rounding.
+        if n and not (self.scores.min() >= 0 and self.scores.max() <= 1 + 1e-5):
+            raise _broken("scores in [0, 1]", f"{self.scores.min():g} to {self.scores.max():g}")
+        if (np.diff(self.scores) > 0).any():
+            raise _broken("the best score first", "scores that are not sorted")
+        reversed_ = (self.boxes_xyxy[:, 2:] < self.boxes_xyxy[:, :2]).any(axis=1)
+        if reversed_.any():
+            raise _broken("boxes as x1 y1 x2 y2", f"x2 < x1 or y2 < y1: {self.boxes_xyxy[reversed_][0].tolist()}")
 
     def __len__(self) -> int:
         return len(self.scores)
+
+
+def _broken(expected: str, got: str) -> DetectorError:
+    return DetectorError("A detector broke its contract.", expected=expected, got=got)
 
 
 @runtime_checkable

@@ -76,7 +76,8 @@ class MMDetDetector:
             "mmdet": version("onedl-mmdetection"),
             **self._code(),
         }
-        self.fingerprint = fingerprint(type(self), arguments, {"checkpoint": file_sha256(path)})
+        self.weights = {"checkpoint": file_sha256(path)}
+        self.fingerprint = fingerprint(type(self), arguments, self.weights)
 
     def _adapt(self, config: Config, state_dict: dict[str, Tensor], where: Path) -> tuple[Config, dict[str, Tensor]]:
         """For subclasses whose files are not mmdet's: fit config and keys to each other."""

@@ -15,7 +15,8 @@ import numpy as np
 from data_tools.classes import VOC_CLASSES
 from data_tools.errors import ConfigError, DetectorError, WeightsError
 from pipeline.detectors.base import Detections
-from pipeline.fingerprint import file_sha256, fingerprint
+from pipeline.fingerprint import fingerprint
+from pipeline.onnx_session import model_hashes, open_session
 
 # Of a model whose input has a dynamic size; every fixed size is read from the model.
 DEFAULT_INPUT_SIZE = 320
@@ -51,7 +52,7 @@ class OnnxDetector:
         self.path = Path(path)
         self.name = self.path.stem
         self.score_threshold, self.nms_iou, self.max_per_image = score_threshold, nms_iou, max_per_image
-        self.session = _open_session(self.path, device)
+        self.session = open_session(self.path, device)
         self.size = _input_size(self.session, self.path)
         self.classes = _class_names(self.path, _class_count(self.session), classes)
         arguments = {
@@ -60,7 +61,8 @@ class OnnxDetector:
             "nms_iou": nms_iou,
             "max_per_image": max_per_image,
         }
-        self.fingerprint = fingerprint(type(self), arguments, {"model": file_sha256(self.path)})
+        self.weights = model_hashes(self.path)
+        self.fingerprint = fingerprint(type(self), arguments, self.weights)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detect in a batch of images.
@@ -112,42 +114,6 @@ def _to_input(image_rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     resized = cv2.resize(image_rgb, size, interpolation=cv2.INTER_LINEAR)
     return resized.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
-
-
-def _open_session(path: Path, device: str) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ConfigError(
-            "onnxruntime is not installed.", where=path, todo="install the extra: pip install 'duskbench[onnx]'"
-        ) from error
-    import torch
-
-    if not path.is_file():
-        raise WeightsError("The ONNX model does not exist.", where=path)
-    kind, _, index = device.partition(":")
-    wanted: list[Any] = ["CPUExecutionProvider"]
-    if kind == "cuda":
-        wanted = [("CUDAExecutionProvider", {"device_id": int(index or 0)})]
-    available = onnxruntime.get_available_providers()
-    if kind not in ("cpu", "cuda") or (kind == "cuda" and "CUDAExecutionProvider" not in available):
-        raise ConfigError(
-            "onnxruntime cannot run on the device.",
-            where=path,
-            expected=f"a device for one of {', '.join(available)}",
-            got=repr(device),
-            todo="use --device cpu, or install onnxruntime-gpu" if kind == "cuda" else None,
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=wanted)
-    except Exception as error:
-        raise WeightsError(
-            "The file is not an ONNX model that onnxruntime can run.", where=path, got=str(error)
-        ) from error
 
 
 def _input_size(session: Any, path: Path) -> tuple[int, int]:

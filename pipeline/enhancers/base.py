@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from data_tools.errors import EnhancerError
 from pipeline.fingerprint import fingerprint
+from pipeline.plugins import naming
 
 
 class Enhancer:
@@ -21,12 +22,16 @@ class Enhancer:
         arguments: What the enhancer was built with; part of the fingerprint.
         weights: Name -> sha256 of the weight files in use; part of the fingerprint.
         origin: Where they come from, in words for the reader of a table; None where there are none.
+        batch_size: Images that it wants at once, through `many`, because starting it is worth sharing.
+        foreign: Whether it is not duskbench's own: what it raises is then named, and its input watched.
     """
 
     name: str = ""
     arguments: Mapping[str, Any]
     weights: Mapping[str, str]
     origin: str | None = None
+    batch_size: int = 1
+    foreign: bool = False
 
     def __init__(self, **arguments: Any) -> None:
         self.arguments = arguments
@@ -35,6 +40,12 @@ class Enhancer:
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
         """Enhance one image, (H, W, 3) uint8 RGB to the same; `image_id` is known inside a benchmark run only."""
         raise NotImplementedError
+
+    def enhance_many(
+        self, images_rgb: Sequence[np.ndarray], image_ids: Sequence[str | None]
+    ) -> Sequence[np.ndarray | EnhancerError]:
+        """Enhance several images; what went wrong with one of them stands in its place."""
+        return [self._attempt(image, image_id) for image, image_id in zip(images_rgb, image_ids, strict=True)]
 
     def __call__(self, image_rgb: np.ndarray, *, image_id: str | None = None) -> np.ndarray:
         """Enhance one image.
@@ -49,39 +60,109 @@ class Enhancer:
         Raises:
             EnhancerError: The input is no such image, or the result breaks the contract.
         """
-        check_image(image_rgb, what=f"Enhancer {self.name!r} was given something that is no image.", where=image_id)
-        result = self.enhance(image_rgb, image_id)
-        check_image(
-            result,
-            what=f"Enhancer {self.name!r} broke its contract.",
-            where=image_id,
-            size=image_rgb.shape[:2],
-        )
-        return result
+        self._check_input(image_rgb, image_id)
+        if not self.foreign:
+            return self._checked(self.enhance(image_rgb, image_id), image_rgb, image_id)
+        before = image_rgb.copy()
+        with naming(EnhancerError, f"Enhancer {self.name!r} failed.", self.code, image_id):
+            result = self.enhance(image_rgb, image_id)
+        self._check_untouched(image_rgb, before, image_id)
+        return self._checked(result, image_rgb, image_id)
+
+    def many(
+        self, images_rgb: Sequence[np.ndarray], image_ids: Sequence[str | None]
+    ) -> list[np.ndarray | EnhancerError]:
+        """Enhance several images at once; as `__call__`, but an image's failure stands in its place in the list.
+
+        Raises:
+            EnhancerError: An input is no image, or the enhancer failed as a whole.
+        """
+        for image, image_id in zip(images_rgb, image_ids, strict=True):
+            self._check_input(image, image_id)
+        before = [image.copy() for image in images_rgb] if self.foreign else []
+        with naming(EnhancerError, f"Enhancer {self.name!r} failed on {len(images_rgb)} images.", self.code):
+            results = list(self.enhance_many(images_rgb, image_ids))
+        if len(results) != len(images_rgb):
+            raise EnhancerError(
+                f"Enhancer {self.name!r} broke its contract.",
+                expected=f"{len(images_rgb)} results from enhance_many",
+                got=f"{len(results)}",
+            )
+        for number, (image, image_id) in enumerate(zip(images_rgb, image_ids, strict=True)):
+            try:
+                if before:
+                    self._check_untouched(image, before[number], image_id)
+                result = results[number]
+                if not isinstance(result, EnhancerError):
+                    self._checked(result, image, image_id)
+            except EnhancerError as error:
+                results[number] = error
+        return results
+
+    @property
+    def code(self) -> object:
+        """The class or function that does the work: where errors point to, and what the fingerprint stands for."""
+        return type(self)
 
     @property
     def fingerprint(self) -> str:
         """Hash of code, arguments and weights; keys every stored result."""
-        return fingerprint(type(self), self.arguments, self.weights)
+        return fingerprint(self.code, self.arguments, self.weights)
+
+    def _attempt(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray | EnhancerError:
+        try:
+            with naming(EnhancerError, f"Enhancer {self.name!r} failed.", self.code, image_id):
+                return self.enhance(image_rgb, image_id)
+        except EnhancerError as error:
+            return error
+
+    def _check_input(self, image_rgb: np.ndarray, image_id: str | None) -> None:
+        check_image(image_rgb, what=f"Enhancer {self.name!r} was given something that is no image.", where=image_id)
+
+    def _checked(self, result: np.ndarray, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
+        what = f"Enhancer {self.name!r} broke its contract."
+        check_image(result, what=what, where=image_id, size=image_rgb.shape[:2])
+        return result
+
+    def _check_untouched(self, image_rgb: np.ndarray, before: np.ndarray, image_id: str | None) -> None:
+        if np.array_equal(image_rgb, before):
+            return
+        # The rows of the other enhancers are made from the same array.
+        image_rgb[...] = before
+        raise EnhancerError(
+            f"Enhancer {self.name!r} broke its contract.",
+            where=image_id,
+            expected="an input that stays as it is",
+            got="an input that was changed in place",
+            todo="work on a copy: image_rgb.copy()",
+        )
 
 
 class FunctionEnhancer(Enhancer):
-    """Wraps a plain callable `(H, W, 3) uint8 RGB -> same`."""
+    """Wraps a plain callable `(H, W, 3) uint8 RGB -> same`.
 
-    def __init__(self, function: Callable[[np.ndarray], np.ndarray], name: str, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    Args:
+        function: The callable.
+        name: For tables and errors.
+        code: What the fingerprint stands for, where the callable is a part of something; None takes the callable
+            itself, or its class if it is an instance.
+    """
+
+    foreign = True
+
+    def __init__(self, function: Callable[[np.ndarray], np.ndarray], name: str, code: object = None) -> None:
+        super().__init__()
         self.function, self.name = function, name
-        # What the fingerprint stands for: the wrapped code itself; an instance counts as its class.
-        self.code: object = function if hasattr(function, "__qualname__") else type(function)
+        self._code = code or (function if hasattr(function, "__qualname__") else type(function))
 
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
         """Call the wrapped function."""
         return self.function(image_rgb)
 
     @property
-    def fingerprint(self) -> str:
-        """Hash of the wrapped code and the arguments."""
-        return fingerprint(self.code, self.arguments, self.weights)
+    def code(self) -> object:
+        """The wrapped code."""
+        return self._code
 
 
 def check_image(image: object, *, what: str, where: str | None, size: tuple[int, ...] | None = None) -> None:

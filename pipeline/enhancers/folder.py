@@ -40,11 +40,7 @@ class Folder(Enhancer):
                 got="a file" if self.path.exists() else "nothing",
                 todo="give the folder that holds the images: dir:FOLDER",
             )
-        self._files: defaultdict[str, list[Path]] = defaultdict(list)
-        for file in sorted(self.path.rglob("*")):
-            # Hidden files are what other systems leave behind (`._a.jpg`), not pictures.
-            if is_image_file(file) and not file.name.startswith(".") and file.is_file():
-                self._files[file.stem].append(file)
+        self._files = images_by_stem(self.path)
         if not self._files:
             raise ConfigError("The folder of enhanced images holds no image.", where=self.path)
 
@@ -100,3 +96,13 @@ class Folder(Enhancer):
                 todo="keep one of them",
             )
         return found[0]
+
+
+def images_by_stem(folder: Path) -> dict[str, list[Path]]:
+    """The image files in a folder and below it, sorted, by their name without its ending."""
+    files: defaultdict[str, list[Path]] = defaultdict(list)
+    for file in sorted(folder.rglob("*")):
+        # Hidden files are what other systems leave behind (`._a.jpg`), not pictures.
+        if is_image_file(file) and not file.name.startswith(".") and file.is_file():
+            files[file.stem].append(file)
+    return dict(files)

@@ -86,7 +86,7 @@ def test_failures_are_rows_and_are_tried_again(bench: Bench, tmp_path: Path) -> 
     reasons = {label: reason for label, _, reason in summary.failures}
     assert "(200, 220, 3) uint8" in reasons["wrong_size"] and "(199, 220, 3)" in reasons["wrong_size"]
     assert "float64" in reasons["as_float"]
-    assert reasons["FailsOnDark"] == "RuntimeError: too dark for me"
+    assert "RuntimeError: too dark for me" in reasons["FailsOnDark"] and "plugins.py:47" in reasons["FailsOnDark"]
     found = results(tmp_path / "out")
     assert (found["Input"].n_images, found["FailsOnDark"].n_images, len(found["FailsOnDark"].failures)) == (6, 3, 3)
     assert run(config, RunOptions(tmp_path / "out")).measured == 15

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from benchmarks.evaluate import EnhancerResult
 from benchmarks.protocol import Protocol
+from benchmarks.statistics import BootstrapOptions, Difference, Interval
 from benchmarks.table import build_table, to_csv, to_latex, to_markdown, to_terminal
 
 
@@ -104,3 +105,58 @@ def test_coco_columns_only_where_computed(coco: dict[str, float | None]) -> None
     results = [EnhancerResult("Input", 3, 3, niqe=4.0, map=0.5, ap={"car": 0.5, "dog": None}, coco=coco)]
     header = to_markdown(build_table(record(), results)).splitlines()[2]
     assert ("COCO AP50:95" in header) == bool(coco)
+
+
+def with_intervals(label: str, gain: Interval, left_out: int = 0) -> EnhancerResult:
+    difference = Difference("Input", 3 - left_out, left_out, gain, Interval(-0.5, -0.7, -0.3))
+    return EnhancerResult(
+        label, 3, 3, niqe=4.4, map=0.612, ap={"car": 0.7, "dog": None},
+        map_interval=Interval(0.612, 0.581, 0.64449), niqe_interval=Interval(4.4, 4.237, 4.6),
+        ap_intervals={"car": Interval(0.7, 0.61, 0.8)}, against={"Input": difference},
+    )  # fmt: skip
+
+
+def test_values_carry_interval_and_mark() -> None:
+    settled, unsettled = Interval(0.05, 0.01, 0.09), Interval(0.02, -0.01, 0.05)
+    results = [RESULTS[0], with_intervals("A|B", settled), with_intervals("Lit", unsettled, left_out=1)]
+    table = build_table(record(), results, BootstrapOptions(500, 7))
+    text = to_markdown(table)
+    lines = text.splitlines()
+    assert lines[2].startswith(
+        "| Enhancer | NIQE ↓ | mAP ↑ | ms/image | n | failed | Δ NIQE to Input | Δ mAP to Input | car ↑ | dog ↑ |"
+    )
+    assert lines[4].startswith("| Input | 4.927 | 55.78 | 0.0 | 3 | 0 | – | – |")
+    assert lines[5].startswith("| A\\|B | **4.400** [4.24, 4.60] | **61.20** [58.1, 64.4] |")
+    assert "| -0.500 [-0.70, -0.30] | +5.00 [+1.0, +9.0] | **70.0** | – |" in lines[5]
+    assert "| 61.20~ [58.1, 64.4] |" in lines[6] and "| +2.00~ [-1.0, +5.0] |" in lines[6]
+    assert "95 % interval, percentile bootstrap over images, 500 resamples, seed 7" in text
+    assert "~ not settled: the interval of the difference to Input" in text
+    assert "Lit and Input are compared on the 2 images that both have; 1 that only one has are left out." in text
+    frame = pd.read_csv(io.StringIO(to_csv(table)))
+    assert frame[["mAP", "mAP low", "mAP high"]].iloc[1].tolist() == [0.612, 0.581, 0.64449]
+    assert frame["Δ mAP to Input unsettled"].tolist()[1:] == [False, True]
+    assert frame[["car low", "car high"]].iloc[1].tolist() == [0.61, 0.8]
+    latex = to_latex(table)
+    assert r"\textbf{61.20} [58.1, 64.4]" in latex and r"61.20$\sim$ [58.1" in latex and r"$\Delta$ mAP" in latex
+
+
+def test_nothing_is_said_of_intervals_where_there_are_none() -> None:
+    text = to_markdown(build_table(record(), RESULTS))
+    assert "[low, high]" not in text and "not settled" not in text and "Δ" not in text
+
+
+def test_a_terminal_of_a_hundred_columns_is_wide_enough() -> None:
+    names = ("bicycle", "boat", "bottle", "bus", "car", "cat", "chair", "dog", "motorbike", "person", "diningtable")
+    wide = EnhancerResult(
+        "Lit twins (bound)", 2563, 2563, niqe=12.345, map=0.4321, ap=dict.fromkeys(names, 0.5),
+        niqe_interval=Interval(12.345, 11.11, 13.33), map_interval=Interval(0.4321, 0.4, 0.5), ms_enhance=1234.5,
+        coco={"AP50:95": 0.5, "AP50": 0.6, "AP75": None},
+        against={"Input": Difference("Input", 1, 0, Interval(-0.123, -0.2, 0.111), Interval(-1.234, -11.1, 10.0))},
+    )  # fmt: skip
+    changes = record(protocol=Protocol(classes=names).to_dict(), enhancers=[{"label": wide.label, "upper_bound": True}])
+    console = Console(width=100, file=io.StringIO())
+    console.print(to_terminal(build_table(changes, [wide])))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    for cell in ("12.345~ [11.11, 13.33]", "43.21~ [40.0, 50.0]", "1234.5", "-12.30~ [-20.0, +11.1]", "60.00"):
+        assert cell in text
+    assert text.count(" 50.0 ") >= len(names)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_tools.darken import Camera, Lamp, darken, expose, lamp_illumination, linear_to_srgb, srgb_to_linear
+from data_tools.darken import Camera, Lamp, capture, darken, expose, lamp_illumination, linear_to_srgb, srgb_to_linear
 from data_tools.errors import ConfigError, DataError
 
 # Level -> linear light, computed by hand from IEC 61966-2-1.
@@ -104,6 +104,64 @@ def test_channels_and_pixels_have_noise_of_their_own() -> None:
     assert abs(np.corrcoef(got[:, :-1, 0].ravel(), got[:, 1:, 0].ravel())[0, 1]) < 0.02
 
 
+@pytest.mark.parametrize("level", [10, 55, 118])
+@pytest.mark.parametrize("stops", [-3, -5])
+@pytest.mark.parametrize(("gain", "read"), [(1 / 8000, 0.0006), (1 / 2000, 0.0), (1 / 1500, 0.0018), (0.0, 0.01)])
+def test_sensor_noise_follows_the_photon_transfer_law_down_to_a_few_electrons(
+    level: int, stops: int, gain: float, read: float
+) -> None:
+    """The signal is lifted by a pedestal of light, so that read noise does not clip at black and the law is exact."""
+    pedestal = 8 * read
+    light = np.full((200, 200), 1 + pedestal / (KNOWN_LEVELS[level] * 2.0**stops))
+    got = capture(flat(level), Camera(exposure_ev=stops, shot_gain=gain, read_noise=read), rng(5), light).astype(float)
+    signal = KNOWN_LEVELS[level] * 2.0**stops + pedestal
+    variance = gain * signal + read**2
+    n = got.size
+    assert abs(got.mean() - signal) < 4 * np.sqrt(variance / n) + 1e-6
+    # Poisson counts of mean m have the excess kurtosis 1/m: it widens the spread of a sample's variance.
+    kurtosis = gain**3 * signal / variance**2
+    assert abs(got.var() - variance) < 4 * variance * np.sqrt((2 + kurtosis) / n)
+
+
+@pytest.mark.parametrize("bits", [4, 6, 8, 10, 12])
+def test_quantisation_adds_a_twelfth_of_the_squared_step(bits: int) -> None:
+    noise, step = 0.05, 1 / (2**bits - 1)
+    plain, stepped = (capture(flat(188), Camera(read_noise=noise, bits=b), rng(6)).astype(float) for b in (None, bits))
+    error = stepped - plain
+    assert np.abs(error).max() <= step / 2 + 1e-6
+    assert abs(error.mean()) < 4 * step / np.sqrt(12 * error.size) + 1e-7
+    # The error of a uniform variable: kurtosis 1.8, so its variance spreads by sqrt(0.8 / n).
+    assert error.var() == pytest.approx(step**2 / 12, rel=4 * np.sqrt(0.8 / error.size) + 1e-3)
+    assert stepped.var() == pytest.approx(noise**2 + step**2 / 12, rel=0.02)
+
+
+@pytest.mark.parametrize("read", [0.001, 0.02])
+def test_clipping_at_black_and_at_white_leaves_half_of_the_noise(read: float) -> None:
+    black, white = (capture(flat(level), Camera(read_noise=read), rng(7)).astype(float) for level in (0, 255))
+    for distance in (black, 1 - white):
+        # A rectified normal: half of it is zero, its mean is s / sqrt(2 pi), its second moment s^2 / 2.
+        assert distance.min() == 0
+        assert (distance == 0).mean() == pytest.approx(0.5, abs=0.006)
+        assert distance.mean() == pytest.approx(read / np.sqrt(2 * np.pi), rel=0.02)
+        assert (distance**2).mean() == pytest.approx(read**2 / 2, rel=0.03)
+
+
+def test_no_light_gives_no_photons() -> None:
+    assert not capture(flat(0), Camera(exposure_ev=-4, shot_gain=1 / 500), rng()).any()
+    assert not capture(flat(200), Camera(shot_gain=1 / 500), rng(), np.zeros((200, 200))).any()
+
+
+def test_white_balance_takes_the_cast_out_and_enlarges_the_noise() -> None:
+    cast, gain = (1.0, 0.5, 0.25), 1 / 2000
+    balance = tuple(1 / factor for factor in cast)
+    camera = Camera(colour_cast=cast, shot_gain=gain, white_balance=balance)  # type: ignore[arg-type]
+    got = linear(darken(flat(118), camera, rng(8))).reshape(-1, 3)
+    assert got.mean(axis=0) == pytest.approx(KNOWN_LEVELS[118], rel=0.01)
+    # The sensor's variance gain * signal * cast, seen through the gain 1 / cast, is gain * signal / cast.
+    assert got.var(axis=0) == pytest.approx(gain * KNOWN_LEVELS[118] / np.array(cast), rel=0.03)
+    assert darken(flat(250), Camera(white_balance=(2.0, 1.0, 0.5)), rng())[0, 0].tolist() == [255, 250, 184]
+
+
 @pytest.mark.parametrize("bits", [1, 3, 6])
 def test_the_converter_has_only_so_many_steps(bits: int) -> None:
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
@@ -138,7 +196,8 @@ def test_a_lamp_falls_off_to_half_at_its_reach() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [{"shot_gain": -1.0}, {"read_noise": float("nan")}, {"bits": 0}, {"bits": 17}, {"exposure_ev": float("inf")},
-     {"colour_cast": (1.0, -0.1, 1.0)}, {"colour_cast": (1.0, 1.0)}],
+     {"colour_cast": (1.0, -0.1, 1.0)}, {"colour_cast": (1.0, 1.0)}, {"white_balance": (1.0, 1.0)},
+     {"white_balance": (float("inf"), 1.0, 1.0)}],
 )  # fmt: skip
 def test_impossible_cameras_are_refused(arguments: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="Camera"):

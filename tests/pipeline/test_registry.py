@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data_tools.errors import ConfigError, EnhancerError, UnknownNameError
+from data_tools.errors import ConfigError, DetectorError, EnhancerError, UnknownNameError
 from pipeline import load_detector, load_enhancer
-from pipeline.registry import ENHANCERS, parse_spec
+from pipeline.registry import ENHANCERS
+from pipeline.specs import parse_spec
 
 PLUGINS = Path(__file__).resolve().parents[1] / "benchmarks" / "plugins.py"
 IMAGE = np.random.default_rng(0).integers(0, 100, (20, 30, 3)).astype(np.uint8)
@@ -22,6 +25,8 @@ IMAGE = np.random.default_rng(0).integers(0, 100, (20, 30, 3)).astype(np.uint8)
         ("gamma(gamma=2.2)", ("gamma", {"gamma": 2.2})),
         ("a/b.py:F( x = 1, y=(2, 3), z='a(b)' )", ("a/b.py:F", {"x": 1, "y": (2, 3), "z": "a(b)"})),
         ("dir:out (1)/x", ("dir", {"path": "out (1)/x"})),
+        ("cmd:a.py (1) {in}", ("cmd", {"command": "a.py (1) {in}"})),
+        ("m.onnx(range=255)", ("m.onnx", {"range": 255})),
     ],
 )
 def test_specifications(spec: str, parsed: tuple[str, dict[str, object]]) -> None:
@@ -121,7 +126,7 @@ def test_detector_plug_in() -> None:
     [
         ("rfbnet300", "did you mean rfbnet300_voc"),
         ("nowhere.py", "does not exist"),
-        ({"type": "yolo"}, "Unknown detector type"),
+        ({"type": "yolo"}, "Unknown detector .yolo"),
         (f"{PLUGINS}:FailsOnDark", "does not have what a detector needs"),
     ],
 )
@@ -135,3 +140,204 @@ def test_every_registered_enhancer_can_be_imported() -> None:
 
     for address in ENHANCERS.values():
         assert isinstance(_import(address), type)
+
+
+BAD_ENHANCERS = """
+import sys
+import numpy as np
+from helper_of_bad import deep
+
+def in_place(image):
+    image[:] = 0
+    return image
+
+def raises(image):
+    return deep(image)
+
+def leaves(image):
+    sys.exit("bye")
+
+class Broken:
+    def __init__(self, path="w.pth"):
+        open(path)
+
+class Wrong:
+    def __init__(self):
+        len(3)
+
+class Late:
+    def __call__(self, image):
+        from helper_of_bad import deep
+        return deep(image)
+"""
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> str:
+    (tmp_path / "helper_of_bad.py").write_text("def deep(image):\n    return image.reshape(7, 7)\n")
+    (tmp_path / "bad.py").write_text(BAD_ENHANCERS)
+    return str(tmp_path / "bad.py")
+
+
+@pytest.fixture(autouse=True)
+def fresh_modules() -> Iterator[None]:
+    """Plug-ins leave modules and folders behind, as they must; the next test starts without them."""
+    modules, path = set(sys.modules), list(sys.path)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if name.startswith(("duskbench_plugin", "helper_of")):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("in_place", r"(?s)in_place.*img3.*changed in place.*copy"),
+        ("raises", r"(?s)raises.*img3.*ValueError: cannot reshape.*helper_of_bad\.py:2, in deep"),
+        ("leaves", r"(?s)leaves.*img3.*SystemExit: bye.*bad\.py:14, in leaves"),
+        ("Late", r"(?s)Late.*img3.*ValueError.*helper_of_bad\.py:2"),
+    ],
+)
+def test_what_a_plug_in_does_wrong_is_told_with_file_and_line(bad: str, name: str, text: str) -> None:
+    image = IMAGE.copy()
+    with pytest.raises(EnhancerError, match=text):
+        load_enhancer(f"{bad}:{name}")(image, image_id="img3")
+    assert np.array_equal(image, IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "text"),
+    [
+        ("Broken", EnhancerError, r"(?s)fails while it is built.*FileNotFoundError.*w\.pth.*bad\.py:18"),
+        ("Wrong", ConfigError, r"(?s)Cannot build.*len.*bad\.py:22"),
+        ("Wrong(x=1)", UnknownNameError, "argument 'x'"),
+    ],
+)
+def test_a_plug_in_that_cannot_be_built(bad: str, spec: str, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        load_enhancer(f"{bad}:{spec}")
+
+
+def test_a_file_sees_the_modules_beside_it_and_no_others_of_their_name(tmp_path: Path) -> None:
+    for folder, value in (("one", 1), ("two", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "helper_of_many.py").write_text(f"def add(image):\n    return image + {value}\n")
+        (tmp_path / folder / "mine.py").write_text("from helper_of_many import add\n")
+    first = load_enhancer(f"{tmp_path}/one/mine.py:add")
+    assert np.array_equal(first(IMAGE), IMAGE + 1)
+    with pytest.raises(ConfigError, match=r"(?s)'helper_of_many'.*two/mine\.py.*two/helper_of_many.*one/helper.*cmd:"):
+        load_enhancer(f"{tmp_path}/two/mine.py:add")
+    (tmp_path / "one" / "mine2.py").write_text("import pipeline.registry\ndef f(image):\n    return image\n")
+    assert np.array_equal(load_enhancer(f"{tmp_path}/one/mine2.py:f")(IMAGE), IMAGE)
+
+
+def test_fingerprint_knows_files_of_arguments_and_modules_beside(tmp_path: Path) -> None:
+    (tmp_path / "helper_of_print.py").write_text("x = 1\n")
+    (tmp_path / "w.bin").write_bytes(b"1")
+    (tmp_path / "net.py").write_text(
+        "from pipeline.enhancers.base import Enhancer\nimport helper_of_print\n\n\nclass Net(Enhancer):\n"
+        "    def __init__(self, weights):\n        super().__init__()\n\n"
+        "    def enhance(self, image_rgb, image_id):\n        return image_rgb\n"
+    )
+    spec = f"{tmp_path}/net.py:Net(weights={str(tmp_path / 'w.bin')!r})"
+    prints = [load_enhancer(spec).fingerprint, load_enhancer(spec).fingerprint]
+    (tmp_path / "w.bin").write_bytes(b"2")
+    prints.append(load_enhancer(spec).fingerprint)
+    (tmp_path / "helper_of_print.py").write_text("x = 2\n")
+    prints.append(load_enhancer(spec).fingerprint)
+    assert prints[0] == prints[1] and len(set(prints)) == 3
+
+
+def test_many_checks_each_image(bad: str) -> None:
+    results = load_enhancer(f"{PLUGINS}:FailsOnDark(below=50.0)").many([IMAGE + 60, IMAGE * 0], ["a", "b"])
+    assert np.array_equal(results[0], IMAGE + 60)
+    assert (
+        isinstance(results[1], EnhancerError) and "too dark for me" in str(results[1]) and "where: b" in str(results[1])
+    )
+    changed = load_enhancer(f"{bad}:in_place").many([IMAGE.copy(), IMAGE.copy()], [None, None])
+    assert all("changed in place" in str(each) for each in changed)
+
+
+def test_a_package_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "helper_of_cwd").mkdir()
+    (tmp_path / "helper_of_cwd" / "mine.py").write_text("def f(image):\n    return image + 1\n")
+    monkeypatch.chdir(tmp_path)
+    assert np.array_equal(load_enhancer("helper_of_cwd.mine:f")(IMAGE), IMAGE + 1)
+
+
+BAD_DETECTORS = """
+import numpy as np
+from pipeline.detectors.base import Detections
+
+class Mine:
+    classes = ("car", "dog")
+
+    def __init__(self, how="good"):
+        self.how = how
+
+    def detect(self, images):
+        boxes = np.array([[1, 2, 3, 4], [0, 0, 5, 5]], np.float32)
+        scores, labels, classes = np.array([0.9, 0.5], np.float32), np.array([0, 1]), self.classes
+        match self.how:
+            case "raises": raise RuntimeError("no luck")
+            case "none": return None
+            case "few": return []
+            case "tuples": return [(boxes, scores, labels)] * len(images)
+            case "in_place": images[0][:] = 0
+            case "lists": boxes = boxes.tolist()
+            case "double": boxes = boxes.astype(float)
+            case "shape": boxes = boxes[:, :3]
+            case "nan": boxes[0, 0] = np.nan
+            case "label": labels = labels + 1
+            case "int32": labels = labels.astype(np.int32)
+            case "score": scores = scores * 100
+            case "order": scores = scores[::-1]
+            case "xywh": boxes[0] = 20, 20, 10, 10
+            case "classes": classes = ("cat", "dog")
+        return [Detections(boxes, scores, labels, classes) for _ in images]
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ("raises", r"RuntimeError: no luck \(.*mine\.py:15, in detect\)"),
+        ("none", "(?s)list of 2 Detections.*NoneType"),
+        ("few", "0 results"),
+        ("tuples", "(?s)Detections, of.*tuple"),
+        ("in_place", "changed in place"),
+        ("lists", r"(?s)boxes_xyxy: ndarray \(2, 4\) float32.*list"),
+        ("double", "float64"),
+        ("shape", r"\(2, 3\) float32"),
+        ("nan", "NaN"),
+        ("label", "(?s)labels from 0 to 1.*1 to 2"),
+        ("int32", "(?s)labels: ndarray.*int32"),
+        ("score", r"(?s)scores in \[0, 1\].*50 to 90"),
+        ("order", "not sorted"),
+        ("xywh", r"(?s)x1 y1 x2 y2.*\[20.0, 20.0, 10.0, 10.0\]"),
+        ("classes", "(?s)'car', 'dog'.*'cat', 'dog'"),
+    ],
+)
+def test_a_detector_that_breaks_its_contract_is_named(tmp_path: Path, how: str, text: str) -> None:
+    (tmp_path / "mine.py").write_text(BAD_DETECTORS)
+    images = [IMAGE.copy(), IMAGE.copy()]
+    assert len(load_detector(f"{tmp_path}/mine.py:Mine").detect(images)[1]) == 2
+    with pytest.raises(DetectorError, match=text) as caught:
+        load_detector(f"{tmp_path}/mine.py:Mine(how={how!r})").detect(images)
+    assert "mine.py:Mine" in str(caught.value)
+    assert np.array_equal(images[0], IMAGE)
+
+
+def test_a_detector_without_a_fingerprint_gets_one(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(BAD_DETECTORS)
+    specs = ["mine.py:Mine", "mine.py:Mine", "mine.py:Mine(how='good')"]
+    prints = [load_detector(f"{tmp_path}/{spec}").fingerprint for spec in specs]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_mmdet_configs_without_weights_say_so(tmp_path: Path) -> None:
+    (tmp_path / "theirs.py").write_text("model = dict(type='SingleStageDetector')\n")
+    for config in (str(tmp_path / "theirs.py"), "mmdet::ssd/ssd300_coco.py"):
+        with pytest.raises(ConfigError, match=r"(?s)names no weights.*--checkpoint"):
+            load_detector(config)

@@ -1,0 +1,282 @@
+"""What an enhancer won and lost against a reference, object by object, and the precision-recall curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.evaluate import reference_labels, score
+from benchmarks.evidence import Boxes, Measured, RunImages, found_by, has_detections, read_measured, read_run_images
+from benchmarks.metrics.voc_ap import VocAP
+from benchmarks.store import ResultStore
+from data_tools.errors import DataError
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision against recall of one class, at the ranks where recall rises; between them precision only falls.
+
+    Attributes:
+        recall: (K,) float64, rising, 0 to 1.
+        precision: (K,) float64, 0 to 1.
+        scores: (K,) float64, the score of the detection at that rank: the threshold that stops there.
+        ap: The class's AP.
+        n_objects: Objects to find.
+    """
+
+    recall: np.ndarray
+    precision: np.ndarray
+    scores: np.ndarray
+    ap: float
+    n_objects: int
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Objects and false alarms, counted on the images that both have.
+
+    Attributes:
+        gained: Objects that the enhancer's image lets the detector find and the reference's does not.
+        lost: The other way round.
+        kept: Found in both.
+        missed: Found in neither.
+        false_alarms: Detections on the enhanced image that find nothing.
+        false_alarms_reference: Likewise of the reference.
+    """
+
+    gained: int = 0
+    lost: int = 0
+    kept: int = 0
+    missed: int = 0
+    false_alarms: int = 0
+    false_alarms_reference: int = 0
+
+    @property
+    def net(self) -> int:
+        """Objects won, less false alarms added."""
+        return self.gained - self.lost - (self.false_alarms - self.false_alarms_reference)
+
+
+@dataclass(frozen=True)
+class ImageChange:
+    """What changed in one image.
+
+    Attributes:
+        image_id: The image.
+        tally: Counts.
+        gained: Positions in the objects of the image's record.
+        lost: Likewise.
+        false_alarms: Positions in the detections of the enhancer's row.
+        false_alarms_reference: Positions in the detections of the reference's row.
+    """
+
+    image_id: str
+    tally: Tally
+    gained: tuple[int, ...]
+    lost: tuple[int, ...]
+    false_alarms: tuple[int, ...]
+    false_alarms_reference: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What one enhancer changed against a reference.
+
+    Attributes:
+        label: The enhancer.
+        reference: The reference.
+        threshold: Detections count from this score on, for both.
+        n_images: Images that both have.
+        total: Over all classes.
+        by_class: Class -> counts.
+        images: The images in which anything changed, the highest `tally.net` first; ties by what was gained, then id.
+    """
+
+    label: str
+    reference: str
+    threshold: float
+    n_images: int
+    total: Tally
+    by_class: dict[str, Tally]
+    images: tuple[ImageChange, ...]
+
+    def best(self, n: int) -> tuple[ImageChange, ...]:
+        """Up to `n` images that got better, best first."""
+        return tuple(image for image in self.images if image.tally.net > 0)[:n]
+
+    def worst(self, n: int) -> tuple[ImageChange, ...]:
+        """Up to `n` images that got worse, worst first."""
+        return tuple(image for image in reversed(self.images) if image.tally.net < 0)[:n]
+
+
+def precision_recall_curves(store: ResultStore, record: Mapping[str, Any]) -> dict[str, dict[str, Curve]]:
+    """Curves of a run: label of the enhancer -> class -> curve; a class without an object is absent."""
+    run = read_run_images(store, record)
+    return {
+        measured.label: _curves(judged, run)
+        for measured in read_measured(store, record, run)
+        if (judged := _judge(measured, run)) is not None
+    }
+
+
+def changes(
+    store: ResultStore,
+    record: Mapping[str, Any],
+    *,
+    reference: str | None = None,
+    threshold: float | None = None,
+) -> list[Changes]:
+    """Compare every enhancer's detections with a reference's, object by object.
+
+    Args:
+        store: The results.
+        record: The run's record.
+        reference: Label to compare with; None for Input.
+        threshold: Score from which a detection counts; None for the one with the best F1 on the reference, over all
+            classes together. It is the same for every enhancer, because the detector is: a user sets it once.
+
+    Returns:
+        One per enhancer with detections, without the reference, in the run's order.
+
+    Raises:
+        UnknownNameError: There is no such reference.
+        DataError: The reference has no detections.
+    """
+    run = read_run_images(store, record)
+    references = reference_labels(record, reference)
+    judged = {m.label: one for m in read_measured(store, record, run) if (one := _judge(m, run)) is not None}
+    chosen = references[-1] if references else None
+    if chosen is None or chosen not in judged:
+        raise DataError(
+            "There are no detections to compare with.",
+            where=store.path,
+            expected=f"those of {chosen}" if chosen else "an enhancer `input` in the run",
+            got=f"detections of {', '.join(judged) or 'none'}",
+            todo="choose another reference",
+        )
+    base = judged.pop(chosen)
+    limit = best_f1_threshold(base, run) if threshold is None else threshold
+    return [_compare(label, one, chosen, base, run, limit) for label, one in judged.items()]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An enhancer's detections and what became of each.
+
+    Attributes:
+        mask: (images,) bool: which have a result.
+        objects: (T,) indices into the run's truth: those in these images; `result.matches.gt_index` indexes them.
+        found: The detections.
+        result: What became of them.
+    """
+
+    mask: np.ndarray
+    objects: np.ndarray
+    found: Boxes
+    result: VocAP
+
+
+def _judge(measured: Measured, run: RunImages) -> Judged | None:
+    if not has_detections(measured, run):
+        return None
+    mask = measured.mask(len(run.images))
+    objects = np.flatnonzero(mask[run.truth.images])
+    found = found_by(measured, run)
+    return Judged(mask, objects, found, score(run.truth.take(objects), found, run.protocol))
+
+
+def best_f1_threshold(judged: Judged, run: RunImages) -> float:
+    """The score at which F1 over all classes together is best; 0 where nothing is found at any.
+
+    Of equal ones the highest. F1 = 2 TP / (detections + objects).
+    """
+    matches = judged.result.matches
+    counted = np.flatnonzero(matches.tp | matches.fp)
+    order = counted[np.argsort(-judged.found.scores[counted], kind="stable")]
+    if not matches.tp.any():
+        return 0.0
+    scores = judged.found.scores[order]
+    found = np.cumsum(matches.tp[order])
+    f1 = 2 * found / (np.arange(1, len(order) + 1) + sum(judged.result.n_gt))
+    # A threshold takes all detections of its score or none.
+    last_of_score = np.append(scores[1:] < scores[:-1], True)
+    return float(scores[np.argmax(np.where(last_of_score, f1, -1.0))])
+
+
+def _curves(judged: Judged, run: RunImages) -> dict[str, Curve]:
+    result = judged.result
+    curves = {}
+    for label, name in enumerate(run.protocol.classes):
+        ap = result.ap[label]
+        if ap is None:
+            continue
+        ranked = result.matches.ranked[label]
+        rises = np.flatnonzero(result.matches.tp[ranked])
+        curves[name] = Curve(
+            recall=result.recall[label][rises],
+            precision=result.precision[label][rises],
+            scores=judged.found.scores[ranked[rises]],
+            ap=ap,
+            n_objects=result.n_gt[label],
+        )
+    return curves
+
+
+def _compare(label: str, one: Judged, reference: str, base: Judged, run: RunImages, threshold: float) -> Changes:
+    both = one.mask & base.mask
+    found, found_before = _found_objects(one, run, threshold), _found_objects(base, run, threshold)
+    easy = ~run.truth.difficult & both[run.truth.images]
+    kinds = {
+        "gained": easy & found & ~found_before,
+        "lost": easy & ~found & found_before,
+        "kept": easy & found & found_before,
+        "missed": easy & ~found & ~found_before,
+    }
+    alarms = {
+        "false_alarms": _false_alarms(one, both, threshold),
+        "false_alarms_reference": _false_alarms(base, both, threshold),
+    }
+    by_class = {
+        name: Tally(
+            **{kind: int((mask & (run.truth.labels == number)).sum()) for kind, mask in kinds.items()},
+            **{kind: int((boxes.labels == number).sum()) for kind, boxes in alarms.items()},
+        )
+        for number, name in enumerate(run.protocol.classes)
+    }
+    n = len(run.images)
+    counts = {
+        **{kind: np.bincount(run.truth.images[mask], minlength=n) for kind, mask in kinds.items()},
+        **{kind: np.bincount(boxes.images, minlength=n) for kind, boxes in alarms.items()},
+    }
+    shown = {kind: run.truth.take(kinds[kind]) for kind in ("gained", "lost")} | alarms
+    changed = np.flatnonzero(
+        counts["gained"] + counts["lost"] + (counts["false_alarms"] != counts["false_alarms_reference"])
+    )
+    images = [
+        ImageChange(
+            run.images[number].record.id,
+            Tally(**{kind: int(count[number]) for kind, count in counts.items()}),
+            **{kind: tuple(boxes.ordinals[boxes.images == number].tolist()) for kind, boxes in shown.items()},
+        )
+        for number in changed
+    ]
+    images.sort(key=lambda image: (-image.tally.net, -image.tally.gained, image.image_id))
+    total = Tally(**{kind: int(count.sum()) for kind, count in counts.items()})
+    return Changes(label, reference, threshold, int(both.sum()), total, by_class, tuple(images))
+
+
+def _found_objects(judged: Judged, run: RunImages, threshold: float) -> np.ndarray:
+    """(objects of the run,) bool: found by a detection of that score or above."""
+    matches = judged.result.matches
+    hits = np.flatnonzero(matches.tp & (judged.found.scores >= threshold))
+    found = np.zeros(len(run.truth.labels), bool)
+    found[judged.objects[matches.gt_index[hits]]] = True
+    return found
+
+
+def _false_alarms(judged: Judged, within: np.ndarray, threshold: float) -> Boxes:
+    alarms = judged.result.matches.fp & (judged.found.scores >= threshold)
+    return judged.found.take(alarms & within[judged.found.images])

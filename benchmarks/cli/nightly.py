@@ -1,0 +1,117 @@
+"""`duskbench nightly`: run, compare with the baseline, append to the history, decide."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from benchmarks.cli.console import err_console, out_console
+from benchmarks.cli.options import (
+    EXIT_REGRESSION,
+    EXIT_USAGE,
+    AllowMissing,
+    BatchSize,
+    CfgOptions,
+    Checkpoint,
+    Device,
+    Limit,
+    Weights,
+    Workers,
+    use_weights,
+)
+
+if TYPE_CHECKING:
+    from benchmarks.nightly.night import Night
+
+_STYLES = {"green": "bold green", "red": "bold red", "not comparable": "bold yellow"}
+
+
+def nightly(
+    config: Annotated[str, typer.Argument(help="Configuration file, or the name of one that ships: nightly, table2.")],
+    history: Annotated[Path, typer.Option(help="File of all nights; the first night creates it.")],
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Make the newest night the baseline; nothing is measured.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(help="JUnit XML to write: a test case per enhancer and gate.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Markdown to write, as for $GITHUB_STEP_SUMMARY.")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML report to write, with the curves of all nights.")] = None,
+    tolerance_map: Annotated[float, typer.Option(help="mAP points that may be lost.")] = 0.5,
+    tolerance_niqe: Annotated[float, typer.Option(help="By how much a mean NIQE may rise.")] = 0.05,
+    throughput_ratio: Annotated[
+        float, typer.Option(help="Least share of the baseline's throughput, relative to the reference workload.")
+    ] = 0.7,
+    data: Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="A name, an mmdet config, an .onnx file, or 'none' for NIQE alone.")
+    ] = None,
+    checkpoint: Checkpoint = None,
+    weights: Weights = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the nights' results; by default runs/<configuration>-nights.")
+    ] = None,
+    device: Device = "cpu",
+    batch_size: BatchSize = 1,
+    workers: Workers = 0,
+    limit: Limit = None,
+    allow_missing: AllowMissing = False,
+    cfg_options: CfgOptions = None,
+) -> None:
+    """Run a benchmark every night and say whether something got worse.
+
+    Exit code 0 is green, 3 red, 2 an error or a baseline that cannot be compared with. A night that was cut is taken
+    up where it stopped.
+    """
+    from benchmarks.config import find_config, load_benchmark_config
+    from benchmarks.nightly.gate import Limits
+    from benchmarks.nightly.outputs import Outputs
+    from benchmarks.nightly.tonight import NightOptions, accept_newest, run_night
+    from benchmarks.progress import RichProgress
+    from benchmarks.runner import RunOptions
+
+    limits = Limits(tolerance_map, tolerance_niqe, throughput_ratio)
+    if accept:
+        night = accept_newest(find_config(config).stem, history)
+        out_console.print(Text(f"Night {night.id} ({night.verdict}) is the baseline of {night.config} now."))
+        return
+    use_weights(weights)
+    overrides = {
+        "data.root": str(data) if data else None,
+        "data.layout": "auto" if data else None,
+        "data.allow_missing": allow_missing or None,
+        "detector": detector,
+    }
+    benchmark = load_benchmark_config(config, cfg_options=cfg_options or (), overrides=overrides)
+    run = RunOptions(
+        out=out or Path("runs") / f"{benchmark.name}-nights",
+        device=device,
+        checkpoint=checkpoint,
+        batch_size=batch_size,
+        workers=workers,
+        limit=limit,
+    )
+    options = NightOptions(history, run, limits)
+    command = shlex.join(["duskbench", "nightly", config, "--history", str(history), "--accept"])
+    outputs = Outputs(history, command, junit, summary, report, device)
+    with RichProgress(err_console) as progress:
+        night = run_night(benchmark, options, outputs.write, progress)
+    _print(night, command)
+    if night.verdict != "green":
+        raise typer.Exit(EXIT_REGRESSION if night.verdict == "red" else EXIT_USAGE)
+
+
+def _print(night: Night, accept: str) -> None:
+    from benchmarks.nightly.summary import headline, to_do
+
+    out_console.print(Text(headline(night), style=_STYLES[night.verdict]))
+    for line in night.differences:
+        out_console.print(Text(f"  {line}"))
+    for finding in night.failed:
+        out_console.print(Text(f"  {finding.subject}, {finding.gate}: {finding.message}"))
+    for note in night.notes:
+        out_console.print(Text(f"  {note}", style="dim"))
+    if (todo := to_do(night, accept)) is not None:
+        out_console.print(Text(todo.replace("`", "")))

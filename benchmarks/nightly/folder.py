@@ -1,0 +1,104 @@
+"""The folders of nights under `--out`: one each, taken up again where it was cut, removed when nothing refers to it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from data_tools.images import write_text
+
+_RECORD = "night.json"
+_RESULTS = "results.sqlite"
+_SAME_NIGHT = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class NightFolder:
+    """Where a night's rows are.
+
+    Attributes:
+        path: The folder, named like the night.
+        config: Name of the configuration.
+        started: ISO 8601, UTC.
+        made_with: What must be equal for its rows to be used again: versions, commit, device.
+        finished: Whether its night is in the history and its report is written.
+    """
+
+    path: Path
+    config: str
+    started: str
+    made_with: dict[str, Any]
+    finished: bool = False
+
+    @property
+    def id(self) -> str:
+        """Of the night."""
+        return self.path.name
+
+    def finish(self) -> NightFolder:
+        """Say that nothing is left to do for it."""
+        done = replace(self, finished=True)
+        done.write()
+        return done
+
+    def write(self) -> None:
+        """Write its record."""
+        values = {key: getattr(self, key) for key in ("config", "started", "made_with", "finished")}
+        write_text(self.path / _RECORD, json.dumps(values, indent=1, sort_keys=True) + "\n")
+
+
+def night_folders(out: Path) -> list[NightFolder]:
+    """The nights under a folder, the oldest first; what is no night, or half a record, is left out."""
+    found = []
+    for record in sorted(out.glob(f"*/{_RECORD}")):
+        try:
+            found.append(NightFolder(path=record.parent, **json.loads(record.read_text())))
+        except (ValueError, TypeError):
+            continue
+    return sorted(found, key=lambda folder: (folder.started, folder.id))
+
+
+def open_night(out: Path, config: str, made_with: Mapping[str, Any], taken: Collection[str]) -> NightFolder:
+    """The folder of the night that was cut, or of a new one.
+
+    A cut night is begun anew where its rows were measured with other versions, another commit or another device: a
+    night of two halves could not say what changed. One that is in the history and was cut before its report was written
+    comes back as it is, unless that is so long ago that another night is due.
+
+    Args:
+        out: `--out`.
+        config: Name of the configuration.
+        made_with: Of tonight.
+        taken: Ids of the nights in the history.
+    """
+    now = datetime.now(UTC)
+    for folder in night_folders(out):
+        if folder.finished or folder.config != config:
+            continue
+        results = folder.path / _RESULTS
+        if folder.id in taken:
+            if now - datetime.fromtimestamp(results.stat().st_mtime, UTC) < _SAME_NIGHT:
+                return folder
+            folder.finish()
+        elif folder.made_with == dict(made_with) and results.is_file():
+            return folder
+        else:
+            shutil.rmtree(folder.path)
+    first = now.strftime("%Y-%m-%dT%H-%M-%SZ")
+    names = [first, *(f"{first}-{number}" for number in range(2, 1000))]
+    name = next(name for name in names if name not in taken and not (out / name).exists())
+    folder = NightFolder(out / name, config, now.isoformat(timespec="seconds"), dict(made_with))
+    folder.write()
+    return folder
+
+
+def prune(out: Path, config: str, keep: Collection[str]) -> None:
+    """Remove the finished nights of a configuration that are not to be kept."""
+    for folder in night_folders(out):
+        if folder.finished and folder.config == config and folder.id not in keep:
+            shutil.rmtree(folder.path)

@@ -1,0 +1,78 @@
+"""A night's measuring: a benchmark run with the reference workload in turns, and its rows read for judging."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass, replace
+from typing import Any
+
+from benchmarks.config import BenchmarkConfig
+from benchmarks.evidence import RunImages, read_run_images
+from benchmarks.nightly.kept import ImageState, Kept, image_states, read_kept
+from benchmarks.nightly.night import Reference
+from benchmarks.nightly.reference import ReferenceWorkload
+from benchmarks.progress import RunProgress
+from benchmarks.runner import RunOptions, run
+from benchmarks.store import Key, ResultStore
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A night's rows, read for judging.
+
+    Attributes:
+        record: Of the run.
+        images: Their content and ground truth, for comparing.
+        run: The images for resampling.
+        kept: Label -> results image by image.
+        reference: The reference workload.
+        environment: Versions and machine of the last start.
+        rows: Counts, see `Night.rows`.
+        missing: Ids of images that are not in the tree and should be.
+    """
+
+    record: dict[str, Any]
+    images: list[ImageState]
+    run: RunImages
+    kept: dict[str, Kept]
+    reference: Reference
+    environment: dict[str, Any]
+    rows: dict[str, int]
+    missing: list[str]
+
+
+def measure(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | None = None) -> Measured:
+    """Run the benchmark and read its rows; an enhancer that cannot be built is left out and told.
+
+    Args:
+        config: What to measure.
+        options: How. `workers=0` is one process per core on a CPU, however few rows are left: the reference workload of
+            two nights compares only where the processes beside it are as many.
+        progress: Told how far it is.
+    """
+    workers = options.workers or (_cores() if options.device == "cpu" else 1)
+    reference = ReferenceWorkload(options.device, workers, max(1, _cores() // workers), progress)
+    results = options.out / "results.sqlite"
+    earlier: set[Key] = set()
+    if results.is_file():
+        with ResultStore(results) as store:
+            earlier = store.done()
+    summary = run(config, replace(options, workers=workers, keep_broken=True), reference)
+    with ResultStore(results, must_exist=True) as store:
+        record = store.last_run()
+        images = read_run_images(store, record)
+        return Measured(
+            record=record,
+            images=image_states(images.images),
+            run=images,
+            kept=read_kept(store, record, images, earlier),
+            reference=reference.result(),
+            environment={**record["environment"], "host": platform.node()},
+            rows={"total": summary.total, "reused": summary.reused, "measured": summary.measured},
+            missing=summary.missing,
+        )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,61 @@
+"""The files a night is looked at by."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.nightly.history import read_history
+from benchmarks.nightly.junit import to_junit
+from benchmarks.nightly.night import Night
+from benchmarks.nightly.summary import to_markdown
+from benchmarks.results import write_tables
+from data_tools.images import write_text
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written of a night, beside the table in its folder; None for what is not wanted.
+
+    Attributes:
+        history: The file of all nights, for curves.
+        accept: The command that accepts the night.
+        junit: JUnit XML.
+        summary: Markdown.
+        report: One HTML file.
+        device: Torch device for making the report's pictures again.
+    """
+
+    history: Path
+    accept: str
+    junit: Path | None = None
+    summary: Path | None = None
+    report: Path | None = None
+    device: str = "cpu"
+
+    def write(self, night: Night, folder: Path) -> None:
+        """Write them all; what a CI reads first is written first."""
+        if self.junit is not None:
+            write_text(self.junit, to_junit(night))
+        if self.summary is not None:
+            write_text(self.summary, to_markdown(night, self.accept, self._links(night)))
+        if any(enhancer.n_images for enhancer in night.enhancers):
+            write_tables(folder)
+        if self.report is not None:
+            from benchmarks.report.write import write_report
+
+            write_report(folder, self.report, history=read_history(self.history), device=self.device)
+
+    def _links(self, night: Night) -> dict[str, str]:
+        """The report beside the summary, and the page of the CI run, which has it among its files."""
+        links = {}
+        if self.report is not None and self.summary is not None:
+            links["report"] = os.path.relpath(self.report, self.summary.parent)
+        server, repository, run = (os.environ.get(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+        if server and repository and run:
+            links = {"run, with the report among its artefacts": f"{server}/{repository}/actions/runs/{run}"}
+            if night.environment["git"]:
+                commit = night.environment["git"].removesuffix("-dirty")
+                links["commit"] = f"{server}/{repository}/commit/{commit}"
+        return links

@@ -1,0 +1,95 @@
+"""The lit originals that a data set's images are compared with, matched by file stem."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.store import FileState
+from data_tools.errors import ConfigError, DataError
+from data_tools.images import is_image_file
+from pipeline.fingerprint import file_sha256
+
+# Stands for the data set's references among a configuration's enhancers: the limit that an enhancer can reach.
+LIT = "lit"
+
+
+def reference_folder(data: Mapping[str, Any]) -> Path | None:
+    """The folder that `data.reference` names, relative to `data.root`, or None where a data set has none.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    folder = _named_folder(data)
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(
+            "The data set has no folder of references.",
+            where="data.reference",
+            expected=f"a folder {folder}",
+            got="a file" if folder.exists() else "nothing",
+            todo="name another, relative to data.root, or none: --cfg-options data.reference=None",
+        )
+    return folder
+
+
+def resolve_reference(spec: str | dict[str, Any], data: Mapping[str, Any]) -> str | dict[str, Any]:
+    """Turn the enhancer `lit` of a configuration into `dir:` of the data set's references; others stay.
+
+    Raises:
+        ConfigError: The data set has no references.
+    """
+    bare = dict(spec) if isinstance(spec, dict) else {"type": spec, "label": "Lit (bound)", "upper_bound": True}
+    if bare.get("type") != LIT:
+        return spec
+    folder = _named_folder(data)
+    if folder is None:
+        raise ConfigError(
+            "The enhancer `lit` needs a data set with references.",
+            where="data.reference",
+            got="none",
+            todo="name their folder: --cfg-options data.reference=DIR",
+        )
+    return {**bare, "type": "dir", "path": str(folder)}
+
+
+def _named_folder(data: Mapping[str, Any]) -> Path | None:
+    """There or not: a configuration can be read where its data set is not."""
+    return None if data.get("reference") is None else Path(data.get("root") or ".", data["reference"])
+
+
+def find_references(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
+    """Find each image's reference by its stem, in the folder or below it.
+
+    Raises:
+        DataError: An image has none, or several.
+    """
+    files: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in sorted(folder.rglob("*")):
+        if is_image_file(path) and not path.name.startswith("."):
+            files[path.stem].append(path)
+    wanted = {image_id: files.get(Path(image_id).name, []) for image_id in ids}
+    wrong = {image_id: found for image_id, found in wanted.items() if len(found) != 1}
+    if wrong:
+        named = [
+            f"{image_id}: {', '.join(path.name for path in found) or 'none'}"
+            for image_id, found in list(wrong.items())[:5]
+        ]
+        raise DataError(
+            "Images have no reference, or more than one.",
+            where=folder,
+            expected="one file of the image's stem for each image",
+            got=f"{len(wrong)} of {len(wanted)} without: {'; '.join(named)}{'; ...' if len(wrong) > 5 else ''}",
+            todo="complete the folder, or restrict the run with --split FILE",
+        )
+    return {image_id: found[0] for image_id, found in wanted.items()}
+
+
+def read_state(path: Path, earlier: FileState | None) -> FileState:
+    """Hash a file unless its path, size and time are those it had earlier."""
+    stat = path.stat()
+    now = (path, stat.st_size, stat.st_mtime_ns)
+    if earlier is not None and (earlier.path, earlier.bytes, earlier.mtime_ns) == now:
+        return earlier
+    return FileState(path, stat.st_size, stat.st_mtime_ns, file_sha256(path))

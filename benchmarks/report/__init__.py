@@ -1,0 +1,1 @@
+"""One self-contained HTML file of a run: table, intervals, break-downs, curves and pictures."""

@@ -1,0 +1,45 @@
+"""The report of a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.nightly.night import Night
+from benchmarks.report.content import Track, read_content
+from benchmarks.report.render import render_report
+from benchmarks.statistics import BootstrapOptions
+from data_tools.images import write_text
+
+
+def write_report(
+    run_dir: Path,
+    out: Path | None = None,
+    *,
+    images: int = 12,
+    history: Sequence[Night] = (),
+    device: str = "cpu",
+    bootstrap: BootstrapOptions | None = None,
+    track: Track = iter,
+) -> Path:
+    """Write the report of a run's newest record, one HTML file that opens anywhere and fetches nothing.
+
+    Args:
+        run_dir: Folder of the run.
+        out: The file; None for `report.html` in the run's folder.
+        images: How many images to show before and after, those that changed most first; 0 for none.
+        history: Nights, the oldest first; those of the run's configuration become the history curves.
+        device: Torch device for making the pictures again.
+        bootstrap: How to resample; None for the record's options.
+        track: Wraps the list of images while their pictures are made, for progress.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataError: There are no results in the folder. A picture that cannot be made is no error: the report says why.
+    """
+    content = read_content(run_dir, images=images, history=history, device=device, bootstrap=bootstrap, track=track)
+    path = out or run_dir / "report.html"
+    write_text(path, render_report(content))
+    return path

@@ -1,0 +1,3 @@
+_base_ = ["miniature.py"]
+
+title = "Every night: all enhancers with weights that ship, on the bundled miniature"

@@ -1,0 +1,73 @@
+"""What a specification says: a target and its arguments."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data_tools.errors import ConfigError
+
+# `name`, `file.py:Name`, `package.module:Name`, `model.onnx`, each with `(key=value, ...)` if wanted.
+_SPEC = re.compile(r"(?P<target>[^()]+?)\s*(\((?P<arguments>.*)\))?", re.DOTALL)
+# What stands behind these is taken as it is, brackets and all.
+_VERBATIM: dict[str, str] = {"dir": "path", "cmd": "command"}
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
+    """Split `target(key=value, ...)` into target and arguments; values are Python literals.
+
+    `dir:FOLDER` and `cmd:COMMAND LINE` take no arguments behind them, and neither does the path of an existing file, so
+    that brackets may occur in all three.
+
+    Raises:
+        ConfigError: The text is not of that form.
+    """
+    kind, colon, rest = spec.strip().partition(":")
+    if colon and kind in _VERBATIM:
+        return kind, {_VERBATIM[kind]: rest}
+    if "(" in spec and Path(spec).is_file():
+        return spec, {}
+    match = _SPEC.fullmatch(spec.strip())
+    try:
+        if match is None:
+            raise ValueError("it does not end with the closing bracket")
+        call = ast.parse(f"_({match['arguments'] or ''})", mode="eval").body
+        plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+        if not isinstance(call, ast.Call) or not plain or call.args or any(k.arg is None for k in call.keywords):
+            raise ValueError("arguments need names: key=value")
+        return match["target"], {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (ValueError, SyntaxError) as error:
+        raise ConfigError(
+            "Cannot read the specification.",
+            where=spec,
+            expected="name, or name(key=value, ...) with Python literals as values",
+            got=str(error),
+        ) from error
+
+
+def split_spec(spec: Any, kind: str) -> tuple[Any, dict[str, Any]]:
+    """Target and arguments of a specification in any form.
+
+    Args:
+        spec: A text for `parse_spec`; a dict `{"type": <such a text or a callable>, **arguments}`; or anything else,
+            which is then the target itself.
+        kind: "enhancer" or "detector", for the error.
+
+    Raises:
+        ConfigError: A dict has no type, or a text is not of `parse_spec`'s form.
+    """
+    given: dict[str, Any] = {}
+    if isinstance(spec, Mapping):
+        given = dict(spec)
+        if given.get("type") is None:
+            raise ConfigError(
+                f"The configuration of the {kind} has no type.", expected="dict(type=..., ...)", got=repr(spec)
+            )
+        spec = given.pop("type")
+    if not isinstance(spec, str):
+        return spec, given
+    target, arguments = parse_spec(spec)
+    return target, {**arguments, **given}

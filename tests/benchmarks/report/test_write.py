@@ -1,0 +1,115 @@
+"""A real run, and the report of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from benchmarks.cli.report import report
+from benchmarks.config import load_benchmark_config
+from benchmarks.report.gallery import read_shown
+from benchmarks.report.write import write_report
+from benchmarks.runner import RunOptions, run
+from benchmarks.statistics import BootstrapOptions
+from benchmarks.store import ResultStore, Row
+from data_tools.errors import DataError
+from tests.benchmarks.conftest import make_bench
+
+FEW = BootstrapOptions(50)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six images of rectangles, two enhancers, measured once."""
+    root = tmp_path_factory.mktemp("measured")
+    run(load_benchmark_config(make_bench(root).config), RunOptions(out=root / "run", workers=1))
+    return root / "run"
+
+
+@pytest.fixture
+def run_dir(measured: Path, tmp_path: Path) -> Path:
+    """A copy that a test may write to."""
+    return Path(shutil.copytree(measured, tmp_path / "run"))
+
+
+def data_of(page: str) -> dict[str, Any]:
+    blob = re.search(r'id="viewer-data">(.*?)</script>', page, re.DOTALL)
+    assert blob is not None
+    data: dict[str, Any] = json.loads(blob[1])
+    return data
+
+
+def test_a_run_becomes_a_page_with_its_own_numbers(run_dir: Path) -> None:
+    path = write_report(run_dir, images=2, bootstrap=FEW)
+    assert path == run_dir / "report.html"
+    page = path.read_text(encoding="utf-8")
+    from benchmarks.results import read_table
+
+    table = read_table(run_dir)
+    for row in table.rows:
+        for column in table.columns:
+            if column.part == "" and column.key in ("niqe", "map") and row.get(column.key) is not None:
+                assert column.show(row[column.key]) in page
+    data = data_of(page)
+    assert data["labels"] == ["Input", "Brighten"] and len(data["images"]) == 2
+    assert all(set(image["pictures"]) == {"Input", "Brighten"} for image in data["images"])
+    assert write_report(run_dir, run_dir / "again.html", images=2, bootstrap=FEW).read_bytes() == path.read_bytes()
+
+
+def test_few_images_are_matched_as_all_of_them_are(run_dir: Path) -> None:
+    with ResultStore(run_dir / "results.sqlite") as store:
+        record = store.last_run()
+        together = {one.record.id: one.views for one in read_shown(store, record, record["image_ids"])}
+        for image_id in record["image_ids"]:
+            [alone] = read_shown(store, record, [image_id])
+            assert alone.views == together[image_id]
+        # An image without a result shifts no object of the others.
+        first = record["image_ids"][0]
+        fingerprint, detector = record["enhancers"][1]["fingerprint"], record["detector"]["fingerprint"]
+        rows = store.rows(enhancer=fingerprint, detector=detector, measure=record["measure"])
+        key = next(row.key for row in rows if row.key.image_id == first)
+        store.put(Row(key, error="It failed."))
+        after = {one.record.id: one.views for one in read_shown(store, record, record["image_ids"])}
+    assert after[first]["Brighten"].reason == "It failed." and not after[first]["Brighten"].measured
+    assert {i: v for i, v in after.items() if i != first} == {i: v for i, v in together.items() if i != first}
+    kinds = {d.kind for views in together.values() for view in views.values() for d in view.detections}
+    assert "found" in kinds
+
+
+def test_the_data_set_may_be_gone(run_dir: Path) -> None:
+    with ResultStore(run_dir / "results.sqlite") as store:
+        images = store.images().values()
+        gone = [replace(i, record=replace(i.record, path=Path("gone") / i.record.path.name)) for i in images]
+        store.put_images(gone)
+    data = data_of(write_report(run_dir, images=3, bootstrap=FEW).read_text(encoding="utf-8"))
+    assert [image["pictures"] for image in data["images"]] == [{}, {}, {}]
+    assert all("Cannot read the image file" in reason for i in data["images"] for reason in i["reasons"].values())
+
+
+def test_no_images_no_pictures(run_dir: Path) -> None:
+    page = write_report(run_dir, images=0, bootstrap=FEW).read_text(encoding="utf-8")
+    assert data_of(page) is None and 'id="pictures"' not in page
+
+
+def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="There are no results here"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_where_the_file_is(run_dir: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(report)
+    done = CliRunner().invoke(app, [str(run_dir), "--out", str(tmp_path / "r.html"), "--images", "1"])
+    assert done.exit_code == 0, done.output
+    assert "r.html" in done.output and (tmp_path / "r.html").stat().st_size > 10_000
+    lost = CliRunner().invoke(app, [str(run_dir), "--history", str(tmp_path / "none.sqlite")])
+    assert isinstance(lost.exception, DataError)

@@ -1,0 +1,200 @@
+"""Break-downs against evaluating a part alone, and sizes against pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from benchmarks.breakdown import SIZES, Breakdown, Part, break_down
+from benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
+from benchmarks.evaluate import evaluate
+from benchmarks.evidence import found_by, read_measured, read_run_images
+from benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
+from benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
+from benchmarks.store import ResultStore
+from benchmarks.table import to_markdown, to_terminal
+from data_tools.classes import LIGHTING_TYPES
+from data_tools.errors import DataError, UnknownNameError
+from tests.benchmarks.fabricate import CLASSES, make_images, make_run
+
+SKILLS = {"Input": 0.5, "Better": 0.9}
+OPTIONS = BootstrapOptions(40, 2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_run(tmp_path / "run", make_images(45), SKILLS, failing={"Better": ["0001"]})
+    return tmp_path / "run"
+
+
+def broken_down(folder: Path, by: str, **options: Any) -> Breakdown:
+    with ResultStore(folder / "results.sqlite") as store:
+        return break_down(store, store.last_run(), by, bootstrap=OPTIONS, **options)
+
+
+@pytest.mark.parametrize(("by", "names"), [("lighting", list(LIGHTING_TYPES[:3])), ("indoor", ["Indoor", "Outdoor"])])
+def test_a_part_is_what_a_run_on_its_images_alone_would_be(folder: Path, by: str, names: list[str]) -> None:
+    got = broken_down(folder, by)
+    assert [part.name for part in got.parts] == names
+    with ResultStore(folder / "results.sqlite") as store:
+        record, images = store.last_run(), store.images()
+        for part in got.parts:
+            ids = [
+                i
+                for i in record["image_ids"]
+                if part.name in (images[i].record.lighting, "Indoor" if images[i].record.indoor else "Outdoor")
+            ]
+            assert part.n_images == len(ids)
+            counted = [o for i in ids for o in images[i].record.objects or () if not o.difficult]
+            assert part.n_objects == len(counted)
+            for alone in evaluate(store, {**record, "image_ids": ids}, bootstrap=OPTIONS):
+                expected = Spread(alone.map_interval, alone.niqe_interval, alone.ap_intervals)
+                assert part.spreads[alone.label] == expected
+                assert part.differences.get(alone.label) == alone.against.get("Input")
+    assert sum(part.n_images for part in got.parts) == 45
+
+
+def test_by_class_is_the_tables_ap(folder: Path) -> None:
+    got = broken_down(folder, "class")
+    with ResultStore(folder / "results.sqlite") as store:
+        whole = {r.label: r for r in evaluate(store, store.last_run(), bootstrap=OPTIONS)}
+        images = store.images().values()
+    assert [part.name for part in got.parts] == list(CLASSES)
+    for part in got.parts:
+        counts = [sum(o.name == part.name and not o.difficult for o in i.record.objects or ()) for i in images]
+        assert (part.n_images, part.n_objects) == (sum(c > 0 for c in counts), sum(counts))
+        for label, result in whole.items():
+            assert part.spreads[label].map == result.ap_intervals[part.name]
+            assert part.spreads[label].niqe is None
+        assert part.differences["Better"].map == whole["Better"].against["Input"].ap[part.name]
+
+
+def test_sizes_are_cocos(tmp_path: Path) -> None:
+    # Without difficult objects: pycocotools has no such thing, and matches crowds, the nearest, by another overlap.
+    images = [
+        replace(i, record=replace(i.record, objects=tuple(o for o in i.record.objects or () if not o.difficult)))
+        for i in make_images(45)
+    ]
+    folder = tmp_path / "run"
+    make_run(folder, images, SKILLS, failing={"Better": ["0001"]})
+    got = broken_down(folder, "size")
+    assert [part.name for part in got.parts] == ["small", "medium", "large"]
+    with ResultStore(folder / "results.sqlite") as store:
+        record = store.last_run()
+        run = read_run_images(store, record)
+        for measured in read_measured(store, record, run):
+            found = found_by(measured, run)
+            truth = run.truth.take(measured.mask(45)[run.truth.images])
+            for part, (number, expected) in zip(got.parts, enumerate(coco(truth, found)), strict=True):
+                assert list(SIZES)[number] == part.name
+                spread = part.spreads[measured.label]
+                assert {name: i.value for name, i in spread.ap.items()} == pytest.approx(expected, abs=1e-9)
+    assert sum(part.n_objects for part in got.parts) == len(run.truth.labels)
+
+
+def coco(truth: Any, found: Any) -> list[dict[str, float]]:
+    """AP at IoU 0.5 and VOC's eleven recalls, for each of COCO's areas, by pycocotools itself."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def indexed(boxes: Any, **extra: np.ndarray) -> COCO:
+        made = COCO()
+        rows = []
+        for i, (x1, y1, x2, y2) in enumerate(boxes.boxes_xyxy.tolist()):
+            more = {name: values[i].item() for name, values in extra.items()}
+            rows.append(
+                {
+                    "id": i + 1,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "area": (x2 - x1) * (y2 - y1),
+                    "category_id": int(boxes.labels[i]),
+                    "image_id": int(boxes.images[i]),
+                    **more,
+                }
+            )
+        made.dataset = {
+            "images": [{"id": i} for i in range(45)],
+            "categories": [{"id": c} for c in range(len(CLASSES))],
+            "annotations": rows,
+        }
+        made.createIndex()
+        return made
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        one = indexed(truth, iscrowd=np.zeros(len(truth.labels), int))
+        evaluation = COCOeval(one, indexed(found, score=found.scores), "bbox")
+        evaluation.params.iouThrs = np.array([0.5])
+        evaluation.params.recThrs = RECALL_THRESHOLDS
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"][0]
+    return [
+        {
+            name: float(precision[:, c, area, 2].mean())
+            for c, name in enumerate(CLASSES)
+            if precision[0, c, area, 2] >= 0
+        }
+        for area in (1, 2, 3)
+    ]
+
+
+def test_another_reference(folder: Path) -> None:
+    got = broken_down(folder, "indoor", reference="Better")
+    assert got.reference == "Better"
+    assert [list(part.differences) for part in got.parts] == [["Input"], ["Input"]]
+
+
+def test_what_cannot_be_broken_down(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(UnknownNameError, match="class, indoor, lighting, size"):
+        broken_down(folder, "colour")
+    images = [replace(i, record=replace(i.record, lighting=None, indoor=None)) for i in make_images(4)]
+    make_run(tmp_path / "plain", images, SKILLS)
+    for by in ("lighting", "indoor"):
+        with pytest.raises(DataError, match="no label"):
+            broken_down(tmp_path / "plain", by)
+    unannotated = [replace(i, record=replace(i.record, objects=None)) for i in make_images(4)]
+    make_run(tmp_path / "bare", unannotated, SKILLS)
+    for by in ("class", "size"):
+        with pytest.raises(DataError, match="no detections"):
+            broken_down(tmp_path / "bare", by)
+    # NIQE by lighting needs no objects.
+    part = broken_down(tmp_path / "bare", "lighting").parts[0]
+    assert part.spreads["Input"].map is None and part.spreads["Input"].niqe is not None
+
+
+def test_the_table_has_every_part(folder: Path) -> None:
+    table, breakdown = read_breakdown(folder, "lighting")
+    text = to_markdown(table)
+    assert "| Enhancer | mAP Low ↑ | mAP Ambient ↑ | mAP Object ↑ | NIQE Low ↓ |" in text
+    assert "Images (objects to find): Low 15 (" in text
+    value = breakdown.parts[0].spreads["Input"].map
+    assert value is not None and f"| Input | {100 * value.value:.1f} |" in text.replace("**", "")
+    frame = pd.read_csv(io.StringIO(breakdown_to_csv(breakdown)))
+    assert len(frame) == 6
+    assert frame["mAP"][0] == value.value and frame["mAP low"][0] == value.low
+    assert frame["Δ mAP"].isna().tolist() == [True, False] * 3
+
+
+@pytest.mark.parametrize("by", ["lighting", "class"])
+def test_ten_parts_fit_a_hundred_columns(by: str) -> None:
+    names = LIGHTING_TYPES if by == "lighting" else ("bicycle", "diningtable", "motorbike", *"abcdefgh")
+    niqe = Interval(14.0, 13.0, 15.0) if by == "lighting" else None
+    spread, moved = Spread(Interval(0.999, 0.9, 1.0), niqe), Interval(-0.1, -0.2, 0.1)
+    parts = tuple(
+        Part(n, 1, 1, {"Lit twins (bound)": spread}, {"Lit twins (bound)": Difference("Input", 1, 0, moved, moved)})
+        for n in names
+    )
+    breakdown = Breakdown(by, "Input", ("Lit twins (bound)",), parts, ())  # type: ignore[arg-type]
+    record = {"title": "t", "enhancers": []}
+    console = Console(width=100, file=io.StringIO())
+    console.print(to_terminal(build_breakdown_table(record, breakdown, OPTIONS)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert (text.count("99.9~"), text.count("14.00~")) == (len(names), len(names) if niqe else 0)

@@ -1,0 +1,93 @@
+"""Runs with what comes from outside: programs in batches, model files and entry points, in worker processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.config import load_benchmark_config
+from benchmarks.runner import RunOptions, RunSummary, run
+from benchmarks.store import ResultStore
+from tests.benchmarks.conftest import Bench
+
+THEIRS = """
+import sys, time
+from pathlib import Path
+from PIL import Image
+
+source, target = map(Path, sys.argv[1:])
+files = sorted(source.iterdir())
+with open("starts.txt", "a") as log:
+    print(len(files), file=log)
+time.sleep(0.4)
+for file in files:
+    if file.stem == "000003":
+        continue
+    Image.open(file).save(target / file.name)
+"""
+
+
+def start(bench: Bench, out: Path, enhancers: list[Any], **options: Any) -> tuple[RunSummary, dict[str, list[Any]]]:
+    """Run; returns the summary and the rows of each enhancer by its place."""
+    config = load_benchmark_config(bench.config, overrides={"enhancers": enhancers})
+    summary = run(config, RunOptions(out, **options))
+    with ResultStore(out / "results.sqlite", must_exist=True) as store:
+        record = store.last_run()
+    import sqlite3
+
+    with sqlite3.connect(out / "results.sqlite") as db:
+        columns = "SELECT image_id, niqe, boxes, ms_enhance, error FROM results WHERE enhancer = ? ORDER BY 1"
+        return summary, {
+            each["label"]: list(db.execute(columns, [each["fingerprint"]])) for each in record["enhancers"]
+        }
+
+
+@pytest.mark.parametrize(("workers", "starts"), [(1, [4, 2]), (2, [4, 2])])
+def test_a_program_gets_batches_and_its_rows_are_those_of_the_input(
+    bench: Bench, tmp_path: Path, workers: int, starts: list[int]
+) -> None:
+    (tmp_path / "theirs.py").write_text(THEIRS)
+    command = {"type": "cmd", "command": f"{sys.executable} theirs.py {{in}} {{out}}", "cwd": str(tmp_path)}
+    spec = {**command, "batch": 4, "label": "Theirs"}
+    summary, rows = start(bench, tmp_path / "out", ["input", spec], workers=workers, save_images=True)
+    logged = [int(line) for line in (tmp_path / "starts.txt").read_text().split()]
+    assert sorted(logged, reverse=True) == starts
+    [(label, image_id, reason)] = summary.failures
+    assert (label, image_id) == ("Theirs", "000003") and "made no image of this one" in reason
+    # The same pictures give the same numbers, to the last digit.
+    same = [row for row in rows["Input"] if row[0] != "000003"]
+    assert [row[:3] for row in rows["Theirs"] if row[4] is None] == [row[:3] for row in same]
+    # Four tenths of a second a start, shared by its images.
+    assert all(row[3] >= 100 for row in rows["Theirs"] if row[4] is None)
+    assert len(list((tmp_path / "out" / "images" / "Theirs").iterdir())) == 5
+
+
+def test_model_files_and_packages_work_in_processes(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    helper = onnx.helper
+    value = [helper.make_tensor_value_info(name, 1, ["n", 3, "h", "w"]) for name in "xy"]
+    root = helper.make_graph([helper.make_node("Sqrt", ["x"], ["y"])], "g", value[:1], value[1:])
+    model = helper.make_model(root, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, tmp_path / "root.onnx")
+    info = tmp_path / "brought_root-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brought-root\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[duskbench.enhancers]\nroot = brought_root:root\n")
+    (tmp_path / "brought_root.py").write_text(
+        "import numpy as np\n\n\ndef root(image):\n"
+        "    x = np.sqrt(image.astype(np.float32) / np.float32(255))\n"
+        "    return np.rint(x * np.float32(255)).astype(np.uint8)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    summary, rows = start(bench, tmp_path / "out", [f"{tmp_path}/root.onnx", "root"], workers=2)
+    assert summary.ok and summary.measured == 12
+    assert set(rows) == {"root.onnx", "root"}
+    niqe = np.array([[row[1] for row in each] for each in rows.values()])
+    assert np.abs(niqe[0] - niqe[1]).max() < 0.05

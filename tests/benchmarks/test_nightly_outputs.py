@@ -1,0 +1,154 @@
+"""What a CI is given: JUnit XML of the schema's structure, and Markdown that shows what it was told."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import pytest
+from defusedxml import ElementTree
+
+from benchmarks.nightly.junit import to_junit
+from benchmarks.nightly.night import Finding
+from benchmarks.nightly.outputs import Outputs
+from benchmarks.nightly.summary import escape, headline, to_do, to_markdown
+from benchmarks.statistics import Interval
+from tests.benchmarks.test_nightly_history import night
+
+NASTY = 'RuntimeError: \x1b[31m<b>|x|</b> `a` & "b" \x00 \ud800 ü\n  line 2'
+
+# junit-10.xsd of Jenkins' xUnit plug-in: element -> (children allowed, attributes required, attributes allowed).
+SCHEMA: dict[str, tuple[set[str], set[str], set[str]]] = {
+    "testsuites": ({"testsuite"}, set(), {"name", "time", "tests", "failures", "disabled", "errors", "skipped"}),
+    "testsuite": (
+        {"properties", "testcase", "system-out", "system-err"},
+        {"name", "tests"},
+        {
+            "name",
+            "tests",
+            "failures",
+            "errors",
+            "time",
+            "disabled",
+            "skipped",
+            "timestamp",
+            "hostname",
+            "id",
+            "package",
+        },
+    ),
+    "properties": ({"property"}, set(), set()),
+    "property": (set(), {"name", "value"}, {"name", "value"}),
+    "testcase": (
+        {"skipped", "error", "failure", "system-out", "system-err"},
+        {"name", "classname"},
+        {"name", "classname", "assertions", "time", "status"},
+    ),
+    "failure": (set(), set(), {"type", "message"}),
+    "error": (set(), set(), {"type", "message"}),
+    "skipped": (set(), set(), {"message"}),
+    "system-out": (set(), set(), set()),
+}
+
+
+def check(element: Element) -> None:
+    children, required, allowed = SCHEMA[element.tag]
+    assert required <= set(element.attrib) <= allowed, (element.tag, element.attrib)
+    assert {child.tag for child in element} <= children, element.tag
+    for child in element:
+        check(child)
+
+
+def failing() -> tuple[Finding, ...]:
+    return (
+        Finding("LIME", "failures", "passed", "no image fails anew"),
+        Finding("LIME", "mAP", "failed", "worse: -3.20 [-5.00, -1.00], tolerated 0.5", Interval(-0.032, -0.05, -0.01)),
+        Finding("LIME", "NIQE", "not judged", "no image has a NIQE in both nights"),
+        Finding("Ours", "failures", "failed", f"cannot be built: {NASTY}"),
+        Finding("decode", "throughput", "passed", "1.02 of the baseline's", Interval(1.02, 1.0, 1.1)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "counts"),
+    [
+        (replace(night(3, verdict="red"), findings=failing()), ("6", "2", "0", "1")),
+        (replace(night(3, verdict="not comparable"), findings=failing()[:1], differences=("a", NASTY)),
+         ("2", "0", "1", "0")),
+        (replace(night(3), findings=failing()[:1], baseline=()), ("2", "0", "0", "1")),
+    ],
+)  # fmt: skip
+def test_junit_has_the_schemas_structure(made: object, counts: tuple[str, ...]) -> None:
+    text = to_junit(made)  # type: ignore[arg-type]
+    root = ElementTree.fromstring(text.encode())
+    check(root)
+    [suite] = root
+    for element in (root, suite):
+        assert tuple(element.attrib[key] for key in ("tests", "failures", "errors", "skipped")) == counts
+    cases = suite.findall("testcase")
+    assert len(cases) == int(counts[0])
+    assert len({(case.attrib["classname"], case.attrib["name"]) for case in cases}) == len(cases)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.attrib["timestamp"])
+    assert [element.tag for element in suite] == ["properties", *["testcase"] * len(cases), "system-out"]
+
+
+def test_failures_carry_their_message() -> None:
+    root = ElementTree.fromstring(to_junit(replace(night(3, verdict="red"), findings=failing())).encode())
+    found = {
+        case.attrib["classname"]: case.find("failure")
+        for case in root.iter("testcase")
+        if case.find("failure") is not None
+    }
+    lime, ours = found["duskbench.table2.LIME"], found["duskbench.table2.Ours"]
+    assert lime is not None and lime.attrib == {
+        "type": "mAP regression",
+        "message": "worse: -3.20 [-5.00, -1.00], tolerated 0.5",
+    }
+    assert ours is not None and '<b>|x|</b> `a` & "b" \ufffd \ufffd ü' in ours.attrib["message"]
+
+
+def test_the_summary_says_the_verdict_first() -> None:
+    made = replace(night(3, verdict="red"), findings=failing())
+    text = to_markdown(made, "duskbench nightly x --accept", {"report": "r.html"})
+    lines = text.splitlines()
+    assert lines[0].startswith("## 🔴 red")
+    assert "table2: red, 2 gates failed (LIME, Ours)" in lines[2]
+    assert text.index("What got worse") < text.index("mAP**: worse") < text.index("| Enhancer |")
+    [row] = [line for line in lines if line.startswith("| LIME")]
+    assert row == "| LIME | 50.00 [40.00, 60.00] | -3.20 [-5.00, -1.00] | 4.000 | – | – | 0 | 🔴 |"
+    assert "`duskbench nightly x --accept`" in text
+    assert "[report](r.html)" in text
+    columns = {line.replace("\\|", "").count("|") for line in lines if line.startswith("|")}
+    assert len(columns) == 1
+    assert "<b>" not in text.replace("\\<b\\>", "")
+
+
+def test_what_is_not_comparable_names_the_fields() -> None:
+    made = replace(night(3, verdict="not comparable"), findings=(), differences=("protocol.ap: '11point' -> 'area'",))
+    text = to_markdown(made, "h")
+    assert text.startswith("## 🟠 not comparable") and "- protocol.ap: '11point' -\\> 'area'" in text
+    assert "makes it the new baseline" in (to_do(made, "h") or "")
+
+
+def test_green_asks_for_nothing() -> None:
+    made = replace(night(3), findings=failing()[:1])
+    assert to_do(made, "h") is None and "--accept" not in to_markdown(made, "--accept")
+    assert headline(made).endswith("nothing got worse than 2026-11-01T03-00-00Z")
+
+
+def test_one_line_of_markdown() -> None:
+    assert escape("a\nb | <c> *d*") == r"a b \| \<c\> \*d\*"
+    assert len(escape("x" * 5000)) < 700
+
+
+def test_links_of_a_ci_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path / "h", "accept", summary=tmp_path / "s.md", report=tmp_path / "deep" / "r.html")
+    for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"):
+        monkeypatch.delenv(f"GITHUB_{key}", raising=False)
+    assert outputs._links(night(3)) == {"report": "deep/r.html"}
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "a/b")
+    monkeypatch.setenv("GITHUB_RUN_ID", "7")
+    assert "https://github.com/a/b/actions/runs/7" in outputs._links(night(3)).values()

@@ -1,0 +1,247 @@
+"""Nights that go wrong: killed, without disk, without data, two at once, with a damaged history."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.config import load_benchmark_config
+from benchmarks.nightly.gate import Limits
+from benchmarks.nightly.history import History, read_history
+from benchmarks.nightly.kept import unpack
+from benchmarks.nightly.night import Night
+from benchmarks.nightly.tonight import NightOptions, run_night
+from benchmarks.runner import RunOptions
+from data_tools.errors import ConfigError, DataError
+from tests.benchmarks.conftest import PLUGINS, Bench, make_bench
+from tests.benchmarks.test_nightly_history import edited
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def options(root: Path, **run: object) -> NightOptions:
+    return NightOptions(root / "history", RunOptions(root / "nights", workers=1, **run), Limits(throughput=0))  # type: ignore[arg-type]
+
+
+def night(bench: Bench, given: NightOptions, *enhancers: object) -> Night:
+    overrides = {"enhancers": list(enhancers)} if enhancers else {}
+    return run_night(load_benchmark_config(bench.config, overrides=overrides), given, lambda night, folder: None)
+
+
+def start(bench: Bench, given: NightOptions) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmarks.cli", "nightly", str(bench.config), "--history", str(given.history)]
+    command += ["--out", str(given.run.out), "--workers", "1", "--throughput-ratio", "0"]
+    command += ["--cfg-options", f"enhancers=input,{PLUGINS}:slow"]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def rows(out: Path) -> int:
+    try:
+        [path] = out.glob("*/results.sqlite")
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+            return int(db.execute("SELECT count(*) FROM results").fetchone()[0])
+    except (ValueError, sqlite3.OperationalError):
+        return 0
+
+
+def wait_for_rows(process: subprocess.Popen[str], out: Path, number: int) -> None:
+    deadline = time.monotonic() + 120
+    while rows(out) < number:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_killed_half_way_and_started_again(tmp_path: Path) -> None:
+    bench, given = make_bench(tmp_path, n=12), options(tmp_path)
+    enhancers = ("input", f"{PLUGINS}:slow")
+    night(bench, given, *enhancers)
+    before = given.history.read_bytes()
+    [baseline] = read_history(given.history)
+    shutil.rmtree(given.run.out)
+
+    process = start(bench, given)
+    wait_for_rows(process, given.run.out, 6)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert given.history.read_bytes() == before
+    done = rows(given.run.out)
+    assert 6 <= done < 24
+
+    # The same command line, so that the same versions and the same commit are recorded; it runs to its end.
+    process = start(bench, given)
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, text
+    assert len(read_history(given.history)) == 2
+    [first, again] = read_history(given.history)
+    assert first.id == baseline.id
+    assert again.rows == {"total": 24, "reused": done, "measured": 24 - done}
+    assert [e.map for e in again.enhancers] == [e.map for e in baseline.enhancers]
+    assert [e.niqe for e in again.enhancers] == [e.niqe for e in baseline.enhancers]
+    # Rows from before the cut may come from another machine: their times do not count.
+    content = [History(given.history).evidence(again.id, f"enhancer:{name}") for name in ("Input", "slow")]
+    timed = [int((~np.isnan(unpack(each).ms["enhance"])).sum()) for each in content if each is not None]
+    assert sum(timed) == 24 - done
+
+
+def test_cut_behind_the_history_the_night_is_not_doubled(bench: Bench, tmp_path: Path) -> None:
+    given = options(tmp_path)
+    config = load_benchmark_config(bench.config)
+
+    def cut(night: Night, folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_night(config, given, cut)
+    [stored] = read_history(given.history)
+    seen: list[str] = []
+    again = run_night(config, given, lambda night, folder: seen.append(folder.name))
+    assert again == stored and seen == [stored.id] and read_history(given.history) == [stored]
+    # That night is over now: the next call is another night.
+    assert run_night(config, given, lambda night, folder: None).id != stored.id
+    assert len(read_history(given.history)) == 2
+
+
+def test_a_cut_night_with_other_versions_is_begun_anew(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks.nightly import tonight
+
+    given = options(tmp_path)
+    config = load_benchmark_config(bench.config)
+    with monkeypatch.context() as patched:
+        patched.setattr(tonight, "judge", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_night(config, given, lambda night, folder: None)
+    assert rows(given.run.out) == 12
+    real = tonight.environment
+    monkeypatch.setattr(tonight, "environment", lambda device: {**real(device), "packages": {"torch": "9.9"}})
+    assert night(bench, given).rows == {"total": 12, "reused": 0, "measured": 12}
+    assert len(list(given.run.out.glob("*/results.sqlite"))) == 1
+
+
+def test_a_missing_data_set_leaves_the_history_alone(bench: Bench, tmp_path: Path) -> None:
+    given = options(tmp_path)
+    night(bench, given)
+    before = given.history.read_bytes()
+    bench.root.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(DataError):
+            night(bench, given)
+        assert given.history.read_bytes() == before
+    (tmp_path / "elsewhere").rename(bench.root)
+    assert night(bench, given).verdict == "green"
+    assert len(read_history(given.history)) == 2
+
+
+def test_a_damaged_history_is_told_before_anything_is_measured(bench: Bench, tmp_path: Path) -> None:
+    given = options(tmp_path)
+    given.history.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+    with pytest.raises(DataError, match=r"damaged.*left as it is"):
+        night(bench, given)
+    assert given.history.read_bytes().endswith(b"xxx") and not list(given.run.out.glob("*/*"))
+
+
+def test_a_baseline_that_is_lost_is_told(bench: Bench, tmp_path: Path) -> None:
+    given = options(tmp_path)
+    night(bench, given)
+    edited(given.history, "DELETE FROM evidence")
+    before = given.history.read_bytes()
+    with pytest.raises(DataError, match="lacks what its baseline needs"):
+        night(bench, given)
+    assert given.history.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_two_nights_at_once(tmp_path: Path) -> None:
+    bench, given = make_bench(tmp_path, n=8), options(tmp_path)
+    process = start(bench, given)
+    wait_for_rows(process, given.run.out, 2)
+    for second, what in (
+        (given, "history"),
+        (replace(given, run=replace(given.run, out=tmp_path / "elsewhere")), "history"),
+        (replace(given, history=tmp_path / "another"), "folder"),
+    ):
+        with pytest.raises(ConfigError, match=f"(?s)Another night is running on this {what}.*process {process.pid} on"):
+            night(bench, second)
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, text
+    [stored] = read_history(given.history)
+    assert stored.rows == {"total": 16, "reused": 0, "measured": 16}
+    assert night(bench, given, "input", f"{PLUGINS}:slow").baseline == (stored.id,)
+
+
+@contextmanager
+def small_disk(path: Path, size: str) -> Iterator[None]:
+    """A file system of its own with so much room; skips where this user may not mount one."""
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a file system here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def test_a_disk_that_is_full_of_rows(bench: Bench, tmp_path: Path) -> None:
+    given = options(tmp_path)
+    night(bench, given)
+    before = given.history.read_bytes()
+    with small_disk(tmp_path / "disk", "64k"):
+        full = replace(given, run=replace(given.run, out=tmp_path / "disk" / "nights"))
+        with pytest.raises(DataError, match=r"full|disk I/O|No space"):
+            night(bench, full)
+        assert given.history.read_bytes() == before
+        # With room again, what was measured is not measured again.
+        subprocess.run(["mount", "-o", "remount,size=4m", str(tmp_path / "disk")], check=True)
+        again = night(bench, full)
+        assert again.verdict == "green" and again.rows["measured"] + again.rows["reused"] == 12
+    assert len(read_history(given.history)) == 2
+
+
+def test_a_disk_that_has_no_room_for_the_history(bench: Bench, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "128k"):
+        given = replace(options(tmp_path), history=tmp_path / "disk" / "history")
+        night(bench, given)
+        before = given.history.read_bytes()
+        (tmp_path / "disk" / "other").write_bytes(bytes(64 * 1024))
+        with pytest.raises(DataError, match="No space left on device"):
+            night(bench, given)
+        assert given.history.read_bytes() == before
+        assert sorted(path.name for path in given.history.parent.iterdir()) == ["history", "history.lock", "other"]
+        (tmp_path / "disk" / "other").unlink()
+        again = night(bench, given)
+        assert again.rows == {"total": 12, "reused": 12, "measured": 0}
+        assert len(read_history(given.history)) == 2
+
+
+def test_files_that_may_not_grow(bench: Bench, tmp_path: Path) -> None:
+    """Without a file system of one's own: the kernel refuses to let the results grow."""
+    given = options(tmp_path)
+    night(bench, given)
+    before = given.history.read_bytes()
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (48 * 1024, limits[1]))
+        with pytest.raises(DataError, match=r"full|disk I/O|File too large"):
+            night(bench, given)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert given.history.read_bytes() == before
+    assert night(bench, given).verdict == "green"
+    assert len(read_history(given.history)) == 2

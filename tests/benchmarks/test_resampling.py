@@ -1,0 +1,106 @@
+"""Resampled AP against AP of images that are really there several times."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks import resampling
+from benchmarks.metrics.voc_ap import Mode, average_precision, precision_recall, voc_ap
+from benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
+
+
+def test_weights_are_counts_of_the_draws() -> None:
+    within = np.array([True, False, True, True, True])
+    weights = draw_weights(within, 3, seed=7)
+    drawn = np.random.default_rng(7).integers(0, 4, (3, 4))
+    chosen = np.flatnonzero(within)
+    expected = [[1, 0, 1, 1, 1], *([int((chosen[row] == image).sum()) for image in range(5)] for row in drawn)]
+    assert weights.T.tolist() == expected
+    assert draw_weights(within, 0, seed=7).tolist() == [[1], [0], [1], [1], [1]]
+
+
+@pytest.mark.parametrize("few", [-1, 4096], ids=["bags of rows", "row by row"])
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_equals_the_metric_with_weights(few: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(1, 40)), int(rng.integers(0, 120))
+    images, tp = rng.integers(0, n, d), rng.random(d) < rng.random()
+    objects = np.bincount(images[tp], minlength=n) + rng.integers(0, 2, n)
+    weights = draw_weights(rng.random(n) < 0.9, 20, seed)
+    before = resampling._FEW_ENOUGH_TO_ADD
+    resampling._FEW_ENOUGH_TO_ADD = few
+    modes: tuple[Mode, ...] = ("11point", "area")
+    try:
+        got = {mode: resampled_ap(images, tp, objects, weights, mode) for mode in modes}
+    finally:
+        resampling._FEW_ENOUGH_TO_ADD = before
+    for column in range(21):
+        drawn, n_gt = weights[images, column].astype(float), float(objects @ weights[:, column])
+        for mode in modes:
+            if n_gt == 0:
+                assert np.isnan(got[mode][column])
+                continue
+            expected = average_precision(*precision_recall(drawn * tp, drawn * ~tp, n_gt), mode)
+            assert got[mode][column] == pytest.approx(float(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["11point", "area"])
+def test_equals_the_metric_on_images_that_are_really_copied(mode: Mode) -> None:
+    rng = np.random.default_rng(5)
+    n = 25
+    gt_image = np.repeat(np.arange(n), rng.integers(0, 4, n))
+    corner = rng.random((len(gt_image), 2)) * 100
+    gt_box = np.hstack([corner, corner + 30])
+    difficult = rng.random(len(gt_image)) < 0.2
+    source = rng.integers(0, len(gt_image), 150)
+    det_box, det_image = gt_box[source] + rng.normal(0, 6, (150, 4)), gt_image[source]
+    scores = rng.permutation(150) / 150
+
+    def ap(images: np.ndarray) -> tuple[float | None, object]:
+        """AP when `images` (with repeats) are the data set: every copy is an image of its own."""
+        gt = [np.flatnonzero(gt_image == image) for image in images]
+        det = [np.flatnonzero(det_image == image) for image in images]
+        gt_rows, det_rows = np.concatenate(gt), np.concatenate(det)
+        copies = np.arange(len(images))
+        result = voc_ap(
+            gt_box[gt_rows], np.zeros(len(gt_rows), int), np.repeat(copies, [len(g) for g in gt]), difficult[gt_rows],
+            det_box[det_rows], scores[det_rows], np.zeros(len(det_rows), int), np.repeat(copies, [len(d) for d in det]),
+            1, mode=mode,
+        )  # fmt: skip
+        return result.ap[0], result.matches
+
+    value, matches = ap(np.arange(n))
+    assert value is not None and 0.1 < value < 0.9
+    whole = np.concatenate([np.flatnonzero(det_image == image) for image in range(n)])
+    ranked = matches.ranked[0]  # type: ignore[attr-defined]
+    counted = ranked[(matches.tp | matches.fp)[ranked]]  # type: ignore[attr-defined]
+    objects = np.bincount(gt_image[~difficult], minlength=n)
+    weights = draw_weights(np.ones(n, bool), 40, seed=11)
+    got = resampled_ap(det_image[whole][counted], matches.tp[counted], objects, weights, mode)  # type: ignore[attr-defined]
+    expected = [value, *(ap(row)[0] for row in np.random.default_rng(11).integers(0, n, (40, n)))]
+    assert got.tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_recall_reaches_its_thresholds_as_floats_do() -> None:
+    # 3 of 10 is 0.3, and the reference's threshold 0.1 + 0.2 is above that: only 0, 0.1 and 0.2 are reached.
+    objects = np.ones(10, int)
+    images, tp = np.array([0, 1, 2]), np.ones(3, bool)
+    once = np.ones((10, 1), np.float32)
+    assert resampled_ap(images, tp, objects, once, "11point")[0] == pytest.approx(3 / 11)
+
+
+def test_no_detection_is_zero_and_no_object_is_nothing() -> None:
+    weights = np.array([[1, 0], [1, 2]], np.float32)
+    none = np.zeros(0, int)
+    got = resampled_ap(none, none.astype(bool), np.array([1, 0]), weights, "11point")
+    assert got[0] == 0 and np.isnan(got[1])
+
+
+def test_mean_over_what_counts() -> None:
+    weights = np.array([[1, 2, 0], [1, 0, 0], [1, 1, 3]], np.float32)
+    got = resampled_mean(np.array([4.0, 6.0, np.nan]), np.array([True, True, False]), weights)
+    assert got[:2].tolist() == [5.0, 4.0] and np.isnan(got[2])

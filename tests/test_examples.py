@@ -1,0 +1,64 @@
+"""The examples run as their README says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import cli
+from data_tools.miniature import make_miniature
+from pipeline import load_detector, load_enhancer
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+README = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ (duskbench run .*)$", README, re.MULTILINE)
+IMAGE = np.random.default_rng(0).integers(0, 90, (45, 61, 3)).astype(np.uint8)
+
+
+def test_the_commands_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # `python` of the command line is whatever the shell finds; here it is this one.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    make_miniature(tmp_path / "data/miniature", voc_images=0, night_images=(0, 0, 1), size=(320, 240), workers=1)
+    labels = ["brighten(gain=3.0)", "TinyNetwork", "cmd:python examples/theirs.py {in} {out}", "Input"]
+    assert len(COMMANDS) == len(labels)
+    for command, label in zip(COMMANDS, labels, strict=True):
+        monkeypatch.setattr(sys, "argv", shlex.split(command))
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        assert not stop.value.code, captured.err
+        table = (tmp_path / "runs" / "miniature" / "table.csv").read_text(encoding="utf-8")
+        assert label in table and "Input" in table
+
+
+def test_what_the_readme_names_is_there() -> None:
+    for name in re.findall(r"^\| `(\w+\.py)` \|", README, re.MULTILINE):
+        assert (EXAMPLES / name).is_file()
+
+
+def test_the_three_enhancers() -> None:
+    file = EXAMPLES / "my_enhancer.py"
+    assert np.array_equal(load_enhancer(f"{file}:brighten(gain=2)")(IMAGE), IMAGE * 2)
+    assert np.array_equal(load_enhancer(f"{file}:Curve(gamma=1.0)")(IMAGE), IMAGE)
+    network = load_enhancer(f"{file}:TinyNetwork")
+    assert network(IMAGE).mean() > 1.8 * IMAGE.mean()
+    # Tiles join without a seam, so `overlap` is right.
+    tiled = load_enhancer(f"{file}:TinyNetwork")
+    tiled.tile_pixels = 40 * 40  # type: ignore[attr-defined]
+    assert np.abs(tiled(IMAGE).astype(int) - network(IMAGE)).max() <= 1
+
+
+def test_the_detector() -> None:
+    image = np.zeros((40, 50, 3), np.uint8)
+    image[5:25, 10:40], image[30:35, 0:10] = 255, 255
+    [found] = load_detector(f"{EXAMPLES / 'my_detector.py'}:BrightThings").detect([image])
+    assert found.boxes_xyxy.tolist() == [[10, 5, 40, 25], [0, 30, 10, 35]]
