@@ -6,6 +6,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -176,9 +177,23 @@ class ResultStore:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction; what an earlier one wrote is kept if this one fails."""
+        try:
+            with self._db:
+                yield
+        except sqlite3.Error as error:
+            raise DataError(
+                "Cannot write the results.",
+                where=self.path,
+                got=str(error),
+                todo="make room, or see that the folder can be written to; the same command goes on where it stopped",
+            ) from error
+
     def put_images(self, images: Iterable[StoredImage]) -> None:
         """Insert or replace images, in one transaction."""
-        with self._db:
+        with self._writing():
             self._db.executemany(_INSERT_IMAGE, map(_image_row, images))
 
     def images(self) -> dict[str, StoredImage]:
@@ -187,7 +202,7 @@ class ResultStore:
 
     def put_detector(self, fingerprint: str, name: str, classes: tuple[str, ...]) -> None:
         """Remember the classes that the labels of this detector's rows index."""
-        with self._db:
+        with self._writing():
             self._db.execute(
                 "INSERT OR REPLACE INTO detectors VALUES (?,?,?)", (fingerprint, name, json.dumps(list(classes)))
             )
@@ -209,7 +224,7 @@ class ResultStore:
             row.ms_decode, row.ms_enhance, row.ms_detect, row.ms_niqe,
             row.psnr, row.psnr_reason, row.ssim, row.ssim_reason,
         )  # fmt: skip
-        with self._db:
+        with self._writing():
             self._db.execute(_INSERT_RESULT, values)
 
     def done(self) -> set[Key]:
@@ -242,7 +257,7 @@ class ResultStore:
 
     def put_run(self, record: dict[str, Any]) -> int:
         """Append the record of a run; returns its number."""
-        with self._db:
+        with self._writing():
             cursor = self._db.execute("INSERT INTO runs (record) VALUES (?)", (json.dumps(record),))
         return int(cursor.lastrowid or 0)
 

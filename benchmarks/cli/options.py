@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from data_tools.errors import ConfigError
+from data_tools.errors import ConfigError, UnknownNameError
 
 EXIT_IMAGES_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REGRESSION = 3
 EXIT_INTERRUPTED = 130
+
+FORMATS = ("terminal", "markdown", "csv", "latex")
+
+
+def _known_format(form: str) -> str:
+    if form not in FORMATS:
+        raise UnknownNameError("table format", form, FORMATS)
+    return form
+
 
 CfgOptions = Annotated[
     list[str] | None,
@@ -28,7 +37,7 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Images the detector takes a
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 is one per core on a CPU, one on a GPU.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, spread evenly over the set.")]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Images listed but absent are no failure.")]
-Format = Annotated[Literal["terminal", "markdown", "csv", "latex"], typer.Option("--format", help="How to print it.")]
+Format = Annotated[str, typer.Option("--format", callback=_known_format, help="terminal, markdown, csv or latex.")]
 Coco = Annotated[bool, typer.Option("--coco", help="Add COCO AP columns.")]
 
 

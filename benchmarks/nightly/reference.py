@@ -22,8 +22,8 @@ from benchmarks.statistics import Interval
 if TYPE_CHECKING:
     from benchmarks.runner import RunSummary
 
-# A twenty-fifth of the night at most goes into it.
-_SHARE = 0.04
+# So much of one core at most goes into it.
+_SHARE = 0.08
 _LEAST_SAMPLES = 10
 _Z = 1.959963984540054
 _CHANNELS = 32

@@ -119,3 +119,17 @@ def test_what_is_no_store_is_told(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version=99")
     with pytest.raises(DataError, match="another version"):
         ResultStore(tmp_path / "newer.sqlite")
+
+
+def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
+    with ResultStore(tmp_path / "r.sqlite") as store:
+        store._db.execute("PRAGMA max_page_count=20")
+        boxes = np.zeros((200, 4), np.float32)
+        with pytest.raises(DataError, match="full") as stop:
+            for number in range(1000):
+                store.put(Row(replace(KEY, image_id=f"{number:04d}"), boxes_xyxy=boxes))
+        assert "r.sqlite" in str(stop.value) and "make room" in str(stop.value)
+        written = {key.image_id for key in store.done()}
+    with ResultStore(tmp_path / "r.sqlite") as store:
+        assert {key.image_id for key in store.done()} == written == {f"{n:04d}" for n in range(len(written))}
+        assert len(written) > 2
