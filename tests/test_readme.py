@@ -1,4 +1,4 @@
-"""The README's commands exist, and those that need no real data run."""
+"""The commands of README and documentation exist, and those of the README that need no real data run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,18 @@ from benchmarks import cli
 from data_tools.images import read_image, write_image
 from data_tools.miniature import make_miniature
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line.partition("#")[0] for line in re.findall(r"^\$ (duskbench .*)$", README, re.MULTILINE)]
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands(text: str) -> list[str]:
+    """What stands behind a `$` and begins with duskbench, without its comment."""
+    return [line.partition("#")[0].strip() for line in re.findall(r"^\$ (duskbench .*)$", text, re.MULTILINE)]
+
+
+COMMANDS = commands(README)
+PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)
+EVERYWHERE = sorted({*COMMANDS, *(one for page in PAGES for one in commands(page.read_text(encoding="utf-8")))})
 
 
 def block(language: str, first_line: str) -> str:
@@ -26,7 +36,7 @@ def block(language: str, first_line: str) -> str:
     return found[0]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", EVERYWHERE)
 def test_every_command_and_option_exists(command: str) -> None:
     words = shlex.split(command)[1:]
     group = typer.main.get_command(cli.app)
@@ -37,7 +47,7 @@ def test_every_command_and_option_exists(command: str) -> None:
 
 
 def test_there_are_commands() -> None:
-    assert len(COMMANDS) > 8
+    assert len(COMMANDS) > 8 and len(EVERYWHERE) > len(COMMANDS)
 
 
 def test_the_plug_in_example(
