@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.video import FrameProgress, enhance_video, is_video_file
-from data_tools.errors import ConfigError, DataError, DuskbenchError
+from data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError
 from data_tools.image_metadata import read_metadata, write_image_with_metadata
 from data_tools.images import is_image_file, read_image
 from pipeline.enhancers.base import Enhancer
@@ -56,26 +59,54 @@ def enhance_files(
     pairs = _pairs(source, target, image_suffix)
     if source.is_dir() and not overwrite:
         pairs = [pair for pair in pairs if not pair[1].exists()]
-    failures = []
-    for read_from, write_to in track(pairs):
-        try:
-            if is_video_file(read_from):
-                enhance_video(read_from, write_to, enhancer, crf=crf, on_frame=on_frame)
-            else:
-                _enhance_image(read_from, write_to, enhancer, quality)
-        except ConfigError:
-            raise  # what is wrong with the options is wrong for every file
-        except DuskbenchError as error:
-            failures.append((read_from, str(error)))
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; the other files go on
-            failures.append((read_from, f"{type(error).__name__}: {error}"))
+    failures: list[tuple[Path, str]] = []
+    # Of an enhancer that wants several images at once, those that wait for more.
+    waiting: list[tuple[Path, Path]] = []
+    for pair in track(pairs):
+        if is_video_file(pair[0]):
+            with _noting_failure(failures, pair[0]):
+                enhance_video(*pair, enhancer, crf=crf, on_frame=on_frame)
+            continue
+        waiting.append(pair)
+        if len(waiting) == enhancer.batch_size:
+            _enhance_images(waiting, enhancer, quality, failures)
+            waiting = []
+    _enhance_images(waiting, enhancer, quality, failures)
     return failures
 
 
-def _enhance_image(read_from: Path, write_to: Path, enhancer: Enhancer, quality: int) -> None:
-    image, metadata = read_image(read_from), read_metadata(read_from)
-    enhanced = enhancer(image, image_id=read_from.stem)
-    write_image_with_metadata(write_to, enhanced, metadata, quality=quality)
+def _enhance_images(
+    pairs: list[tuple[Path, Path]], enhancer: Enhancer, quality: int, failures: list[tuple[Path, str]]
+) -> None:
+    read: list[tuple[Path, Path]] = []
+    images: list[np.ndarray] = []
+    for pair in pairs:
+        with _noting_failure(failures, pair[0]):
+            images.append(read_image(pair[0]))
+            read.append(pair)
+    results: list[np.ndarray | EnhancerError] = []
+    try:
+        results = enhancer.many(images, [source.stem for source, _ in read]) if images else []
+    except EnhancerError as error:
+        failures += [(source, str(error)) for source, _ in read]
+    for (source, target), result in zip(read, results, strict=False):
+        with _noting_failure(failures, source):
+            if isinstance(result, EnhancerError):
+                raise result
+            write_image_with_metadata(target, result, read_metadata(source), quality=quality)
+
+
+@contextmanager
+def _noting_failure(failures: list[tuple[Path, str]], path: Path) -> Iterator[None]:
+    """One file's failure is noted and the others go on; what is wrong with the options is wrong for every file."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except DuskbenchError as error:
+        failures.append((path, str(error)))
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+        failures.append((path, f"{type(error).__name__}: {error}"))
 
 
 def _pairs(source: Path, target: Path, image_suffix: str | None) -> list[tuple[Path, Path]]:

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from benchmarks.enhance import enhance_files
-from data_tools.errors import ConfigError, DataError
+from data_tools.errors import ConfigError, DataError, EnhancerError
 from data_tools.images import read_image, write_image
 from pipeline import load_enhancer
+from pipeline.enhancers.base import Enhancer
 
 
 def double(image: np.ndarray) -> np.ndarray:
@@ -78,6 +79,38 @@ def test_one_bad_file_does_not_stop_the_others(tree: Path, tmp_path: Path) -> No
     failures = enhance_files(tree, tmp_path / "out", load_enhancer(double))
     assert [path.name for path, _ in failures] == ["aa.png", "z.mp4"]
     assert len(names(tmp_path / "out")) == 3
+
+
+class Batched(Enhancer):
+    """Doubles, two images at a time; fails for those whose id it is told."""
+
+    batch_size = 2
+
+    def __init__(self, bad: str = "") -> None:
+        super().__init__(bad=bad)
+        self.bad, self.calls = bad, []  # type: ignore[var-annotated]
+
+    def enhance_many(self, images_rgb: Any, image_ids: Any) -> list[np.ndarray | EnhancerError]:
+        self.calls.append(list(image_ids))
+        if self.bad == "all":
+            raise EnhancerError("No licence.")
+        pairs = zip(images_rgb, image_ids, strict=True)
+        return [EnhancerError("Bad one.") if name == self.bad else double(image) for image, name in pairs]
+
+
+def test_an_enhancer_of_batches_gets_batches(tree: Path, tmp_path: Path) -> None:
+    enhancer = Batched()
+    assert enhance_files(tree, tmp_path / "out", enhancer) == []
+    assert enhancer.calls == [["b", "c"], ["a"]]
+    assert (read_image(tmp_path / "out/a.png") == 20).all() and len(names(tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize(("bad", "failed"), [("c", ["c.bmp"]), ("all", ["b.JPG", "c.bmp", "a.png"])])
+def test_failures_of_a_batch(tree: Path, tmp_path: Path, bad: str, failed: list[str]) -> None:
+    (tree / "Night" / "aa.png").write_bytes(b"broken")
+    failures = enhance_files(tree, tmp_path / "out", Batched(bad))
+    assert sorted(path.name for path, _ in failures) == sorted(["aa.png", *failed])
+    assert len(names(tmp_path / "out") if (tmp_path / "out").is_dir() else []) == 3 - len(failed)
 
 
 def test_a_video_in_a_tree(tree: Path, tmp_path: Path) -> None:
