@@ -171,8 +171,8 @@ def _protocol_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> It
 
 
 def _detector_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
-    for key in ("name", "fingerprint"):
-        yield from _changes(f"detector.{key}", before["detector"][key], after["detector"][key])
+    for key in ("name", "identity"):
+        yield from _changes(f"detector.{key}", *(record["detector"].get(key) for record in (before, after)))
 
 
 def _data_changes(before: RunImages, after: RunImages) -> Iterator[Change]:
@@ -207,12 +207,13 @@ def _count(objects: Any) -> str:
 
 
 def record_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
-    """What else differs between two records: enhancers' fingerprints and weights, versions, commit, machine, device."""
+    """What else differs between two records: fingerprints, enhancers' weights, versions, commit, machine, device."""
     one, other = ({e["label"]: e for e in record["enhancers"]} for record in (before, after))
     for label in other:
         if label in one:
             for key in ("fingerprint", "weights"):
                 yield from _changes(f"enhancers.{label}.{key}", one[label].get(key), other[label].get(key))
+    yield from _changes("detector.fingerprint", *(record["detector"]["fingerprint"] for record in (before, after)))
     environments = [
         {k: v for k, v in record["environment"].items() if k not in ("started", "argv")} for record in (before, after)
     ]

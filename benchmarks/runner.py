@@ -192,6 +192,7 @@ def _record(
         "detector": {
             "name": detector.name if detector else None,
             "fingerprint": detector.fingerprint if detector else NO_DETECTOR,
+            "identity": detector.identity if detector else NO_DETECTOR,
             # A plug-in's detector need not say; its fingerprint has them all the same.
             "weights": dict(getattr(detector, "weights", {})),
             "checkpoint": options.checkpoint,

@@ -46,6 +46,19 @@ def fingerprint(code: object, arguments: Mapping[str, Any], weights: Mapping[str
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def identity(arguments: Mapping[str, Any], weights: Mapping[str, str]) -> str:
+    """Hash arguments and weights without the code: what a frozen model is, also after its adapter was edited.
+
+    A fingerprint says which stored rows may be used again; an identity says which runs may be compared, so that an edit
+    which moves the numbers is seen as a change of the numbers.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    content = json.dumps({"arguments": dict(arguments), "weights": dict(weights)}, sort_keys=True, default=repr)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def argument_files(arguments: Mapping[str, Any]) -> dict[str, str]:
     """Argument -> sha256 of the file that it names, for those that name one: a retrained checkpoint is another one."""
     return {

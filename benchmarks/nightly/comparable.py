@@ -14,7 +14,7 @@ def context_of(record: Mapping[str, Any], images: Sequence[ImageState]) -> dict[
     return {
         "protocol": record["protocol"],
         "measure": record["measure"],
-        "detector": {key: record["detector"][key] for key in ("name", "fingerprint")},
+        "detector": {key: record["detector"][key] for key in ("name", "identity")},
         "data": {"name": record["data"]["name"], "images": len(images), "sha256": images_sha256(images)},
     }
 
@@ -36,7 +36,7 @@ def differences(
     if not found and now["measure"] != before["measure"]:
         found.append(f"measure: {before['measure']!r} -> {now['measure']!r}")
     if now["detector"] != before["detector"]:
-        was, became = (f"{c['detector']['name']} {c['detector']['fingerprint'][:12]}" for c in (before, now))
+        was, became = (f"{c['detector']['name']} {c['detector']['identity'][:12]}" for c in (before, now))
         found.append(f"detector: {was} -> {became}")
     if now["data"]["sha256"] != before["data"]["sha256"]:
         found += [f"data set: {line}" for line in _image_differences(images_now, images_before)]
@@ -83,6 +83,7 @@ def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
         "GPU": environment["gpu"],
         "processor": environment["processor"],
         "cores": environment["cores"],
+        "detector's code": environment.get("detector_code"),
     }
 
 

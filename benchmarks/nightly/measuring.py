@@ -68,7 +68,11 @@ def measure(config: BenchmarkConfig, options: RunOptions, progress: RunProgress 
             run=images,
             kept=read_kept(store, record, images, earlier),
             reference=reference.result(),
-            environment={**record["environment"], "host": platform.node()},
+            environment={
+                **record["environment"],
+                "host": platform.node(),
+                "detector_code": record["detector"]["fingerprint"][:12],
+            },
             rows={"total": summary.total, "reused": summary.reused, "measured": summary.measured},
             missing=summary.missing,
         )

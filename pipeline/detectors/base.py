@@ -68,11 +68,13 @@ class Detector(Protocol):
         name: For tables and errors.
         classes: Class names, in the order of the labels.
         fingerprint: Hash of code, arguments (thresholds, NMS) and weights; keys every stored result.
+        identity: Hash of arguments and weights alone; runs with the same one are compared.
     """
 
     name: str
     classes: tuple[str, ...]
     fingerprint: str
+    identity: str
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detect in a batch of (H, W, 3) uint8 RGB images, of any sizes; one `Detections` each, in order."""

@@ -17,8 +17,9 @@ class CheckedDetector:
     """Wraps a plug-in's detector, so that what breaks the contract is an error that names it and never a number.
 
     Args:
-        detector: An object with `classes` and `detect(images)`. `name` and `fingerprint` are taken from it where it has
-            them; a fingerprint is otherwise made from its code, its arguments and the files these name.
+        detector: An object with `classes` and `detect(images)`. `name`, `fingerprint` and `identity` are taken from
+            it where it has them; a fingerprint is otherwise made from its code, its arguments and the files these name,
+            and the identity is the fingerprint.
         name: For tables and errors.
         arguments: What it was built with.
 
@@ -49,6 +50,8 @@ class CheckedDetector:
         self.fingerprint: str = getattr(detector, "fingerprint", "") or fingerprint(
             type(detector), arguments, argument_files(arguments)
         )
+        # What of foreign code is setting and what is adapter only its author can say.
+        self.identity: str = getattr(detector, "identity", "") or self.fingerprint
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detect in a batch of (H, W, 3) uint8 RGB images; see `Detector`.

@@ -18,7 +18,7 @@ from torch import Tensor
 from data_tools.errors import ConfigError, DetectorError, WeightsError
 from pipeline.detectors.base import Detections
 from pipeline.detectors.mmcv_ops import provide_mmcv_ops
-from pipeline.fingerprint import file_sha256, fingerprint
+from pipeline.fingerprint import file_sha256, fingerprint, identity
 
 
 class MMDetDetector:
@@ -73,11 +73,11 @@ class MMDetDetector:
             "pipeline": [dict(step) for step in test_pipeline_config(loaded)],
             "classes": self.classes,
             "ends_on_last_pixel": ends_on_last_pixel,
-            "mmdet": version("onedl-mmdetection"),
-            **self._code(),
         }
         self.weights = {"checkpoint": file_sha256(path)}
-        self.fingerprint = fingerprint(type(self), arguments, self.weights)
+        self.identity = identity(arguments, self.weights)
+        code = {"mmdet": version("onedl-mmdetection"), **self._code()}
+        self.fingerprint = fingerprint(type(self), {**arguments, **code}, self.weights)
 
     def _adapt(self, config: Config, state_dict: dict[str, Tensor], where: Path) -> tuple[Config, dict[str, Tensor]]:
         """For subclasses whose files are not mmdet's: fit config and keys to each other."""

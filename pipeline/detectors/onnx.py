@@ -15,7 +15,7 @@ import numpy as np
 from data_tools.classes import VOC_CLASSES
 from data_tools.errors import ConfigError, DetectorError, WeightsError
 from pipeline.detectors.base import Detections
-from pipeline.fingerprint import fingerprint
+from pipeline.fingerprint import fingerprint, identity
 from pipeline.onnx_session import model_hashes, open_session
 
 # Of a model whose input has a dynamic size; every fixed size is read from the model.
@@ -62,6 +62,7 @@ class OnnxDetector:
             "max_per_image": max_per_image,
         }
         self.weights = model_hashes(self.path)
+        self.identity = identity(arguments, self.weights)
         self.fingerprint = fingerprint(type(self), arguments, self.weights)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:

@@ -90,6 +90,15 @@ def test_what_changed_besides_the_numbers(tmp_path: Path) -> None:
     assert "environment.packages.torch: 2 -> 3" in text and "New: only in the 2nd run." in text
 
 
+def test_a_detector_whose_code_alone_changed_is_compared(tmp_path: Path) -> None:
+    before, after = ({"name": "made", "fingerprint": code * 64, "identity": "i"} for code in "de")
+    make_run(tmp_path / "a", make_images(20), SKILLS, detector=before)
+    make_run(tmp_path / "b", make_images(20), SKILLS, detector=after)
+    got = compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0))
+    assert got.changes == (Change("detector.fingerprint", "d" * 12, "e" * 12),)
+    assert [e.label for e in got.enhancers] == list(SKILLS)
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "values"),
     [
@@ -100,7 +109,11 @@ def test_what_changed_besides_the_numbers(tmp_path: Path) -> None:
             ("0.5", "0.75"),
         ),
         ({"measure": "niqe=rgb2gray;more"}, "measure", ("niqe=rgb2gray", "niqe=rgb2gray;more")),
-        ({"detector": {"name": "made", "fingerprint": "e" * 64}}, "detector.fingerprint", ("d" * 12, "e" * 12)),
+        (
+            {"detector": {"name": "made", "fingerprint": "d" * 64, "identity": "e" * 64}},
+            "detector.identity",
+            ("None", "e" * 12),
+        ),
     ],
 )
 def test_other_rules_are_refused(tmp_path: Path, changes: Any, field: str, values: tuple[str, str]) -> None:
@@ -132,10 +145,10 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
 def test_every_field_that_differs_is_told(tmp_path: Path) -> None:
     changes = {
         "protocol": Protocol(classes=CLASSES[:2], ap="area").to_dict(),
-        "detector": {"name": "x", "fingerprint": "e"},
+        "detector": {"name": "x", "fingerprint": "e", "identity": "i"},
     }
     with pytest.raises(
-        IncomparableError, match=r"protocol\.ap, protocol\.classes, detector\.name, detector\.fingerprint differ"
+        IncomparableError, match=r"protocol\.ap, protocol\.classes, detector\.name, detector\.identity differ"
     ):
         compare_runs(*runs(tmp_path, **changes))
 

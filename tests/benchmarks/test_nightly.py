@@ -141,6 +141,35 @@ def test_what_cannot_be_compared_is_refused_until_accepted(site: Bench, nightly:
     assert nightly(*options)[0] == 0
 
 
+ADAPTER = """
+from pathlib import Path
+from tests.benchmarks.plugins import ColourDetector
+
+class Adapter(ColourDetector):
+    identity = "the same weights and thresholds"
+
+    def __init__(self):
+        super().__init__()
+        self.fingerprint = f"code of {len(Path(__file__).read_text())} letters"
+
+    def detect(self, images):
+        return super().detect(images)
+"""
+
+
+def test_a_detector_s_adapter_that_broke_is_red_and_no_other_detector(nightly: Nightly, tmp_path: Path) -> None:
+    plugin = tmp_path / "adapter.py"
+    plugin.write_text(ADAPTER)
+    detector = ("--detector", f"{plugin}:Adapter")
+    assert nightly(*detector)[0] == 0
+    plugin.write_text(ADAPTER + "    # an edit that changes nothing\n")
+    code, text = nightly(*detector)
+    assert code == 0, text
+    plugin.write_text(ADAPTER.replace("detect(images)\n", "detect([image[:, ::-1].copy() for image in images])\n"))
+    code, text = nightly(*detector)
+    assert (code, "mAP: worse" in text, "detector's code" in text) == (3, True, True), text
+
+
 def test_a_new_enhancer_joins_and_one_that_is_gone_is_red(site: Bench, nightly: Nightly, tmp_path: Path) -> None:
     assert nightly()[0] == 0
     configure(site, "input", {"type": f"{tmp_path}/mine.py:brighten", "label": "Mine"}, "gamma")

@@ -147,16 +147,17 @@ def test_the_message_tells_code_from_environment(fingerprint: str, versions: tup
 def test_versions_that_changed() -> None:
     before = {
         "packages": {"torch": "2.14", "numpy": "2.4", "gone": "1"}, "python": "3.11.7", "git": "abc", "device": "cpu",
-        "gpu": None, "processor": "EPYC", "cores": 2, "host": "a",
+        "gpu": None, "processor": "EPYC", "cores": 2, "host": "a", "detector_code": "abc",
     }  # fmt: skip
     now = {
         **before, "packages": {"torch": "2.15", "numpy": "2.4", "new": "2"},
-        "processor": "Xeon", "host": "b",
+        "processor": "Xeon", "host": "b", "detector_code": "def",
     }  # fmt: skip
     assert changed_versions(now, before) == [
         "torch 2.14 -> 2.15",
         "new None -> 2",
         "processor EPYC -> Xeon",
+        "detector's code abc -> def",
         "gone 1 -> None",
     ]
     assert changed_versions(before, before) == []
@@ -172,7 +173,7 @@ def context(
     return {
         "protocol": {**PROTOCOL, **protocol},
         "measure": measure,
-        "detector": {"name": "rfb", "fingerprint": detector},
+        "detector": {"name": "rfb", "identity": detector},
         "data": {"name": "ExDark", "images": len(states), "sha256": images_sha256(states)},
     }
 

@@ -35,7 +35,7 @@ def night(number: int, config: str = "table2", verdict: str = "green") -> Night:
         context={
             "protocol": {"ap": "11point"},
             "measure": "niqe=rgb2gray",
-            "detector": {"name": "rfb", "fingerprint": "f"},
+            "detector": {"name": "rfb", "identity": "f"},
             "data": {"name": "ExDark", "images": 10, "sha256": "s"},
         },
         environment={"packages": {"torch": "2.15.0"}, "git": None, "host": "here", "processor": "EPYC"},
