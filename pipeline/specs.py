@@ -14,38 +14,51 @@ from data_tools.errors import ConfigError
 _SPEC = re.compile(r"(?P<target>[^()]+?)\s*(\((?P<arguments>.*)\))?", re.DOTALL)
 # What stands behind these is taken as it is, brackets and all.
 _VERBATIM: dict[str, str] = {"dir": "path", "cmd": "command"}
+# Unless it is quoted as a whole: then arguments may follow.
+_QUOTED = re.compile(r"""(?P<quote>["'])(?P<text>.*)(?P=quote)\s*(\((?P<arguments>.*)\))?""", re.DOTALL)
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     """Split `target(key=value, ...)` into target and arguments; values are Python literals.
 
     `dir:FOLDER` and `cmd:COMMAND LINE` take no arguments behind them, and neither does the path of an existing file, so
-    that brackets may occur in all three.
+    that brackets may occur in all three; quoted as a whole they do, `cmd:"python theirs.py {in} {out}"(timeout=60)`.
 
     Raises:
         ConfigError: The text is not of that form.
     """
     kind, colon, rest = spec.strip().partition(":")
     if colon and kind in _VERBATIM:
-        return kind, {_VERBATIM[kind]: rest}
+        quoted = _QUOTED.fullmatch(rest)
+        if quoted is None or quoted["quote"] in quoted["text"]:
+            return kind, {_VERBATIM[kind]: rest}
+        return kind, {_VERBATIM[kind]: quoted["text"], **_arguments(quoted["arguments"], spec)}
     if "(" in spec and Path(spec).is_file():
         return spec, {}
     match = _SPEC.fullmatch(spec.strip())
+    if match is None:
+        raise _unreadable(spec, "it does not end with the closing bracket")
+    return match["target"], _arguments(match["arguments"], spec)
+
+
+def _arguments(text: str | None, spec: str) -> dict[str, Any]:
     try:
-        if match is None:
-            raise ValueError("it does not end with the closing bracket")
-        call = ast.parse(f"_({match['arguments'] or ''})", mode="eval").body
+        call = ast.parse(f"_({text or ''})", mode="eval").body
         plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
         if not isinstance(call, ast.Call) or not plain or call.args or any(k.arg is None for k in call.keywords):
             raise ValueError("arguments need names: key=value")
-        return match["target"], {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (ValueError, SyntaxError) as error:
-        raise ConfigError(
-            "Cannot read the specification.",
-            where=spec,
-            expected="name, or name(key=value, ...) with Python literals as values",
-            got=str(error),
-        ) from error
+        raise _unreadable(spec, str(error)) from error
+
+
+def _unreadable(spec: str, got: str) -> ConfigError:
+    return ConfigError(
+        "Cannot read the specification.",
+        where=spec,
+        expected="name, or name(key=value, ...) with Python literals as values",
+        got=got,
+    )
 
 
 def split_spec(spec: Any, kind: str) -> tuple[Any, dict[str, Any]]:

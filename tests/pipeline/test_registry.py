@@ -26,6 +26,12 @@ IMAGE = np.random.default_rng(0).integers(0, 100, (20, 30, 3)).astype(np.uint8)
         ("a/b.py:F( x = 1, y=(2, 3), z='a(b)' )", ("a/b.py:F", {"x": 1, "y": (2, 3), "z": "a(b)"})),
         ("dir:out (1)/x", ("dir", {"path": "out (1)/x"})),
         ("cmd:a.py (1) {in}", ("cmd", {"command": "a.py (1) {in}"})),
+        ('cmd:"a.py (1) {in}"', ("cmd", {"command": "a.py (1) {in}"})),
+        (
+            "cmd:'a.py \"b c\" {in}'(batch=8)",
+            ("cmd", {"command": 'a.py "b c" {in}', "batch": 8}),
+        ),
+        ('cmd:"my a.py" {in} "{out}"', ("cmd", {"command": '"my a.py" {in} "{out}"'})),
         ("m.onnx(range=255)", ("m.onnx", {"range": 255})),
     ],
 )
@@ -33,7 +39,9 @@ def test_specifications(spec: str, parsed: tuple[str, dict[str, object]]) -> Non
     assert parse_spec(spec) == parsed
 
 
-@pytest.mark.parametrize("spec", ["gamma(2.2)", "gamma(gamma=2.2", "gamma(gamma=open('x'))", "gamma(**a)", "f()()"])
+@pytest.mark.parametrize(
+    "spec", ["gamma(2.2)", "gamma(gamma=2.2", "gamma(gamma=open('x'))", "gamma(**a)", "f()()", "cmd:'a {in}'(8)"]
+)
 def test_broken_specifications(spec: str) -> None:
     with pytest.raises(ConfigError, match="Cannot read the specification"):
         parse_spec(spec)
