@@ -77,9 +77,9 @@ def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions)
 def bracket_note(options: BootstrapOptions) -> str:
     """What stands in brackets."""
     return (
-        f"[low, high]: {100 * options.level:g} % interval, percentile bootstrap over images, {options.resamples} "
-        f"resamples, seed {options.seed}, the same draws for every row; a class without an object in a resample leaves "
-        "that resample's mean."
+        f"[low, high]: {100 * options.level:g} % interval, bootstrap over images (bias-corrected; of differences "
+        f"percentile), {options.resamples} resamples, seed {options.seed}, the same draws for every row; a class "
+        "without an object in a resample leaves that resample's mean."
     )
 
 

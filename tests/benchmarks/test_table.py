@@ -129,7 +129,8 @@ def test_values_carry_interval_and_mark() -> None:
     assert lines[5].startswith("| A\\|B | **4.400** [4.24, 4.60] | **61.20** [58.1, 64.4] |")
     assert "| -0.500 [-0.70, -0.30] | +5.00 [+1.0, +9.0] | **70.0** | – |" in lines[5]
     assert "| 61.20~ [58.1, 64.4] |" in lines[6] and "| +2.00~ [-1.0, +5.0] |" in lines[6]
-    assert "95 % interval, percentile bootstrap over images, 500 resamples, seed 7" in text
+    assert "95 % interval, bootstrap over images (bias-corrected; of differences percentile)" in text
+    assert "500 resamples, seed 7" in text
     assert "~ not settled: the interval of the difference to Input" in text
     assert "Lit and Input are compared on the 2 images that both have; 1 that only one has are left out." in text
     frame = pd.read_csv(io.StringIO(to_csv(table)))
