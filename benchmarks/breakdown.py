@@ -8,19 +8,10 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from benchmarks.evaluate import bootstrap_options, reference_labels, score
-from benchmarks.evidence import (
-    Boxes,
-    Measured,
-    RunImages,
-    found_by,
-    has_detections,
-    read_measured,
-    read_run_images,
-    to_sample,
-)
+from benchmarks.evaluate import bootstrap_options, reference_labels
+from benchmarks.evidence import Boxes, Measured, RunImages, to_sample
+from benchmarks.judge import Judged, JudgedRun, sample_of, score
 from benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
-from benchmarks.store import ResultStore
 from data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES
 from data_tools.errors import DataError, UnknownNameError
 
@@ -76,7 +67,7 @@ class Breakdown:
 
 
 def break_down(
-    store: ResultStore,
+    judged: JudgedRun,
     record: Mapping[str, Any],
     by: str,
     *,
@@ -90,7 +81,7 @@ def break_down(
     false alarms of other sizes. Where an ignored object is detected twice VOC ignores both, COCO one.
 
     Args:
-        store: The results.
+        judged: From `benchmarks.judge.read_judged`.
         record: The run's record.
         by: `lighting`, `indoor`, `class` or `size`.
         bootstrap: How to resample; None for the record's options.
@@ -105,58 +96,37 @@ def break_down(
     if by not in get_args(Axis):
         raise UnknownNameError("break-down", by, get_args(Axis))
     axis: Axis = by  # type: ignore[assignment]
-    run = read_run_images(store, record)
     references = reference_labels(record, reference)
     options = bootstrap or bootstrap_options(record)
-    judged = [_Judged.of(measured, run) for measured in read_measured(store, record, run) if measured.rows]
     chosen = references[-1] if references else None
-    anywhere = np.any([one.mask for one in judged] or [np.zeros(len(run.images), bool)], axis=0)
-    if axis in ("class", "size") and not any(one.found is not None for one in judged):
-        raise DataError(f"The run has no detections to break down by {axis}.", where=store.path)
+    n = len(judged.run.images)
+    anywhere = np.any([one.mask(n) for one in judged.measured] or [np.zeros(n, bool)], axis=0)
+    if axis in ("class", "size") and not judged.by_label:
+        raise DataError(f"The run has no detections to break down by {axis}.", where=judged.path)
     if axis == "class":
-        parts = _by_class(judged, run, anywhere, chosen, options)
+        parts = _by_class(judged, anywhere, chosen, options)
     elif axis == "size":
-        parts = _by_size(judged, run, anywhere, chosen, options)
+        parts = _by_size(judged, anywhere, chosen, options)
     else:
-        parts = _by_image_label(judged, run, anywhere, chosen, options, axis)
+        parts = _by_image_label(judged, anywhere, chosen, options, axis)
         if not parts:
             raise DataError(
                 f"The images have no label to break down by {axis}.",
-                where=store.path,
+                where=judged.path,
                 got=f"data set {record['data']['name']}",
                 todo="ExDark has them, in imageclasslist.txt",
             )
-    return Breakdown(axis, chosen, tuple(one.measured.label for one in judged), tuple(parts), _notes(axis))
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """An enhancer's detections and what became of them, once for all parts."""
-
-    measured: Measured
-    mask: np.ndarray
-    sample: Sample
-    found: Boxes | None = None
-
-    @classmethod
-    def of(cls, measured: Measured, run: RunImages) -> _Judged:
-        mask = measured.mask(len(run.images))
-        if not has_detections(measured, run):
-            return cls(measured, mask, to_sample(measured, run))
-        found = found_by(measured, run)
-        matches = score(run.truth.take(mask[run.truth.images]), found, run.protocol).matches
-        return cls(measured, mask, to_sample(measured, run, found, matches), found)
+    return Breakdown(axis, chosen, tuple(one.label for one in judged.measured), tuple(parts), _notes(axis))
 
 
 def _by_image_label(
-    judged: Sequence[_Judged],
-    run: RunImages,
+    judged: JudgedRun,
     anywhere: np.ndarray,
     reference: str | None,
     options: BootstrapOptions,
     axis: Literal["lighting", "indoor"],
 ) -> list[Part]:
-    samples = [one.sample for one in judged]
+    run, samples = judged.run, _samples(judged)
     objects = run.objects()
     per_image = sum(objects.values(), np.zeros(len(run.images), np.int64))
     parts = []
@@ -180,15 +150,15 @@ def _image_parts(run: RunImages, axis: Literal["lighting", "indoor"]) -> Iterato
 
 
 def _by_class(
-    judged: Sequence[_Judged],
-    run: RunImages,
+    judged: JudgedRun,
     anywhere: np.ndarray,
     reference: str | None,
     options: BootstrapOptions,
 ) -> list[Part]:
+    run = judged.run
     objects = run.objects()
     bootstrap = Bootstrap(objects, options, run.protocol.ap, within=anywhere)
-    samples = [replace(one.sample, niqe=np.full(len(run.images), np.nan)) for one in judged]
+    samples = [_without_niqe(sample) for sample in _samples(judged)]
     whole = _filled(Part("", 0, 0), bootstrap, samples, reference)
     parts = []
     for name in run.protocol.classes:
@@ -211,12 +181,12 @@ def _only(numbers: _Numbers, name: str) -> _Numbers:
 
 
 def _by_size(
-    judged: Sequence[_Judged],
-    run: RunImages,
+    judged: JudgedRun,
     anywhere: np.ndarray,
     reference: str | None,
     options: BootstrapOptions,
 ) -> list[Part]:
+    run = judged.run
     parts = []
     for name, limits in SIZES.items():
         inside = _in_range(run.truth, limits, run)
@@ -225,18 +195,26 @@ def _by_size(
         if not per_image.any():
             continue
         truth = replace(run.truth, difficult=run.truth.difficult | ~inside)
-        samples = [_sized_sample(one, run, truth, limits) for one in judged if one.found is not None]
+        with_detections = [one for one in judged.measured if one.label in judged.by_label]
+        samples = [_sized_sample(one, judged.by_label[one.label], run, truth, limits) for one in with_detections]
         bootstrap = Bootstrap(objects, options, run.protocol.ap, within=anywhere)
         part = Part(name, int(np.count_nonzero(per_image)), int(per_image.sum()))
         parts.append(_filled(part, bootstrap, samples, reference))
     return parts
 
 
-def _sized_sample(one: _Judged, run: RunImages, truth: Boxes, limits: tuple[float, float]) -> Sample:
-    assert one.found is not None  # noqa: S101 - the caller looked
-    matches = score(truth.take(one.mask[truth.images]), one.found, run.protocol).matches
+def _sized_sample(measured: Measured, one: Judged, run: RunImages, truth: Boxes, limits: tuple[float, float]) -> Sample:
+    matches = score(truth.take(one.objects), one.found, run.protocol).matches
     counted = replace(matches, fp=matches.fp & _in_range(one.found, limits, run))
-    return replace(to_sample(one.measured, run, one.found, counted), niqe=np.full(len(run.images), np.nan))
+    return _without_niqe(to_sample(measured, run, one.found, counted))
+
+
+def _samples(judged: JudgedRun) -> list[Sample]:
+    return [sample_of(one, judged.run, judged.by_label.get(one.label)) for one in judged.measured]
+
+
+def _without_niqe(sample: Sample) -> Sample:
+    return replace(sample, niqe=np.full(len(sample.niqe), np.nan))
 
 
 def _in_range(boxes: Boxes, limits: tuple[float, float], run: RunImages) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.breakdown import Breakdown, Part, break_down
 from benchmarks.evaluate import bootstrap_options
+from benchmarks.judge import read_judged
 from benchmarks.notes import mark_note
 from benchmarks.statistics import BootstrapOptions
 from benchmarks.store import ResultStore
@@ -37,7 +38,7 @@ def read_breakdown(run_dir: Path, by: str, *, reference: str | None = None) -> t
     """
     with ResultStore(run_dir / "results.sqlite", must_exist=True) as store:
         record = store.last_run()
-        breakdown = break_down(store, record, by, reference=reference)
+        breakdown = break_down(read_judged(store, record), record, by, reference=reference)
     return build_breakdown_table(record, breakdown), breakdown
 
 

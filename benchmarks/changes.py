@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.evaluate import reference_labels, score
-from benchmarks.evidence import Boxes, Measured, RunImages, found_by, has_detections, read_measured, read_run_images
-from benchmarks.metrics.voc_ap import VocAP
-from benchmarks.store import ResultStore
+from benchmarks.evaluate import reference_labels
+from benchmarks.evidence import Boxes, RunImages
+from benchmarks.judge import Judged, JudgedRun
 from data_tools.errors import DataError
 
 
@@ -112,18 +111,13 @@ class Changes:
         return tuple(image for image in reversed(self.images) if image.tally.net < 0)[:n]
 
 
-def precision_recall_curves(store: ResultStore, record: Mapping[str, Any]) -> dict[str, dict[str, Curve]]:
+def precision_recall_curves(judged: JudgedRun) -> dict[str, dict[str, Curve]]:
     """Curves of a run: label of the enhancer -> class -> curve; a class without an object is absent."""
-    run = read_run_images(store, record)
-    return {
-        measured.label: _curves(judged, run)
-        for measured in read_measured(store, record, run)
-        if (judged := _judge(measured, run)) is not None
-    }
+    return {label: _curves(one, judged.run) for label, one in judged.by_label.items()}
 
 
 def changes(
-    store: ResultStore,
+    judged: JudgedRun,
     record: Mapping[str, Any],
     *,
     reference: str | None = None,
@@ -132,7 +126,7 @@ def changes(
     """Compare every enhancer's detections with a reference's, object by object.
 
     Args:
-        store: The results.
+        judged: From `benchmarks.judge.read_judged`.
         record: The run's record.
         reference: Label to compare with; None for Input.
         threshold: Score from which a detection counts; None for the one with the best F1 on the reference, over all
@@ -145,47 +139,20 @@ def changes(
         UnknownNameError: There is no such reference.
         DataError: The reference has no detections.
     """
-    run = read_run_images(store, record)
     references = reference_labels(record, reference)
-    judged = {m.label: one for m in read_measured(store, record, run) if (one := _judge(m, run)) is not None}
+    run, others = judged.run, dict(judged.by_label)
     chosen = references[-1] if references else None
-    if chosen is None or chosen not in judged:
+    if chosen is None or chosen not in others:
         raise DataError(
             "There are no detections to compare with.",
-            where=store.path,
+            where=judged.path,
             expected=f"those of {chosen}" if chosen else "an enhancer `input` in the run",
-            got=f"detections of {', '.join(judged) or 'none'}",
+            got=f"detections of {', '.join(others) or 'none'}",
             todo="choose another reference",
         )
-    base = judged.pop(chosen)
+    base = others.pop(chosen)
     limit = best_f1_threshold(base, run) if threshold is None else threshold
-    return [_compare(label, one, chosen, base, run, limit) for label, one in judged.items()]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """An enhancer's detections and what became of each.
-
-    Attributes:
-        mask: (images,) bool: which have a result.
-        objects: (T,) indices into the run's truth: those in these images; `result.matches.gt_index` indexes them.
-        found: The detections.
-        result: What became of them.
-    """
-
-    mask: np.ndarray
-    objects: np.ndarray
-    found: Boxes
-    result: VocAP
-
-
-def _judge(measured: Measured, run: RunImages) -> Judged | None:
-    if not has_detections(measured, run):
-        return None
-    mask = measured.mask(len(run.images))
-    objects = np.flatnonzero(mask[run.truth.images])
-    found = found_by(measured, run)
-    return Judged(mask, objects, found, score(run.truth.take(objects), found, run.protocol))
+    return [_compare(label, one, chosen, base, run, limit) for label, one in others.items()]
 
 
 def best_f1_threshold(judged: Judged, run: RunImages) -> float:

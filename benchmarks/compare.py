@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.evaluate import bootstrap_options, score
-from benchmarks.evidence import RunImages, found_by, has_detections, read_measured, read_run_images, to_sample
+from benchmarks.evaluate import bootstrap_options
+from benchmarks.evidence import RunImages, read_measured, read_run_images
+from benchmarks.judge import judge, sample_of
 from benchmarks.notes import bracket_note, mark_note, pairing_note
 from benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
 from benchmarks.store import ResultStore
@@ -131,14 +132,8 @@ def compare_runs(before: Path, after: Path, *, bootstrap: BootstrapOptions | Non
 
 def _samples(store: ResultStore, record: Mapping[str, Any], run: RunImages) -> Iterator[tuple[str, Sample]]:
     for measured in read_measured(store, record, run):
-        if not measured.rows:
-            continue
-        found = found_by(measured, run) if has_detections(measured, run) else None
-        if found is None:
-            yield measured.label, to_sample(measured, run)
-            continue
-        truth = run.truth.take(measured.mask(len(run.images))[run.truth.images])
-        yield measured.label, to_sample(measured, run, found, score(truth, found, run.protocol).matches)
+        if measured.rows:
+            yield measured.label, sample_of(measured, run, judge(measured, run))
 
 
 def check_comparable(

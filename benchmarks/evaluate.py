@@ -13,16 +13,12 @@ from benchmarks.evidence import (
     Boxes,
     Measured,
     RunImages,
-    found_by,
     ground_truth,
-    has_detections,
     read_measured,
     read_run_images,
-    to_sample,
 )
+from benchmarks.judge import judge, sample_of
 from benchmarks.metrics.coco_ap import coco_ap
-from benchmarks.metrics.voc_ap import VocAP, voc_ap
-from benchmarks.protocol import Protocol
 from benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Interval, Sample
 from benchmarks.store import ResultStore
 from data_tools.errors import UnknownNameError
@@ -193,33 +189,13 @@ def _evaluate_one(measured: Measured, run: RunImages, coco: bool) -> tuple[Enhan
         },
         ms_enhance=_mean([row.ms_enhance for row in rows]),
     )
-    if not has_detections(measured, run):
-        return result, to_sample(measured, run)
-    found = found_by(measured, run)
-    scored = score(run.truth.take(measured.mask(len(run.images))[run.truth.images]), found, run.protocol)
-    result = replace(result, ap=dict(zip(run.protocol.classes, scored.ap, strict=True)), map=scored.mean())
-    if coco:
-        result = replace(result, coco=_coco(measured, run, found))
-    return result, to_sample(measured, run, found, scored.matches)
-
-
-def score(truth: Boxes, found: Boxes, protocol: Protocol) -> VocAP:
-    """AP of detections under a protocol."""
-    return voc_ap(
-        truth.boxes_xyxy,
-        truth.labels,
-        truth.images,
-        truth.difficult,
-        found.boxes_xyxy,
-        found.scores,
-        found.labels,
-        found.images,
-        len(protocol.classes),
-        iou_threshold=protocol.iou_threshold,
-        mode=protocol.ap,
-        strict=protocol.iou_match == ">",
-        plus_one=protocol.plus_one,
-    )
+    judged = judge(measured, run)
+    if judged is not None:
+        ap = dict(zip(run.protocol.classes, judged.result.ap, strict=True))
+        result = replace(result, ap=ap, map=judged.result.mean())
+        if coco:
+            result = replace(result, coco=_coco(measured, run, judged.found))
+    return result, sample_of(measured, run, judged)
 
 
 def _coco(measured: Measured, run: RunImages, found: Boxes) -> dict[str, float | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from benchmarks.config import BenchmarkConfig
 from benchmarks.measure import MeasureOptions
 from benchmarks.plan import NO_DETECTOR, PlannedEnhancer, Unit, open_images, plan_enhancers, plan_units, read_images
 from benchmarks.progress import RunProgress
-from benchmarks.provenance import annotations_sha256, environment, images_sha256
+from benchmarks.provenance import annotations_sha256, available_cores, environment, images_sha256
 from benchmarks.references import reference_folder
 from benchmarks.statistics import BootstrapOptions
 from benchmarks.store import ResultStore, Row, StoredImage
@@ -156,7 +155,7 @@ def _measure(
     detector: Detector | None,
 ) -> Iterator[Row]:
     rows = sum(len(unit.keys) for unit in units)
-    workers = options.workers or (_cores() if options.device == "cpu" and rows >= _ROWS_WORTH_PROCESSES else 1)
+    workers = options.workers or (available_cores() if options.device == "cpu" and rows >= _ROWS_WORTH_PROCESSES else 1)
     measure_options = MeasureOptions(
         enhancers=tuple(enhancers),
         detector=config.detector,
@@ -167,7 +166,7 @@ def _measure(
         ssim_channels=config.protocol.ssim_channels,
         max_detections=config.protocol.max_detections,
         save_images=options.out / "images" if options.save_images else None,
-        threads=max(1, _cores() // workers),
+        threads=max(1, available_cores() // workers),
     )
     if workers == 1 or len(units) < 2:
         return measure_here(units, measure_options, detector)
@@ -221,7 +220,3 @@ def _record(
         "workers": options.workers,
         "environment": environment(options.device),
     }
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

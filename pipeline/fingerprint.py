@@ -33,17 +33,14 @@ def fingerprint(code: object, arguments: Mapping[str, Any], weights: Mapping[str
         64 hexadecimal digits.
     """
     name = f"{getattr(code, '__module__', '')}:{getattr(code, '__qualname__', repr(code))}"
-    content = json.dumps(
+    return _digest(
         {
             "code": name,
             "sources": source_hashes(code),
             "arguments": dict(arguments),
             "weights": dict(weights or {}),
-        },
-        sort_keys=True,
-        default=repr,
+        }
     )
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def identity(arguments: Mapping[str, Any], weights: Mapping[str, str]) -> str:
@@ -55,8 +52,11 @@ def identity(arguments: Mapping[str, Any], weights: Mapping[str, str]) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    content = json.dumps({"arguments": dict(arguments), "weights": dict(weights)}, sort_keys=True, default=repr)
-    return hashlib.sha256(content.encode()).hexdigest()
+    return _digest({"arguments": dict(arguments), "weights": dict(weights)})
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def argument_files(arguments: Mapping[str, Any]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.evaluate import score
-from benchmarks.evidence import Measured, RunImages, found_by, has_detections, read_measured, to_sample
+from benchmarks.evidence import RunImages, read_measured
+from benchmarks.judge import judge, sample_of
 from benchmarks.statistics import Ranking, Sample
 from benchmarks.store import Key, ResultStore, Row, StoredImage
 
@@ -65,7 +65,7 @@ def read_kept(store: ResultStore, record: Mapping[str, Any], run: RunImages, ear
     return {
         measured.label: Kept(
             fingerprint=entries[measured.label]["fingerprint"],
-            sample=_sample(measured, run),
+            sample=sample_of(measured, run, judge(measured, run)),
             failures=measured.failures,
             error=measured.error,
             weights=dict(entries[measured.label]["weights"]),
@@ -73,14 +73,6 @@ def read_kept(store: ResultStore, record: Mapping[str, Any], run: RunImages, ear
         )
         for measured in read_measured(store, record, run)
     }
-
-
-def _sample(measured: Measured, run: RunImages) -> Sample:
-    if not has_detections(measured, run):
-        return to_sample(measured, run)
-    found = found_by(measured, run)
-    truth = run.truth.take(measured.mask(len(run.images))[run.truth.images])
-    return to_sample(measured, run, found, score(truth, found, run.protocol).matches)
 
 
 def _times(rows: Mapping[int, Row], n_images: int, earlier: Set[Key]) -> dict[str, np.ndarray]:

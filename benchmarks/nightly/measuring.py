@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +12,7 @@ from benchmarks.nightly.kept import ImageState, Kept, image_states, read_kept
 from benchmarks.nightly.night import Reference
 from benchmarks.nightly.reference import ReferenceWorkload
 from benchmarks.progress import RunProgress
+from benchmarks.provenance import available_cores
 from benchmarks.runner import RunOptions, run
 from benchmarks.store import Key, ResultStore
 
@@ -51,8 +51,8 @@ def measure(config: BenchmarkConfig, options: RunOptions, progress: RunProgress 
             two nights compares only where the processes beside it are as many.
         progress: Told how far it is.
     """
-    workers = options.workers or (_cores() if options.device == "cpu" else 1)
-    reference = ReferenceWorkload(options.device, workers, max(1, _cores() // workers), progress)
+    workers = options.workers or (available_cores() if options.device == "cpu" else 1)
+    reference = ReferenceWorkload(options.device, workers, max(1, available_cores() // workers), progress)
     results = options.out / "results.sqlite"
     earlier: set[Key] = set()
     if results.is_file():
@@ -76,7 +76,3 @@ def measure(config: BenchmarkConfig, options: RunOptions, progress: RunProgress 
             rows={"total": summary.total, "reused": summary.reused, "measured": summary.measured},
             missing=summary.missing,
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.breakdown import Breakdown, break_down
 from benchmarks.changes import Changes, Curve, changes, precision_recall_curves
 from benchmarks.evaluate import EnhancerResult, bootstrap_options, evaluate, input_label
+from benchmarks.judge import JudgedRun, read_judged
 from benchmarks.nightly.night import Night
 from benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
 from benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
@@ -89,13 +90,14 @@ def read_content(
         record = store.last_run()
         options = bootstrap or bootstrap_options(record)
         results = evaluate(store, record, bootstrap=options)
-        changed = _changes(store, record)
+        judged = read_judged(store, record)
+        changed = _changes(judged, record)
         ranked = sorted((r for r in results if r.map is not None), key=lambda r: -(r.map or 0.0))
         chosen = choose_images(changed, [r.label for r in ranked], record["image_ids"], images)
         lowest = min([LOWEST_SCORE, *(change.threshold for change in changed)])
         shown = read_shown(store, record, chosen, lowest=lowest)
-        breakdowns = _breakdowns(store, record, options)
-        curves = precision_recall_curves(store, record)
+        breakdowns = _breakdowns(judged, record, options)
+        curves = precision_recall_curves(judged)
     maker = PictureMaker(record, run_dir / "images", device)
     pictures = make_pictures(shown, maker, track=track)
     return ReportContent(
@@ -113,20 +115,20 @@ def read_content(
     )
 
 
-def _changes(store: ResultStore, record: Mapping[str, Any]) -> list[Changes]:
+def _changes(judged: JudgedRun, record: Mapping[str, Any]) -> list[Changes]:
     """None where nothing was detected or there is no Input to compare with."""
     try:
-        return changes(store, record)
+        return changes(judged, record)
     except DataError:
         return []
 
 
-def _breakdowns(store: ResultStore, record: Mapping[str, Any], options: BootstrapOptions) -> list[Breakdown]:
+def _breakdowns(judged: JudgedRun, record: Mapping[str, Any], options: BootstrapOptions) -> list[Breakdown]:
     """Those that the run has labels and detections for."""
     made = []
     for by in ("class", "lighting", "indoor", "size"):
         try:
-            made.append(break_down(store, record, by, bootstrap=options))
+            made.append(break_down(judged, record, by, bootstrap=options))
         except DataError:
             continue
     return made

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmarks.changes import Changes
-from benchmarks.evaluate import score
 from benchmarks.evidence import Measured, RunImages, found_by, has_detections, read_measured, read_run_images
+from benchmarks.judge import score
 from benchmarks.store import ResultStore
 from data_tools.records import ImageRecord
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
+from benchmarks.provenance import available_cores
 from data_tools.errors import DataError
 
 Item = TypeVar("Item")
@@ -36,7 +36,7 @@ class Machine:
     @cached_property
     def cores(self) -> int:
         """Cores this process may use."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return available_cores()
 
     @cached_property
     def sample(self) -> list[Path]:

@@ -17,6 +17,7 @@ from benchmarks.breakdown import SIZES, Breakdown, Part, break_down
 from benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
 from benchmarks.evaluate import evaluate
 from benchmarks.evidence import found_by, read_measured, read_run_images
+from benchmarks.judge import read_judged
 from benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 from benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
 from benchmarks.store import ResultStore
@@ -37,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 def broken_down(folder: Path, by: str, **options: Any) -> Breakdown:
     with ResultStore(folder / "results.sqlite") as store:
-        return break_down(store, store.last_run(), by, bootstrap=OPTIONS, **options)
+        return break_down(read_judged(store, store.last_run()), store.last_run(), by, bootstrap=OPTIONS, **options)
 
 
 @pytest.mark.parametrize(("by", "names"), [("lighting", list(LIGHTING_TYPES[:3])), ("indoor", ["Indoor", "Outdoor"])])

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.changes import Changes, Tally, changes, precision_recall_curves
 from benchmarks.evaluate import evaluate
+from benchmarks.judge import read_judged
 from benchmarks.statistics import BootstrapOptions
 from benchmarks.store import Key, ResultStore, Row, StoredImage
 from data_tools.errors import DataError
@@ -73,7 +74,7 @@ def folder(tmp_path: Path) -> Path:
 
 def compared(folder: Path, **options: object) -> list[Changes]:
     with ResultStore(folder / "results.sqlite") as store:
-        return changes(store, store.last_run(), **options)  # type: ignore[arg-type]
+        return changes(read_judged(store, store.last_run()), store.last_run(), **options)  # type: ignore[arg-type]
 
 
 def test_every_object_and_false_alarm_is_counted(folder: Path) -> None:
@@ -126,7 +127,7 @@ def test_counts_agree_on_a_run_of_many_images(tmp_path: Path) -> None:
         rows = list(store.rows(enhancer="Input", detector=DETECTOR, measure=record["measure"]))
         best = max(
             (
-                f1(changes(store, record, reference="Better", threshold=float(s))[0].total)
+                f1(changes(read_judged(store, record), record, reference="Better", threshold=float(s))[0].total)
                 for r in rows
                 for s in r.scores
             ),  # type: ignore[union-attr]
@@ -147,7 +148,7 @@ def f1(tally: Tally, *, reference: bool = False) -> float:
 def test_curves_are_the_metrics(folder: Path) -> None:
     with ResultStore(folder / "results.sqlite") as store:
         record = store.last_run()
-        curves = precision_recall_curves(store, record)
+        curves = precision_recall_curves(read_judged(store, record))
         results = {r.label: r for r in evaluate(store, record, bootstrap=BootstrapOptions(0))}
     car = curves["Input"]["car"]
     assert (car.recall.tolist(), car.precision.tolist(), car.n_objects) == ([0.5, 1.0], [1.0, 1.0], 2)
