@@ -8,12 +8,12 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from benchmarks.evaluate import bootstrap_options, reference_labels
-from benchmarks.evidence import Boxes, Measured, RunImages, to_sample
-from benchmarks.judge import Judged, JudgedRun, sample_of, score
-from benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
-from data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES
-from data_tools.errors import DataError, UnknownNameError
+from duskbench.benchmarks.evaluate import bootstrap_options, reference_labels
+from duskbench.benchmarks.evidence import Boxes, Measured, RunImages, to_sample
+from duskbench.benchmarks.judge import Judged, JudgedRun, sample_of, score
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
+from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES
+from duskbench.data_tools.errors import DataError, UnknownNameError
 
 Axis = Literal["lighting", "indoor", "class", "size"]
 _Numbers = TypeVar("_Numbers", Spread, Difference)
@@ -81,7 +81,7 @@ def break_down(
     false alarms of other sizes. Where an ignored object is detected twice VOC ignores both, COCO one.
 
     Args:
-        judged: From `benchmarks.judge.read_judged`.
+        judged: From `duskbench.benchmarks.judge.read_judged`.
         record: The run's record.
         by: `lighting`, `indoor`, `class` or `size`.
         bootstrap: How to resample; None for the record's options.

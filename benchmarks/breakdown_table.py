@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks.breakdown import Breakdown, Part, break_down
-from benchmarks.evaluate import bootstrap_options
-from benchmarks.judge import read_judged
-from benchmarks.notes import mark_note
-from benchmarks.statistics import BootstrapOptions
-from benchmarks.store import ResultStore
-from benchmarks.table import Column, Table, ends
+from duskbench.benchmarks.breakdown import Breakdown, Part, break_down
+from duskbench.benchmarks.evaluate import bootstrap_options
+from duskbench.benchmarks.judge import read_judged
+from duskbench.benchmarks.notes import mark_note
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import Column, Table, ends
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def build_breakdown_table(
 
     Args:
         record: The run's record.
-        breakdown: From `benchmarks.breakdown.break_down`.
+        breakdown: From `duskbench.benchmarks.breakdown.break_down`.
         bootstrap: How its intervals were made; None for the record's options.
 
     Returns:

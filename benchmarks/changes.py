@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.evaluate import reference_labels
-from benchmarks.evidence import Boxes, RunImages
-from benchmarks.judge import Judged, JudgedRun
-from data_tools.errors import DataError
+from duskbench.benchmarks.evaluate import reference_labels
+from duskbench.benchmarks.evidence import Boxes, RunImages
+from duskbench.benchmarks.judge import Judged, JudgedRun
+from duskbench.data_tools.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def changes(
     """Compare every enhancer's detections with a reference's, object by object.
 
     Args:
-        judged: From `benchmarks.judge.read_judged`.
+        judged: From `duskbench.benchmarks.judge.read_judged`.
         record: The run's record.
         reference: Label to compare with; None for Input.
         threshold: Score from which a detection counts; None for the one with the best F1 on the reference, over all

@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.evaluate import bootstrap_options
-from benchmarks.evidence import RunImages, read_measured, read_run_images
-from benchmarks.judge import judge, sample_of
-from benchmarks.notes import bracket_note, mark_note, pairing_note
-from benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
-from benchmarks.store import ResultStore
-from benchmarks.table import Column, Table, ends
-from data_tools.errors import ConfigError
+from duskbench.benchmarks.evaluate import bootstrap_options
+from duskbench.benchmarks.evidence import RunImages, read_measured, read_run_images
+from duskbench.benchmarks.judge import judge, sample_of
+from duskbench.benchmarks.notes import bracket_note, mark_note, pairing_note
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import Column, Table, ends
+from duskbench.data_tools.errors import ConfigError
 
 # Key of a spread, heading, which way is better, digits, factor, block of the terminal.
 _METRICS: tuple[tuple[str, str, Literal["lower", "higher"], int, float, str], ...] = (

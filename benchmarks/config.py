@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.protocol import Protocol
-from benchmarks.references import resolve_reference
-from data_tools.errors import ConfigError, UnknownNameError
-from pipeline.registry import config_root
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.references import resolve_reference
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.pipeline.registry import config_root
 
 _KEYS = ("title", "data", "detector", "enhancers", "protocol", "paper")
 _DATA_KEYS = ("root", "layout", "split", "box_origin", "year", "allow_missing", "groups", "reference")

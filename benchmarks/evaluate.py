@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.evidence import (
+from duskbench.benchmarks.evidence import (
     Boxes,
     Measured,
     RunImages,
@@ -17,11 +17,11 @@ from benchmarks.evidence import (
     read_measured,
     read_run_images,
 )
-from benchmarks.judge import judge, sample_of
-from benchmarks.metrics.coco_ap import coco_ap
-from benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Interval, Sample
-from benchmarks.store import ResultStore
-from data_tools.errors import UnknownNameError
+from duskbench.benchmarks.judge import judge, sample_of
+from duskbench.benchmarks.metrics.coco_ap import coco_ap
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Interval, Sample
+from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.errors import UnknownNameError
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.metrics.voc_ap import Matches
-from benchmarks.protocol import Protocol
-from benchmarks.statistics import Ranking, Sample
-from benchmarks.store import ResultStore, Row, StoredImage
+from duskbench.benchmarks.metrics.voc_ap import Matches
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.statistics import Ranking, Sample
+from duskbench.benchmarks.store import ResultStore, Row, StoredImage
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.evidence import (
+from duskbench.benchmarks.evidence import (
     Boxes,
     Measured,
     RunImages,
@@ -19,10 +19,10 @@ from benchmarks.evidence import (
     read_run_images,
     to_sample,
 )
-from benchmarks.metrics.voc_ap import VocAP, voc_ap
-from benchmarks.protocol import Protocol
-from benchmarks.statistics import Sample
-from benchmarks.store import ResultStore
+from duskbench.benchmarks.metrics.voc_ap import VocAP, voc_ap
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.statistics import Sample
+from duskbench.benchmarks.store import ResultStore
 
 
 @dataclass(frozen=True)

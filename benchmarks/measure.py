@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.metrics.full_reference import SsimChannels, full_reference
-from benchmarks.metrics.niqe import Luma, niqe_batch
-from benchmarks.plan import PlannedEnhancer, Unit
-from benchmarks.store import Row
-from data_tools.errors import DataError, DuskbenchError, EnhancerError
-from data_tools.images import read_image, write_image
-from pipeline.detectors.base import Detector
-from pipeline.enhancers.base import Enhancer
-from pipeline.registry import load_detector, load_enhancer
+from duskbench.benchmarks.metrics.full_reference import SsimChannels, full_reference
+from duskbench.benchmarks.metrics.niqe import Luma, niqe_batch
+from duskbench.benchmarks.plan import PlannedEnhancer, Unit
+from duskbench.benchmarks.store import Row
+from duskbench.data_tools.errors import DataError, DuskbenchError, EnhancerError
+from duskbench.data_tools.images import read_image, write_image
+from duskbench.pipeline.detectors.base import Detector
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.registry import load_detector, load_enhancer
 
 # Pictures that wait for a batch of theirs to fill take at most so much memory.
 _WAITING_BYTES = 2**28

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.evaluate import EnhancerResult
-from benchmarks.protocol import Protocol
-from benchmarks.statistics import BootstrapOptions, Difference
+from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.statistics import BootstrapOptions, Difference
 
 # Behind a value whose difference to the reference the interval does not settle.
 UNSETTLED = "~"

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config import BenchmarkConfig
-from benchmarks.references import find_references, read_state
-from benchmarks.store import Key, ResultStore, StoredImage
-from data_tools.dataset import HasImagePath, missing, open_dataset
-from data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
-from data_tools.records import Dataset, ImageRecord
-from pipeline.fingerprint import file_sha256
-from pipeline.registry import LABELS, load_enhancer
+from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.references import find_references, read_state
+from duskbench.benchmarks.store import Key, ResultStore, StoredImage
+from duskbench.data_tools.dataset import HasImagePath, missing, open_dataset
+from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
+from duskbench.data_tools.records import Dataset, ImageRecord
+from duskbench.pipeline.fingerprint import file_sha256
+from duskbench.pipeline.registry import LABELS, load_enhancer
 
 NO_DETECTOR = "none"
 

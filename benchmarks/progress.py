@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from benchmarks.runner import RunSummary
+    from duskbench.benchmarks.runner import RunSummary
 
 _T = TypeVar("_T")
 _SECONDS_BETWEEN_LINES = 15.0

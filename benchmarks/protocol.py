@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from data_tools.classes import SHARED_CLASSES
-from data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.classes import SHARED_CLASSES
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
 
 ApMode = Literal["11point", "area"]
 IouMatch = Literal[">", ">="]

@@ -15,8 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.store import StoredImage
-from data_tools.records import ImageRecord
+from duskbench.benchmarks.store import StoredImage
+from duskbench.data_tools.records import ImageRecord
 
 _PACKAGES = (
     "duskbench", "torch", "torchvision", "onedl-mmdetection", "onedl-mmengine", "onedl-mmcv", "numpy", "opencv-python",

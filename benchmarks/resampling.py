@@ -1,4 +1,4 @@
-"""AP and means of many resamples of the images at once; what `benchmarks.statistics` is made of.
+"""AP and means of many resamples of the images at once; what `duskbench.benchmarks.statistics` is made of.
 
 Only the ranks at which recall rises matter: the envelope of the precision is reached there. So the false alarms
 between two hits are summed first, for all resamples at once, and what is left is as short as the list of hits.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.metrics.voc_ap import RECALL_THRESHOLDS, Mode
+from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS, Mode
 
 # Sums of whole numbers are exact in float32 up to here.
 _EXACT_IN_FLOAT32 = 1 << 24

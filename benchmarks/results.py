@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.evaluate import evaluate
-from benchmarks.store import ResultStore
-from benchmarks.table import Table, build_table, to_csv, to_latex, to_markdown
-from data_tools.images import write_text
+from duskbench.benchmarks.evaluate import evaluate
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import Table, build_table, to_csv, to_latex, to_markdown
+from duskbench.data_tools.images import write_text
 
 
 def read_table(run_dir: Path, *, coco: bool = False, reference: str | None = None) -> Table:

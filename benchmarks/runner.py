@@ -7,19 +7,27 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config import BenchmarkConfig
-from benchmarks.measure import MeasureOptions
-from benchmarks.plan import NO_DETECTOR, PlannedEnhancer, Unit, open_images, plan_enhancers, plan_units, read_images
-from benchmarks.progress import RunProgress
-from benchmarks.provenance import annotations_sha256, available_cores, environment, images_sha256
-from benchmarks.references import reference_folder
-from benchmarks.statistics import BootstrapOptions
-from benchmarks.store import ResultStore, Row, StoredImage
-from benchmarks.workers import measure_here, measure_in_processes
-from data_tools.errors import DataError
-from pipeline.detectors.base import Detector
-from pipeline.device import torch_device
-from pipeline.registry import load_detector
+from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.measure import MeasureOptions
+from duskbench.benchmarks.plan import (
+    NO_DETECTOR,
+    PlannedEnhancer,
+    Unit,
+    open_images,
+    plan_enhancers,
+    plan_units,
+    read_images,
+)
+from duskbench.benchmarks.progress import RunProgress
+from duskbench.benchmarks.provenance import annotations_sha256, available_cores, environment, images_sha256
+from duskbench.benchmarks.references import reference_folder
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.store import ResultStore, Row, StoredImage
+from duskbench.benchmarks.workers import measure_here, measure_in_processes
+from duskbench.data_tools.errors import DataError
+from duskbench.pipeline.detectors.base import Detector
+from duskbench.pipeline.device import torch_device
+from duskbench.pipeline.registry import load_detector
 
 # Below this many rows, starting processes costs more than they win.
 _ROWS_WORTH_PROCESSES = 64
@@ -93,7 +101,7 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
         progress: Told how far it is.
 
     Returns:
-        Counts, failures by image, and what was missing. The table is made from the store by `benchmarks.table`.
+        Counts, failures by image, and what was missing. `benchmarks.table` makes the table from the store.
 
     Raises:
         ConfigError: A name, an argument or an option is wrong.

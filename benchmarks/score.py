@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from benchmarks.metrics.coco_ap import coco_ap
-from benchmarks.metrics.voc_ap import Mode, voc_ap
-from benchmarks.protocol import IouMatch, Protocol
-from data_tools.classes import EXDARK_TO_VOC, VOC_CLASSES
-from data_tools.dataset import open_dataset
-from data_tools.errors import DataError, UnknownNameError
-from data_tools.ids import UnknownIdError, stem
-from data_tools.records import ObjectAnnotation
-from data_tools.voc import is_voc_tree
-from data_tools.voc_xml import normalise_class, read_annotation
+from duskbench.benchmarks.metrics.coco_ap import coco_ap
+from duskbench.benchmarks.metrics.voc_ap import Mode, voc_ap
+from duskbench.benchmarks.protocol import IouMatch, Protocol
+from duskbench.data_tools.classes import EXDARK_TO_VOC, VOC_CLASSES
+from duskbench.data_tools.dataset import open_dataset
+from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.ids import UnknownIdError, stem
+from duskbench.data_tools.records import ObjectAnnotation
+from duskbench.data_tools.voc import is_voc_tree
+from duskbench.data_tools.voc_xml import normalise_class, read_annotation
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -12,7 +12,7 @@ the class in the same resamples, so the pairing holds.
 An AP is larger on fewer different images (its envelope takes maxima), so resamples of a single mAP lie above it, and
 plain percentiles miss the truth below far too often: single numbers get the bias-corrected interval. In a paired
 difference the bias is on both sides and percentiles hold the truth; correcting there only adds noise.
-`python -m benchmarks.studies.interval_coverage` measures both.
+`python -m duskbench.benchmarks.studies.interval_coverage` measures both.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 6, 13 (percentile interval) and 14.3
 (bias correction, acceleration 0).
@@ -26,9 +26,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from benchmarks.metrics.voc_ap import Mode
-from benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
-from data_tools.errors import ConfigError
+from duskbench.benchmarks.metrics.voc_ap import Mode
+from duskbench.benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
+from duskbench.data_tools.errors import ConfigError
 
 
 @dataclass(frozen=True)

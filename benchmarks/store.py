@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.errors import DataError
-from data_tools.records import ImageRecord, ObjectAnnotation
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 
 SCHEMA_VERSION = 2
 

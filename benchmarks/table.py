@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks.evaluate import EnhancerResult, bootstrap_options
-from benchmarks.notes import UNSETTLED, table_notes
-from benchmarks.protocol import Protocol
-from benchmarks.statistics import BootstrapOptions, Interval
+from duskbench.benchmarks.evaluate import EnhancerResult, bootstrap_options
+from duskbench.benchmarks.notes import UNSETTLED, table_notes
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ def build_table(
 
     Args:
         record: The run's record.
-        results: From `benchmarks.evaluate.evaluate`.
+        results: From `duskbench.benchmarks.evaluate.evaluate`.
         bootstrap: How their intervals were made; None for the record's options.
 
     Returns:

@@ -13,10 +13,10 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing.connection import wait as wait_for_sentinel
 
-from benchmarks.measure import MeasureOptions, Measurer
-from benchmarks.plan import Unit
-from benchmarks.store import Row
-from pipeline.detectors.base import Detector
+from duskbench.benchmarks.measure import MeasureOptions, Measurer
+from duskbench.benchmarks.plan import Unit
+from duskbench.benchmarks.store import Row
+from duskbench.pipeline.detectors.base import Detector
 
 _measurer: Measurer | None = None
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from data_tools.errors import DataError
+from duskbench.data_tools.errors import DataError
 
 MAX_BYTES = 16 << 30
 MAX_FILES = 200_000

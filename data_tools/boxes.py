@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from data_tools.errors import DataError
+from duskbench.data_tools.errors import DataError
 
 Box = tuple[float, float, float, float]
 

@@ -14,15 +14,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from data_tools.boxes import clip_box
-from data_tools.classes import EXDARK_TO_VOC, SPLITS
-from data_tools.errors import ConfigError, DataError
-from data_tools.exdark import ExDark, read_bbgt
-from data_tools.images import image_size, write_text
-from data_tools.ordered_map import Progress
-from data_tools.records import ObjectAnnotation
-from data_tools.voc import write_image_sets
-from data_tools.voc_xml import VOCAnnotation, format_annotation
+from duskbench.data_tools.boxes import clip_box
+from duskbench.data_tools.classes import EXDARK_TO_VOC, SPLITS
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.exdark import ExDark, read_bbgt
+from duskbench.data_tools.images import image_size, write_text
+from duskbench.data_tools.ordered_map import Progress
+from duskbench.data_tools.records import ObjectAnnotation
+from duskbench.data_tools.voc import write_image_sets
+from duskbench.data_tools.voc_xml import VOCAnnotation, format_annotation
 
 MANIFEST = "manifest.csv"
 CopyMode = Literal["hardlink", "copy"]

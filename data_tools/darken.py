@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)

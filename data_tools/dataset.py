@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from data_tools.classes import SPLITS
-from data_tools.errors import DataError, UnknownNameError
-from data_tools.exdark import ANNOTATION_FOLDERS, CLASS_LISTS, ExDark
-from data_tools.folder import ImageFolder
-from data_tools.ids import read_id_list
-from data_tools.records import Dataset
-from data_tools.voc import VOC, voc_trees
+from duskbench.data_tools.classes import SPLITS
+from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.exdark import ANNOTATION_FOLDERS, CLASS_LISTS, ExDark
+from duskbench.data_tools.folder import ImageFolder
+from duskbench.data_tools.ids import read_id_list
+from duskbench.data_tools.records import Dataset
+from duskbench.data_tools.voc import VOC, voc_trees
 
 Layout = Literal["exdark", "voc", "folder"]
 LAYOUTS: tuple[str, ...] = ("auto", "exdark", "voc", "folder")

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_tools.errors import DataError
-from data_tools.partial import Checksum, PartialFile
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.partial import Checksum, PartialFile
 
 if TYPE_CHECKING:
     import requests

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_tools.boxes import Box, BoxError, clip_box
-from data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC, INDOOR_OUTDOOR, LIGHTING_TYPES, SPLITS
-from data_tools.errors import DataError, UnknownNameError
-from data_tools.ids import resolve, resolve_all, stem
-from data_tools.images import image_size
-from data_tools.records import ImageRecord, ObjectAnnotation
+from duskbench.data_tools.boxes import Box, BoxError, clip_box
+from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC, INDOOR_OUTDOOR, LIGHTING_TYPES, SPLITS
+from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.ids import resolve, resolve_all, stem
+from duskbench.data_tools.images import image_size
+from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 
 OFFICIAL_IMAGES: dict[str, int] = {"train": 3000, "val": 1800, "test": 2563}
 OFFICIAL_BOXES = 23710

@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from data_tools.archives import extract
-from data_tools.download import Progress, download
-from data_tools.errors import ConfigError, DataError
-from data_tools.images import write_bytes
-from data_tools.partial import Checksum
-from data_tools.sources import DataSource, Placement, SourceFile, find_sources
+from duskbench.data_tools.archives import extract
+from duskbench.data_tools.download import Progress, download
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.images import write_bytes
+from duskbench.data_tools.partial import Checksum
+from duskbench.data_tools.sources import DataSource, Placement, SourceFile, find_sources
 
 __all__ = ["AcceptTerms", "FileProgress", "download", "fetch", "is_complete", "tree_sha256"]
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data_tools.errors import DataError
-from data_tools.ids import resolve, resolve_all, stem
-from data_tools.images import IMAGE_SUFFIXES, is_image_file
-from data_tools.records import ImageRecord
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.ids import resolve, resolve_all, stem
+from duskbench.data_tools.images import IMAGE_SUFFIXES, is_image_file
+from duskbench.data_tools.records import ImageRecord
 
 
 class ImageFolder:

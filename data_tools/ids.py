@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from data_tools.errors import ConfigError, DataError, UnknownNameError
-from data_tools.images import IMAGE_SUFFIXES
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.images import IMAGE_SUFFIXES
 
 
 class UnknownIdError(UnknownNameError):

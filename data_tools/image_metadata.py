@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from data_tools.errors import ConfigError, DataError
-from data_tools.images import write_bytes
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.images import write_bytes
 
 _FORMATS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.darken import Camera, Lamp, darken, lamp_illumination
-from data_tools.errors import ConfigError
+from duskbench.data_tools.darken import Camera, Lamp, darken, lamp_illumination
+from duskbench.data_tools.errors import ConfigError
 
 Range = tuple[float, float]
 Colour = tuple[float, float, float]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from data_tools.errors import DataError
+from duskbench.data_tools.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_tools.errors import UnknownNameError
+from duskbench.data_tools.errors import UnknownNameError
 
 
 @dataclass(frozen=True)

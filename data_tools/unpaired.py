@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.convert import CopyMode, place_file
-from data_tools.dataset import HasImagePath, open_dataset
-from data_tools.errors import ConfigError, DataError
-from data_tools.folder import ImageFolder
-from data_tools.images import decode_image
-from data_tools.ordered_map import Progress, ordered_map
-from data_tools.records import Dataset
-from data_tools.unpaired_manifest import FOLDERS, MANIFEST, open_manifest, read_manifest
+from duskbench.data_tools.convert import CopyMode, place_file
+from duskbench.data_tools.dataset import HasImagePath, open_dataset
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.folder import ImageFolder
+from duskbench.data_tools.images import decode_image
+from duskbench.data_tools.ordered_map import Progress, ordered_map
+from duskbench.data_tools.records import Dataset
+from duskbench.data_tools.unpaired_manifest import FOLDERS, MANIFEST, open_manifest, read_manifest
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from data_tools.errors import DataError
+from duskbench.data_tools.errors import DataError
 
 MANIFEST = "manifest.json"
 FOLDERS: dict[str, str] = {"A": "trainA", "B": "trainB"}

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from data_tools import exdark, voc
-from data_tools.boxes import Box, BoxError
-from data_tools.classes import EXDARK_CLASSES, OUTSIDE_VOC, SPLITS, VOC_CLASSES
-from data_tools.dataset import LAYOUTS, detect_layout
-from data_tools.errors import DataError, UnknownNameError
-from data_tools.findings import Collector, Report, Severity
-from data_tools.folder import ImageFolder
-from data_tools.ids import stem
-from data_tools.images import is_image_file
-from data_tools.ordered_map import Progress, ordered_map
-from data_tools.verify_image import ImageCheck, check_image
-from data_tools.voc_xml import read_annotation
+from duskbench.data_tools import exdark, voc
+from duskbench.data_tools.boxes import Box, BoxError
+from duskbench.data_tools.classes import EXDARK_CLASSES, OUTSIDE_VOC, SPLITS, VOC_CLASSES
+from duskbench.data_tools.dataset import LAYOUTS, detect_layout
+from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.findings import Collector, Report, Severity
+from duskbench.data_tools.folder import ImageFolder
+from duskbench.data_tools.ids import stem
+from duskbench.data_tools.images import is_image_file
+from duskbench.data_tools.ordered_map import Progress, ordered_map
+from duskbench.data_tools.verify_image import ImageCheck, check_image
+from duskbench.data_tools.voc_xml import read_annotation
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
 
-from data_tools.errors import DataError
-from data_tools.images import decode_image
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.images import decode_image
 
 _ORIENTATION = 0x0112
 _FORMATS: dict[str, frozenset[str]] = {

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from data_tools.classes import SPLITS
-from data_tools.errors import ConfigError, DataError, UnknownNameError
-from data_tools.ids import resolve, resolve_all, stem
-from data_tools.images import is_image_file, write_text
-from data_tools.records import ImageRecord, ObjectAnnotation
-from data_tools.voc_xml import VOCAnnotation, read_annotation
+from duskbench.data_tools.classes import SPLITS
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.ids import resolve, resolve_all, stem
+from duskbench.data_tools.images import is_image_file, write_text
+from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
+from duskbench.data_tools.voc_xml import VOCAnnotation, read_annotation
 
 # Main (detection) image sets. Source: host.robots.ox.ac.uk/pascal/VOC/voc2007/dbstats.html, voc2012/dbstats.html.
 OFFICIAL_IMAGES: dict[str, dict[str, int]] = {

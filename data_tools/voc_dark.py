@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.convert import file_sha256, place_file
-from data_tools.dataset import missing, open_dataset
-from data_tools.errors import ConfigError, DataError
-from data_tools.images import read_image, write_bytes, write_image, write_text
-from data_tools.night import Night, image_seed
-from data_tools.ordered_map import Progress, ordered_map
-from data_tools.voc import IMAGE_SETS, VOC
+from duskbench.data_tools.convert import file_sha256, place_file
+from duskbench.data_tools.dataset import missing, open_dataset
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.images import read_image, write_bytes, write_image, write_text
+from duskbench.data_tools.night import Night, image_seed
+from duskbench.data_tools.ordered_map import Progress, ordered_map
+from duskbench.data_tools.voc import IMAGE_SETS, VOC
 
 MANIFEST = "manifest.jsonl"
 LIT = "lit"

@@ -11,11 +11,11 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_tools.boxes import Box, BoxError
-from data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES, OUTSIDE_VOC, VOC_CLASSES
-from data_tools.errors import DataError
-from data_tools.images import write_text
-from data_tools.records import ObjectAnnotation
+from duskbench.data_tools.boxes import Box, BoxError
+from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES, OUTSIDE_VOC, VOC_CLASSES
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.images import write_text
+from duskbench.data_tools.records import ObjectAnnotation
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pipeline.detectors.base import Detections
+from duskbench.pipeline.detectors.base import Detections
 
 # duskbench run miniature --detector "examples/my_detector.py:BrightThings(threshold=180)" --enhancer input
 

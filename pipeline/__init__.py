@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.registry import load_detector, load_enhancer
+    from duskbench.pipeline.registry import load_detector, load_enhancer
 
 __all__ = ["load_detector", "load_enhancer"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from pipeline import registry
+        from duskbench.pipeline import registry
 
         return getattr(registry, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

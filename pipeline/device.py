@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError, EnhancerError
-from data_tools.images import write_bytes
-from pipeline.enhancers.base import Enhancer
-from pipeline.enhancers.torch_base import TorchEnhancer
-from pipeline.fingerprint import file_sha256
-from pipeline.networks.resnet import InstanceNorm2d
-from pipeline.networks.retinexnet import ReplicateConv2d
-from pipeline.weights import CATALOGUE, PRETRAINED
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.data_tools.images import write_bytes
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.pipeline.fingerprint import file_sha256
+from duskbench.pipeline.networks.resnet import InstanceNorm2d
+from duskbench.pipeline.networks.retinexnet import ReplicateConv2d
+from duskbench.pipeline.weights import CATALOGUE, PRETRAINED
 
 if TYPE_CHECKING:
     import onnx

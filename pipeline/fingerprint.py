@@ -69,7 +69,9 @@ def argument_files(arguments: Mapping[str, Any]) -> dict[str, str]:
 
 
 def source_hashes(code: object) -> dict[str, str]:
-    """Module name -> sha256 of the source of each module that `code` is made of; empty for code without a file.
+    """Module name -> sha256 of what the source of each module says that `code` is made of; empty without a file.
+
+    Comments, docstrings and layout do not count.
 
     An installed package does not change under its version, so of such a one the version stands for all sources.
     """
@@ -77,9 +79,10 @@ def source_hashes(code: object) -> dict[str, str]:
     file = getattr(module, "__file__", None)
     if module is None or file is None or not file.endswith(".py"):
         return {}
-    package = module.__name__.partition(".")[0]
+    package = _package(module.__name__)
     if "site-packages" in Path(file).parts:
-        return {package: _installed_version(package)}
+        distribution = package.partition(".")[0]
+        return {distribution: _installed_version(distribution)}
     folder = Path(file).parent if "." not in module.__name__ else None
     hashes: dict[str, str] = {}
     pending = [(module.__name__, Path(file))]
@@ -88,12 +91,40 @@ def source_hashes(code: object) -> dict[str, str]:
         if name in hashes:
             continue
         source = path.read_bytes()
-        hashes[name] = hashlib.sha256(source).hexdigest()
+        hashes[name] = hashlib.sha256(_meaning(source)).hexdigest()
         for found in imported_names(source):
             place = _file_of(found, package) or (beside(folder, found) if folder is not None else None)
             if place is not None:
                 pending.append((found, place))
     return hashes
+
+
+def _package(module: str) -> str:
+    """What a module belongs to: its top package, of duskbench's own modules the part, `duskbench.pipeline`."""
+    parts = module.split(".")
+    return ".".join(parts[: 2 if parts[0] == "duskbench" else 1])
+
+
+def _meaning(source: bytes) -> bytes:
+    """A source without comments, docstrings and layout; the bytes themselves where they do not parse."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return source
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            documented = ast.get_docstring(node, clean=False) is not None
+            node.body = node.body[1:] if documented else node.body
+    return repr(_plain(tree)).encode()
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as tuples; what is empty is left out, so that a field that a newer Python adds changes nothing."""
+    if isinstance(node, ast.AST):
+        return (type(node).__name__, *((k, _plain(v)) for k, v in ast.iter_fields(node) if v is not None and v != []))
+    if isinstance(node, list):
+        return [_plain(each) for each in node]
+    return node
 
 
 def _installed_version(package: str) -> str:
@@ -123,7 +154,7 @@ def imported_names(source: bytes) -> Iterator[str]:
 
 
 def _file_of(name: str, package: str) -> Path | None:
-    if name.partition(".")[0] != package:
+    if _package(name) != package:
         return None
     try:
         spec = importlib.util.find_spec(name)

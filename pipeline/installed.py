@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
-from data_tools.errors import ConfigError
-from pipeline.plugins import raised_at
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.plugins import raised_at
 
 Kind = Literal["enhancer", "detector"]
 

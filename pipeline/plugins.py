@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
-from pipeline.fingerprint import beside, imported_names
+from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
+from duskbench.pipeline.fingerprint import beside, imported_names
 
 
 def find_plugin(target: str) -> Any:

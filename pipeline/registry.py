@@ -11,32 +11,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data_tools.errors import ConfigError, DetectorError, DuskbenchError, EnhancerError, UnknownNameError
-from pipeline.enhancers.base import Enhancer, FunctionEnhancer
-from pipeline.fingerprint import argument_files
-from pipeline.installed import installed, load_installed
-from pipeline.plugins import find_plugin, naming, raised_at
-from pipeline.specs import split_spec
+from duskbench.data_tools.errors import ConfigError, DetectorError, DuskbenchError, EnhancerError, UnknownNameError
+from duskbench.pipeline.enhancers.base import Enhancer, FunctionEnhancer
+from duskbench.pipeline.fingerprint import argument_files
+from duskbench.pipeline.installed import installed, load_installed
+from duskbench.pipeline.plugins import find_plugin, naming, raised_at
+from duskbench.pipeline.specs import split_spec
 
 if TYPE_CHECKING:
-    from pipeline.detectors.base import Detector
+    from duskbench.pipeline.detectors.base import Detector
 
 ENHANCERS: dict[str, str] = {
-    "input": "pipeline.enhancers.input:Input",
-    "gamma": "pipeline.enhancers.gamma:Gamma",
-    "he": "pipeline.enhancers.he:HistogramEqualization",
-    "clahe": "pipeline.enhancers.clahe:CLAHE",
-    "lime": "pipeline.enhancers.lime:Lime",
-    "zero_dce": "pipeline.enhancers.zero_dce:ZeroDCE",
-    "enlightengan": "pipeline.enhancers.enlightengan:EnlightenGAN",
-    "cyclegan": "pipeline.enhancers.cyclegan:CycleGAN",
-    "guided": "pipeline.enhancers.guided:Guided",
-    "retinexnet": "pipeline.enhancers.retinexnet:RetinexNet",
-    "sci": "pipeline.enhancers.sci:SCI",
-    "dir": "pipeline.enhancers.folder:Folder",
-    "cmd": "pipeline.enhancers.command:Command",
-    "onnx": "pipeline.enhancers.onnx:OnnxEnhancer",
-    "torch": "pipeline.enhancers.scripted:ScriptedEnhancer",
+    "input": "duskbench.pipeline.enhancers.input:Input",
+    "gamma": "duskbench.pipeline.enhancers.gamma:Gamma",
+    "he": "duskbench.pipeline.enhancers.he:HistogramEqualization",
+    "clahe": "duskbench.pipeline.enhancers.clahe:CLAHE",
+    "lime": "duskbench.pipeline.enhancers.lime:Lime",
+    "zero_dce": "duskbench.pipeline.enhancers.zero_dce:ZeroDCE",
+    "enlightengan": "duskbench.pipeline.enhancers.enlightengan:EnlightenGAN",
+    "cyclegan": "duskbench.pipeline.enhancers.cyclegan:CycleGAN",
+    "guided": "duskbench.pipeline.enhancers.guided:Guided",
+    "retinexnet": "duskbench.pipeline.enhancers.retinexnet:RetinexNet",
+    "sci": "duskbench.pipeline.enhancers.sci:SCI",
+    "dir": "duskbench.pipeline.enhancers.folder:Folder",
+    "cmd": "duskbench.pipeline.enhancers.command:Command",
+    "onnx": "duskbench.pipeline.enhancers.onnx:OnnxEnhancer",
+    "torch": "duskbench.pipeline.enhancers.scripted:ScriptedEnhancer",
 }
 
 # How tables spell them; what is not here is spelled as it was named.
@@ -55,9 +55,9 @@ LABELS: dict[str, str] = {
 }
 
 DETECTORS: dict[str, str] = {
-    "mmdet": "pipeline.detectors.mmdet:MMDetDetector",
-    "rfbnet": "pipeline.detectors.rfbnet:RFBNetDetector",
-    "onnx": "pipeline.detectors.onnx:OnnxDetector",
+    "mmdet": "duskbench.pipeline.detectors.mmdet:MMDetDetector",
+    "rfbnet": "duskbench.pipeline.detectors.rfbnet:RFBNetDetector",
+    "onnx": "duskbench.pipeline.detectors.onnx:OnnxDetector",
 }
 
 # File endings that say by themselves what loads the file.
@@ -215,7 +215,7 @@ def _wrap(found: Any, name: str, arguments: dict[str, Any], device: str) -> Enha
 
 
 def _check_detector(found: Any, name: str, arguments: dict[str, Any], device: str) -> Detector:
-    from pipeline.detectors.checked import CheckedDetector
+    from duskbench.pipeline.detectors.checked import CheckedDetector
 
     with naming(DetectorError, f"Detector {name!r} fails while it is built.", found):
         return CheckedDetector(_build(found, name, arguments, device), name, arguments)
@@ -226,7 +226,7 @@ def _need_callable(built: Any, name: str) -> Callable[[np.ndarray], np.ndarray]:
         raise ConfigError(
             "The plug-in's objects cannot be called.",
             where=name,
-            expected="a class with __call__(image_rgb) -> image_rgb, or a subclass of pipeline.enhancers.base.Enhancer",
+            expected="a class with __call__(image_rgb) -> image_rgb, or a subclass of duskbench.Enhancer",
             got=type(built).__name__,
         )
     return built

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError
 
 # `name`, `file.py:Name`, `package.module:Name`, `model.onnx`, each with `(key=value, ...)` if wanted.
 _SPEC = re.compile(r"(?P<target>[^()]+?)\s*(\((?P<arguments>.*)\))?", re.DOTALL)

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_tools.download import Progress, download
-from data_tools.errors import DataError, UnknownNameError, WeightsError
-from pipeline.fingerprint import file_sha256
-from pipeline.weight_catalogue import CATALOGUE, WeightFile
+from duskbench.data_tools.download import Progress, download
+from duskbench.data_tools.errors import DataError, UnknownNameError, WeightsError
+from duskbench.pipeline.fingerprint import file_sha256
+from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cli
-from data_tools.miniature import make_miniature
-from pipeline import load_detector, load_enhancer
+from duskbench.benchmarks import cli
+from duskbench.data_tools.miniature import make_miniature
+from duskbench.pipeline import load_detector, load_enhancer
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 README = (EXAMPLES / "README.md").read_text(encoding="utf-8")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import typer
 
-from benchmarks import cli
-from data_tools.images import read_image, write_image
-from data_tools.miniature import make_miniature
+from duskbench.benchmarks import cli
+from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.miniature import make_miniature
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

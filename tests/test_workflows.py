@@ -13,8 +13,8 @@ import typer.main
 import yaml
 from typer.core import TyperGroup
 
-from benchmarks import cli
-from benchmarks.config import find_config
+from duskbench.benchmarks import cli
+from duskbench.benchmarks.config import find_config
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

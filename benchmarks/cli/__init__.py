@@ -9,22 +9,22 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
-from benchmarks.cli.about import list_names, version
-from benchmarks.cli.compare import compare
-from benchmarks.cli.console import err_console
-from benchmarks.cli.data import data_app
-from benchmarks.cli.enhance import enhance
-from benchmarks.cli.export import export
-from benchmarks.cli.figures import attention, sheet
-from benchmarks.cli.nightly import nightly
-from benchmarks.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
-from benchmarks.cli.report import report
-from benchmarks.cli.run import run
-from benchmarks.cli.score import score
-from benchmarks.cli.table import table
-from benchmarks.cli.table2 import table2
-from benchmarks.cli.train import train
-from data_tools.errors import DuskbenchError
+from duskbench.benchmarks.cli.about import list_names, version
+from duskbench.benchmarks.cli.compare import compare
+from duskbench.benchmarks.cli.console import err_console
+from duskbench.benchmarks.cli.data import data_app
+from duskbench.benchmarks.cli.enhance import enhance
+from duskbench.benchmarks.cli.export import export
+from duskbench.benchmarks.cli.figures import attention, sheet
+from duskbench.benchmarks.cli.nightly import nightly
+from duskbench.benchmarks.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
+from duskbench.benchmarks.cli.report import report
+from duskbench.benchmarks.cli.run import run
+from duskbench.benchmarks.cli.score import score
+from duskbench.benchmarks.cli.table import table
+from duskbench.benchmarks.cli.table2 import table2
+from duskbench.benchmarks.cli.train import train
+from duskbench.data_tools.errors import DuskbenchError
 
 
 class _Commands(TyperGroup):

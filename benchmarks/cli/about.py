@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import typer
 from rich.text import Text
 
-from benchmarks.cli.console import out_console
+from duskbench.benchmarks.cli.console import out_console
 
 
 def list_names() -> None:
     """List enhancers, detectors and configurations, those of installed packages too."""
-    from pipeline.installed import installed
-    from pipeline.registry import DETECTORS, ENHANCERS, config_root, detector_configs
+    from duskbench.pipeline.installed import installed
+    from duskbench.pipeline.registry import DETECTORS, ENHANCERS, config_root, detector_configs
 
     configs = sorted(file.stem for file in config_root().glob("*.py") if not file.stem.startswith("_"))
     detectors = detector_configs()
@@ -31,7 +31,7 @@ def _print(heading: str, names: Iterable[str]) -> None:
 
 def version() -> None:
     """Print versions, as an issue report needs them."""
-    from benchmarks.provenance import git_commit, package_versions
+    from duskbench.benchmarks.provenance import git_commit, package_versions
 
     for name, number in package_versions().items():
         typer.echo(f"{name} {number}")

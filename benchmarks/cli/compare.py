@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cli.options import Format
-from benchmarks.cli.table import print_as
+from duskbench.benchmarks.cli.options import Format
+from duskbench.benchmarks.cli.table import print_as
 
 
 def compare(
@@ -20,6 +20,6 @@ def compare(
 
     Differences come with their paired bootstrap interval; runs that answer different questions are refused.
     """
-    from benchmarks.compare import build_comparison_table, compare_runs
+    from duskbench.benchmarks.compare import build_comparison_table, compare_runs
 
     print_as(form, build_comparison_table(compare_runs(before, after)))

@@ -10,11 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.cli.console import err_console, out_console
+from duskbench.benchmarks.cli.console import err_console, out_console
 
 if TYPE_CHECKING:
-    from data_tools.findings import Report
-    from data_tools.sources import DataSource
+    from duskbench.data_tools.findings import Report
+    from duskbench.data_tools.sources import DataSource
 
 EXIT_FINDINGS = 1
 _FINDINGS_SHOWN = 10
@@ -39,10 +39,10 @@ def fetch(
 
     Terms are shown first, hashes are checked, an interrupted download is taken up again.
     """
-    from benchmarks.progress import Bar
-    from data_tools import sources
-    from data_tools.fetch import fetch as fetch_source
-    from pipeline.weights import CATALOGUE, find_weights
+    from duskbench.benchmarks.progress import Bar
+    from duskbench.data_tools import sources
+    from duskbench.data_tools.fetch import fetch as fetch_source
+    from duskbench.pipeline.weights import CATALOGUE, find_weights
 
     if name is None:
         _list_sources()
@@ -73,8 +73,8 @@ def fetch(
 
 
 def _list_sources() -> None:
-    from data_tools import sources
-    from pipeline.weight_catalogue import CATALOGUE
+    from duskbench.data_tools import sources
+    from duskbench.pipeline.weight_catalogue import CATALOGUE
 
     listing = Table("name", "what", "licence", "goes to", title="Data sets and weights", title_justify="left")
     for source in sources.SOURCES.values():
@@ -100,8 +100,8 @@ def exdark(
 
     What is done already is kept.
     """
-    from benchmarks.progress import Bar
-    from data_tools.convert import exdark_to_voc
+    from duskbench.benchmarks.progress import Bar
+    from duskbench.data_tools.convert import exdark_to_voc
 
     with Bar(err_console) as bar:
         conversion = exdark_to_voc(
@@ -123,7 +123,7 @@ def voc(
     """Count what a VOC tree holds: images and objects by class."""
     from collections import Counter
 
-    from data_tools.dataset import missing, open_dataset
+    from duskbench.data_tools.dataset import missing, open_dataset
 
     dataset = open_dataset(root, layout="voc", split=split)
     absent = set(missing(dataset))
@@ -160,8 +160,8 @@ def unpaired(
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of hard-linking them.")] = False,
 ) -> None:
     """Build an unpaired training set, low and normal light."""
-    from benchmarks.progress import Bar
-    from data_tools.unpaired import build_unpaired
+    from duskbench.benchmarks.progress import Bar
+    from duskbench.data_tools.unpaired import build_unpaired
 
     with Bar(err_console) as bar:
         manifest = build_unpaired(
@@ -198,9 +198,9 @@ def voc_dark(
 
     The boxes stay exact, and the lit originals give PSNR, SSIM and an upper bound. What is done already is kept.
     """
-    from benchmarks.progress import Bar
-    from data_tools.night import Night
-    from data_tools.voc_dark import make_voc_dark
+    from duskbench.benchmarks.progress import Bar
+    from duskbench.data_tools.night import Night
+    from duskbench.data_tools.voc_dark import make_voc_dark
 
     night = Night(exposure_ev=exposure_ev or Night.exposure_ev, lamps=lamps or Night.lamps)
     with Bar(err_console) as bar:
@@ -228,8 +228,8 @@ def verify(
 
     The exit code is 1 when there is an error.
     """
-    from benchmarks.progress import Bar
-    from data_tools.verify import verify as verify_tree
+    from duskbench.benchmarks.progress import Bar
+    from duskbench.data_tools.verify import verify as verify_tree
 
     with Bar(err_console) as bar:
         report = verify_tree(root, layout=layout, progress=lambda done, total: bar.show("Verifying", done, total))
@@ -270,8 +270,8 @@ def miniature(
 
     A lit VOC part, a night ExDark part, and the night part's lit twins.
     """
-    from benchmarks.progress import Bar
-    from data_tools.miniature import VOC_IMAGES, make_miniature
+    from duskbench.benchmarks.progress import Bar
+    from duskbench.data_tools.miniature import VOC_IMAGES, make_miniature
 
     with Bar(err_console) as bar:
         manifest = make_miniature(

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from benchmarks.cli.console import err_console
-from benchmarks.cli.options import EXIT_IMAGES_FAILED, Device, Weights, use_weights
+from duskbench.benchmarks.cli.console import err_console
+from duskbench.benchmarks.cli.options import EXIT_IMAGES_FAILED, Device, Weights, use_weights
 
 
 def enhance(
@@ -29,9 +29,9 @@ def enhance(
 
     Names, formats and metadata stay. Videos are enhanced picture by picture, so they may flicker.
     """
-    from benchmarks.enhance import enhance_files
-    from benchmarks.progress import Bar
-    from pipeline.registry import load_enhancer
+    from duskbench.benchmarks.progress import Bar
+    from duskbench.pipeline.apply.enhance import enhance_files
+    from duskbench.pipeline.registry import load_enhancer
 
     use_weights(weights)
     logging.basicConfig(format="%(message)s")

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from benchmarks.cli.console import err_console, out_console
-from benchmarks.cli.options import Weights, use_weights
+from duskbench.benchmarks.cli.console import err_console, out_console
+from duskbench.benchmarks.cli.options import Weights, use_weights
 
 
 def export(
@@ -24,8 +24,8 @@ def export(
 
     The graph takes and gives float32 (N, 3, height, width) RGB in [0, 1]. Nothing is written unless onnxruntime agrees.
     """
-    from pipeline.export import export_onnx
-    from pipeline.registry import load_enhancer
+    from duskbench.pipeline.export import export_onnx
+    from duskbench.pipeline.registry import load_enhancer
 
     use_weights(weights)
     enhancer = load_enhancer(name)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cli.console import err_console, out_console
-from benchmarks.cli.options import Device, Weights, use_weights
+from duskbench.benchmarks.cli.console import err_console, out_console
+from duskbench.benchmarks.cli.options import Device, Weights, use_weights
 
 
 def sheet(
@@ -22,10 +22,10 @@ def sheet(
     device: Device = "cpu",
 ) -> None:
     """Draw a contact sheet: photos in rows, enhancers in columns."""
-    from benchmarks.contact_sheet import contact_sheet
-    from benchmarks.progress import track
-    from data_tools.images import write_image
-    from pipeline.registry import LABELS, load_enhancer
+    from duskbench.benchmarks.progress import track
+    from duskbench.data_tools.images import write_image
+    from duskbench.pipeline.apply.contact_sheet import contact_sheet
+    from duskbench.pipeline.registry import LABELS, load_enhancer
 
     use_weights(weights)
     specs = enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"]
@@ -42,9 +42,9 @@ def attention(
     device: Device = "cpu",
 ) -> None:
     """Draw what guides the method on a photo: x, x_gray, U(phi(x)), x_a and the result (figure 3)."""
-    from benchmarks.attention_figure import attention_figure
-    from data_tools.images import read_image, write_image
-    from pipeline import load_enhancer
+    from duskbench.data_tools.images import read_image, write_image
+    from duskbench.pipeline import load_enhancer
+    from duskbench.pipeline.apply.attention_figure import attention_figure
 
     use_weights(weights)
     write_image(out, attention_figure(load_enhancer(enhancer, device=device), read_image(image)))

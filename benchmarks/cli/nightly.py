@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from benchmarks.cli.console import err_console, out_console
-from benchmarks.cli.options import (
+from duskbench.benchmarks.cli.console import err_console, out_console
+from duskbench.benchmarks.cli.options import (
     EXIT_REGRESSION,
     EXIT_USAGE,
     AllowMissing,
@@ -25,7 +25,7 @@ from benchmarks.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from benchmarks.nightly.night import Night
+    from duskbench.benchmarks.nightly.night import Night
 
 _STYLES = {"green": "bold green", "red": "bold red", "not comparable": "bold yellow"}
 
@@ -65,12 +65,12 @@ def nightly(
     Exit code 0 is green, 3 red, 2 an error or a baseline that cannot be compared with. A night that was cut is taken
     up where it stopped.
     """
-    from benchmarks.config import find_config, load_benchmark_config
-    from benchmarks.nightly.gate import Limits
-    from benchmarks.nightly.outputs import Outputs
-    from benchmarks.nightly.tonight import NightOptions, accept_newest, run_night
-    from benchmarks.progress import RichProgress
-    from benchmarks.runner import RunOptions
+    from duskbench.benchmarks.config import find_config, load_benchmark_config
+    from duskbench.benchmarks.nightly.gate import Limits
+    from duskbench.benchmarks.nightly.outputs import Outputs
+    from duskbench.benchmarks.nightly.tonight import NightOptions, accept_newest, run_night
+    from duskbench.benchmarks.progress import RichProgress
+    from duskbench.benchmarks.runner import RunOptions
 
     limits = Limits(tolerance_map, tolerance_niqe, throughput_ratio)
     if accept:
@@ -104,7 +104,7 @@ def nightly(
 
 
 def _print(night: Night, accept: str) -> None:
-    from benchmarks.nightly.summary import headline, to_do
+    from duskbench.benchmarks.nightly.summary import headline, to_do
 
     out_console.print(Text(headline(night), style=_STYLES[night.verdict]))
     for line in night.differences:

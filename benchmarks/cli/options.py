@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
 
 EXIT_IMAGES_FAILED = 1
 EXIT_USAGE = 2

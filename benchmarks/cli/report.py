@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from benchmarks.cli.console import err_console, out_console
-from benchmarks.cli.options import Device, Weights, use_weights
+from duskbench.benchmarks.cli.console import err_console, out_console
+from duskbench.benchmarks.cli.options import Device, Weights, use_weights
 
 
 def report(
@@ -21,9 +21,9 @@ def report(
     device: Device = "cpu",
 ) -> None:
     """Write the report of a run: one HTML file that opens anywhere and fetches nothing."""
-    from benchmarks.nightly.history import read_history
-    from benchmarks.progress import track
-    from benchmarks.report.write import write_report
+    from duskbench.benchmarks.nightly.history import read_history
+    from duskbench.benchmarks.progress import track
+    from duskbench.benchmarks.report.write import write_report
 
     use_weights(weights)
     nights = read_history(history) if history is not None else []

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from benchmarks.cli.console import err_console
-from benchmarks.cli.options import (
+from duskbench.benchmarks.cli.console import err_console
+from duskbench.benchmarks.cli.options import (
     EXIT_IMAGES_FAILED,
     AllowMissing,
     BatchSize,
@@ -22,7 +22,7 @@ from benchmarks.cli.options import (
     Workers,
     use_weights,
 )
-from benchmarks.cli.table import print_table
+from duskbench.benchmarks.cli.table import print_table
 
 
 def run(
@@ -58,11 +58,11 @@ def run(
 
     Enhance, detect and measure in one pass over the images. A run that was cut is taken up where it stopped.
     """
-    from benchmarks.config import load_benchmark_config
-    from benchmarks.progress import RichProgress
-    from benchmarks.results import write_tables
-    from benchmarks.runner import RunOptions
-    from benchmarks.runner import run as run_benchmark
+    from duskbench.benchmarks.config import load_benchmark_config
+    from duskbench.benchmarks.progress import RichProgress
+    from duskbench.benchmarks.results import write_tables
+    from duskbench.benchmarks.runner import RunOptions
+    from duskbench.benchmarks.runner import run as run_benchmark
 
     use_weights(weights)
     overrides = {

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cli.console import out_console
-from benchmarks.cli.options import Coco
+from duskbench.benchmarks.cli.console import out_console
+from duskbench.benchmarks.cli.options import Coco
 
 
 def score(
@@ -26,7 +26,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in full precision.")] = False,
 ) -> None:
     """Score a detector's results file on a VOC tree."""
-    from benchmarks import score as scoring
+    from duskbench.benchmarks import score as scoring
 
     result = scoring.score(
         annotations,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from benchmarks.cli.console import out_console
-from benchmarks.cli.options import Coco, Format
+from duskbench.benchmarks.cli.console import out_console
+from duskbench.benchmarks.cli.options import Coco, Format
 
 if TYPE_CHECKING:
-    from benchmarks.table import Table
+    from duskbench.benchmarks.table import Table
 
 _WRITTEN = "table.md, table.csv, table.tex"
 
@@ -29,8 +29,8 @@ def table(
     coco: Coco = False,
 ) -> None:
     """Print the table of a run again, from its stored rows."""
-    from benchmarks.breakdown_table import breakdown_to_csv, read_breakdown
-    from benchmarks.results import read_table
+    from duskbench.benchmarks.breakdown_table import breakdown_to_csv, read_breakdown
+    from duskbench.benchmarks.results import read_table
 
     if by is None:
         print_as(form, read_table(run_dir, coco=coco, reference=reference))
@@ -41,7 +41,7 @@ def table(
 
 def print_as(form: str, table: Table, *, csv: str | None = None) -> None:
     """Print a table in one of the forms; `csv` where the table's own columns are not what its csv should hold."""
-    from benchmarks import table as tables
+    from duskbench.benchmarks import table as tables
 
     if form == "terminal":
         out_console.print(tables.to_terminal(table))

@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.cli.console import err_console, out_console
-from benchmarks.cli.options import (
+from duskbench.benchmarks.cli.console import err_console, out_console
+from duskbench.benchmarks.cli.options import (
     EXIT_IMAGES_FAILED,
     AllowMissing,
     BatchSize,
@@ -21,13 +21,13 @@ from benchmarks.cli.options import (
     Workers,
     check_weights,
 )
-from benchmarks.cli.table import print_table
+from duskbench.benchmarks.cli.table import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.reproduce.steps import Estimate
-    from benchmarks.reproduce.table2 import Table2Plan
+    from duskbench.benchmarks.reproduce.steps import Estimate
+    from duskbench.benchmarks.reproduce.table2 import Table2Plan
 
 Schedule = Literal["paper", "small"]
 
@@ -72,11 +72,11 @@ def table2(
 
     What is done already is passed over, what was cut is taken up again.
     """
-    from benchmarks.reproduce.bars import BarReporter
-    from benchmarks.reproduce.steps import work_through
-    from benchmarks.reproduce.table2 import METHODS, Table2Options, plan_table2
-    from benchmarks.reproduce.training_steps import Training, parse_training_options
-    from benchmarks.results import read_table
+    from duskbench.benchmarks.reproduce.bars import BarReporter
+    from duskbench.benchmarks.reproduce.steps import work_through
+    from duskbench.benchmarks.reproduce.table2 import METHODS, Table2Options, plan_table2
+    from duskbench.benchmarks.reproduce.training_steps import Training, parse_training_options
+    from duskbench.benchmarks.results import read_table
 
     if weights is not None:
         check_weights(weights)
@@ -114,8 +114,8 @@ def table2(
 
 
 def _print_plan(plan: Table2Plan, work: Path) -> None:
-    from benchmarks.reproduce.machine import nearest_folder
-    from benchmarks.reproduce.steps import Estimate, State, survey
+    from duskbench.benchmarks.reproduce.machine import nearest_folder
+    from duskbench.benchmarks.reproduce.steps import Estimate, State, survey
 
     looks = survey(plan.steps, work)
     todo = [
@@ -147,7 +147,7 @@ def _sum(estimates: Sequence[Estimate]) -> tuple[float, float]:
 def _basis(free: float) -> str:
     import torch
 
-    from benchmarks.reproduce.machine import convolution_gflops
+    from duskbench.benchmarks.reproduce.machine import convolution_gflops
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return (

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cli.console import out_console
-from benchmarks.cli.options import CfgOptions, Weights, use_weights
+from duskbench.benchmarks.cli.console import out_console
+from duskbench.benchmarks.cli.options import CfgOptions, Weights, use_weights
 
 
 def train(
@@ -27,15 +27,15 @@ def train(
     """
     from mmengine.dist import is_main_process
 
-    from benchmarks.config import parse_cfg_options
-    from pipeline.detectors.mmdet import load_config
+    from duskbench.benchmarks.config import parse_cfg_options
+    from duskbench.pipeline.detectors.mmdet import load_config
 
     use_weights(weights)
     loaded = load_config(config)
     if loaded.get("schedule"):
-        from pipeline.training import enhancer as training
+        from duskbench.pipeline.training import enhancer as training
     else:
-        from pipeline.training import detector as training  # type: ignore[no-redef]
+        from duskbench.pipeline.training import detector as training  # type: ignore[no-redef]
     checkpoint = training.train(
         loaded,
         work_dir=work_dir or Path("work_dirs") / config.stem,

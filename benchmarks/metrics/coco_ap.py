@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.errors import DataError
+from duskbench.data_tools.errors import DataError
 
 
 @dataclass(frozen=True)

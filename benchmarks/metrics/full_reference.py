@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.errors import ConfigError, DataError
 
 SsimChannels = Literal["rgb", "grey"]
 

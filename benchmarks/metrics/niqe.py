@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.errors import ConfigError, DataError
 
 Luma = Literal["rgb2gray", "ycbcr_y"]
 

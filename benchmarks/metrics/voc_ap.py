@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.errors import ConfigError, DataError
 
 Mode = Literal["11point", "area"]
 

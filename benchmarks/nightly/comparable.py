@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.nightly.kept import ImageState, Kept, images_sha256
-from benchmarks.protocol import Protocol
+from duskbench.benchmarks.nightly.kept import ImageState, Kept, images_sha256
+from duskbench.benchmarks.protocol import Protocol
 
 
 def context_of(record: Mapping[str, Any], images: Sequence[ImageState]) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.nightly.comparable import cause
-from benchmarks.nightly.kept import Kept, same_numbers
-from benchmarks.nightly.night import Finding, Gate, Reference
-from benchmarks.nightly.speed import cost_change, throughput_finding
-from benchmarks.statistics import Bootstrap, Difference, Interval
-from data_tools.errors import ConfigError
+from duskbench.benchmarks.nightly.comparable import cause
+from duskbench.benchmarks.nightly.kept import Kept, same_numbers
+from duskbench.benchmarks.nightly.night import Finding, Gate, Reference
+from duskbench.benchmarks.nightly.speed import cost_change, throughput_finding
+from duskbench.benchmarks.statistics import Bootstrap, Difference, Interval
+from duskbench.data_tools.errors import ConfigError
 
 _NEW = "not in the baseline yet: its numbers of tonight are its baseline from now on"
 _NEW_AND_FAILING = "not in the baseline, and does not become part of it while images fail (--accept overrules)"

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.nightly.night import Night, from_json, to_json
-from data_tools.errors import DataError
-from data_tools.images import write_bytes
+from duskbench.benchmarks.nightly.night import Night, from_json, to_json
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.images import write_bytes
 
 SCHEMA_VERSION = 1
 _DIGEST_BYTES = 32

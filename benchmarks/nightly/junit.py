@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from xml.etree import ElementTree as Tree
 
-from benchmarks.nightly.night import Finding, Night
+from duskbench.benchmarks.nightly.night import Finding, Night
 
 # XML 1.0 has no way to write these; an enhancer's error message may well hold a terminal's colour codes.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

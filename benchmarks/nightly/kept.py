@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.evidence import RunImages, read_measured
-from benchmarks.judge import judge, sample_of
-from benchmarks.statistics import Ranking, Sample
-from benchmarks.store import Key, ResultStore, Row, StoredImage
+from duskbench.benchmarks.evidence import RunImages, read_measured
+from duskbench.benchmarks.judge import judge, sample_of
+from duskbench.benchmarks.statistics import Ranking, Sample
+from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
 
 STAGES = ("decode", "enhance", "detect", "niqe")
 IMAGES = "images"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError
 
 
 @contextmanager

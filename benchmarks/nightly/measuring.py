@@ -6,15 +6,15 @@ import platform
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.config import BenchmarkConfig
-from benchmarks.evidence import RunImages, read_run_images
-from benchmarks.nightly.kept import ImageState, Kept, image_states, read_kept
-from benchmarks.nightly.night import Reference
-from benchmarks.nightly.reference import ReferenceWorkload
-from benchmarks.progress import RunProgress
-from benchmarks.provenance import available_cores
-from benchmarks.runner import RunOptions, run
-from benchmarks.store import Key, ResultStore
+from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.evidence import RunImages, read_run_images
+from duskbench.benchmarks.nightly.kept import ImageState, Kept, image_states, read_kept
+from duskbench.benchmarks.nightly.night import Reference
+from duskbench.benchmarks.nightly.reference import ReferenceWorkload
+from duskbench.benchmarks.progress import RunProgress
+from duskbench.benchmarks.provenance import available_cores
+from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.store import Key, ResultStore
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from benchmarks.statistics import Interval
+from duskbench.benchmarks.statistics import Interval
 
 Verdict = Literal["green", "red", "not comparable"]
 Outcome = Literal["passed", "failed", "not judged"]

@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.nightly.history import read_history
-from benchmarks.nightly.junit import to_junit
-from benchmarks.nightly.night import Night
-from benchmarks.nightly.summary import to_markdown
-from benchmarks.results import write_tables
-from data_tools.images import write_text
+from duskbench.benchmarks.nightly.history import read_history
+from duskbench.benchmarks.nightly.junit import to_junit
+from duskbench.benchmarks.nightly.night import Night
+from duskbench.benchmarks.nightly.summary import to_markdown
+from duskbench.benchmarks.results import write_tables
+from duskbench.data_tools.images import write_text
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Outputs:
         if any(enhancer.n_images for enhancer in night.enhancers):
             write_tables(folder)
         if self.report is not None:
-            from benchmarks.report.write import write_report
+            from duskbench.benchmarks.report.write import write_report
 
             write_report(folder, self.report, history=read_history(self.history), device=self.device)
 

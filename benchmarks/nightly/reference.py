@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.nightly.night import Reference
-from benchmarks.progress import RunProgress
-from benchmarks.statistics import Interval
+from duskbench.benchmarks.nightly.night import Reference
+from duskbench.benchmarks.progress import RunProgress
+from duskbench.benchmarks.statistics import Interval
 
 if TYPE_CHECKING:
-    from benchmarks.runner import RunSummary
+    from duskbench.benchmarks.runner import RunSummary
 
 # So much of one core at most goes into it.
 _SHARE = 0.08

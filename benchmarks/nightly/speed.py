@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.nightly.kept import Kept
-from benchmarks.nightly.night import Finding, Reference
-from benchmarks.nightly.reference import median_interval
-from benchmarks.statistics import Interval
+from duskbench.benchmarks.nightly.kept import Kept
+from duskbench.benchmarks.nightly.night import Finding, Reference
+from duskbench.benchmarks.nightly.reference import median_interval
+from duskbench.benchmarks.statistics import Interval
 
 # Fewer images say nothing about a median.
 LEAST_IMAGES = 20

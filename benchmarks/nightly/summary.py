@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from benchmarks.nightly.night import Finding, Night, NightEnhancer
-from benchmarks.statistics import Interval
+from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer
+from duskbench.benchmarks.statistics import Interval
 
 _SIGNS = {"green": "🟢 green", "red": "🔴 red", "not comparable": "🟠 not comparable"}
 _ABSENT = "–"

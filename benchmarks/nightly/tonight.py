@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config import BenchmarkConfig
-from benchmarks.nightly.folder import NightFolder, open_night, prune
-from benchmarks.nightly.gate import Limits
-from benchmarks.nightly.history import History
-from benchmarks.nightly.kept import IMAGES, pack, pack_images
-from benchmarks.nightly.lock import only_one
-from benchmarks.nightly.measuring import measure
-from benchmarks.nightly.night import Night
-from benchmarks.nightly.verdict import judge
-from benchmarks.progress import RunProgress
-from benchmarks.provenance import environment
-from benchmarks.runner import RunOptions
-from data_tools.errors import ConfigError, DataError
+from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.nightly.folder import NightFolder, open_night, prune
+from duskbench.benchmarks.nightly.gate import Limits
+from duskbench.benchmarks.nightly.history import History
+from duskbench.benchmarks.nightly.kept import IMAGES, pack, pack_images
+from duskbench.benchmarks.nightly.lock import only_one
+from duskbench.benchmarks.nightly.measuring import measure
+from duskbench.benchmarks.nightly.night import Night
+from duskbench.benchmarks.nightly.verdict import judge
+from duskbench.benchmarks.progress import RunProgress
+from duskbench.benchmarks.provenance import environment
+from duskbench.benchmarks.runner import RunOptions
+from duskbench.data_tools.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.config import BenchmarkConfig
-from benchmarks.evaluate import bootstrap_options
-from benchmarks.nightly.comparable import changed_versions, context_of, differences
-from benchmarks.nightly.folder import NightFolder
-from benchmarks.nightly.gate import (
+from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.evaluate import bootstrap_options
+from duskbench.benchmarks.nightly.comparable import changed_versions, context_of, differences
+from duskbench.benchmarks.nightly.folder import NightFolder
+from duskbench.benchmarks.nightly.gate import (
     Earlier,
     Limits,
     failures_finding,
@@ -22,13 +22,13 @@ from benchmarks.nightly.gate import (
     moved_without_reason,
     vanished_finding,
 )
-from benchmarks.nightly.history import History
-from benchmarks.nightly.kept import IMAGES, unpack, unpack_images
-from benchmarks.nightly.measuring import Measured
-from benchmarks.nightly.night import Finding, Night, NightEnhancer, Verdict
-from benchmarks.nightly.speed import stage_findings
-from benchmarks.statistics import Bootstrap
-from data_tools.errors import DataError
+from duskbench.benchmarks.nightly.history import History
+from duskbench.benchmarks.nightly.kept import IMAGES, unpack, unpack_images
+from duskbench.benchmarks.nightly.measuring import Measured
+from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer, Verdict
+from duskbench.benchmarks.nightly.speed import stage_findings
+from duskbench.benchmarks.statistics import Bootstrap
+from duskbench.data_tools.errors import DataError
 
 
 def judge(

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.statistics import Interval
+from duskbench.benchmarks.statistics import Interval
 
 Verdict = Literal["better", "worse", "unsettled", "reference", "bound"]
 Anchor = Literal["start", "end"]

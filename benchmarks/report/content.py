@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.breakdown import Breakdown, break_down
-from benchmarks.changes import Changes, Curve, changes, precision_recall_curves
-from benchmarks.evaluate import EnhancerResult, bootstrap_options, evaluate, input_label
-from benchmarks.judge import JudgedRun, read_judged
-from benchmarks.nightly.night import Night
-from benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
-from benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
-from benchmarks.statistics import BootstrapOptions
-from benchmarks.store import ResultStore
-from benchmarks.table import Table, build_table
-from data_tools.errors import DataError
+from duskbench.benchmarks.breakdown import Breakdown, break_down
+from duskbench.benchmarks.changes import Changes, Curve, changes, precision_recall_curves
+from duskbench.benchmarks.evaluate import EnhancerResult, bootstrap_options, evaluate, input_label
+from duskbench.benchmarks.judge import JudgedRun, read_judged
+from duskbench.benchmarks.nightly.night import Night
+from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
+from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import Table, build_table
+from duskbench.data_tools.errors import DataError
 
 Track = Callable[[list[Shown]], Iterable[Shown]]
 

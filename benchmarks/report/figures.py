@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.breakdown import Breakdown, Part
-from benchmarks.changes import Curve
-from benchmarks.evaluate import EnhancerResult
-from benchmarks.report.charts import (
+from duskbench.benchmarks.breakdown import Breakdown, Part
+from duskbench.benchmarks.changes import Curve
+from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.report.charts import (
     Bar,
     Line,
     Point,
@@ -21,7 +21,7 @@ from benchmarks.report.charts import (
     thin_curve,
     whisker,
 )
-from benchmarks.statistics import Difference, Interval
+from duskbench.benchmarks.statistics import Difference, Interval
 
 # As many curves as have a colour of their own; the next ones are dashed.
 _COLOURS = 9

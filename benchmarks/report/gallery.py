@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.changes import Changes
-from benchmarks.evidence import Measured, RunImages, found_by, has_detections, read_measured, read_run_images
-from benchmarks.judge import score
-from benchmarks.store import ResultStore
-from data_tools.records import ImageRecord
+from duskbench.benchmarks.changes import Changes
+from duskbench.benchmarks.evidence import Measured, RunImages, found_by, has_detections, read_measured, read_run_images
+from duskbench.benchmarks.judge import score
+from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.records import ImageRecord
 
 Kind = Literal["found", "false_alarm", "ignored"]
 

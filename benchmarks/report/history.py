@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.nightly.night import Night, NightEnhancer
-from benchmarks.report.charts import CURVE_UNITS, Line, Scale, Tick, linear_scale
-from benchmarks.report.figures import percent
-from benchmarks.statistics import Interval
+from duskbench.benchmarks.nightly.night import Night, NightEnhancer
+from duskbench.benchmarks.report.charts import CURVE_UNITS, Line, Scale, Tick, linear_scale
+from duskbench.benchmarks.report.figures import percent
+from duskbench.benchmarks.statistics import Interval
 
 # More nights than this would be less than two pixels apart on a phone; more rows than this nobody reads.
 _NIGHTS_DRAWN = 120

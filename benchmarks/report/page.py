@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.evaluate import EnhancerResult
-from benchmarks.report.content import ReportContent
-from benchmarks.report.figures import (
+from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.report.content import ReportContent
+from duskbench.benchmarks.report.figures import (
     CurveChart,
     Forest,
     PanelGroup,
@@ -22,10 +22,10 @@ from benchmarks.report.figures import (
     series_classes,
     verdict_of,
 )
-from benchmarks.report.gallery import LOWEST_SCORE, Drawn, Shown
-from benchmarks.report.history import HistoryChart, ListedNight, history_charts, listed_nights
-from benchmarks.report.pictures import PictureSet
-from benchmarks.report.tables import MARKS, Sortable, changes_table, main_table, other_tables
+from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Drawn, Shown
+from duskbench.benchmarks.report.history import HistoryChart, ListedNight, history_charts, listed_nights
+from duskbench.benchmarks.report.pictures import PictureSet
+from duskbench.benchmarks.report.tables import MARKS, Sortable, changes_table, main_table, other_tables
 
 # Curves shown at first: more than these are a thicket. The others are a click away.
 _CURVES_AT_FIRST = 4

@@ -11,13 +11,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.measure import image_path
-from benchmarks.report.gallery import Shown
-from data_tools.errors import DataError, DuskbenchError
-from data_tools.images import read_image
-from pipeline.enhancers.base import Enhancer
-from pipeline.fingerprint import file_sha256
-from pipeline.registry import load_enhancer
+from duskbench.benchmarks.measure import image_path
+from duskbench.benchmarks.report.gallery import Shown
+from duskbench.data_tools.errors import DataError, DuskbenchError
+from duskbench.data_tools.images import read_image
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.fingerprint import file_sha256
+from duskbench.pipeline.registry import load_enhancer
 
 # Bytes of all pictures as they stand in the file. With everything else it stays below 15 MB.
 PICTURE_BUDGET = 9_000_000

@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report.charts import CURVE_UNITS
-from benchmarks.report.content import ReportContent
-from benchmarks.report.figures import unit_scale
-from benchmarks.report.page import Page, build_page
+from duskbench.benchmarks.report.charts import CURVE_UNITS
+from duskbench.benchmarks.report.content import ReportContent
+from duskbench.benchmarks.report.figures import unit_scale
+from duskbench.benchmarks.report.page import Page, build_page
 
 _ASSETS = Path(__file__).with_name("assets")
 _STYLES = ("style.css", "charts.css", "viewer.css")

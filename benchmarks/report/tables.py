@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchmarks.changes import Changes, Tally
-from benchmarks.notes import UNSETTLED
-from benchmarks.report.charts import Verdict
-from benchmarks.table import Column, Table
+from duskbench.benchmarks.changes import Changes, Tally
+from duskbench.benchmarks.notes import UNSETTLED
+from duskbench.benchmarks.report.charts import Verdict
+from duskbench.benchmarks.table import Column, Table
 
 MARKS: Mapping[str, str] = {"better": "▲", "worse": "▼", "unsettled": UNSETTLED}
 _WORDS: Mapping[str, str] = {"better": "better", "worse": "worse", "unsettled": "not settled"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.nightly.night import Night
-from benchmarks.report.content import Track, read_content
-from benchmarks.report.render import render_report
-from benchmarks.statistics import BootstrapOptions
-from data_tools.images import write_text
+from duskbench.benchmarks.nightly.night import Night
+from duskbench.benchmarks.report.content import Track, read_content
+from duskbench.benchmarks.report.render import render_report
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.data_tools.images import write_text
 
 
 def write_report(

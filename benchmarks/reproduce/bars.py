@@ -7,8 +7,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks.progress import Bar, RichProgress, RunProgress
-from benchmarks.reproduce.steps import Reporter, State, Step
+from duskbench.benchmarks.progress import Bar, RichProgress, RunProgress
+from duskbench.benchmarks.reproduce.steps import Reporter, State, Step
 
 
 class BarReporter(Reporter):

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.reproduce.locate import ReleasedData, VOCTree, present
-from benchmarks.reproduce.machine import Machine
-from benchmarks.reproduce.steps import Estimate, Reporter, Step
-from data_tools.convert import MissingMode, exdark_to_voc
-from data_tools.errors import DataError
-from data_tools.findings import Report
-from data_tools.images import write_text
-from data_tools.unpaired import build_unpaired
-from data_tools.unpaired_manifest import MANIFEST as UNPAIRED_MANIFEST
-from data_tools.verify import verify
-from pipeline.fingerprint import source_hashes
+from duskbench.benchmarks.reproduce.locate import ReleasedData, VOCTree, present
+from duskbench.benchmarks.reproduce.machine import Machine
+from duskbench.benchmarks.reproduce.steps import Estimate, Reporter, Step
+from duskbench.data_tools.convert import MissingMode, exdark_to_voc
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.findings import Report
+from duskbench.data_tools.images import write_text
+from duskbench.data_tools.unpaired import build_unpaired
+from duskbench.data_tools.unpaired_manifest import MANIFEST as UNPAIRED_MANIFEST
+from duskbench.data_tools.verify import verify
+from duskbench.pipeline.fingerprint import source_hashes
 
 # What a tree that is not complete has; --allow-missing says that it is meant.
 INCOMPLETE = frozenset({"count", "missing-annotation", "missing-image"})

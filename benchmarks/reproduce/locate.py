@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks.reproduce.steps import listing_fingerprint
-from data_tools.errors import DataError
-from data_tools.exdark import ANNOTATION_FOLDERS, CLASS_LISTS, ExDark, find_annotation_folder, find_class_list
-from data_tools.voc import IMAGE_SETS, OFFICIAL_IMAGES, VOC, voc_trees
+from duskbench.benchmarks.reproduce.steps import listing_fingerprint
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.exdark import ANNOTATION_FOLDERS, CLASS_LISTS, ExDark, find_annotation_folder, find_class_list
+from duskbench.data_tools.voc import IMAGE_SETS, OFFICIAL_IMAGES, VOC, voc_trees
 
 # Images that VOC gives for training; the detector of Table 2 is trained on the same.
 _TRAINING_SETS = ("trainval", "train")

@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
-from benchmarks.provenance import available_cores
-from data_tools.errors import DataError
+from duskbench.benchmarks.provenance import available_cores
+from duskbench.data_tools.errors import DataError
 
 Item = TypeVar("Item")
 
@@ -51,8 +51,8 @@ class Machine:
     @cached_property
     def _decoded(self) -> tuple[float, float]:
         """Seconds to read, hash and decode an image on one core, and megapixels."""
-        from data_tools.images import read_image
-        from pipeline.fingerprint import file_sha256
+        from duskbench.data_tools.images import read_image
+        from duskbench.pipeline.fingerprint import file_sha256
 
         seconds, megapixels = [], []
         for path in self.sample:
@@ -79,7 +79,7 @@ class Machine:
     @cached_property
     def read_s(self) -> float:
         """Seconds to read an image file, hash it, and write a small file."""
-        from pipeline.fingerprint import file_sha256
+        from duskbench.pipeline.fingerprint import file_sha256
 
         return seconds_each(self.sample, file_sha256) + 0.002
 

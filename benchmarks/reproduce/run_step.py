@@ -11,14 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config import BenchmarkConfig
-from benchmarks.reproduce.machine import Machine, convolution_gflops, seconds_each
-from benchmarks.reproduce.steps import Estimate, Reporter, Step, fingerprint_of, listing_fingerprint
-from benchmarks.runner import RunOptions
-from data_tools.errors import DataError, DuskbenchError, WeightsError
-from data_tools.images import read_image
-from pipeline.fingerprint import file_sha256
-from pipeline.weights import SEARCH_VARIABLE, search_folders
+from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.reproduce.machine import Machine, convolution_gflops, seconds_each
+from duskbench.benchmarks.reproduce.steps import Estimate, Reporter, Step, fingerprint_of, listing_fingerprint
+from duskbench.benchmarks.runner import RunOptions
+from duskbench.data_tools.errors import DataError, DuskbenchError, WeightsError
+from duskbench.data_tools.images import read_image
+from duskbench.pipeline.fingerprint import file_sha256
+from duskbench.pipeline.weights import SEARCH_VARIABLE, search_folders
 
 _ROW_BYTES = 6000  # 200 boxes with score and label, and their share of the file
 # Operations of a forward pass for each megapixel, 10^9 with a multiply-add as two, counted with
@@ -82,9 +82,9 @@ def check_step(
     """
 
     def run(_: str, reporter: Reporter) -> bool:
-        from pipeline.device import torch_device
-        from pipeline.networks.build import build_network
-        from pipeline.registry import load_detector, load_enhancer
+        from duskbench.pipeline.device import torch_device
+        from duskbench.pipeline.networks.build import build_network
+        from duskbench.pipeline.registry import load_detector, load_enhancer
 
         torch_device(setting.device)
         with searched_first(setting.weights):
@@ -130,8 +130,8 @@ def run_step(config: BenchmarkConfig, setting: RunSetting, listing: Callable[[],
     store = setting.out / "results.sqlite"
 
     def run(_: str, reporter: Reporter) -> bool:
-        from benchmarks.results import write_tables
-        from benchmarks.runner import run as run_benchmark
+        from duskbench.benchmarks.results import write_tables
+        from duskbench.benchmarks.runner import run as run_benchmark
 
         with searched_first(setting.weights):
             summary = run_benchmark(config, setting.options(), reporter.run_progress)
@@ -180,12 +180,9 @@ def _weights_listing(folders: Sequence[Path]) -> str:
 @cache
 def _code_version() -> str:
     """Hash of the sources of all packages: a number may depend on any of them."""
-    import benchmarks
-    import data_tools
-    import pipeline
-
-    roots = [Path(str(package.__file__)).parent for package in (benchmarks, data_tools, pipeline)]
-    files = sorted((file.relative_to(root.parent).as_posix(), file) for root in roots for file in root.rglob("*.py"))
+    root = Path(__file__).resolve().parents[2]
+    parts = ("benchmarks", "data_tools", "pipeline")
+    files = sorted((file.relative_to(root).as_posix(), file) for part in parts for file in (root / part).rglob("*.py"))
     return fingerprint_of({name: file_sha256(file) for name, file in files})
 
 
@@ -205,7 +202,7 @@ def _rows_there(store: Path) -> str | None:
 
 
 def _estimate(config: BenchmarkConfig, setting: RunSetting, machine: Machine) -> Estimate:
-    from data_tools.dataset import missing, open_dataset
+    from duskbench.data_tools.dataset import missing, open_dataset
 
     data = {key: value for key, value in config.data.items() if key not in ("root", "allow_missing", "groups")}
     dataset = open_dataset(config.data["root"], **data)
@@ -224,7 +221,7 @@ def _estimate(config: BenchmarkConfig, setting: RunSetting, machine: Machine) ->
 
 
 def _niqe_seconds(machine: Machine) -> float:
-    from benchmarks.metrics.niqe import niqe
+    from duskbench.benchmarks.metrics.niqe import niqe
 
     return _seconds_an_image(machine, niqe)
 
@@ -235,7 +232,7 @@ def _bare(spec: str | dict[str, Any]) -> str | dict[str, Any]:
 
 
 def _enhancer_seconds(spec: str | dict[str, Any], machine: Machine) -> float:
-    from pipeline.registry import load_enhancer
+    from duskbench.pipeline.registry import load_enhancer
 
     try:
         return _seconds_an_image(machine, load_enhancer(_bare(spec)))

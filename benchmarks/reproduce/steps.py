@@ -15,10 +15,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks.progress import RunProgress
-from data_tools.errors import ConfigError
-from data_tools.images import write_text
-from pipeline.fingerprint import file_sha256
+from duskbench.benchmarks.progress import RunProgress
+from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.images import write_text
+from duskbench.pipeline.fingerprint import file_sha256
 
 
 class State(StrEnum):

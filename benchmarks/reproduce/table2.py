@@ -8,15 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config import BenchmarkConfig, load_benchmark_config
-from benchmarks.reproduce.data_steps import convert_step, unpaired_counts, unpaired_step, verify_steps
-from benchmarks.reproduce.locate import ReleasedData, find_released_data
-from benchmarks.reproduce.machine import Machine
-from benchmarks.reproduce.run_step import RunSetting, check_step, run_step
-from benchmarks.reproduce.steps import Step
-from benchmarks.reproduce.training_steps import Training, settings_of, training_step
-from data_tools.errors import ConfigError, UnknownNameError
-from pipeline.weights import search_folders
+from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
+from duskbench.benchmarks.reproduce.data_steps import convert_step, unpaired_counts, unpaired_step, verify_steps
+from duskbench.benchmarks.reproduce.locate import ReleasedData, find_released_data
+from duskbench.benchmarks.reproduce.machine import Machine
+from duskbench.benchmarks.reproduce.run_step import RunSetting, check_step, run_step
+from duskbench.benchmarks.reproduce.steps import Step
+from duskbench.benchmarks.reproduce.training_steps import Training, settings_of, training_step
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.pipeline.weights import search_folders
 
 # What the paper trains on ExDark and VOC: its own method, and the three that it retrains "for the fair comparison".
 METHODS = ("guided", "enlightengan", "cyclegan", "zero_dce")

@@ -26,7 +26,7 @@ def training_cost(config: str | Path, cfg_options: Mapping[str, Any] | None = No
 
     Args:
         config: A file of `configs/training`.
-        cfg_options: See `pipeline.training.enhancer.train`.
+        cfg_options: See `duskbench.pipeline.training.enhancer.train`.
 
     Raises:
         ConfigError: The configuration cannot be read.
@@ -37,7 +37,7 @@ def training_cost(config: str | Path, cfg_options: Mapping[str, Any] | None = No
     from mmengine.registry import MODELS
     from torch.utils.flop_counter import FlopCounterMode
 
-    from pipeline.training.enhancer import prepare
+    from duskbench.pipeline.training.enhancer import prepare
 
     loaded = prepare(config, cfg_options)
     crop, number = loaded.train_dataloader.dataset.crop, loaded.train_dataloader.batch_size

@@ -11,12 +11,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from benchmarks.reproduce.machine import convolution_gflops
-from benchmarks.reproduce.steps import Estimate, Reporter, Step, fingerprint_of
-from data_tools.convert import place_file
-from data_tools.errors import ConfigError, DataError
-from data_tools.unpaired_manifest import MANIFEST, read_manifest
-from pipeline.registry import config_root
+from duskbench.benchmarks.reproduce.machine import convolution_gflops
+from duskbench.benchmarks.reproduce.steps import Estimate, Reporter, Step, fingerprint_of
+from duskbench.data_tools.convert import place_file
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.unpaired_manifest import MANIFEST, read_manifest
+from duskbench.pipeline.registry import config_root
 
 Schedule = Literal["paper", "small"]
 # What a configuration says about where a run is, how fast it reads and what it shows, none of which changes a weight.
@@ -27,7 +27,7 @@ _CHECKPOINT_BYTES_A_PARAMETER = 3 * 3 * 4
 
 
 class Trainer(Protocol):
-    """What trains; the module `pipeline.training.enhancer` is one."""
+    """What trains; the module `duskbench.pipeline.training.enhancer` is one."""
 
     def train(
         self, config: str | Path, *, work_dir: str | Path, resume: bool, cfg_options: Mapping[str, Any] | None
@@ -157,7 +157,7 @@ def parse_training_options(cfg_options: Sequence[str]) -> dict[str, Any]:
     """
     from mmengine.config import Config
 
-    from benchmarks.config import parse_cfg_options
+    from duskbench.benchmarks.config import parse_cfg_options
 
     if not cfg_options:
         return {}
@@ -168,13 +168,13 @@ def parse_training_options(cfg_options: Sequence[str]) -> dict[str, Any]:
 
 
 def _own_trainer() -> Trainer:
-    from pipeline.training import enhancer
+    from duskbench.pipeline.training import enhancer
 
     return enhancer
 
 
 def _newest_checkpoint(folder: Path) -> str | None:
-    from pipeline.training.launch import checkpoints
+    from duskbench.pipeline.training.launch import checkpoints
 
     found = checkpoints(folder) if folder.is_dir() else []
     return f"{found[-1].name} is there" if found else None
@@ -199,7 +199,7 @@ def _estimate(
 ) -> Estimate:
     import torch
 
-    from benchmarks.reproduce.training_cost import training_cost
+    from duskbench.benchmarks.reproduce.training_cost import training_cost
 
     cost = training_cost(config, cfg_options)
     images = _images_taken(unpaired) or expected_images()

@@ -3,7 +3,7 @@
 The reference repeats `precision_recall` and `average_precision` for each resample, with the matches made once; it is
 run on a few resamples and scaled up. Both give the same numbers, which is checked.
 
-Run: python -m benchmarks.speed.bootstrap [--enhancers 8] [--images 2563] [--per-image 200] [--repeats 3]
+Run: python -m duskbench.benchmarks.speed.bootstrap [--enhancers 8] [--images 2563] [--per-image 200] [--repeats 3]
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from benchmarks.metrics.voc_ap import average_precision, precision_recall
-from benchmarks.resampling import draw_weights, resampled_ap
-from benchmarks.statistics import Bootstrap, BootstrapOptions, Ranking, Sample
+from duskbench.benchmarks.metrics.voc_ap import average_precision, precision_recall
+from duskbench.benchmarks.resampling import draw_weights, resampled_ap
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Ranking, Sample
 
 N_CLASSES = 11
 OBJECTS_PER_IMAGE = 2.8

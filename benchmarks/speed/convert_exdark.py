@@ -43,9 +43,9 @@ def prepare(annotations: Path, class_list: Path, folder: Path) -> Path:
 
 def measure(tree: Path, folder: Path, runs: int) -> None:
     """Time the stages and print the table."""
-    from data_tools.convert import exdark_to_voc
-    from data_tools.exdark import ExDark
-    from data_tools.images import write_text
+    from duskbench.data_tools.convert import exdark_to_voc
+    from duskbench.data_tools.exdark import ExDark
+    from duskbench.data_tools.images import write_text
 
     out = folder / "voc"
 

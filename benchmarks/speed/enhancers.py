@@ -1,6 +1,6 @@
 """Time the torch enhancers against the same networks run plainly, and against the machine's convolution rate.
 
-    python -m benchmarks.speed.enhancers --width 600 --height 400 --threads 2
+    python -m duskbench.benchmarks.speed.enhancers --width 600 --height 400 --threads 2
 
 "plain" is one forward pass of the network written as in the official repositories, contiguous, on a ready float
 tensor; of ours, for which there is none, the same modules. "ours" is the whole enhancer, uint8 picture in and out.
@@ -26,21 +26,21 @@ import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from benchmarks.reproduce.machine import convolution_probe
-from pipeline.enhancers.cyclegan import CycleGAN
-from pipeline.enhancers.enlightengan import EnlightenGAN
-from pipeline.enhancers.generator import GeneratorEnhancer
-from pipeline.enhancers.guided import Guided
-from pipeline.enhancers.retinexnet import RetinexNet
-from pipeline.enhancers.sci import SCI
-from pipeline.enhancers.torch_base import TorchEnhancer
-from pipeline.enhancers.zero_dce import ZeroDCE
-from pipeline.networks.build import build_network
-from pipeline.networks.features import frozen_features
-from pipeline.networks.resnet import InstanceNorm2d
-from pipeline.networks.retinexnet import DecomNet, RelightNet, ReplicateConv2d
-from pipeline.networks.sci import SCINet
-from pipeline.networks.zero_dce import DCENet
+from duskbench.benchmarks.reproduce.machine import convolution_probe
+from duskbench.pipeline.enhancers.cyclegan import CycleGAN
+from duskbench.pipeline.enhancers.enlightengan import EnlightenGAN
+from duskbench.pipeline.enhancers.generator import GeneratorEnhancer
+from duskbench.pipeline.enhancers.guided import Guided
+from duskbench.pipeline.enhancers.retinexnet import RetinexNet
+from duskbench.pipeline.enhancers.sci import SCI
+from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.pipeline.enhancers.zero_dce import ZeroDCE
+from duskbench.pipeline.networks.build import build_network
+from duskbench.pipeline.networks.features import frozen_features
+from duskbench.pipeline.networks.resnet import InstanceNorm2d
+from duskbench.pipeline.networks.retinexnet import DecomNet, RelightNet, ReplicateConv2d
+from duskbench.pipeline.networks.sci import SCINet
+from duskbench.pipeline.networks.zero_dce import DCENet
 
 GENERATORS: dict[str, tuple[type[GeneratorEnhancer], dict[str, Any]]] = {
     "enlightengan": (EnlightenGAN, {"type": "EnlightenGANGenerator"}),

@@ -28,7 +28,7 @@ def picture(width: int, height: int, source: Path | None) -> np.ndarray:
     import cv2
 
     if source is not None:
-        from data_tools.images import read_image
+        from duskbench.data_tools.images import read_image
 
         return cv2.resize(read_image(source), (width, height), interpolation=cv2.INTER_AREA)
     rng = np.random.default_rng(0)
@@ -51,8 +51,8 @@ def run_ours(width: int, height: int, source: Path | None, threads: int, device:
     """Seconds, memory and map of our solver."""
     import torch
 
-    from pipeline.enhancers.illumination import initial_illumination, refine_illumination
-    from pipeline.enhancers.lime import Lime
+    from duskbench.pipeline.enhancers.illumination import initial_illumination, refine_illumination
+    from duskbench.pipeline.enhancers.lime import Lime
 
     torch.set_num_threads(threads)
     image = picture(width, height, source)
@@ -78,7 +78,7 @@ def run_direct(width: int, height: int, source: Path | None) -> dict[str, Any]:
     from scipy import sparse
     from scipy.sparse.linalg import spsolve
 
-    from pipeline.enhancers.illumination import illumination_operator, initial_illumination
+    from duskbench.pipeline.enhancers.illumination import illumination_operator, initial_illumination
 
     initial = initial_illumination(picture(width, height, source))
     grid = illumination_operator(initial, alpha=0.15, strategy=3, sigma=2, eps=1e-3)

@@ -1,6 +1,6 @@
 """Time NIQE on one core, and one at a time against a batch; peers where they are installed.
 
-Run: python -m benchmarks.speed.niqe [--image FILE] [--repeats 9] [--device cuda]
+Run: python -m duskbench.benchmarks.speed.niqe [--image FILE] [--repeats 9] [--device cuda]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def picture(source: Path | None, width: int, height: int) -> np.ndarray:
     """The given file resized, or noise with a natural-looking spectrum; (H, W, 3) uint8 RGB."""
     import cv2
 
-    from data_tools.images import read_image
+    from duskbench.data_tools.images import read_image
 
     if source is not None:
         return cv2.resize(read_image(source), (width, height), interpolation=cv2.INTER_AREA)
@@ -60,7 +60,7 @@ def main() -> None:
 
     import torch
 
-    from benchmarks.metrics.niqe import niqe_batch
+    from duskbench.benchmarks.metrics.niqe import niqe_batch
 
     torch.set_num_threads(1)
     print(f"{'':30}{'median ms':>10}{'min ms':>9}{'CPU ms':>9}{'ratio':>7}")

@@ -1,6 +1,6 @@
 """Time one training step of a method against the machine's convolution rate.
 
-    python -m benchmarks.speed.train_step enlightengan zero_dce cyclegan guided --threads 2
+    python -m duskbench.benchmarks.speed.train_step enlightengan zero_dce cyclegan guided --threads 2
 
 A method is a file of `configs/training`, by name or path. Inputs are random and data loading is left out; VGG-16 has
 random weights, which cost the same. "floor" is the step's arithmetic, forward and backward as torch counts it, at the
@@ -22,9 +22,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.reproduce.machine import convolution_probe
-from benchmarks.reproduce.training_cost import without_downloads
-from pipeline.training.enhancer import prepare
+from duskbench.benchmarks.reproduce.machine import convolution_probe
+from duskbench.benchmarks.reproduce.training_cost import without_downloads
+from duskbench.pipeline.training.enhancer import prepare
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "training"
 

@@ -1,6 +1,6 @@
 """Time `voc_ap` at the size of ExDark's test split against mmdet's `eval_map` and pycocotools, on one core.
 
-Run: python -m benchmarks.speed.voc_ap [--repeats 5] [--no-peers]
+Run: python -m duskbench.benchmarks.speed.voc_ap [--repeats 5] [--no-peers]
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def random_set(seed: int = 0) -> tuple[Any, ...]:
 
 def mmdet_eval_map(data: tuple[Any, ...]) -> Callable[[], object]:
     """The function of mmdet itself, its per-image lists made beforehand."""
-    from pipeline.detectors.mmcv_ops import provide_mmcv_ops
+    from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
 
     provide_mmcv_ops()
     from mmdet.evaluation.functional import eval_map
@@ -77,8 +77,8 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    from benchmarks.metrics.coco_ap import coco_ap
-    from benchmarks.metrics.voc_ap import match, voc_ap
+    from duskbench.benchmarks.metrics.coco_ap import coco_ap
+    from duskbench.benchmarks.metrics.voc_ap import match, voc_ap
 
     columns = random_set()
     shuffled = np.random.default_rng(1).permutation(len(columns[5]))

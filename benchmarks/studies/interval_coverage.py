@@ -1,6 +1,6 @@
 """How often the intervals of a mAP and of a difference hold the truth, in simulated data sets whose truth is known.
 
-    python -m benchmarks.studies.interval_coverage
+    python -m duskbench.benchmarks.studies.interval_coverage
 
 Images are drawn from a large population of objects, hits and false alarms; its mAP is the truth. "percentile" are the
 plain quantiles of the resamples, "corrected" the bias-corrected ones (see `benchmarks.statistics`). A 95 % interval
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.resampling import draw_weights, resampled_ap
-from benchmarks.statistics import corrected_tails
+from duskbench.benchmarks.resampling import draw_weights, resampled_ap
+from duskbench.benchmarks.statistics import corrected_tails
 
 _POPULATION = 6000
 _TAIL = 0.025

@@ -2,7 +2,13 @@
 # stem, trained from scratch on the lit part of the miniature (`duskbench data miniature` makes it).
 #   duskbench train configs/detectors/rfb_miniature.py
 _base_ = ["rfbnet300_voc.py"]
-custom_imports = dict(imports=["pipeline.networks.rfbnet", "pipeline.networks.ssd_head", "pipeline.training.voc_boxes"])
+custom_imports = dict(
+    imports=[
+        "duskbench.pipeline.networks.rfbnet",
+        "duskbench.pipeline.networks.ssd_head",
+        "duskbench.pipeline.training.voc_boxes",
+    ]
+)
 
 detector = dict(checkpoint="rfb_miniature", name="rfb_miniature", ends_on_last_pixel=False)
 

@@ -3,7 +3,7 @@
 # structure of their time.
 # Schedule: train_RFB.py of that repository (batch 32, 300 epochs, steps at 150, 200 and 250).
 _base_ = ["mmdet::pascal_voc/ssd300_voc0712.py"]
-custom_imports = dict(imports=["pipeline.networks.rfbnet", "pipeline.networks.ssd_head"])
+custom_imports = dict(imports=["duskbench.pipeline.networks.rfbnet", "duskbench.pipeline.networks.ssd_head"])
 
 detector = dict(
     type="rfbnet",

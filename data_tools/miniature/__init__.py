@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_tools.miniature.build import VOC_IMAGES, make_miniature
-from data_tools.miniature.manifest import Manifest, load_manifest
+from duskbench.data_tools.miniature.build import VOC_IMAGES, make_miniature
+from duskbench.data_tools.miniature.manifest import Manifest, load_manifest
 
 __all__ = ["VOC_IMAGES", "Manifest", "load_manifest", "make_miniature"]

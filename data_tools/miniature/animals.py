@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.miniature.colours import FURS, any_colour, pick
-from data_tools.miniature.drawing import Colour, Drawing, Pattern, tint
+from duskbench.data_tools.miniature.colours import FURS, any_colour, pick
+from duskbench.data_tools.miniature.drawing import Colour, Drawing, Pattern, tint
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from data_tools.miniature.colours import WOODS, any_colour, grey, muted, of_hsv, pick
-from data_tools.miniature.drawing import Colour, tint
+from duskbench.data_tools.miniature.colours import WOODS, any_colour, grey, muted, of_hsv, pick
+from duskbench.data_tools.miniature.drawing import Colour, tint
 
 _OVERSAMPLING = 2
 Rect = tuple[float, float, float, float]

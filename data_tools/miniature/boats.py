@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_tools.miniature.colours import BLACK, CHROME, GLASS, WOODS, any_colour, grey, pick
-from data_tools.miniature.drawing import Colour, Drawing, tint
+from duskbench.data_tools.miniature.colours import BLACK, CHROME, GLASS, WOODS, any_colour, grey, pick
+from duskbench.data_tools.miniature.drawing import Colour, Drawing, tint
 
 
 def boat(rng: np.random.Generator) -> Drawing:

@@ -14,9 +14,25 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data_tools.errors import ConfigError, DataError
-from data_tools.miniature.layout import Job, class_list, image_sets, night_jobs, render, store, store_lists, voc_jobs
-from data_tools.miniature.manifest import Arguments, Manifest, damaged_files, digest, load_manifest, save_manifest
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.miniature.layout import (
+    Job,
+    class_list,
+    image_sets,
+    night_jobs,
+    render,
+    store,
+    store_lists,
+    voc_jobs,
+)
+from duskbench.data_tools.miniature.manifest import (
+    Arguments,
+    Manifest,
+    damaged_files,
+    digest,
+    load_manifest,
+    save_manifest,
+)
 
 Progress = Callable[[int, int], None]
 _JOURNAL = ".miniature.jsonl"

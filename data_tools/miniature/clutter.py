@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_tools.miniature.colours import WOODS, any_colour, grey, muted, of_hsv, pick
-from data_tools.miniature.drawing import Drawing, Pattern, tint
+from duskbench.data_tools.miniature.colours import WOODS, any_colour, grey, muted, of_hsv, pick
+from duskbench.data_tools.miniature.drawing import Drawing, Pattern, tint
 
 
 def clutter(rng: np.random.Generator) -> Drawing:

@@ -6,7 +6,7 @@ import colorsys
 
 import numpy as np
 
-from data_tools.miniature.drawing import Colour
+from duskbench.data_tools.miniature.drawing import Colour
 
 BLACK: Colour = (28.0, 28.0, 30.0)
 CHROME: Colour = (185.0, 187.0, 192.0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_tools.miniature.colours import BLACK, CHROME, WOODS, any_colour, grey, muted, of_hsv, pick
-from data_tools.miniature.drawing import Colour, Drawing, Pattern, ellipse, tint
+from duskbench.data_tools.miniature.colours import BLACK, CHROME, WOODS, any_colour, grey, muted, of_hsv, pick
+from duskbench.data_tools.miniature.drawing import Colour, Drawing, Pattern, ellipse, tint
 
 Box = tuple[tuple[float, ...], tuple[float, ...], Colour]
 

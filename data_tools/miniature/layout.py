@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 import cv2
 import numpy as np
 
-from data_tools.classes import (  # fmt: skip
+from duskbench.data_tools.classes import (  # fmt: skip
     EXDARK_CLASSES,
     EXDARK_TO_VOC,
     INDOOR_OUTDOOR,
@@ -18,11 +18,18 @@ from data_tools.classes import (  # fmt: skip
     SPLITS,
     VOC_CLASSES,
 )
-from data_tools.darken import darken
-from data_tools.images import write_bytes, write_text
-from data_tools.miniature.lighting import INDOOR_ONLY, OUTDOOR_ONLY, TWIN_CAMERA, day_camera, needs_of, night_of
-from data_tools.miniature.scene import compose
-from data_tools.records import ObjectAnnotation
+from duskbench.data_tools.darken import darken
+from duskbench.data_tools.images import write_bytes, write_text
+from duskbench.data_tools.miniature.lighting import (
+    INDOOR_ONLY,
+    OUTDOOR_ONLY,
+    TWIN_CAMERA,
+    day_camera,
+    needs_of,
+    night_of,
+)
+from duskbench.data_tools.miniature.scene import compose
+from duskbench.data_tools.records import ObjectAnnotation
 
 VOC = Path("VOCdevkit/VOC2007")
 VOC_SPLITS = ("train", "val", "test")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data_tools.darken import Camera, Lamp, lamp_illumination
-from data_tools.miniature.scene import Scene
+from duskbench.data_tools.darken import Camera, Lamp, lamp_illumination
+from duskbench.data_tools.miniature.scene import Scene
 
 Cast = tuple[float, float, float]
 

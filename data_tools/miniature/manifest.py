@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from data_tools.errors import DataError
-from data_tools.images import write_text
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.images import write_text
 
 MANIFEST_NAME = "manifest.json"
 # Raised whenever the same seed would give other bytes.

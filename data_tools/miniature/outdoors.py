@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_tools.miniature.backdrops import Backdrop
-from data_tools.miniature.colours import WOODS, any_colour, grey, muted, of_hsv, pick
-from data_tools.miniature.drawing import Colour, tint
+from duskbench.data_tools.miniature.backdrops import Backdrop
+from duskbench.data_tools.miniature.colours import WOODS, any_colour, grey, muted, of_hsv, pick
+from duskbench.data_tools.miniature.drawing import Colour, tint
 
 
 def _sky(back: Backdrop, rng: np.random.Generator) -> None:

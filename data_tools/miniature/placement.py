@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.miniature.raster import Sprite
-from data_tools.records import ObjectAnnotation
+from duskbench.data_tools.miniature.raster import Sprite
+from duskbench.data_tools.records import ObjectAnnotation
 
 _LEAST_VISIBLE = 0.5
 

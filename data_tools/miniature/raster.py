@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data_tools.miniature.drawing import Drawing, Pattern, Stroke
+from duskbench.data_tools.miniature.drawing import Drawing, Pattern, Stroke
 
 _SUBPIXEL_BITS = 4
 # Small things are drawn larger and reduced, so that their spokes and whiskers keep their proportions.

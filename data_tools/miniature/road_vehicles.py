@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from data_tools.miniature.colours import CHROME, GLASS, any_colour, dark_grey
-from data_tools.miniature.drawing import Colour, Drawing, tint
+from duskbench.data_tools.miniature.colours import CHROME, GLASS, any_colour, dark_grey
+from duskbench.data_tools.miniature.drawing import Colour, Drawing, tint
 
 _Side = Callable[[float, float, float], tuple[float, float, float]]
 _LAMP: Colour = (250.0, 245.0, 222.0)

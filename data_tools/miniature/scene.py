@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data_tools.miniature import animals, boats, furniture, people, road_vehicles, two_wheelers
-from data_tools.miniature.backdrops import Backdrop, room
-from data_tools.miniature.clutter import clutter
-from data_tools.miniature.drawing import Drawing
-from data_tools.miniature.outdoors import park, shore, street
-from data_tools.miniature.placement import Placed, annotate, fits, overlap, owner_map
-from data_tools.miniature.raster import Sprite, rasterise
-from data_tools.records import ObjectAnnotation
+from duskbench.data_tools.miniature import animals, boats, furniture, people, road_vehicles, two_wheelers
+from duskbench.data_tools.miniature.backdrops import Backdrop, room
+from duskbench.data_tools.miniature.clutter import clutter
+from duskbench.data_tools.miniature.drawing import Drawing
+from duskbench.data_tools.miniature.outdoors import park, shore, street
+from duskbench.data_tools.miniature.placement import Placed, annotate, fits, overlap, owner_map
+from duskbench.data_tools.miniature.raster import Sprite, rasterise
+from duskbench.data_tools.records import ObjectAnnotation
 
 ARTISTS: dict[str, Callable[[np.random.Generator], Drawing]] = {
     "bicycle": two_wheelers.bicycle,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_tools.miniature.colours import BLACK, CHROME, any_colour, dark_grey, muted
-from data_tools.miniature.drawing import Colour, Drawing, ellipse, tint
+from duskbench.data_tools.miniature.colours import BLACK, CHROME, any_colour, dark_grey, muted
+from duskbench.data_tools.miniature.drawing import Colour, Drawing, ellipse, tint
 
 
 def bicycle(rng: np.random.Generator) -> Drawing:

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from data_tools.errors import DetectorError
+from duskbench.data_tools.errors import DetectorError
 
 
 @dataclass(frozen=True)

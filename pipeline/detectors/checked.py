@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.errors import ConfigError, DetectorError
-from pipeline.detectors.base import Detections
-from pipeline.fingerprint import argument_files, fingerprint
-from pipeline.plugins import naming
+from duskbench.data_tools.errors import ConfigError, DetectorError
+from duskbench.pipeline.detectors.base import Detections
+from duskbench.pipeline.fingerprint import argument_files, fingerprint
+from duskbench.pipeline.plugins import naming
 
 
 class CheckedDetector:
@@ -33,7 +33,7 @@ class CheckedDetector:
             raise ConfigError(
                 "The detector does not have what a detector needs.",
                 where=name,
-                expected="classes and detect(images), as in pipeline.detectors.base.Detector",
+                expected="classes and detect(images), as in duskbench.Detector",
                 got=f"no {' and no '.join(lacking)}",
             )
         classes = detector.classes
@@ -81,7 +81,7 @@ class CheckedDetector:
             raise self._broken(f"a list of {len(images)} Detections, one for each image", got)
         for each in found:
             if not isinstance(each, Detections):
-                raise self._broken("Detections, of pipeline.detectors.base", type(each).__name__)
+                raise self._broken("duskbench.Detections", type(each).__name__)
             if each.classes != self.classes:
                 raise self._broken(f"the detector's classes, {self.classes}", f"{each.classes}")
         return list(found)

@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
 
-from data_tools.errors import DetectorError
+from duskbench.data_tools.errors import DetectorError
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,8 @@ class TorchvisionOps(ModuleType):
 
     @staticmethod
     def nms(boxes: Any, scores: Any, iou_threshold: float, offset: int) -> Any:
-        """Operator behind `mmcv.ops.nms`; see `pipeline.detectors.nms.nms`."""
-        from pipeline.detectors.nms import nms
+        """Operator behind `mmcv.ops.nms`; see `duskbench.pipeline.detectors.nms.nms`."""
+        from duskbench.pipeline.detectors.nms import nms
 
         return nms(boxes, scores, iou_threshold, offset)
 
@@ -77,7 +77,7 @@ class TorchvisionOps(ModuleType):
         offset: int,
     ) -> Any:
         """Operator behind `mmcv.ops.soft_nms`: fills the first rows of `dets`, returns the indices of its rows."""
-        from pipeline.detectors.nms import SOFT_NMS_METHODS, soft_nms
+        from duskbench.pipeline.detectors.nms import SOFT_NMS_METHODS, soft_nms
 
         kept, indices = soft_nms(boxes, scores, iou_threshold, sigma, min_score, SOFT_NMS_METHODS[method], offset)
         dets[: len(kept)] = kept

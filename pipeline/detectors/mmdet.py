@@ -15,10 +15,10 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from data_tools.errors import ConfigError, DetectorError, WeightsError
-from pipeline.detectors.base import Detections
-from pipeline.detectors.mmcv_ops import provide_mmcv_ops
-from pipeline.fingerprint import file_sha256, fingerprint, identity
+from duskbench.data_tools.errors import ConfigError, DetectorError, WeightsError
+from duskbench.pipeline.detectors.base import Detections
+from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.fingerprint import file_sha256, fingerprint, identity
 
 
 class MMDetDetector:
@@ -27,7 +27,7 @@ class MMDetDetector:
     Args:
         config: An mmdet config: a path, a loaded one, or `mmdet::<path>` for one that mmdet brings along.
         checkpoint: Its weights: `.pth` as mmdet saves and publishes them, or `.safetensors`; a path, a name in the
-            catalogue of `pipeline.weights`, or the name of weights shipped with the project.
+            catalogue of `duskbench.pipeline.weights`, or the name of weights shipped with the project.
         device: Torch device.
         name: For tables; None takes the config's file name.
         cfg_options: Values to put into the config, `{"model.test_cfg.score_thr": 0.01}`.
@@ -174,7 +174,7 @@ def _packaged(address: str) -> str:
 def build_model(config: Config) -> torch.nn.Module:
     """Build a config's model, without weights.
 
-    mmdet's SSDHead cannot predict (`pipeline.networks.ssd_head`), so ours takes its place.
+    mmdet's SSDHead cannot predict (`duskbench.pipeline.networks.ssd_head`), so ours takes its place.
 
     Raises:
         ConfigError: mmdet cannot build it.
@@ -185,7 +185,7 @@ def build_model(config: Config) -> torch.nn.Module:
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import DefaultScope
 
-    import pipeline.networks.ssd_head  # noqa: F401 - registers our head
+    import duskbench.pipeline.networks.ssd_head  # noqa: F401 - registers our head
 
     model = copy.deepcopy(config.model)
     head = model.get("bbox_head")
@@ -220,13 +220,13 @@ def _test_pipeline(config: Config) -> list[Any]:
 
 
 def checkpoint_file(checkpoint: str | Path) -> Path:
-    """Find a checkpoint: a file, weights that are shipped with the project, or a name of `pipeline.weights`.
+    """Find a checkpoint: a file, weights that are shipped with the project, or a name of `duskbench.pipeline.weights`.
 
     Raises:
         WeightsError: There is none.
         UnknownNameError: It is none of the three; the message has the names.
     """
-    from pipeline import weights
+    from duskbench.pipeline import weights
 
     path, name = Path(checkpoint).expanduser(), str(checkpoint)
     if path.is_file() or path.is_absolute():
@@ -247,7 +247,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | No
         WeightsError: The file is not a checkpoint, or holds objects other than tensors and mmengine's records.
     """
     if path.suffix == ".safetensors":
-        from pipeline.weights import load_state_dict
+        from duskbench.pipeline.weights import load_state_dict
 
         return load_state_dict(path), None
     content = safe_load(path)
@@ -305,7 +305,7 @@ def safe_load(path: Path) -> Any:
 
 
 def _load(model: torch.nn.Module, state_dict: dict[str, Tensor], where: Path) -> None:
-    from pipeline.weights import load_into
+    from duskbench.pipeline.weights import load_into
 
     load_into(model, state_dict, where=where)
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.classes import VOC_CLASSES
-from data_tools.errors import ConfigError, DetectorError, WeightsError
-from pipeline.detectors.base import Detections
-from pipeline.fingerprint import fingerprint, identity
-from pipeline.onnx_session import model_hashes, open_session
+from duskbench.data_tools.classes import VOC_CLASSES
+from duskbench.data_tools.errors import ConfigError, DetectorError, WeightsError
+from duskbench.pipeline.detectors.base import Detections
+from duskbench.pipeline.fingerprint import fingerprint, identity
+from duskbench.pipeline.onnx_session import model_hashes, open_session
 
 # Of a model whose input has a dynamic size; every fixed size is read from the model.
 DEFAULT_INPUT_SIZE = 320
@@ -96,7 +96,7 @@ class OnnxDetector:
     def _select(self, boxes: np.ndarray, scores: np.ndarray, shape: tuple[int, ...]) -> Detections:
         import torch
 
-        from pipeline.detectors.nms import nms_per_class
+        from duskbench.pipeline.detectors.nms import nms_per_class
 
         height, width = shape[:2]
         rows, labels = np.nonzero(scores >= self.score_threshold)

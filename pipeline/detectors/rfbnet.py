@@ -10,9 +10,9 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from data_tools.errors import WeightsError
-from pipeline.detectors.mmdet import MMDetDetector
-from pipeline.fingerprint import file_sha256
+from duskbench.data_tools.errors import WeightsError
+from duskbench.pipeline.detectors.mmdet import MMDetDetector
+from duskbench.pipeline.fingerprint import file_sha256
 
 # Official name -> ours. Official files number heads by map and put the block of the finest map under `Norm`.
 _PREFIXES: tuple[tuple[str, str], ...] = (
@@ -59,7 +59,7 @@ class RFBNetDetector(MMDetDetector):
         return fuse_conv_bn(super()._freeze(model)).requires_grad_(False)
 
     def _code(self) -> dict[str, str]:
-        from pipeline.networks import rfbnet, ssd_head
+        from duskbench.pipeline.networks import rfbnet, ssd_head
 
         return {module.__name__: file_sha256(str(module.__file__)) for module in (rfbnet, ssd_head)}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.errors import EnhancerError
-from pipeline.fingerprint import fingerprint
-from pipeline.plugins import naming
+from duskbench.data_tools.errors import EnhancerError
+from duskbench.pipeline.fingerprint import fingerprint
+from duskbench.pipeline.plugins import naming
 
 
 class Enhancer:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_tools.errors import ConfigError
-from pipeline.enhancers.base import Enhancer
-from pipeline.enhancers.luminance import map_luma
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.enhancers.luminance import map_luma
 
 
 class CLAHE(Enhancer):

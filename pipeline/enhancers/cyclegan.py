@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-from pipeline.enhancers.generator import GeneratorEnhancer
-from pipeline.networks.resnet import ResnetGenerator
-from pipeline.networks.resnet_bands import translate_in_bands
+from duskbench.pipeline.enhancers.generator import GeneratorEnhancer
+from duskbench.pipeline.networks.resnet import ResnetGenerator
+from duskbench.pipeline.networks.resnet_bands import translate_in_bands
 
 # Written by torch before 0.4 for instance normalisation, which has no statistics of its own.
 OBSOLETE = (".running_mean", ".running_var", ".num_batches_tracked")

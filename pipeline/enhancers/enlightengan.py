@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.enhancers.generator import GeneratorEnhancer
-from pipeline.networks.enlightengan import EnlightenGANGenerator
+from duskbench.pipeline.enhancers.generator import GeneratorEnhancer
+from duskbench.pipeline.networks.enlightengan import EnlightenGANGenerator
 
 
 class EnlightenGAN(GeneratorEnhancer):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.errors import ConfigError, EnhancerError
-from data_tools.images import is_image_file, read_image
-from pipeline.enhancers.base import Enhancer
-from pipeline.fingerprint import file_sha256, fingerprint
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.data_tools.images import is_image_file, read_image
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.fingerprint import file_sha256, fingerprint
 
 
 class Folder(Enhancer):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_tools.errors import ConfigError
-from pipeline.enhancers.base import Enhancer
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.enhancers.base import Enhancer
 
 
 class Gamma(Enhancer):

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from data_tools.errors import WeightsError
-from pipeline.enhancers.torch_base import TorchEnhancer
-from pipeline.fingerprint import file_sha256
-from pipeline.weights import PRETRAINED, find_trained, load_into, load_state_dict, metadata
+from duskbench.data_tools.errors import WeightsError
+from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.pipeline.fingerprint import file_sha256
+from duskbench.pipeline.weights import PRETRAINED, find_trained, load_into, load_state_dict, metadata
 
 
 class GeneratorEnhancer(TorchEnhancer):
@@ -68,8 +68,8 @@ class GeneratorEnhancer(TorchEnhancer):
         return self.network(batch)
 
     def _build(self, path: Path) -> tuple[nn.Module, dict[str, str]]:
-        from pipeline.networks.build import build_network
-        from pipeline.networks.features import frozen_features
+        from duskbench.pipeline.networks.build import build_network
+        from duskbench.pipeline.networks.features import frozen_features
 
         described = metadata(path)
         state = load_state_dict(path)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from pipeline.enhancers.generator import GeneratorEnhancer
+from duskbench.pipeline.enhancers.generator import GeneratorEnhancer
 
 
 class Guided(GeneratorEnhancer):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.enhancers.base import Enhancer
-from pipeline.enhancers.luminance import map_luma
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.enhancers.luminance import map_luma
 
 
 class HistogramEqualization(Enhancer):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pipeline.enhancers.grid_operator import GridOperator
-from pipeline.enhancers.multigrid import Solution, solve
+from duskbench.pipeline.enhancers.grid_operator import GridOperator
+from duskbench.pipeline.enhancers.multigrid import Solution, solve
 
 
 def initial_illumination(image_rgb: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:

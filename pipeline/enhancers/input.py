@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.enhancers.base import Enhancer
 
 
 class Input(Enhancer):

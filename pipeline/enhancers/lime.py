@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_tools.errors import ConfigError, EnhancerError
-from pipeline.device import torch_device
-from pipeline.enhancers.base import Enhancer
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.pipeline.device import torch_device
+from duskbench.pipeline.enhancers.base import Enhancer
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +79,7 @@ class Lime(Enhancer):
         Raises:
             EnhancerError: The solver did not reach the tolerance.
         """
-        from pipeline.enhancers.illumination import initial_illumination, refine_illumination
+        from duskbench.pipeline.enhancers.illumination import initial_illumination, refine_illumination
 
         initial = initial_illumination(image_rgb, torch_device(self.device, double=True))
         solution = refine_illumination(

@@ -10,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.errors import ConfigError, EnhancerError
-from pipeline.enhancers.base import Enhancer
-from pipeline.enhancers.padding import pad_to_multiple
-from pipeline.enhancers.picture_format import COLOURS, LAYOUTS, PictureFormat, as_picture, parse_choice, parse_range
-from pipeline.enhancers.probe import Told, find_format
-from pipeline.fingerprint import fingerprint
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.enhancers.padding import pad_to_multiple
+from duskbench.pipeline.enhancers.picture_format import (
+    COLOURS,
+    LAYOUTS,
+    PictureFormat,
+    as_picture,
+    parse_choice,
+    parse_range,
+)
+from duskbench.pipeline.enhancers.probe import Told, find_format
+from duskbench.pipeline.fingerprint import fingerprint
 
 logger = logging.getLogger(__name__)
 

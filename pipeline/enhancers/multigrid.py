@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.enhancers.grid_operator import GridOperator, Interpolation, coarsen
-from pipeline.enhancers.line_solver import ColumnSolver
+from duskbench.pipeline.enhancers.grid_operator import GridOperator, Interpolation, coarsen
+from duskbench.pipeline.enhancers.line_solver import ColumnSolver
 
 # A sweep goes most of the way to the exact solution of its lines: the whole way would leave checkerboards as they are.
 _DAMPING = 0.85

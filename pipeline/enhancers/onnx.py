@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.errors import ConfigError
-from pipeline.enhancers.model_file import Declared, ModelFileEnhancer
-from pipeline.onnx_session import model_hashes, open_session
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.enhancers.model_file import Declared, ModelFileEnhancer
+from duskbench.pipeline.onnx_session import model_hashes, open_session
 
 _DTYPES = {
     "tensor(float)": "float32",

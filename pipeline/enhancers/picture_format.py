@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError
 
 Range = tuple[float, float]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.errors import ConfigError
-from pipeline.enhancers.picture_format import (
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.enhancers.picture_format import (
     BYTES,
     LAYOUTS,
     RANGES,

@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.enhancers.tiling import Tile
-from pipeline.enhancers.torch_base import TorchEnhancer
-from pipeline.fingerprint import file_sha256
-from pipeline.networks.retinexnet import DecomNet, RelightNet, nearest_index
-from pipeline.weights import find_weights, load_into, load_state_dict
+from duskbench.pipeline.enhancers.tiling import Tile
+from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.pipeline.fingerprint import file_sha256
+from duskbench.pipeline.networks.retinexnet import DecomNet, RelightNet, nearest_index
+from duskbench.pipeline.weights import find_weights, load_into, load_state_dict
 
 DECOM_WEIGHTS = "retinexnet/Decom_9200.tar"
 RELIGHT_WEIGHTS = "retinexnet/Relight_9200.tar"

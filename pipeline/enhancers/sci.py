@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from data_tools.errors import UnknownNameError
-from pipeline.enhancers.torch_base import TorchEnhancer
-from pipeline.fingerprint import file_sha256
-from pipeline.networks.sci import SCINet
-from pipeline.weights import find_weights, load_into, load_state_dict
+from duskbench.data_tools.errors import UnknownNameError
+from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.pipeline.fingerprint import file_sha256
+from duskbench.pipeline.networks.sci import SCINet
+from duskbench.pipeline.weights import find_weights, load_into, load_state_dict
 
 VARIANTS = ("easy", "medium", "difficult")
 

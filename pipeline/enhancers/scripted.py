@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_tools.errors import ConfigError, WeightsError
-from pipeline.device import torch_device
-from pipeline.enhancers.model_file import Declared, ModelFileEnhancer
-from pipeline.fingerprint import file_sha256
+from duskbench.data_tools.errors import ConfigError, WeightsError
+from duskbench.pipeline.device import torch_device
+from duskbench.pipeline.enhancers.model_file import Declared, ModelFileEnhancer
+from duskbench.pipeline.fingerprint import file_sha256
 
 _WRAP = "load it in a class of your own, and name that: \"mine.py:Class(weights='{}')\""
 

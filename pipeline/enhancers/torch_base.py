@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError, EnhancerError
-from pipeline.device import torch_device
-from pipeline.enhancers.base import Enhancer
-from pipeline.enhancers.padding import pad_to_multiple
-from pipeline.enhancers.tiling import Tile, plan_tiles
-from pipeline.fingerprint import fingerprint
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.pipeline.device import torch_device
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.enhancers.padding import pad_to_multiple
+from duskbench.pipeline.enhancers.tiling import Tile, plan_tiles
+from duskbench.pipeline.fingerprint import fingerprint
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipeline.enhancers.generator import GeneratorEnhancer
-from pipeline.weights import find_weights
+from duskbench.pipeline.enhancers.generator import GeneratorEnhancer
+from duskbench.pipeline.weights import find_weights
 
 OFFICIAL = "official"
 PUBLISHED_FILE = "zero_dce/Epoch99.pth"

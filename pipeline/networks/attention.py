@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError
 
 REDUCTIONS = ("mean", "max", "norm")
 OUTPUTS = ("sigmoid", "rescaled", "none")
@@ -37,7 +37,7 @@ class FeatureGuidedAttention(nn.Module):
     """x_a = sigmoid((1 - x_gray) * U(phi_n(x))^gamma): high where the picture is dark and has something to show.
 
     Args:
-        features: Configuration of a frozen extractor phi_n (`pipeline.networks.features`); None for the ablation
+        features: Configuration of a frozen extractor phi_n (`networks.features`); None for the ablation
             without features, x_a = sigmoid(1 - x_gray).
         grey: False for the ablation without the grey map, x_a = sigmoid(U(phi_n(x))^gamma).
         gamma: Exponent of the lifted features, at least 1; the paper's is 4.

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.registry import MODELS
 from torch import nn
 
-from data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
 
 # Networks that a configuration can name register themselves when their module is imported.
 NETWORKS = {
@@ -53,7 +53,7 @@ def build_network(config: Mapping[str, Any], *, where: str | Path | None = None)
 def _import(config: Mapping[str, Any]) -> None:
     """Import what a configuration names, at any depth, and nothing else."""
     if config.get("type") in NETWORKS:
-        importlib.import_module(f"pipeline.networks.{NETWORKS[config['type']]}")
+        importlib.import_module(f"duskbench.pipeline.networks.{NETWORKS[config['type']]}")
     for value in config.values():
         if isinstance(value, Mapping):
             _import(value)
@@ -62,4 +62,4 @@ def _import(config: Mapping[str, Any]) -> None:
 def register_all() -> None:
     """Fill mmengine's registry with every network."""
     for module in sorted(set(NETWORKS.values())):
-        importlib.import_module(f"pipeline.networks.{module}")
+        importlib.import_module(f"duskbench.pipeline.networks.{module}")

@@ -8,8 +8,8 @@ import torch.nn.functional as F  # noqa: N812
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError, UnknownNameError
-from pipeline.networks.initialisation import initialise_gan
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.pipeline.networks.initialisation import initialise_gan
 
 NORMS = ("instance", "batch", "none")
 MOST_WIDTHS = 8

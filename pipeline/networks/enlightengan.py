@@ -9,9 +9,9 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError
-from pipeline.networks.attention import luma
-from pipeline.networks.initialisation import initialise_gan
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.attention import luma
+from duskbench.pipeline.networks.initialisation import initialise_gan
 
 ATTENTIONS = ("gray", "none")
 DEPTH = 5

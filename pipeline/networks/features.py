@@ -16,9 +16,9 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError
-from pipeline.networks.vgg_base import STAGE_CHANNELS, STAGE_DEPTHS, vgg_base
-from pipeline.weights import bundled, find_weights, load_into, load_state_dict
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.vgg_base import STAGE_CHANNELS, STAGE_DEPTHS, vgg_base
+from duskbench.pipeline.weights import bundled, find_weights, load_into, load_state_dict
 
 # Caffe's channel means, B, G, R in 0..255, as published with SSD, RFBNet and SqueezeNet's Keras files.
 _CAFFE_MEAN = (104.0, 117.0, 123.0)

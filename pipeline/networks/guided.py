@@ -10,8 +10,8 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError
-from pipeline.networks.attention import AttentionMaps
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.attention import AttentionMaps
 
 
 class Guided(NamedTuple):

@@ -8,8 +8,8 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError
-from pipeline.networks.initialisation import initialise_gan
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.initialisation import initialise_gan
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
-from pipeline.networks.resnet import ResnetGenerator
+from duskbench.pipeline.networks.resnet import ResnetGenerator
 
 LEAST_ROWS = 8
 Normalisation = tuple[Tensor, Tensor]

@@ -20,7 +20,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from pipeline.networks.vgg_base import STAGE_CHANNELS, STAGE_DEPTHS, convolution, vgg_base
+from duskbench.pipeline.networks.vgg_base import STAGE_CHANNELS, STAGE_DEPTHS, convolution, vgg_base
 
 BATCH_NORM: Mapping[str, Any] = {"type": "BN", "momentum": 0.01, "eps": 1e-5}
 KAIMING: tuple[Mapping[str, Any], ...] = (

@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,

@@ -11,9 +11,9 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from pipeline.training.image_pool import ImagePool
-from pipeline.training.losses import lsgan_discriminator_loss, lsgan_generator_loss
-from pipeline.training.trainable import Batch, TrainableEnhancer
+from duskbench.pipeline.training.image_pool import ImagePool
+from duskbench.pipeline.training.losses import lsgan_discriminator_loss, lsgan_generator_loss
+from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
 
 
 @MODELS.register_module()

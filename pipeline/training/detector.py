@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from data_tools.errors import DataError
-from data_tools.images import write_bytes
-from pipeline.detectors.mmcv_ops import provide_mmcv_ops
-from pipeline.detectors.mmdet import read_checkpoint
-from pipeline.training.launch import join_launcher, read_config, run
-from pipeline.weights import safetensors_bytes
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.images import write_bytes
+from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.detectors.mmdet import read_checkpoint
+from duskbench.pipeline.training.launch import join_launcher, read_config, run
+from duskbench.pipeline.weights import safetensors_bytes
 
 KEYS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 
@@ -30,7 +30,7 @@ def train(
 
     Args:
         config: An mmdet config with `train_dataloader`, `train_cfg` and `optim_wrapper`.
-        work_dir: See `pipeline.training.enhancer.train`, as for what else is not said here.
+        work_dir: See `duskbench.pipeline.training.enhancer.train`, as for what else is not said here.
         resume: See there; the weights are then those of an uninterrupted run, to rounding.
         cfg_options: See there.
 

@@ -22,24 +22,24 @@ from mmengine.registry import (
 )
 from torch import nn
 
-from data_tools.errors import ConfigError, WeightsError
-from data_tools.images import write_bytes
-from pipeline.allocator import keep_freed_memory
-from pipeline.detectors.mmdet import safe_load
-from pipeline.networks.build import register_all
-from pipeline.networks.features import frozen_features
-from pipeline.training.launch import join_launcher, read_config, run, unwrapped
-from pipeline.training.trainable import SharedGradients, TrainableEnhancer
-from pipeline.weights import safetensors_bytes
+from duskbench.data_tools.errors import ConfigError, WeightsError
+from duskbench.data_tools.images import write_bytes
+from duskbench.pipeline.allocator import keep_freed_memory
+from duskbench.pipeline.detectors.mmdet import safe_load
+from duskbench.pipeline.networks.build import register_all
+from duskbench.pipeline.networks.features import frozen_features
+from duskbench.pipeline.training.launch import join_launcher, read_config, run, unwrapped
+from duskbench.pipeline.training.trainable import SharedGradients, TrainableEnhancer
+from duskbench.pipeline.weights import safetensors_bytes
 
 # Filled by importing them: what a configuration can name.
 METHODS = (
-    "pipeline.training.cyclegan",
-    "pipeline.training.enlightengan",
-    "pipeline.training.guided",
-    "pipeline.training.hooks",
-    "pipeline.training.unpaired",
-    "pipeline.training.zero_dce",
+    "duskbench.pipeline.training.cyclegan",
+    "duskbench.pipeline.training.enlightengan",
+    "duskbench.pipeline.training.guided",
+    "duskbench.pipeline.training.hooks",
+    "duskbench.pipeline.training.unpaired",
+    "duskbench.pipeline.training.zero_dce",
 )
 KEYS = ("model", "train_dataloader", "schedule", "optim_wrapper")
 RECORD = "duskbench_export"

@@ -10,16 +10,16 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from data_tools.errors import ConfigError
-from pipeline.training.losses import (
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.training.losses import (
     lsgan_discriminator_loss,
     lsgan_generator_loss,
     normalised_feature_distance,
     relativistic_discriminator_loss,
     relativistic_generator_loss,
 )
-from pipeline.training.random_patches import darken, draw_patches, random_patches
-from pipeline.training.trainable import Batch, TrainableEnhancer
+from duskbench.pipeline.training.random_patches import darken, draw_patches, random_patches
+from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
 
 
 @MODELS.register_module()

@@ -10,10 +10,10 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError
-from pipeline.networks.guided import AttentionGuided
-from pipeline.training.losses import lsgan_discriminator_loss, lsgan_generator_loss
-from pipeline.training.trainable import Batch, TrainableEnhancer
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.guided import AttentionGuided
+from duskbench.pipeline.training.losses import lsgan_discriminator_loss, lsgan_generator_loss
+from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
 
 
 @MODELS.register_module()

@@ -13,10 +13,10 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from data_tools.errors import TrainingError
-from data_tools.images import write_image
-from pipeline.training.launch import checkpoints, unwrapped
-from pipeline.training.trainable import TrainableEnhancer
+from duskbench.data_tools.errors import TrainingError
+from duskbench.data_tools.images import write_image
+from duskbench.pipeline.training.launch import checkpoints, unwrapped
+from duskbench.pipeline.training.trainable import TrainableEnhancer
 
 
 @HOOKS.register_module()

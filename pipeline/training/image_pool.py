@@ -7,7 +7,7 @@ import torch
 from mmengine import dist
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError
 
 
 class ImagePool(nn.Module):

@@ -15,9 +15,9 @@ from mmengine.dist import barrier, init_dist, is_distributed
 from mmengine.fileio import LocalBackend, register_backend
 from torch import nn
 
-from data_tools.errors import ConfigError, WeightsError
-from data_tools.images import write_bytes
-from pipeline.detectors.mmdet import load_config
+from duskbench.data_tools.errors import ConfigError, WeightsError
+from duskbench.data_tools.images import write_bytes
+from duskbench.pipeline.detectors.mmdet import load_config
 
 _RUNS = itertools.count()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError
 
 Corner = tuple[int, int]
 

@@ -12,7 +12,7 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
-from pipeline.networks.sync_batch_norm import synchronise_batch_norm
+from duskbench.pipeline.networks.sync_batch_norm import synchronise_batch_norm
 
 Batch = Mapping[str, Tensor]
 

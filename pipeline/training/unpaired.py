@@ -14,10 +14,10 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from data_tools.errors import ConfigError, DataError
-from data_tools.images import IMAGE_SUFFIXES, read_image
-from data_tools.unpaired import luma
-from data_tools.unpaired_manifest import FOLDERS
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.images import IMAGE_SUFFIXES, read_image
+from duskbench.data_tools.unpaired import luma
+from duskbench.data_tools.unpaired_manifest import FOLDERS
 
 NAMES = {"A": "low", "B": "normal"}
 REDRAWS = 8

@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element, ElementTree
 import numpy as np
 import torch
 
-from data_tools.classes import SHARED_CLASSES
-from pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.data_tools.classes import SHARED_CLASSES
+from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
 
 # mmdet.datasets imports mmcv.ops, so the operators must be there first.
 provide_mmcv_ops()

@@ -10,9 +10,9 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from pipeline.networks.zero_dce import DCENet, apply_curves
-from pipeline.training.trainable import Batch, TrainableEnhancer
-from pipeline.training.zero_dce_losses import (
+from duskbench.pipeline.networks.zero_dce import DCENet, apply_curves
+from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
+from duskbench.pipeline.training.zero_dce_losses import (
     PATCH_SIZE,
     WELL_EXPOSED,
     colour_constancy_loss,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline.transforms.mmdet import EnhanceImage
+from duskbench.pipeline.transforms.mmdet import EnhanceImage
 
 __all__ = ["EnhanceImage"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.errors import ConfigError
-from pipeline.enhancers.base import Enhancer
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.enhancers.base import Enhancer
 
 
 class LazyEnhancer:
@@ -19,7 +19,7 @@ class LazyEnhancer:
     too, because a network on a GPU does not survive a fork.
 
     Args:
-        spec: See `pipeline.load_enhancer`.
+        spec: See `duskbench.load_enhancer`.
         device: Torch device for the enhancers that compute on one.
 
     Raises:
@@ -47,7 +47,7 @@ class LazyEnhancer:
         Raises:
             DuskbenchError: What `load_enhancer` raises.
         """
-        from pipeline.registry import load_enhancer
+        from duskbench.pipeline.registry import load_enhancer
 
         if self._built is None or self._built[0] != os.getpid():
             self._built = os.getpid(), load_enhancer(self.spec, device=self.device)

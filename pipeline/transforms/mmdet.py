@@ -10,15 +10,15 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
-from data_tools.errors import ConfigError, EnhancerError
-from pipeline.transforms.lazy import LazyEnhancer
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.pipeline.transforms.lazy import LazyEnhancer
 
 
 @TRANSFORMS.register_module()
 class EnhanceImage(BaseTransform):
     """Enhance the image of an mmdet sample: one line after `LoadImageFromFile`, in a test or a train pipeline.
 
-    `custom_imports = dict(imports=["pipeline.transforms"])` in the config makes the name known. The enhancer is built
+    `custom_imports = dict(imports=["duskbench.transforms"])` in the config makes the name known. The enhancer is built
     at the first image in each worker. For one on a GPU take `num_workers=0`, or workers that are spawned.
 
     Required key:
@@ -29,7 +29,7 @@ class EnhanceImage(BaseTransform):
         img: The same shape, dtype and colour order. No other key changes, because no pixel moves.
 
     Args:
-        enhancer: What `pipeline.load_enhancer` takes: "guided", "gamma(gamma=2.2)", "file.py:function", ...
+        enhancer: What `duskbench.load_enhancer` takes: "guided", "gamma(gamma=2.2)", "file.py:function", ...
         device: Torch device for the enhancers that compute on one.
         channel_order: Colour order of `img`: "bgr", mmdet's, or "rgb" behind a loader of one's own.
 

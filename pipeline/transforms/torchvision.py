@@ -12,8 +12,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from data_tools.errors import EnhancerError
-from pipeline.transforms.lazy import LazyEnhancer
+from duskbench.data_tools.errors import EnhancerError
+from duskbench.pipeline.transforms.lazy import LazyEnhancer
 
 
 def _is_plain_tensor(value: Any) -> bool:
@@ -29,7 +29,7 @@ class Enhance(v2.Transform):
     to 8 bits first. Each picture of a batch or video is enhanced by itself.
 
     Args:
-        enhancer: What `pipeline.load_enhancer` takes: "guided", "gamma(gamma=2.2)", "file.py:function", ...
+        enhancer: What `duskbench.load_enhancer` takes: "guided", "gamma(gamma=2.2)", "file.py:function", ...
         device: Torch device for the enhancers that compute on one.
 
     Shape:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import cli
-from data_tools.images import write_image
+from duskbench.data_tools.images import write_image
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 COLOURS = {"car": (255, 0, 0), "person": (0, 255, 0), "dog": (0, 0, 255)}
@@ -65,20 +62,3 @@ protocol = dict(classes=["car", "person", "dog"])
 def bench(tmp_path: Path) -> Bench:
     """Six images."""
     return make_bench(tmp_path)
-
-
-@pytest.fixture
-def duskbench(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Run the command in this process; returns exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["duskbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-            sys.exit(0)
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.protocol import Protocol
-from benchmarks.store import Key, ResultStore, Row, StoredImage
-from data_tools.classes import LIGHTING_TYPES
-from data_tools.records import ImageRecord, ObjectAnnotation
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
+from duskbench.data_tools.classes import LIGHTING_TYPES
+from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 
 CLASSES = ("car", "dog", "person")
 DETECTOR = "d" * 64

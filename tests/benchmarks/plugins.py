@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pipeline.detectors.base import Detections
+from duskbench.pipeline.detectors.base import Detections
 
 COLOURS = {"car": (255, 0, 0), "person": (0, 255, 0), "dog": (0, 0, 255)}
 

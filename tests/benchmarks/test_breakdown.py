@@ -13,17 +13,17 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from benchmarks.breakdown import SIZES, Breakdown, Part, break_down
-from benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
-from benchmarks.evaluate import evaluate
-from benchmarks.evidence import found_by, read_measured, read_run_images
-from benchmarks.judge import read_judged
-from benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
-from benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
-from benchmarks.store import ResultStore
-from benchmarks.table import to_markdown, to_terminal
-from data_tools.classes import LIGHTING_TYPES
-from data_tools.errors import DataError, UnknownNameError
+from duskbench.benchmarks.breakdown import SIZES, Breakdown, Part, break_down
+from duskbench.benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
+from duskbench.benchmarks.evaluate import evaluate
+from duskbench.benchmarks.evidence import found_by, read_measured, read_run_images
+from duskbench.benchmarks.judge import read_judged
+from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
+from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import to_markdown, to_terminal
+from duskbench.data_tools.classes import LIGHTING_TYPES
+from duskbench.data_tools.errors import DataError, UnknownNameError
 from tests.benchmarks.fabricate import CLASSES, make_images, make_run
 
 SKILLS = {"Input": 0.5, "Better": 0.9}

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.changes import Changes, Tally, changes, precision_recall_curves
-from benchmarks.evaluate import evaluate
-from benchmarks.judge import read_judged
-from benchmarks.statistics import BootstrapOptions
-from benchmarks.store import Key, ResultStore, Row, StoredImage
-from data_tools.errors import DataError
-from data_tools.records import ImageRecord, ObjectAnnotation
+from duskbench.benchmarks.changes import Changes, Tally, changes, precision_recall_curves
+from duskbench.benchmarks.evaluate import evaluate
+from duskbench.benchmarks.judge import read_judged
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 from tests.benchmarks.fabricate import CLASSES, DETECTOR, make_images, make_record, make_run
 
 A, B, C, NOWHERE = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.images import read_image, write_image
+from duskbench.data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import PLUGINS, Bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['duskbench', '--help']\n"
-        "from benchmarks.cli import main\n"
+        "from duskbench.benchmarks.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'numpy', 'cv2', 'pandas', 'mmengine', 'PIL', 'scipy'} & set(sys.modules)\n"
@@ -113,7 +113,7 @@ def test_list_and_version(duskbench) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_score_of_perfect_detections(duskbench, bench: Bench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    from data_tools.dataset import open_dataset
+    from duskbench.data_tools.dataset import open_dataset
 
     dataset = open_dataset(bench.root, split="test")
     entries = []

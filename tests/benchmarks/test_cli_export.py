@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks.cli.export import export
-from data_tools.errors import ConfigError, UnknownNameError
+from duskbench.benchmarks.cli.export import export
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
 
 
 def command(*arguments: object) -> str:

@@ -10,15 +10,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks import cli
-from benchmarks.cli.compare import compare
-from benchmarks.compare import Change, IncomparableError, build_comparison_table, compare_runs
-from benchmarks.evaluate import evaluate
-from benchmarks.protocol import Protocol
-from benchmarks.statistics import BootstrapOptions
-from benchmarks.store import ResultStore
-from benchmarks.table import to_csv, to_markdown
-from data_tools.records import ObjectAnnotation
+from duskbench.benchmarks import cli
+from duskbench.benchmarks.cli.compare import compare
+from duskbench.benchmarks.compare import Change, IncomparableError, build_comparison_table, compare_runs
+from duskbench.benchmarks.evaluate import evaluate
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import to_csv, to_markdown
+from duskbench.data_tools.records import ObjectAnnotation
 from tests.benchmarks.fabricate import CLASSES, make_images, make_run
 
 SKILLS = {"Input": 0.4, "Ours": 0.7}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.config import load_benchmark_config
-from benchmarks.protocol import Protocol
-from data_tools.classes import SHARED_CLASSES, VOC_CLASSES
-from data_tools.errors import ConfigError, UnknownNameError
-from pipeline.registry import config_root
+from duskbench.benchmarks.config import load_benchmark_config
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.data_tools.classes import SHARED_CLASSES, VOC_CLASSES
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.pipeline.registry import config_root
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in config_root().glob("*.py")))

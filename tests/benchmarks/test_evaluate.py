@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from benchmarks.evaluate import EnhancerResult, evaluate, input_label
-from benchmarks.evidence import ground_truth
-from benchmarks.protocol import Protocol
-from benchmarks.statistics import BootstrapOptions, Interval
-from benchmarks.store import ResultStore, StoredImage
-from data_tools.errors import UnknownNameError
+from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, input_label
+from duskbench.benchmarks.evidence import ground_truth
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.statistics import BootstrapOptions, Interval
+from duskbench.benchmarks.store import ResultStore, StoredImage
+from duskbench.data_tools.errors import UnknownNameError
 from tests.benchmarks.fabricate import CLASSES, make_images, make_run
 
 SKILLS = {"Input": 0.4, "Better": 0.8, "Other": 0.45}

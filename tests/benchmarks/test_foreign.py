@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.config import load_benchmark_config
-from benchmarks.runner import RunOptions, RunSummary, run
-from benchmarks.store import ResultStore
+from duskbench.benchmarks.config import load_benchmark_config
+from duskbench.benchmarks.runner import RunOptions, RunSummary, run
+from duskbench.benchmarks.store import ResultStore
 from tests.benchmarks.conftest import Bench
 
 THEIRS = """

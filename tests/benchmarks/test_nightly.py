@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.nightly.history import History, read_history
-from benchmarks.nightly.night import Night
-from data_tools.images import read_image, write_image
+from duskbench.benchmarks.nightly.history import History, read_history
+from duskbench.benchmarks.nightly.night import Night
+from duskbench.data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import Bench, make_bench
 
 Nightly = Callable[..., tuple[int, str]]
@@ -235,7 +235,7 @@ def test_missing_images_are_red_in_a_first_night(site: Bench, nightly: Nightly) 
 
 
 def test_slower_code_is_red(site: Bench, nightly: Nightly, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks.nightly import reference
+    from duskbench.benchmarks.nightly import reference
 
     # A tenth of a second of sleep against a fifth of a millisecond: no machine is so uneven.
     monkeypatch.setattr(reference, "_SHARE", 0.9)
@@ -262,8 +262,8 @@ def test_accepting_needs_a_night(site: Bench, nightly: Nightly, tmp_path: Path) 
 
 def test_tonights_evidence_is_that_of_the_rows(site: Bench, nightly: Nightly, tmp_path: Path) -> None:
     """The history's numbers are those of the table, from an independent reading of the stored rows."""
-    from benchmarks.evaluate import evaluate
-    from benchmarks.store import ResultStore
+    from duskbench.benchmarks.evaluate import evaluate
+    from duskbench.benchmarks.store import ResultStore
 
     assert nightly()[0] == 0
     [night] = nights(site)

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.nightly.comparable import cause, changed_versions, differences
-from benchmarks.nightly.gate import Earlier, Limits, failures_finding, judge_enhancer
-from benchmarks.nightly.kept import ImageState, Kept, images_sha256, pack, pack_images, unpack, unpack_images
-from benchmarks.nightly.night import Finding, Gate, Reference
-from benchmarks.nightly.reference import median_interval
-from benchmarks.nightly.speed import cost_change, stage_findings, throughput_finding
-from benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, Ranking, Sample
-from data_tools.errors import ConfigError
+from duskbench.benchmarks.nightly.comparable import cause, changed_versions, differences
+from duskbench.benchmarks.nightly.gate import Earlier, Limits, failures_finding, judge_enhancer
+from duskbench.benchmarks.nightly.kept import ImageState, Kept, images_sha256, pack, pack_images, unpack, unpack_images
+from duskbench.benchmarks.nightly.night import Finding, Gate, Reference
+from duskbench.benchmarks.nightly.reference import median_interval
+from duskbench.benchmarks.nightly.speed import cost_change, stage_findings, throughput_finding
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, Ranking, Sample
+from duskbench.data_tools.errors import ConfigError
 
 N = 60
 REFERENCE = Reference({"convolution": Interval(10.0, 9.9, 10.1), "FFT": Interval(5.0, 4.9, 5.1)}, 40, 1, 2)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.nightly.history import History, read_history
-from benchmarks.nightly.lock import only_one
-from benchmarks.nightly.night import Finding, Night, NightEnhancer, Reference, from_json, to_json
-from benchmarks.statistics import Interval
-from data_tools.errors import ConfigError, DataError
+from duskbench.benchmarks.nightly.history import History, read_history
+from duskbench.benchmarks.nightly.lock import only_one
+from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer, Reference, from_json, to_json
+from duskbench.benchmarks.statistics import Interval
+from duskbench.data_tools.errors import ConfigError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -187,7 +187,7 @@ def test_killed_while_it_writes_the_history_is_the_old_or_the_new(tmp_path: Path
     """`kill -9` at whatever moment: each time the file is whole, and has the nights up to some number."""
     path = tmp_path / "h"
     code = (
-        "import sys; from pathlib import Path; from benchmarks.nightly.history import History\n"
+        "import sys; from pathlib import Path; from duskbench.benchmarks.nightly.history import History\n"
         "from tests.benchmarks.test_nightly_history import night\n"
         "for n in range(1, 29):\n"
         "    History(sys.argv[1]).put(night(n), {'images': b'x' * 2_000_000}, joins=['LIME'])\n"

@@ -10,11 +10,11 @@ from xml.etree.ElementTree import Element
 import pytest
 from defusedxml import ElementTree
 
-from benchmarks.nightly.junit import to_junit
-from benchmarks.nightly.night import Finding
-from benchmarks.nightly.outputs import Outputs
-from benchmarks.nightly.summary import escape, headline, to_do, to_markdown
-from benchmarks.statistics import Interval
+from duskbench.benchmarks.nightly.junit import to_junit
+from duskbench.benchmarks.nightly.night import Finding
+from duskbench.benchmarks.nightly.outputs import Outputs
+from duskbench.benchmarks.nightly.summary import escape, headline, to_do, to_markdown
+from duskbench.benchmarks.statistics import Interval
 from tests.benchmarks.test_nightly_history import night
 
 NASTY = 'RuntimeError: \x1b[31m<b>|x|</b> `a` & "b" \x00 \ud800 ü\n  line 2'

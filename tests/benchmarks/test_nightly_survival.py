@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.config import load_benchmark_config
-from benchmarks.nightly.gate import Limits
-from benchmarks.nightly.history import History, read_history
-from benchmarks.nightly.kept import unpack
-from benchmarks.nightly.night import Night
-from benchmarks.nightly.tonight import NightOptions, run_night
-from benchmarks.runner import RunOptions
-from data_tools.errors import ConfigError, DataError
+from duskbench.benchmarks.config import load_benchmark_config
+from duskbench.benchmarks.nightly.gate import Limits
+from duskbench.benchmarks.nightly.history import History, read_history
+from duskbench.benchmarks.nightly.kept import unpack
+from duskbench.benchmarks.nightly.night import Night
+from duskbench.benchmarks.nightly.tonight import NightOptions, run_night
+from duskbench.benchmarks.runner import RunOptions
+from duskbench.data_tools.errors import ConfigError, DataError
 from tests.benchmarks.conftest import PLUGINS, Bench, make_bench
 from tests.benchmarks.test_nightly_history import edited
 
@@ -42,7 +42,7 @@ def night(bench: Bench, given: NightOptions, *enhancers: object) -> Night:
 
 
 def start(bench: Bench, given: NightOptions) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmarks.cli", "nightly", str(bench.config), "--history", str(given.history)]
+    command = [sys.executable, "-m", "duskbench", "nightly", str(bench.config), "--history", str(given.history)]
     command += ["--out", str(given.run.out), "--workers", "1", "--throughput-ratio", "0"]
     command += ["--cfg-options", f"enhancers=input,{PLUGINS}:slow"]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -118,7 +118,7 @@ def test_cut_behind_the_history_the_night_is_not_doubled(bench: Bench, tmp_path:
 def test_a_cut_night_with_other_versions_is_begun_anew(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmarks.nightly import tonight
+    from duskbench.benchmarks.nightly import tonight
 
     given = options(tmp_path)
     config = load_benchmark_config(bench.config)

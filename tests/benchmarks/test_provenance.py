@@ -12,15 +12,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.config import load_benchmark_config
-from benchmarks.evaluate import evaluate
-from benchmarks.provenance import annotations_sha256, environment, images_sha256
-from benchmarks.runner import RunOptions, run
-from benchmarks.store import ResultStore
-from benchmarks.table import build_table, to_csv
-from data_tools.images import read_image, write_image
-from data_tools.miniature import make_miniature
-from pipeline.fingerprint import file_sha256
+from duskbench.benchmarks.config import load_benchmark_config
+from duskbench.benchmarks.evaluate import evaluate
+from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
+from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import build_table, to_csv
+from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.miniature import make_miniature
+from duskbench.pipeline.fingerprint import file_sha256
 from tests.benchmarks.conftest import Bench
 from tests.benchmarks.fabricate import make_images
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.config import BenchmarkConfig, load_benchmark_config
-from benchmarks.evaluate import EnhancerResult, evaluate
-from benchmarks.metrics.full_reference import psnr, ssim
-from benchmarks.references import find_references, read_state
-from benchmarks.runner import RunOptions, run
-from benchmarks.store import ResultStore
-from benchmarks.table import build_table, to_markdown
-from data_tools.errors import ConfigError, DataError
-from data_tools.images import read_image, write_image
+from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
+from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
+from duskbench.benchmarks.metrics.full_reference import psnr, ssim
+from duskbench.benchmarks.references import find_references, read_state
+from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import build_table, to_markdown
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import PLUGINS, Bench
 
 ENHANCERS = ["input", {"type": f"{PLUGINS}:brighten", "gain": 2.5, "label": "Brighten"}, "lit"]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import resampling
-from benchmarks.metrics.voc_ap import Mode, average_precision, precision_recall, voc_ap
-from benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
+from duskbench.benchmarks import resampling
+from duskbench.benchmarks.metrics.voc_ap import Mode, average_precision, precision_recall, voc_ap
+from duskbench.benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
 
 
 def test_weights_are_counts_of_the_draws() -> None:

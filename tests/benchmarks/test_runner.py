@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.config import BenchmarkConfig, load_benchmark_config
-from benchmarks.evaluate import EnhancerResult, evaluate
-from benchmarks.runner import RunOptions, RunSummary, run
-from benchmarks.store import ResultStore
-from data_tools.errors import ConfigError, DataError, UnknownNameError
-from data_tools.images import read_image, write_image
+from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
+from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
+from duskbench.benchmarks.runner import RunOptions, RunSummary, run
+from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import PLUGINS, Bench, make_bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,7 +142,7 @@ def test_groups_of_a_plain_folder(tmp_path: Path) -> None:
 
 
 def test_cup_images_may_be_dropped(tmp_path: Path) -> None:
-    from data_tools.miniature import make_miniature
+    from duskbench.data_tools.miniature import make_miniature
 
     make_miniature(tmp_path / "mini", voc_images=0, night_images=(0, 0, 12), size=(160, 120), workers=1)
     config = load_benchmark_config(
@@ -190,7 +190,7 @@ def test_killed_run_is_taken_up_again(tmp_path: Path, workers: int) -> None:
     command = [
         sys.executable,
         "-m",
-        "benchmarks.cli",
+        "duskbench",
         "run",
         str(bench.config),
         "--out",
@@ -220,7 +220,7 @@ def test_ctrl_c_keeps_the_rows_and_says_so(tmp_path: Path) -> None:
     out = tmp_path / "out"
     # A shell that starts the tests in the background has its children ignore Ctrl-C.
     start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    start += "from benchmarks.cli import main; main()"
+    start += "from duskbench.benchmarks.cli import main; main()"
     command = [sys.executable, "-c", start, "run", str(bench.config), "--out", str(out), "--workers", "1"]
     process = subprocess.Popen(
         [*command, "--enhancer", f"{PLUGINS}:slow"],

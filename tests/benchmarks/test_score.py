@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.score import Score, score, to_terminal
-from data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.benchmarks.score import Score, score, to_terminal
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 
 OBJECT = (
     "<object><name>{}</name><difficult>{}</difficult>"

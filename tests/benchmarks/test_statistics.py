@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, Ranking, Sample
-from data_tools.errors import ConfigError
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, Ranking, Sample
+from duskbench.data_tools.errors import ConfigError
 
 
 def niqe_sample(label: str, values: np.ndarray) -> Sample:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.store import FileState, Key, ResultStore, Row, StoredImage
-from data_tools.errors import DataError
-from data_tools.records import ImageRecord, ObjectAnnotation
+from duskbench.benchmarks.store import FileState, Key, ResultStore, Row, StoredImage
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 
 KEY = Key("a", "sha", "enhancer", "detector", "niqe=rgb2gray")
 OBJECT = ObjectAnnotation("car", (1.0, 2.5, 3.0, 4.0), difficult=True, pose="Left")

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from benchmarks.evaluate import EnhancerResult
-from benchmarks.protocol import Protocol
-from benchmarks.statistics import BootstrapOptions, Difference, Interval
-from benchmarks.table import build_table, to_csv, to_latex, to_markdown, to_terminal
+from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval
+from duskbench.benchmarks.table import build_table, to_csv, to_latex, to_markdown, to_terminal
 
 
 def record(**changes: Any) -> dict[str, Any]:

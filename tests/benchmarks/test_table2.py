@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.cli.table2 import duration, size
-from benchmarks.reproduce import training_steps
-from benchmarks.reproduce.data_steps import ABOUT_BOXES, INCOMPLETE, blocking
-from benchmarks.reproduce.locate import find_released_data
-from benchmarks.reproduce.steps import Reporter, State, Step, fingerprint_of, survey, work_through
-from benchmarks.reproduce.table2 import METHODS, Table2Options, _extractors, benchmark_of, plan_table2
-from benchmarks.reproduce.training_steps import Training, settings_of, steps_of
-from data_tools import exdark, voc
-from data_tools.errors import ConfigError, DataError, TrainingError
-from data_tools.findings import Finding, Report
-from data_tools.images import write_image
+from duskbench.benchmarks.cli.table2 import duration, size
+from duskbench.benchmarks.reproduce import training_steps
+from duskbench.benchmarks.reproduce.data_steps import ABOUT_BOXES, INCOMPLETE, blocking
+from duskbench.benchmarks.reproduce.locate import find_released_data
+from duskbench.benchmarks.reproduce.steps import Reporter, State, Step, fingerprint_of, survey, work_through
+from duskbench.benchmarks.reproduce.table2 import METHODS, Table2Options, _extractors, benchmark_of, plan_table2
+from duskbench.benchmarks.reproduce.training_steps import Training, settings_of, steps_of
+from duskbench.data_tools import exdark, voc
+from duskbench.data_tools.errors import ConfigError, DataError, TrainingError
+from duskbench.data_tools.findings import Finding, Report
+from duskbench.data_tools.images import write_image
 from tests.benchmarks.conftest import COLOURS, PLUGINS, make_bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ WEIGHED = """
 import os
 from pathlib import Path
 import numpy as np
-from data_tools.errors import WeightsError
+from duskbench.data_tools.errors import WeightsError
 
 class Weighed:
     def __init__(self, name="zero_dce"):
@@ -443,7 +443,7 @@ def test_ctrl_c_in_the_run_and_the_same_command_goes_on(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ndef slow(image):\n    time.sleep(1)\n    return image\n")
     config = _untrained(world, f"['input', '{tmp_path / 'slow.py'}:slow']")
     command = [
-        sys.executable, "-m", "benchmarks.cli", "table2", "--data", str(world.data), "--work", str(world.work),
+        sys.executable, "-m", "duskbench", "table2", "--data", str(world.data), "--work", str(world.work),
         "--config", str(config), "--skip-training", "--allow-missing", "--workers", "1",
     ]  # fmt: skip
     # A process in the background of a script ignores Ctrl-C, and its children with it.
@@ -490,7 +490,7 @@ def test_a_real_training_from_the_command_line(  # type: ignore[no-untyped-def]
 
 
 def test_the_cost_of_a_step_is_what_its_convolutions_need() -> None:
-    from benchmarks.reproduce.training_cost import training_cost
+    from duskbench.benchmarks.reproduce.training_cost import training_cost
 
     cost = training_cost(ROOT / "configs/training/zero_dce.py", {"train_dataloader.batch_size": 3})
     layers = [(3, 32), (32, 32), (32, 32), (32, 32), (64, 32), (64, 32), (64, 24)]
@@ -512,7 +512,7 @@ def test_the_cost_of_a_step_is_what_its_convolutions_need() -> None:
     ],
 )
 def test_every_method_has_configurations_whose_cost_is_known(method: str, gflop: float | None) -> None:
-    from benchmarks.reproduce.training_cost import training_cost
+    from duskbench.benchmarks.reproduce.training_cost import training_cost
 
     cost = training_cost(Training("paper").config_of(method))
     assert cost.gflop > 10 and cost.parameters > 1e6

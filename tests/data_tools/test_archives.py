@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_tools.archives import extract, safe_parts
-from data_tools.errors import DataError
+from duskbench.data_tools.archives import extract, safe_parts
+from duskbench.data_tools.errors import DataError
 
 FILES = {"VOCdevkit/a.txt": b"alpha", "VOCdevkit/deep/er/b.bin": bytes(3_000_000), "c": b""}
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.convert import exdark_to_voc
-from data_tools.dataset import missing, open_dataset
-from data_tools.errors import ConfigError, DataError
-from data_tools.exdark import ExDark
-from data_tools.images import write_image
-from data_tools.voc import VOC, read_image_set
+from duskbench.data_tools.convert import exdark_to_voc
+from duskbench.data_tools.dataset import missing, open_dataset
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.exdark import ExDark
+from duskbench.data_tools.images import write_image
+from duskbench.data_tools.voc import VOC, read_image_set
 
 LIST = (
     "Name | Class | Light | In/Out | Train/Val/Test\r\n"
@@ -210,7 +210,7 @@ def test_real_images_byte_for_byte(shared: Path, tmp_path: Path) -> None:
 
 MMDET_PARSES = """
 import sys
-from pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
 provide_mmcv_ops()
 from mmdet.datasets import VOCDataset
 root = dict(data_root=sys.argv[1], data_prefix=dict(sub_data_root="."))

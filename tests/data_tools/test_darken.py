@@ -5,8 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_tools.darken import Camera, Lamp, capture, darken, expose, lamp_illumination, linear_to_srgb, srgb_to_linear
-from data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.darken import (
+    Camera,
+    Lamp,
+    capture,
+    darken,
+    expose,
+    lamp_illumination,
+    linear_to_srgb,
+    srgb_to_linear,
+)
+from duskbench.data_tools.errors import ConfigError, DataError
 
 # Level -> linear light, computed by hand from IEC 61966-2-1.
 KNOWN_LEVELS = {0: 0.0, 10: 0.00303527, 55: 0.0382044, 118: 0.1811642, 188: 0.5028865, 255: 1.0}

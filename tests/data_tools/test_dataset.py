@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.dataset import detect_layout, missing, open_dataset
-from data_tools.errors import DataError, UnknownNameError
-from data_tools.exdark import ExDark
-from data_tools.folder import ImageFolder
-from data_tools.ids import UnknownIdError, read_id_list, stem
-from data_tools.records import ImageRecord
-from data_tools.voc import VOC
+from duskbench.data_tools.dataset import detect_layout, missing, open_dataset
+from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.exdark import ExDark
+from duskbench.data_tools.folder import ImageFolder
+from duskbench.data_tools.ids import UnknownIdError, read_id_list, stem
+from duskbench.data_tools.records import ImageRecord
+from duskbench.data_tools.voc import VOC
 
 EXDARK_LIST = "Name | Class | Light | In/Out | Train/Val/Test\r\na.jpg 1 1 1 1\r\nb.png 2 2 2 3\r\nc.JPG 3 3 1 3\r\n"
 XML = "<annotation><filename>a.jpg</filename></annotation>"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.download import download
-from data_tools.errors import DataError
+from duskbench.data_tools.download import download
+from duskbench.data_tools.errors import DataError
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(BODY).hexdigest()

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from data_tools.errors import DataError, DuskbenchError, UnknownNameError
+from duskbench.data_tools.errors import DataError, DuskbenchError, UnknownNameError
 
 
 def test_parts_are_named_lines() -> None:

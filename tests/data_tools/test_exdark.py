@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_tools.boxes import BoxError, clip_box
-from data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC
-from data_tools.errors import DataError, UnknownNameError
-from data_tools.exdark import ExDark, UnknownClassError, parse_bbgt, read_class_list
-from data_tools.ids import UnknownIdError
-from data_tools.images import write_image
+from duskbench.data_tools.boxes import BoxError, clip_box
+from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC
+from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.exdark import ExDark, UnknownClassError, parse_bbgt, read_class_list
+from duskbench.data_tools.ids import UnknownIdError
+from duskbench.data_tools.images import write_image
 
 HEADER = "Name | Class | Light | In/Out | Train/Val/Test\r\n"
 ROWS = (

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from data_tools import sources
-from data_tools.classes import EXDARK_CLASSES
-from data_tools.errors import ConfigError, DataError, UnknownNameError
-from data_tools.fetch import fetch, is_complete, tree_sha256
-from data_tools.sources import GROUPS, SOURCES, DataSource, Placement, SourceFile
+from duskbench.data_tools import sources
+from duskbench.data_tools.classes import EXDARK_CLASSES
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.fetch import fetch, is_complete, tree_sha256
+from duskbench.data_tools.sources import GROUPS, SOURCES, DataSource, Placement, SourceFile
 
 VOC_TRAINVAL = {
     "VOCdevkit/VOC2007/Annotations/000005.xml": b"<annotation/>",

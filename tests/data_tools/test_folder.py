@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.errors import DataError
-from data_tools.folder import ImageFolder
-from data_tools.ids import UnknownIdError
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.folder import ImageFolder
+from duskbench.data_tools.ids import UnknownIdError
 
 
 def touch(root: Path, *names: str) -> Path:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from data_tools.errors import ConfigError, DataError
-from data_tools.image_metadata import read_metadata, write_image_with_metadata
-from data_tools.images import read_image
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.image_metadata import read_metadata, write_image_with_metadata
+from duskbench.data_tools.images import read_image
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/></x:xmpmeta>'

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_tools.errors import DataError
-from data_tools.images import decode_image, image_size, read_image, write_image
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.images import decode_image, image_size, read_image, write_image
 
 RAMP = np.arange(40 * 100 * 3, dtype=np.uint32).reshape(40, 100, 3).astype(np.uint8)
 

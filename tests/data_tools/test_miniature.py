@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from defusedxml import ElementTree
 
-from data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC, LIGHTING_TYPES, SHARED_CLASSES, VOC_CLASSES
-from data_tools.errors import ConfigError, DataError
-from data_tools.images import read_image
-from data_tools.miniature import Manifest, load_manifest, make_miniature
-from data_tools.miniature import build as build_module
-from data_tools.miniature.backdrops import Backdrop
-from data_tools.miniature.drawing import Drawing
-from data_tools.miniature.layout import Job, image_sets, night_jobs, render, voc_jobs
-from data_tools.miniature.lighting import needs_of, night_of
-from data_tools.miniature.placement import Placed
-from data_tools.miniature.raster import Sprite, rasterise
-from data_tools.miniature.scene import ARTISTS, Scene, _assemble, compose
+from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC, LIGHTING_TYPES, SHARED_CLASSES, VOC_CLASSES
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.images import read_image
+from duskbench.data_tools.miniature import Manifest, load_manifest, make_miniature
+from duskbench.data_tools.miniature import build as build_module
+from duskbench.data_tools.miniature.backdrops import Backdrop
+from duskbench.data_tools.miniature.drawing import Drawing
+from duskbench.data_tools.miniature.layout import Job, image_sets, night_jobs, render, voc_jobs
+from duskbench.data_tools.miniature.lighting import needs_of, night_of
+from duskbench.data_tools.miniature.placement import Placed
+from duskbench.data_tools.miniature.raster import Sprite, rasterise
+from duskbench.data_tools.miniature.scene import ARTISTS, Scene, _assemble, compose
 
 SIZE = (320, 240)
 SMALL = {"voc_images": 13, "night_images": (12, 1, 3)}

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_tools.dataset import open_dataset
-from data_tools.errors import ConfigError, DataError
-from data_tools.folder import ImageFolder
-from data_tools.images import read_image, write_image
-from data_tools.miniature import make_miniature
-from data_tools.unpaired import build_unpaired, difference_hash, luma, open_source
-from data_tools.unpaired_manifest import read_manifest
+from duskbench.data_tools.dataset import open_dataset
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.folder import ImageFolder
+from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.miniature import make_miniature
+from duskbench.data_tools.unpaired import build_unpaired, difference_hash, luma, open_source
+from duskbench.data_tools.unpaired_manifest import read_manifest
 
 
 def scene(seed: int, level: float, side: int = 72) -> np.ndarray:

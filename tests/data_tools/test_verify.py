@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_tools import exdark, voc
-from data_tools.convert import exdark_to_voc
-from data_tools.errors import DataError, UnknownNameError
-from data_tools.findings import Report
-from data_tools.images import write_image
-from data_tools.verify import verify
+from duskbench.data_tools import exdark, voc
+from duskbench.data_tools.convert import exdark_to_voc
+from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.findings import Report
+from duskbench.data_tools.images import write_image
+from duskbench.data_tools.verify import verify
 
 BBGT = "% bbGt version=3\n"
 EXDARK = {

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_tools.classes import VOC_CLASSES
-from data_tools.errors import ConfigError, DataError, UnknownNameError
-from data_tools.ids import UnknownIdError
-from data_tools.images import write_image
-from data_tools.records import ObjectAnnotation
-from data_tools.voc import VOC, write_image_sets
-from data_tools.voc_xml import (
+from duskbench.data_tools.classes import VOC_CLASSES
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.ids import UnknownIdError
+from duskbench.data_tools.images import write_image
+from duskbench.data_tools.records import ObjectAnnotation
+from duskbench.data_tools.voc import VOC, write_image_sets
+from duskbench.data_tools.voc_xml import (
     VOCAnnotation,
     format_annotation,
     from_voc_box,

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from data_tools.darken import srgb_to_linear
-from data_tools.errors import ConfigError, DataError, UnknownNameError
-from data_tools.images import read_image, write_image
-from data_tools.night import Night, image_seed
-from data_tools.verify import verify
-from data_tools.voc import VOC
-from data_tools.voc_dark import make_voc_dark, read_manifest
+from duskbench.data_tools.darken import srgb_to_linear
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.night import Night, image_seed
+from duskbench.data_tools.verify import verify
+from duskbench.data_tools.voc import VOC
+from duskbench.data_tools.voc_dark import make_voc_dark, read_manifest
 
 XML = """<annotation><folder>VOC2007</folder><filename>{0}.jpg</filename><source><image>flickr</image></source>
 <size><width>60</width><height>40</height><depth>3</depth></size><segmented>0</segmented>

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.allocator import keep_freed_memory
+from duskbench.pipeline.allocator import keep_freed_memory
 
 STEPS = """
 import ctypes, resource, sys
-from pipeline.allocator import keep_freed_memory
+from duskbench.pipeline.allocator import keep_freed_memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.memset.argtypes = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError, EnhancerError
-from pipeline import export, load_enhancer
-from pipeline.enhancers.torch_base import TorchEnhancer
-from pipeline.export import export_onnx
-from pipeline.networks.resnet import InstanceNorm2d
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.pipeline import export, load_enhancer
+from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.pipeline.export import export_onnx
+from duskbench.pipeline.networks.resnet import InstanceNorm2d
 
 
 class Small(TorchEnhancer):

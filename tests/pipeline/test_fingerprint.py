@@ -7,19 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.enhancers.he import HistogramEqualization
-from pipeline.enhancers.lime import Lime
-from pipeline.fingerprint import fingerprint, source_hashes
+from duskbench.pipeline.enhancers.he import HistogramEqualization
+from duskbench.pipeline.enhancers.lime import Lime
+from duskbench.pipeline.fingerprint import fingerprint, source_hashes
 
 
 def test_sources_are_followed_through_imports() -> None:
-    assert set(source_hashes(HistogramEqualization)) >= {"pipeline.enhancers.he", "pipeline.enhancers.luminance"}
+    assert set(source_hashes(HistogramEqualization)) >= {
+        "duskbench.pipeline.enhancers.he",
+        "duskbench.pipeline.enhancers.luminance",
+    }
     lime = source_hashes(Lime)
     # The solver is imported inside a function, two modules deep.
-    assert {"pipeline.enhancers.illumination", "pipeline.enhancers.multigrid", "pipeline.enhancers.line_solver"} <= set(
-        lime
-    )
-    assert not any(name.startswith(("torch", "data_tools")) for name in lime)
+    assert {
+        "duskbench.pipeline.enhancers.illumination",
+        "duskbench.pipeline.enhancers.multigrid",
+        "duskbench.pipeline.enhancers.line_solver",
+    } <= set(lime)
+    assert not any(name.startswith(("torch", "duskbench.data_tools")) for name in lime)
 
 
 def test_edited_helper_changes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +38,8 @@ def test_edited_helper_changes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     before = fingerprint(f, {})
     assert fingerprint(f, {}) == before
+    (package / "helper.py").write_text('"""Says it."""\ndef g(image):\n    """It."""\n    return (image)  # same\n')
+    assert fingerprint(f, {}) == before, "comments, docstrings and layout do nothing"
     (package / "helper.py").write_text("def g(image):\n    return 255 - image\n")
     assert fingerprint(f, {}) != before
     for name in [name for name in sys.modules if name.startswith("outside_methods")]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.errors import ConfigError, UnknownNameError
-from pipeline import load_detector, load_enhancer
-from pipeline.installed import Installed, installed
-from pipeline.registry import ENHANCERS
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.pipeline import load_detector, load_enhancer
+from duskbench.pipeline.installed import Installed, installed
+from duskbench.pipeline.registry import ENHANCERS
 
 IMAGE = np.random.default_rng(0).integers(0, 100, (20, 30, 3)).astype(np.uint8)
 
@@ -28,7 +28,7 @@ class Finds:
     classes = ("car",)
 
     def detect(self, images):
-        from pipeline.detectors.base import Detections
+        from duskbench.pipeline.detectors.base import Detections
         none = np.zeros((0, 4), np.float32)
         return [Detections(none, np.zeros(0, np.float32), np.zeros(0, np.int64), self.classes) for _ in images]
 """
@@ -69,7 +69,7 @@ def test_a_name_of_ours_is_refused_and_both_are_named(tmp_path: Path, monkeypatc
     # All other names work, and so do the addresses of both.
     assert np.array_equal(load_enhancer("input")(IMAGE), IMAGE)
     assert np.array_equal(load_enhancer("brought_b:Double")(IMAGE), IMAGE * 2)
-    assert load_enhancer("pipeline.enhancers.gamma:Gamma")(IMAGE).shape == IMAGE.shape
+    assert load_enhancer("duskbench.pipeline.enhancers.gamma:Gamma")(IMAGE).shape == IMAGE.shape
 
 
 def test_two_packages_with_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

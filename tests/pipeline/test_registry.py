@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.errors import ConfigError, DetectorError, EnhancerError, UnknownNameError
-from pipeline import load_detector, load_enhancer
-from pipeline.registry import ENHANCERS
-from pipeline.specs import parse_spec
+from duskbench.data_tools.errors import ConfigError, DetectorError, EnhancerError, UnknownNameError
+from duskbench.pipeline import load_detector, load_enhancer
+from duskbench.pipeline.registry import ENHANCERS
+from duskbench.pipeline.specs import parse_spec
 
 PLUGINS = Path(__file__).resolve().parents[1] / "benchmarks" / "plugins.py"
 IMAGE = np.random.default_rng(0).integers(0, 100, (20, 30, 3)).astype(np.uint8)
@@ -144,7 +144,7 @@ def test_wrong_detector_names(spec: object, text: str) -> None:
 
 
 def test_every_registered_enhancer_can_be_imported() -> None:
-    from pipeline.registry import _import
+    from duskbench.pipeline.registry import _import
 
     for address in ENHANCERS.values():
         assert isinstance(_import(address), type)
@@ -236,7 +236,7 @@ def test_a_file_sees_the_modules_beside_it_and_no_others_of_their_name(tmp_path:
     assert np.array_equal(first(IMAGE), IMAGE + 1)
     with pytest.raises(ConfigError, match=r"(?s)'helper_of_many'.*two/mine\.py.*two/helper_of_many.*one/helper.*cmd:"):
         load_enhancer(f"{tmp_path}/two/mine.py:add")
-    (tmp_path / "one" / "mine2.py").write_text("import pipeline.registry\ndef f(image):\n    return image\n")
+    (tmp_path / "one" / "mine2.py").write_text("import duskbench.pipeline.registry\ndef f(image):\n    return image\n")
     assert np.array_equal(load_enhancer(f"{tmp_path}/one/mine2.py:f")(IMAGE), IMAGE)
 
 
@@ -244,7 +244,7 @@ def test_fingerprint_knows_files_of_arguments_and_modules_beside(tmp_path: Path)
     (tmp_path / "helper_of_print.py").write_text("x = 1\n")
     (tmp_path / "w.bin").write_bytes(b"1")
     (tmp_path / "net.py").write_text(
-        "from pipeline.enhancers.base import Enhancer\nimport helper_of_print\n\n\nclass Net(Enhancer):\n"
+        "from duskbench.pipeline.enhancers.base import Enhancer\nimport helper_of_print\n\n\nclass Net(Enhancer):\n"
         "    def __init__(self, weights):\n        super().__init__()\n\n"
         "    def enhance(self, image_rgb, image_id):\n        return image_rgb\n"
     )
@@ -276,7 +276,7 @@ def test_a_package_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.Mon
 
 BAD_DETECTORS = """
 import numpy as np
-from pipeline.detectors.base import Detections
+from duskbench.pipeline.detectors.base import Detections
 
 class Mine:
     classes = ("car", "dog")
@@ -313,7 +313,7 @@ class Mine:
         ("raises", r"RuntimeError: no luck \(.*mine\.py:15, in detect\)"),
         ("none", "(?s)list of 2 Detections.*NoneType"),
         ("few", "0 results"),
-        ("tuples", "(?s)Detections, of.*tuple"),
+        ("tuples", "(?s)duskbench.Detections.*tuple"),
         ("in_place", "changed in place"),
         ("lists", r"(?s)boxes_xyxy: ndarray \(2, 4\) float32.*list"),
         ("double", "float64"),

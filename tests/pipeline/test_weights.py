@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from data_tools.errors import UnknownNameError, WeightsError
-from pipeline import weights
-from pipeline.weights import CATALOGUE, find_weights, load_into, load_state_dict, metadata, safetensors_bytes
+from duskbench.data_tools.errors import UnknownNameError, WeightsError
+from duskbench.pipeline import weights
+from duskbench.pipeline.weights import CATALOGUE, find_weights, load_into, load_state_dict, metadata, safetensors_bytes
 
 NAME = "sci/easy.pt"
 CONTENT = b"published weights"

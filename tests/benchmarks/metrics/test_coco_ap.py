@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.metrics.coco_ap import CocoAP, coco_ap
-from data_tools.errors import DataError
+from duskbench.benchmarks.metrics.coco_ap import CocoAP, coco_ap
+from duskbench.data_tools.errors import DataError
 
 A, B, FAR = (0, 0, 10, 10), (20, 0, 30, 10), (50, 50, 60, 60)
 OVERLAP_062, OVERLAP_072 = (0, 0, 10, 6.2), (0, 0, 10, 7.2)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from benchmarks.metrics.full_reference import IDENTICAL, FullReference, full_reference, psnr, ssim
-from data_tools.errors import ConfigError, DataError
+from duskbench.benchmarks.metrics.full_reference import IDENTICAL, FullReference, full_reference, psnr, ssim
+from duskbench.data_tools.errors import ConfigError, DataError
 
 WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
 

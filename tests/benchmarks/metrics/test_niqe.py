@@ -11,9 +11,9 @@ from scipy import ndimage
 from scipy.io import loadmat
 from scipy.special import gamma
 
-from benchmarks.metrics.niqe import Niqe, _half, _normalise, _pristine_model, niqe, niqe_batch
-from data_tools.errors import ConfigError, DataError
-from data_tools.images import read_image
+from duskbench.benchmarks.metrics.niqe import Niqe, _half, _normalise, _pristine_model, niqe, niqe_batch
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.images import read_image
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +129,7 @@ def test_a_score_does_not_depend_on_how_many_blocks_are_worked_on_at_a_time(monk
     image = natural(300, 400)
     whole = niqe(image)
     for at_a_time in (1, 3, 100):
-        monkeypatch.setattr("benchmarks.metrics.niqe._BLOCKS_AT_A_TIME", {"cpu": at_a_time})
+        monkeypatch.setattr("duskbench.benchmarks.metrics.niqe._BLOCKS_AT_A_TIME", {"cpu": at_a_time})
         assert niqe(image) == pytest.approx(whole, rel=1e-12)
 
 

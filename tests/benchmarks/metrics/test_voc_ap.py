@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.metrics import voc_ap as module
-from benchmarks.metrics.voc_ap import RECALL_THRESHOLDS, VocAP, average_precision, match, precision_recall, voc_ap
-from data_tools.errors import ConfigError, DataError
-from pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.benchmarks.metrics import voc_ap as module
+from duskbench.benchmarks.metrics.voc_ap import (
+    RECALL_THRESHOLDS,
+    VocAP,
+    average_precision,
+    match,
+    precision_recall,
+    voc_ap,
+)
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
 
 Arrays = tuple[np.ndarray, ...]
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.breakdown import Breakdown, Part
-from benchmarks.changes import Changes, Curve, ImageChange, Tally
-from benchmarks.evaluate import EnhancerResult
-from benchmarks.nightly.night import Finding, Night, NightEnhancer, Reference
-from benchmarks.protocol import Protocol
-from benchmarks.report.content import ReportContent
-from benchmarks.report.gallery import Drawn, Shown, View
-from benchmarks.report.pictures import PictureSet, encode_within
-from benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
-from benchmarks.table import build_table
-from data_tools.records import ImageRecord, ObjectAnnotation
+from duskbench.benchmarks.breakdown import Breakdown, Part
+from duskbench.benchmarks.changes import Changes, Curve, ImageChange, Tally
+from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer, Reference
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.report.content import ReportContent
+from duskbench.benchmarks.report.gallery import Drawn, Shown, View
+from duskbench.benchmarks.report.pictures import PictureSet, encode_within
+from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
+from duskbench.benchmarks.table import build_table
+from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 
 HOSTILE = "<script>window.hacked=1</script>"
 LABELS = ("Input", "Bright", "Dim", HOSTILE, "Broken")

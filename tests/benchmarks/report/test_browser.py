@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.report.content import ReportContent
-from benchmarks.report.render import render_report
+from duskbench.benchmarks.report.content import ReportContent
+from duskbench.benchmarks.report.render import render_report
 
 HOSTILE = "<script>window.hacked=1</script>"
 

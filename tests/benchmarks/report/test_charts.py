@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.report.charts import CURVE_UNITS, ends, linear_scale, path_of, spread_labels, thin_curve, whisker
-from benchmarks.statistics import Interval
+from duskbench.benchmarks.report.charts import (
+    CURVE_UNITS,
+    ends,
+    linear_scale,
+    path_of,
+    spread_labels,
+    thin_curve,
+    whisker,
+)
+from duskbench.benchmarks.statistics import Interval
 
 
 @pytest.mark.parametrize(

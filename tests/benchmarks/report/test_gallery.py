@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.report.gallery import LOWEST_SCORE, read_shown
-from benchmarks.store import ResultStore
+from duskbench.benchmarks.report.gallery import LOWEST_SCORE, read_shown
+from duskbench.benchmarks.store import ResultStore
 from tests.benchmarks.fabricate import make_images, make_run
 
 Box = tuple[float, float, float, float]

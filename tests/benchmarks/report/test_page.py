@@ -8,16 +8,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from benchmarks.evaluate import EnhancerResult
-from benchmarks.report.content import ReportContent
-from benchmarks.report.figures import interval_text, percent, series_classes, verdict_of
-from benchmarks.report.gallery import choose_images
-from benchmarks.report.history import history_charts, listed_nights
-from benchmarks.report.page import build_page
-from benchmarks.report.pictures import PictureSet
-from benchmarks.report.render import json_in_html, render_report
-from benchmarks.statistics import Interval
-from benchmarks.table import build_table
+from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.report.content import ReportContent
+from duskbench.benchmarks.report.figures import interval_text, percent, series_classes, verdict_of
+from duskbench.benchmarks.report.gallery import choose_images
+from duskbench.benchmarks.report.history import history_charts, listed_nights
+from duskbench.benchmarks.report.page import build_page
+from duskbench.benchmarks.report.pictures import PictureSet
+from duskbench.benchmarks.report.render import json_in_html, render_report
+from duskbench.benchmarks.statistics import Interval
+from duskbench.benchmarks.table import build_table
 
 HOSTILE = "<script>window.hacked=1</script>"
 

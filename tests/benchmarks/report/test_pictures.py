@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.measure import image_path
-from benchmarks.report.gallery import Shown, View
-from benchmarks.report.pictures import PictureMaker, encode_within, make_pictures
-from data_tools.images import decode_image, write_image
-from data_tools.records import ImageRecord
-from pipeline.fingerprint import file_sha256
-from pipeline.registry import load_enhancer
+from duskbench.benchmarks.measure import image_path
+from duskbench.benchmarks.report.gallery import Shown, View
+from duskbench.benchmarks.report.pictures import PictureMaker, encode_within, make_pictures
+from duskbench.data_tools.images import decode_image, write_image
+from duskbench.data_tools.records import ImageRecord
+from duskbench.pipeline.fingerprint import file_sha256
+from duskbench.pipeline.registry import load_enhancer
 
 PLUGINS = Path(__file__).parent.parent / "plugins.py"
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.protocol import Protocol
-from benchmarks.report.write import write_report
-from benchmarks.statistics import BootstrapOptions
-from benchmarks.store import Key, ResultStore, Row, StoredImage
-from data_tools.classes import LIGHTING_TYPES, SHARED_CLASSES
-from data_tools.images import write_image
-from data_tools.records import ImageRecord, ObjectAnnotation
-from pipeline.fingerprint import file_sha256
-from pipeline.registry import load_enhancer
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.report.write import write_report
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
+from duskbench.data_tools.classes import LIGHTING_TYPES, SHARED_CLASSES
+from duskbench.data_tools.images import write_image
+from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
+from duskbench.pipeline.fingerprint import file_sha256
+from duskbench.pipeline.registry import load_enhancer
 
 N_IMAGES, N_ENHANCERS = 2563, 11
 SIZE = 1280, 960

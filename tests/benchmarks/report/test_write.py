@@ -13,14 +13,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks.cli.report import report
-from benchmarks.config import load_benchmark_config
-from benchmarks.report.gallery import read_shown
-from benchmarks.report.write import write_report
-from benchmarks.runner import RunOptions, run
-from benchmarks.statistics import BootstrapOptions
-from benchmarks.store import ResultStore, Row
-from data_tools.errors import DataError
+from duskbench.benchmarks.cli.report import report
+from duskbench.benchmarks.config import load_benchmark_config
+from duskbench.benchmarks.report.gallery import read_shown
+from duskbench.benchmarks.report.write import write_report
+from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.store import ResultStore, Row
+from duskbench.data_tools.errors import DataError
 from tests.benchmarks.conftest import make_bench
 
 FEW = BootstrapOptions(50)
@@ -51,7 +51,7 @@ def test_a_run_becomes_a_page_with_its_own_numbers(run_dir: Path) -> None:
     path = write_report(run_dir, images=2, bootstrap=FEW)
     assert path == run_dir / "report.html"
     page = path.read_text(encoding="utf-8")
-    from benchmarks.results import read_table
+    from duskbench.benchmarks.results import read_table
 
     table = read_table(run_dir)
     for row in table.rows:

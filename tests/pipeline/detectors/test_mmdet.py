@@ -11,10 +11,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from data_tools.classes import VOC_CLASSES
-from data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
-from pipeline.detectors.base import Detector
-from pipeline.detectors.mmdet import MMDetDetector, build_model, config_classes, load_config, read_checkpoint
+from duskbench.data_tools.classes import VOC_CLASSES
+from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
+from duskbench.pipeline.detectors.base import Detector
+from duskbench.pipeline.detectors.mmdet import MMDetDetector, build_model, config_classes, load_config, read_checkpoint
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "detectors"
 SSD = {300: "mmdet::pascal_voc/ssd300_voc0712.py", 512: "mmdet::pascal_voc/ssd512_voc0712.py"}
@@ -36,7 +36,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
     config.model.bbox_head.in_channels = (16,) * 6
     config = load_config(config)
     torch.manual_seed(0)
-    import pipeline.networks.rfbnet  # noqa: F401 - registers the backbone
+    import duskbench.pipeline.networks.rfbnet  # noqa: F401 - registers the backbone
 
     model = build_model(config)
     model.init_weights()

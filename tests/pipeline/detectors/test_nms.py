@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from data_tools.errors import DetectorError
-from pipeline.detectors import mmcv_ops
-from pipeline.detectors.mmcv_ops import EXTENSION, TorchvisionOps, provide_mmcv_ops
-from pipeline.detectors.nms import nms, nms_per_class, soft_nms
+from duskbench.data_tools.errors import DetectorError
+from duskbench.pipeline.detectors import mmcv_ops
+from duskbench.pipeline.detectors.mmcv_ops import EXTENSION, TorchvisionOps, provide_mmcv_ops
+from duskbench.pipeline.detectors.nms import nms, nms_per_class, soft_nms
 
 
 def iou(a: np.ndarray, b: np.ndarray, offset: int) -> float:

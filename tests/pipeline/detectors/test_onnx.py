@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_tools.classes import VOC_CLASSES
-from data_tools.errors import ConfigError, WeightsError
-from data_tools.images import read_image
-from pipeline.detectors.base import Detector
-from pipeline.detectors.onnx import OnnxDetector
+from duskbench.data_tools.classes import VOC_CLASSES
+from duskbench.data_tools.errors import ConfigError, WeightsError
+from duskbench.data_tools.images import read_image
+from duskbench.pipeline.detectors.base import Detector
+from duskbench.pipeline.detectors.onnx import OnnxDetector
 
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 

@@ -13,11 +13,11 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from data_tools.classes import VOC_CLASSES
-from data_tools.errors import WeightsError
-from pipeline.detectors.base import Detector
-from pipeline.detectors.mmdet import build_model, load_config
-from pipeline.detectors.rfbnet import RFBNetDetector, from_official
+from duskbench.data_tools.classes import VOC_CLASSES
+from duskbench.data_tools.errors import WeightsError
+from duskbench.pipeline.detectors.base import Detector
+from duskbench.pipeline.detectors.mmdet import build_model, load_config
+from duskbench.pipeline.detectors.rfbnet import RFBNetDetector, from_official
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "detectors" / "rfbnet300_voc.py"
 MAPS = [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)]

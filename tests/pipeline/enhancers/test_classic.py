@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from data_tools.errors import ConfigError, EnhancerError
-from pipeline.enhancers.base import Enhancer
-from pipeline.enhancers.clahe import CLAHE
-from pipeline.enhancers.gamma import Gamma
-from pipeline.enhancers.he import HistogramEqualization
-from pipeline.enhancers.input import Input
-from pipeline.enhancers.luminance import map_luma
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.enhancers.clahe import CLAHE
+from duskbench.pipeline.enhancers.gamma import Gamma
+from duskbench.pipeline.enhancers.he import HistogramEqualization
+from duskbench.pipeline.enhancers.input import Input
+from duskbench.pipeline.enhancers.luminance import map_luma
 
 SIZES = [(1, 1), (1, 9), (9, 1), (2, 2), (7, 5), (3, 100), (65, 33)]
 EVERY = [Input(), Gamma(), HistogramEqualization(), CLAHE(), CLAHE(clip_limit=40.0, tile_grid=[3, 50])]

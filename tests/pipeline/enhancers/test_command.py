@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_tools.errors import ConfigError, EnhancerError
-from pipeline import load_enhancer
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.pipeline import load_enhancer
 
 PYTHON = sys.executable
 IMAGES = [np.full((20, 30 + n, 3), 40 * (n + 1), np.uint8) for n in range(3)]

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from data_tools.errors import WeightsError
-from pipeline.enhancers.cyclegan import CycleGAN
-from pipeline.networks.resnet import ResnetGenerator
+from duskbench.data_tools.errors import WeightsError
+from duskbench.pipeline.enhancers.cyclegan import CycleGAN
+from duskbench.pipeline.networks.resnet import ResnetGenerator
 
 
 def picture(height: int, width: int) -> np.ndarray:

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from data_tools.errors import WeightsError
-from pipeline.enhancers.enlightengan import EnlightenGAN
-from pipeline.enhancers.padding import pad_to_multiple
-from pipeline.networks.enlightengan import EnlightenGANGenerator
+from duskbench.data_tools.errors import WeightsError
+from duskbench.pipeline.enhancers.enlightengan import EnlightenGAN
+from duskbench.pipeline.enhancers.padding import pad_to_multiple
+from duskbench.pipeline.networks.enlightengan import EnlightenGANGenerator
 
 CONFIG = {"type": "EnlightenGANGenerator", "width": 4}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.errors import ConfigError, DataError, EnhancerError
-from data_tools.images import write_image
-from pipeline.enhancers.folder import Folder
+from duskbench.data_tools.errors import ConfigError, DataError, EnhancerError
+from duskbench.data_tools.images import write_image
+from duskbench.pipeline.enhancers.folder import Folder
 
 
 def picture(seed: int, height: int = 6, width: int = 9) -> np.ndarray:

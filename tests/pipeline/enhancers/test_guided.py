@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from data_tools.errors import WeightsError
-from pipeline import load_enhancer
-from pipeline.enhancers.guided import Guided
-from pipeline.networks.build import build_network
-from pipeline.networks.features import DetectorFeatures
+from duskbench.data_tools.errors import WeightsError
+from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.enhancers.guided import Guided
+from duskbench.pipeline.networks.build import build_network
+from duskbench.pipeline.networks.features import DetectorFeatures
 
 NETWORK = {
     "type": "AttentionGuided",

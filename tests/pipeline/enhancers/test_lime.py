@@ -14,13 +14,13 @@ from scipy import sparse
 from scipy.signal import convolve2d
 from scipy.sparse.linalg import spsolve
 
-from data_tools.errors import ConfigError, EnhancerError
-from data_tools.images import read_image
-from pipeline.enhancers.grid_operator import GridOperator, Interpolation, coarsen
-from pipeline.enhancers.illumination import illumination_operator, initial_illumination, refine_illumination
-from pipeline.enhancers.lime import Lime
-from pipeline.enhancers.line_solver import ColumnSolver
-from pipeline.enhancers.multigrid import Multigrid, solve
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.data_tools.images import read_image
+from duskbench.pipeline.enhancers.grid_operator import GridOperator, Interpolation, coarsen
+from duskbench.pipeline.enhancers.illumination import illumination_operator, initial_illumination, refine_illumination
+from duskbench.pipeline.enhancers.lime import Lime
+from duskbench.pipeline.enhancers.line_solver import ColumnSolver
+from duskbench.pipeline.enhancers.multigrid import Multigrid, solve
 
 DEFAULTS = {"alpha": 0.15, "strategy": 3, "sigma": 2.0, "eps": 1e-3}
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_tools.errors import ConfigError, DuskbenchError, EnhancerError, WeightsError
-from pipeline import load_enhancer
+from duskbench.data_tools.errors import ConfigError, DuskbenchError, EnhancerError, WeightsError
+from duskbench.pipeline import load_enhancer
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

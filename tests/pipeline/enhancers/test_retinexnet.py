@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data_tools.errors import WeightsError
-from data_tools.images import read_image
-from pipeline.enhancers.retinexnet import RetinexNet
-from pipeline.networks.retinexnet import DecomNet, RelightNet, ReplicateConv2d, nearest_index
+from duskbench.data_tools.errors import WeightsError
+from duskbench.data_tools.images import read_image
+from duskbench.pipeline.enhancers.retinexnet import RetinexNet
+from duskbench.pipeline.networks.retinexnet import DecomNet, RelightNet, ReplicateConv2d, nearest_index
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from data_tools.errors import UnknownNameError, WeightsError
-from data_tools.images import read_image
-from pipeline.enhancers.sci import SCI, VARIANTS
-from pipeline.networks.sci import SCINet
+from duskbench.data_tools.errors import UnknownNameError, WeightsError
+from duskbench.data_tools.images import read_image
+from duskbench.pipeline.enhancers.sci import SCI, VARIANTS
+from duskbench.pipeline.networks.sci import SCINet
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError, DuskbenchError, WeightsError
-from pipeline import load_enhancer
+from duskbench.data_tools.errors import ConfigError, DuskbenchError, WeightsError
+from duskbench.pipeline import load_enhancer
 
 IMAGE = np.random.default_rng(0).integers(0, 120, (37, 53, 3)).astype(np.uint8)
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated:FutureWarning")

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError, EnhancerError
-from pipeline.enhancers.tiling import plan_tiles
-from pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.pipeline.enhancers.tiling import plan_tiles
+from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 
 
 class Identity(TorchEnhancer):

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from data_tools.errors import WeightsError
-from data_tools.images import read_image
-from pipeline.enhancers.zero_dce import ZeroDCE
-from pipeline.networks.zero_dce import DCENet, apply_curves
+from duskbench.data_tools.errors import WeightsError
+from duskbench.data_tools.images import read_image
+from duskbench.pipeline.enhancers.zero_dce import ZeroDCE
+from duskbench.pipeline.networks.zero_dce import DCENet, apply_curves
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,7 +82,7 @@ def test_without_arguments_it_takes_what_training_wrote(monkeypatch, tmp_path) -
 
 def test_without_weights_of_that_name_it_says_so(monkeypatch, tmp_path) -> None:
     monkeypatch.delenv("DUSKBENCH_WEIGHTS", raising=False)
-    monkeypatch.setattr("pipeline.weights.PRETRAINED", tmp_path)
+    monkeypatch.setattr("duskbench.pipeline.weights.PRETRAINED", tmp_path)
     with pytest.raises(WeightsError, match="'zero_dce' are shipped"):
         ZeroDCE()
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError
-from pipeline.networks.attention import FeatureGuidedAttention, luma
-from pipeline.networks.build import build_network, register_all
-from pipeline.networks.guided import AttentionGuided
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.attention import FeatureGuidedAttention, luma
+from duskbench.pipeline.networks.build import build_network, register_all
+from duskbench.pipeline.networks.guided import AttentionGuided
 
 register_all()
 FEATURES = {"type": "VGG16Features", "layer": "conv3_1", "weights": "random"}

@@ -11,8 +11,12 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from data_tools.errors import ConfigError, UnknownNameError
-from pipeline.networks.discriminators import EnlightenGANDiscriminator, MultiscaleDiscriminator, PatchDiscriminator
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.pipeline.networks.discriminators import (
+    EnlightenGANDiscriminator,
+    MultiscaleDiscriminator,
+    PatchDiscriminator,
+)
 
 
 def test_patch_discriminator_equals_the_official_one(

@@ -10,8 +10,8 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from data_tools.errors import ConfigError
-from pipeline.networks.enlightengan import EnlightenGANGenerator, gray_attention
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.enlightengan import EnlightenGANGenerator, gray_attention
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +93,9 @@ def test_guided_layers_are_the_map_of_each_level() -> None:
 
 
 def test_takes_the_papers_attention_by_configuration_only() -> None:
-    import pipeline.networks.guided
+    import duskbench.pipeline.networks.guided
 
-    assert pipeline.networks.guided
+    assert duskbench.pipeline.networks.guided
     torch.manual_seed(0)
     generator = {"type": "EnlightenGANGenerator", "in_channels": 4, "width": 4, "attention": "none"}
     guided = MODELS.build(

@@ -9,8 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
-from data_tools.errors import ConfigError, WeightsError
-from pipeline.networks.features import DetectorFeatures, SqueezeNetFeatures, VGG16Features
+from duskbench.data_tools.errors import ConfigError, WeightsError
+from duskbench.pipeline.networks.features import DetectorFeatures, SqueezeNetFeatures, VGG16Features
 
 SQUEEZENET = "weights/squeezenet1_1_imagenet_features.npz"
 
@@ -61,7 +61,7 @@ def test_squeezenet_stops_at_the_layer(shared: Path) -> None:
 
 
 def test_the_detectors_base_equals_the_detectors_own() -> None:
-    from pipeline import load_detector
+    from duskbench.pipeline import load_detector
 
     detector = load_detector("rfb_miniature")
     base = detector.model.backbone.features  # type: ignore[attr-defined]

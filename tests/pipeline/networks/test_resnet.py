@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from data_tools.errors import ConfigError
-from pipeline.networks.resnet import InstanceNorm2d, ResnetGenerator
-from pipeline.networks.resnet_bands import _bands, translate_in_bands
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.resnet import InstanceNorm2d, ResnetGenerator
+from duskbench.pipeline.networks.resnet_bands import _bands, translate_in_bands
 
 
 def picture(*shape: int, seed: int = 0) -> Tensor:

@@ -10,7 +10,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from pipeline.networks.sync_batch_norm import SyncBatchNorm2d, synchronise_batch_norm
+from duskbench.pipeline.networks.sync_batch_norm import SyncBatchNorm2d, synchronise_batch_norm
 
 
 def network() -> nn.Module:

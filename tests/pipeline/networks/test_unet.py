@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from data_tools.errors import ConfigError
-from pipeline.networks.unet import UNet
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.unet import UNet
 
 
 def test_eight_blocks_of_two_convolutions_each_with_leaky_relu_and_batch_norm() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_tools.images import write_image
+from duskbench.data_tools.images import write_image
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIGS = ROOT / "configs" / "training"

@@ -13,9 +13,9 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-import pipeline.networks.discriminators
-import pipeline.networks.resnet  # noqa: F401 - these imports register the networks
-from pipeline.training.cyclegan import CycleGAN
+import duskbench.pipeline.networks.discriminators
+import duskbench.pipeline.networks.resnet  # noqa: F401 - these imports register the networks
+from duskbench.pipeline.training.cyclegan import CycleGAN
 
 GENERATOR = {"type": "ResnetGenerator", "width": 4, "blocks": 1}
 DISCRIMINATOR = {"type": "PatchDiscriminator", "width": 4, "layers": 2}

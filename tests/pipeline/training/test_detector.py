@@ -11,17 +11,17 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from data_tools.classes import SHARED_CLASSES
-from data_tools.errors import ConfigError, DataError, WeightsError
-from data_tools.images import write_image
-from data_tools.voc import VOC
-from pipeline import load_detector
-from pipeline.detectors.mmdet import load_config, read_checkpoint
-from pipeline.detectors.rfbnet import RFBNetDetector
-from pipeline.training.detector import export, train
-from pipeline.training.detector_card import mean_average_precision, write_card
-from pipeline.training.launch import last_checkpoint
-from pipeline.weights import bundled
+from duskbench.data_tools.classes import SHARED_CLASSES
+from duskbench.data_tools.errors import ConfigError, DataError, WeightsError
+from duskbench.data_tools.images import write_image
+from duskbench.data_tools.voc import VOC
+from duskbench.pipeline import load_detector
+from duskbench.pipeline.detectors.mmdet import load_config, read_checkpoint
+from duskbench.pipeline.detectors.rfbnet import RFBNetDetector
+from duskbench.pipeline.training.detector import export, train
+from duskbench.pipeline.training.detector_card import mean_average_precision, write_card
+from duskbench.pipeline.training.launch import last_checkpoint
+from duskbench.pipeline.weights import bundled
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "detectors" / "rfb_miniature.py"
 
@@ -119,7 +119,7 @@ def test_augmentation_depends_on_epoch_and_image_alone(devkit: Path) -> None:
 def test_window_keeps_boxes_whose_centre_is_inside() -> None:
     from mmdet.structures.bbox import HorizontalBoxes
 
-    from pipeline.training.voc_boxes import RandomWindow
+    from duskbench.pipeline.training.voc_boxes import RandomWindow
 
     picture = np.arange(40 * 60 * 3).reshape(40, 60, 3)
     boxes = torch.tensor([[0.0, 0, 10, 10], [20, 10, 40, 30], [50, 30, 60, 40]])
@@ -199,7 +199,7 @@ class Oracle:
         self.shift = shift
 
     def detect(self, images: Any) -> list[Any]:
-        from pipeline.detectors.base import Detections
+        from duskbench.pipeline.detectors.base import Detections
 
         objects = next(self.answers)
         boxes = np.array([each.box_xyxy for each in objects], np.float32).reshape(-1, 4) + self.shift

@@ -17,12 +17,12 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import load_file
 
-from data_tools.errors import ConfigError, DataError, TrainingError, WeightsError
-from data_tools.images import read_image
-from pipeline import load_enhancer
-from pipeline.training import enhancer, launch
-from pipeline.training.enhancer import export, train
-from pipeline.training.launch import checkpoints, last_checkpoint
+from duskbench.data_tools.errors import ConfigError, DataError, TrainingError, WeightsError
+from duskbench.data_tools.images import read_image
+from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.training import enhancer, launch
+from duskbench.pipeline.training.enhancer import export, train
+from duskbench.pipeline.training.launch import checkpoints, last_checkpoint
 from tests.pipeline.training.conftest import CONFIGS, ROOT, losses
 
 CONFIG = CONFIGS / "guided_small.py"
@@ -87,7 +87,7 @@ def run_command(work_dir: Path, options: dict[str, Any], *more: str, processes: 
     loaded = Config.fromfile(str(config))
     loaded.merge_from_dict(options)
     loaded.dump(str(config))
-    program = ["-m", "benchmarks.cli", "train", str(config), "--work-dir", str(work_dir), *more]
+    program = ["-m", "duskbench", "train", str(config), "--work-dir", str(work_dir), *more]
     if processes > 1:
         program = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *program]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

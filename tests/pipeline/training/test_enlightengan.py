@@ -11,14 +11,14 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-import pipeline.training.enlightengan
-from data_tools.errors import ConfigError
-from pipeline.networks.build import register_all
-from pipeline.training.random_patches import darken, draw_patches, random_patches
+import duskbench.pipeline.training.enlightengan
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.build import register_all
+from duskbench.pipeline.training.random_patches import darken, draw_patches, random_patches
 
 NETWORKS = ("generator", "discriminator", "patch_discriminator")
 
-assert pipeline.training.enlightengan
+assert duskbench.pipeline.training.enlightengan
 
 
 class TinyFeatures(nn.Module):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from data_tools.errors import ConfigError
-from pipeline.training.image_pool import ImagePool
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.training.image_pool import ImagePool
 
 
 def images(*values: float) -> Tensor:

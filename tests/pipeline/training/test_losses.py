@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.training.losses import (
+from duskbench.pipeline.training.losses import (
     lsgan_discriminator_loss,
     lsgan_generator_loss,
     normalised_feature_distance,

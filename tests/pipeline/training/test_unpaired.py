@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from data_tools.errors import ConfigError, DataError
-from data_tools.images import read_image, write_image
-from pipeline.training import unpaired as module
-from pipeline.training.unpaired import SampleNumbers, UnpairedCrops
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.images import read_image, write_image
+from duskbench.pipeline.training import unpaired as module
+from duskbench.pipeline.training.unpaired import SampleNumbers, UnpairedCrops
 
 
 def test_a_sample(unpaired: Path) -> None:

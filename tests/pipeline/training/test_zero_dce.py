@@ -8,8 +8,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from pipeline.training.zero_dce import ZeroDCE
-from pipeline.training.zero_dce_losses import exposure_loss
+from duskbench.pipeline.training.zero_dce import ZeroDCE
+from duskbench.pipeline.training.zero_dce_losses import exposure_loss
 
 
 def model(seed: int = 0, **arguments: float) -> ZeroDCE:

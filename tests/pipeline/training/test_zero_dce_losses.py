@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.training.zero_dce_losses import (
+from duskbench.pipeline.training.zero_dce_losses import (
     colour_constancy_loss,
     exposure_loss,
     smoothness_loss,

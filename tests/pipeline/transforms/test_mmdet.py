@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from mmengine.dataset import Compose
 
-from data_tools.errors import ConfigError, EnhancerError, UnknownNameError
-from data_tools.images import read_image, write_image
-from pipeline import load_detector, load_enhancer
-from pipeline.detectors.mmcv_ops import provide_mmcv_ops
-from pipeline.transforms import EnhanceImage
+from duskbench.data_tools.errors import ConfigError, EnhancerError, UnknownNameError
+from duskbench.data_tools.images import read_image, write_image
+from duskbench.pipeline import load_detector, load_enhancer
+from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.transforms import EnhanceImage
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -149,7 +149,7 @@ def test_a_detector_finds_what_it_finds_in_the_enhanced_image(tmp_path: Path) ->
     step = {"type": "EnhanceImage", "enhancer": "gamma(gamma=0.4)"}
     model = detector.model
     config = copy.deepcopy(model.cfg)
-    config.custom_imports["imports"].append("pipeline.transforms")
+    config.custom_imports["imports"].append("duskbench.pipeline.transforms")
     config.test_dataloader.dataset.pipeline.insert(1, step)
     # mmdet's own function loads annotations only where the file has them.
     config.test_dataloader.dataset.pipeline = [

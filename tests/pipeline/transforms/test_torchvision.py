@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from data_tools.errors import EnhancerError
-from pipeline import load_enhancer
-from pipeline.transforms.torchvision import Enhance
+from duskbench.data_tools.errors import EnhancerError
+from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.transforms.torchvision import Enhance
 
 GAMMA = "gamma(gamma=0.4)"
 

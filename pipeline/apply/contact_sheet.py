@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_tools.images import read_image
-from pipeline.enhancers.base import Enhancer
+from duskbench.data_tools.images import read_image
+from duskbench.pipeline.enhancers.base import Enhancer
 
 CAPTION_HEIGHT = 28
 

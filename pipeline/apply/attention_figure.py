@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from benchmarks.contact_sheet import captioned
-from data_tools.errors import ConfigError
-from pipeline.enhancers.base import Enhancer
-from pipeline.enhancers.torch_base import TorchEnhancer
-from pipeline.networks.guided import AttentionGuided
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.apply.contact_sheet import captioned
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.pipeline.networks.guided import AttentionGuided
 
 
 def attention_figure(enhancer: Enhancer, image_rgb: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from data_tools.errors import ConfigError, DataError
-from pipeline.enhancers.base import Enhancer
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.pipeline.enhancers.base import Enhancer
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -54,7 +54,7 @@ def enhance_video(
     Args:
         source: A file of one of `VIDEO_SUFFIXES`.
         target: Its ending picks the container. Appears whole, or not at all.
-        enhancer: From `pipeline.load_enhancer`; pictures are known to it as `<stem>_<number, six digits>`.
+        enhancer: From `duskbench.load_enhancer`; pictures are known to it as `<stem>_<number, six digits>`.
         crf: Constant rate factor of H.264 (VP9 in WebM), 0 to 51: smaller is better and larger. 18 is hard to tell from
             the original.
         on_frame: Called with the source, the pictures done and about how many there are.

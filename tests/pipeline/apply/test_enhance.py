@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.enhance import enhance_files
-from data_tools.errors import ConfigError, DataError, EnhancerError
-from data_tools.images import read_image, write_image
-from pipeline import load_enhancer
-from pipeline.enhancers.base import Enhancer
+from duskbench.data_tools.errors import ConfigError, DataError, EnhancerError
+from duskbench.data_tools.images import read_image, write_image
+from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.apply.enhance import enhance_files
+from duskbench.pipeline.enhancers.base import Enhancer
 
 
 def double(image: np.ndarray) -> np.ndarray:

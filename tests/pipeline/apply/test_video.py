@@ -13,9 +13,9 @@ import av
 import numpy as np
 import pytest
 
-from benchmarks.video import enhance_video
-from data_tools.errors import ConfigError, DataError
-from pipeline import load_enhancer
+from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.apply.video import enhance_video
 
 TICKS = 24000
 # Time stamps of a camera that drops pictures.

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.attention_figure import attention_figure
-from benchmarks.contact_sheet import CAPTION_HEIGHT
-from data_tools.errors import ConfigError
-from pipeline import load_enhancer
-from pipeline.networks.attention import FeatureGuidedAttention, luma
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.apply.attention_figure import attention_figure
+from duskbench.pipeline.apply.contact_sheet import CAPTION_HEIGHT
+from duskbench.pipeline.networks.attention import FeatureGuidedAttention, luma
 
 GUIDED = "guided"
 

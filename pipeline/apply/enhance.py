@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.video import FrameProgress, enhance_video, is_video_file
-from data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError
-from data_tools.image_metadata import read_metadata, write_image_with_metadata
-from data_tools.images import is_image_file, read_image
-from pipeline.enhancers.base import Enhancer
+from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError
+from duskbench.data_tools.image_metadata import read_metadata, write_image_with_metadata
+from duskbench.data_tools.images import is_image_file, read_image
+from duskbench.pipeline.apply.video import FrameProgress, enhance_video, is_video_file
+from duskbench.pipeline.enhancers.base import Enhancer
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def enhance_files(
         source: An image or video file, or a folder. Files of a folder that are neither (raw photos, notes) are left
             out, with a warning in the log that counts them by ending.
         target: For a file, a file or an existing folder; for a folder, a folder, which gets the same tree.
-        enhancer: From `pipeline.load_enhancer`.
+        enhancer: From `duskbench.load_enhancer`.
         overwrite: Whether to make again what is there; otherwise a folder is taken up where it was left.
         image_suffix: Ending of all images, such as ".png", which keeps every pixel for a detector or a metric. None
             keeps each file's own.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contact_sheet import CAPTION_HEIGHT, contact_sheet
-from data_tools.images import write_image
-from pipeline import load_enhancer
+from duskbench.data_tools.images import write_image
+from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.apply.contact_sheet import CAPTION_HEIGHT, contact_sheet
 
 
 def brighter(image: np.ndarray) -> np.ndarray:
