@@ -12,9 +12,9 @@ from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.store import Key, ResultStore, StoredImage
 from duskbench.data_tools.dataset import HasImagePath, missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
+from duskbench.data_tools.fingerprint import file_sha256
 from duskbench.data_tools.records import Dataset, ImageRecord
-from duskbench.pipeline.fingerprint import file_sha256
-from duskbench.pipeline.registry import LABELS, load_enhancer
+from duskbench.pipeline.registry import ENHANCERS, load_enhancer
 
 NO_DETECTOR = "none"
 
@@ -93,15 +93,10 @@ def plan_enhancers(config: BenchmarkConfig, device: str, *, keep_broken: bool = 
 
 
 def _default_label(spec: str | dict[str, Any], taken: set[str]) -> str:
-    """A registered name's spelling; of a plug-in what stands behind its file's path, unless that is taken."""
-    name = str(spec["type"]) if isinstance(spec, dict) and "type" in spec else str(spec)
-    if name in LABELS:
-        return LABELS[name]
-    if name.startswith(("dir:", "cmd:")):
-        return name
-    head, bracket, arguments = name.partition("(")
-    short = (head.rpartition(":")[2] if ":" in head else Path(head).name) + bracket + arguments
-    return short if short not in taken else name
+    """As tables spell it; the whole specification where another row has that label."""
+    target = str(spec["type"]) if isinstance(spec, dict) and "type" in spec else str(spec)
+    label = ENHANCERS.label(target)
+    return label if label not in taken else target
 
 
 def open_images(config: BenchmarkConfig) -> Dataset:

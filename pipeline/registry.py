@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,56 +10,48 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from duskbench.data_tools.errors import ConfigError, DetectorError, DuskbenchError, EnhancerError, UnknownNameError
+from duskbench.data_tools.errors import ConfigError, DetectorError, EnhancerError, UnknownNameError
+from duskbench.data_tools.fingerprint import argument_files
+from duskbench.data_tools.installed import load_installed
+from duskbench.data_tools.plugins import find_plugin, naming
+from duskbench.data_tools.registry import Entry, Registry, build, check_arguments
+from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.enhancers.base import Enhancer, FunctionEnhancer
-from duskbench.pipeline.fingerprint import argument_files
-from duskbench.pipeline.installed import installed, load_installed
-from duskbench.pipeline.plugins import find_plugin, naming, raised_at
-from duskbench.pipeline.specs import split_spec
 
 if TYPE_CHECKING:
     from duskbench.pipeline.detectors.base import Detector
 
-ENHANCERS: dict[str, str] = {
-    "input": "duskbench.pipeline.enhancers.input:Input",
-    "gamma": "duskbench.pipeline.enhancers.gamma:Gamma",
-    "he": "duskbench.pipeline.enhancers.he:HistogramEqualization",
-    "clahe": "duskbench.pipeline.enhancers.clahe:CLAHE",
-    "lime": "duskbench.pipeline.enhancers.lime:Lime",
-    "zero_dce": "duskbench.pipeline.enhancers.zero_dce:ZeroDCE",
-    "enlightengan": "duskbench.pipeline.enhancers.enlightengan:EnlightenGAN",
-    "cyclegan": "duskbench.pipeline.enhancers.cyclegan:CycleGAN",
-    "guided": "duskbench.pipeline.enhancers.guided:Guided",
-    "retinexnet": "duskbench.pipeline.enhancers.retinexnet:RetinexNet",
-    "sci": "duskbench.pipeline.enhancers.sci:SCI",
-    "dir": "duskbench.pipeline.enhancers.folder:Folder",
-    "cmd": "duskbench.pipeline.enhancers.command:Command",
-    "onnx": "duskbench.pipeline.enhancers.onnx:OnnxEnhancer",
-    "torch": "duskbench.pipeline.enhancers.scripted:ScriptedEnhancer",
-}
+ENHANCERS = Registry(
+    "enhancer",
+    {
+        "input": Entry("duskbench.pipeline.enhancers.input:Input", "Input"),
+        "gamma": Entry("duskbench.pipeline.enhancers.gamma:Gamma", "Gamma"),
+        "he": Entry("duskbench.pipeline.enhancers.he:HistogramEqualization", "HE"),
+        "clahe": Entry("duskbench.pipeline.enhancers.clahe:CLAHE", "CLAHE"),
+        "lime": Entry("duskbench.pipeline.enhancers.lime:Lime", "LIME"),
+        "zero_dce": Entry("duskbench.pipeline.enhancers.zero_dce:ZeroDCE", "Zero-DCE"),
+        "enlightengan": Entry("duskbench.pipeline.enhancers.enlightengan:EnlightenGAN", "EG"),
+        "cyclegan": Entry("duskbench.pipeline.enhancers.cyclegan:CycleGAN", "CycleGAN"),
+        "guided": Entry("duskbench.pipeline.enhancers.guided:Guided", "Ours"),
+        "retinexnet": Entry("duskbench.pipeline.enhancers.retinexnet:RetinexNet", "Retinex-Net"),
+        "sci": Entry("duskbench.pipeline.enhancers.sci:SCI", "SCI"),
+        "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
+        "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),
+        "onnx": Entry("duskbench.pipeline.enhancers.onnx:OnnxEnhancer"),
+        "torch": Entry("duskbench.pipeline.enhancers.scripted:ScriptedEnhancer"),
+    },
+)
 
-# How tables spell them; what is not here is spelled as it was named.
-LABELS: dict[str, str] = {
-    "input": "Input",
-    "gamma": "Gamma",
-    "he": "HE",
-    "clahe": "CLAHE",
-    "lime": "LIME",
-    "zero_dce": "Zero-DCE",
-    "enlightengan": "EG",
-    "cyclegan": "CycleGAN",
-    "guided": "Ours",
-    "retinexnet": "Retinex-Net",
-    "sci": "SCI",
-}
+DETECTORS = Registry(
+    "detector",
+    {
+        "mmdet": Entry("duskbench.pipeline.detectors.mmdet:MMDetDetector"),
+        "rfbnet": Entry("duskbench.pipeline.detectors.rfbnet:RFBNetDetector"),
+        "onnx": Entry("duskbench.pipeline.detectors.onnx:OnnxDetector"),
+    },
+)
 
-DETECTORS: dict[str, str] = {
-    "mmdet": "duskbench.pipeline.detectors.mmdet:MMDetDetector",
-    "rfbnet": "duskbench.pipeline.detectors.rfbnet:RFBNetDetector",
-    "onnx": "duskbench.pipeline.detectors.onnx:OnnxDetector",
-}
-
-# File endings that say by themselves what loads the file.
+# Extensions of files that say by themselves what loads the file.
 MODEL_FILES: dict[str, str] = {
     ".onnx": "onnx",
     **dict.fromkeys((".pt", ".pth", ".pt2", ".ts", ".torchscript"), "torch"),
@@ -97,17 +88,13 @@ def load_enhancer(spec: str | Mapping[str, Any] | Callable[..., Any], *, device:
     target, arguments = split_spec(spec, "enhancer")
     if not isinstance(target, str):
         return _wrap(target, getattr(target, "__qualname__", type(target).__name__), arguments, device)
-    brought = load_installed("enhancer", target, ENHANCERS)
-    if brought is not None:
-        return _wrap(brought, target, arguments, device)
-    if target in ENHANCERS:
-        return _build(_import(ENHANCERS[target]), target, arguments, device)
     kind = MODEL_FILES.get(Path(target).suffix.lower())
     if kind is not None:
-        return _build(_import(ENHANCERS[kind]), target, {"path": target, **arguments}, device)
-    if ":" in target:
-        return _wrap(find_plugin(target), target, arguments, device)
-    raise UnknownNameError("enhancer", target, [*ENHANCERS, *(each.name for each in installed("enhancer"))])
+        return _build(ENHANCERS.load(kind), target, {"path": target, **arguments}, device)
+    found = ENHANCERS.find(target)
+    make = _wrap if found.foreign else _build
+    enhancer: Enhancer = make(found.code, target, arguments, device)
+    return enhancer
 
 
 def load_detector(
@@ -151,7 +138,7 @@ def load_detector(
         raise ConfigError(
             "The detector's configuration names no weights.", where=target, todo="give them: --checkpoint FILE"
         )
-    detector: Detector = _build(_import(DETECTORS[kind]), target, arguments, device)
+    detector: Detector = _build(DETECTORS.load(kind), target, arguments, device)
     return detector
 
 
@@ -182,7 +169,7 @@ def _detector_kind(target: str, known: Mapping[str, Path]) -> tuple[str, dict[st
     if path.suffix == ".py":
         return _detector_of_config(path)
     if target not in known:
-        names = [*known, *DETECTORS, *(each.name for each in installed("detector"))]
+        names = [*known, *DETECTORS, *(each.name for each in DETECTORS.installed())]
         raise UnknownNameError("detector", target, names)
     return _detector_of_config(known[target])
 
@@ -206,7 +193,7 @@ def _wrap(found: Any, name: str, arguments: dict[str, Any], device: str) -> Enha
         enhancer = built if isinstance(built, Enhancer) else FunctionEnhancer(_need_callable(built, name), name)
     else:
         if arguments:
-            _check_arguments(found, name, arguments)
+            check_arguments(found, name, arguments)
         enhancer = FunctionEnhancer(functools.partial(found, **arguments) if arguments else found, name, code=found)
     enhancer.foreign = True
     enhancer.arguments = {**enhancer.arguments, **arguments}
@@ -232,32 +219,8 @@ def _need_callable(built: Any, name: str) -> Callable[[np.ndarray], np.ndarray]:
     return built
 
 
-def _build(cls: Any, name: str, arguments: dict[str, Any], device: str) -> Any:
-    parameters = _check_arguments(cls, name, arguments)
-    if "device" in parameters:
-        arguments = {"device": device, **arguments}
-    try:
-        built = cls(**arguments)
-    except DuskbenchError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            "Cannot build it with these arguments.", where=name, got=f"{raised_at(error, cls)}; {arguments}"
-        ) from error
+def _build(code: Any, name: str, arguments: Mapping[str, Any], device: str) -> Any:
+    built = build(code, name, arguments, device=device)
     if isinstance(built, Enhancer) and not built.name:
         built.name = name
     return built
-
-
-def _check_arguments(code: Any, name: str, arguments: Mapping[str, Any]) -> Mapping[str, inspect.Parameter]:
-    parameters = inspect.signature(code).parameters
-    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    for key in arguments:
-        if key not in parameters and not open_ended:
-            raise UnknownNameError("argument", key, parameters, where=name)
-    return parameters
-
-
-def _import(address: str) -> Any:
-    module, _, name = address.partition(":")
-    return getattr(importlib.import_module(module), name)

@@ -25,11 +25,11 @@ def sheet(
     from duskbench.benchmarks.progress import track
     from duskbench.data_tools.images import write_image
     from duskbench.pipeline.apply.contact_sheet import contact_sheet
-    from duskbench.pipeline.registry import LABELS, load_enhancer
+    from duskbench.pipeline.registry import ENHANCERS, load_enhancer
 
     use_weights(weights)
     specs = enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"]
-    columns = {LABELS.get(spec, spec): load_enhancer(spec, device=device) for spec in specs}
+    columns = {ENHANCERS.label(spec): load_enhancer(spec, device=device) for spec in specs}
     write_image(out, contact_sheet(photos, columns, width=width, track=track(err_console, "Enhancing")))
     out_console.print(f"Written: {out}")
 

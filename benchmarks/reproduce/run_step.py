@@ -16,8 +16,8 @@ from duskbench.benchmarks.reproduce.machine import Machine, convolution_gflops, 
 from duskbench.benchmarks.reproduce.steps import Estimate, Reporter, Step, fingerprint_of, listing_fingerprint
 from duskbench.benchmarks.runner import RunOptions
 from duskbench.data_tools.errors import DataError, DuskbenchError, WeightsError
+from duskbench.data_tools.fingerprint import file_sha256
 from duskbench.data_tools.images import read_image
-from duskbench.pipeline.fingerprint import file_sha256
 from duskbench.pipeline.weights import SEARCH_VARIABLE, search_folders
 
 _ROW_BYTES = 6000  # 200 boxes with score and label, and their share of the file

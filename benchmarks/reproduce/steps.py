@@ -17,8 +17,8 @@ from typing import IO, Any
 
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.fingerprint import file_sha256
 from duskbench.data_tools.images import write_text
-from duskbench.pipeline.fingerprint import file_sha256
 
 
 class State(StrEnum):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DetectorError
+from duskbench.data_tools.fingerprint import argument_files, fingerprint
+from duskbench.data_tools.plugins import naming
 from duskbench.pipeline.detectors.base import Detections
-from duskbench.pipeline.fingerprint import argument_files, fingerprint
-from duskbench.pipeline.plugins import naming
 
 
 class CheckedDetector:

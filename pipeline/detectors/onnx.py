@@ -14,8 +14,8 @@ import numpy as np
 
 from duskbench.data_tools.classes import VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, DetectorError, WeightsError
+from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.pipeline.detectors.base import Detections
-from duskbench.pipeline.fingerprint import fingerprint, identity
 from duskbench.pipeline.onnx_session import model_hashes, open_session
 
 # Of a model whose input has a dynamic size; every fixed size is read from the model.

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from torch import Tensor
 
 from duskbench.data_tools.errors import WeightsError
+from duskbench.data_tools.fingerprint import file_sha256
 from duskbench.pipeline.detectors.mmdet import MMDetDetector
-from duskbench.pipeline.fingerprint import file_sha256
 
 # Official name -> ours. Official files number heads by map and put the block of the finest map under `Norm`.
 _PREFIXES: tuple[tuple[str, str], ...] = (

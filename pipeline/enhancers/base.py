@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.errors import EnhancerError
-from duskbench.pipeline.fingerprint import fingerprint
-from duskbench.pipeline.plugins import naming
+from duskbench.data_tools.fingerprint import fingerprint
+from duskbench.data_tools.plugins import naming
 
 
 class Enhancer:

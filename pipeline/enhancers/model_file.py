@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.data_tools.fingerprint import fingerprint
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.padding import pad_to_multiple
 from duskbench.pipeline.enhancers.picture_format import (
@@ -22,7 +23,6 @@ from duskbench.pipeline.enhancers.picture_format import (
     parse_range,
 )
 from duskbench.pipeline.enhancers.probe import Told, find_format
-from duskbench.pipeline.fingerprint import fingerprint
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.data_tools.fingerprint import fingerprint
 from duskbench.pipeline.device import torch_device
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.padding import pad_to_multiple
 from duskbench.pipeline.enhancers.tiling import Tile, plan_tiles
-from duskbench.pipeline.fingerprint import fingerprint
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
-from duskbench.pipeline.fingerprint import beside, imported_names
+from duskbench.data_tools.fingerprint import beside, imported_names
 
 
 def find_plugin(target: str) -> Any:

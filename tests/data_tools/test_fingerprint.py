@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from duskbench.data_tools.fingerprint import fingerprint, source_hashes
 from duskbench.pipeline.enhancers.he import HistogramEqualization
 from duskbench.pipeline.enhancers.lime import Lime
-from duskbench.pipeline.fingerprint import fingerprint, source_hashes
 
 
 def test_sources_are_followed_through_imports() -> None:

@@ -1,4 +1,4 @@
-"""Enhancers and detectors that installed packages bring along by entry point."""
+"""Enhancers, detectors, metrics and data sets that installed packages bring along by entry point."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
 from duskbench.data_tools.errors import ConfigError
-from duskbench.pipeline.plugins import raised_at
+from duskbench.data_tools.plugins import raised_at
 
-Kind = Literal["enhancer", "detector"]
+Kind = Literal["enhancer", "detector", "metric", "data set"]
 
-GROUPS: dict[Kind, str] = {"enhancer": "duskbench.enhancers", "detector": "duskbench.detectors"}
+GROUPS: dict[Kind, str] = {
+    "enhancer": "duskbench.enhancers",
+    "detector": "duskbench.detectors",
+    "metric": "duskbench.metrics",
+    "data set": "duskbench.datasets",
+}
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.installed import Installed, installed
 from duskbench.pipeline import load_detector, load_enhancer
-from duskbench.pipeline.installed import Installed, installed
 from duskbench.pipeline.registry import ENHANCERS
 
 IMAGE = np.random.default_rng(0).integers(0, 100, (20, 30, 3)).astype(np.uint8)

@@ -1,0 +1,135 @@
+"""Names and what they stand for: one table each for enhancers, detectors, metrics and data sets."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
+from duskbench.data_tools.installed import Installed, Kind, installed, load_installed
+from duskbench.data_tools.plugins import find_plugin, raised_at
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a registered name stands for.
+
+    Attributes:
+        address: `package.module:Name`, imported when it is asked for.
+        label: How tables spell it; None for the name itself.
+    """
+
+    address: str
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A class or function behind a specification; `foreign` where it is not duskbench's own."""
+
+    code: Any
+    foreign: bool
+
+
+class Registry(Mapping[str, Entry]):
+    """Registered names of one kind, and the way from a specification to its code.
+
+    Args:
+        kind: What is registered; errors and the entry points are named after it.
+        entries: Name -> entry.
+    """
+
+    def __init__(self, kind: Kind, entries: Mapping[str, Entry]) -> None:
+        self.kind = kind
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> Entry:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def installed(self) -> list[Installed]:
+        """What installed packages bring by entry point."""
+        return installed(self.kind, self._entries)
+
+    def find(self, target: str) -> Found:
+        """Import what a target means.
+
+        Args:
+            target: A registered name, one that an installed package brings, `file.py:Name` or `package.module:Name`.
+
+        Raises:
+            UnknownNameError: No such name; the message has the nearest ones.
+            ConfigError: The file, or the name in it, does not exist or cannot be imported.
+        """
+        brought = load_installed(self.kind, target, self._entries)
+        if brought is not None:
+            return Found(brought, foreign=True)
+        if target in self._entries:
+            return Found(self.load(target), foreign=False)
+        if ":" in target:
+            return Found(find_plugin(target), foreign=True)
+        raise UnknownNameError(self.kind, target, [*self._entries, *(each.name for each in self.installed())])
+
+    def load(self, name: str) -> Any:
+        """The code of a registered name."""
+        module, _, attribute = self._entries[name].address.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def label(self, target: str) -> str:
+        """How tables spell a target; of a plug-in what stands behind its file's path."""
+        if target in self._entries:
+            return self._entries[target].label or target
+        if target.startswith(("dir:", "cmd:")):
+            return target
+        head, bracket, arguments = target.partition("(")
+        return (head.rpartition(":")[2] if ":" in head else Path(head).name) + bracket + arguments
+
+
+def build(code: Any, name: str, arguments: Mapping[str, Any], **offered: Any) -> Any:
+    """Call a class or function with arguments that are checked first.
+
+    Args:
+        code: What to call.
+        name: For errors.
+        arguments: What the user gave.
+        offered: Further arguments, passed where the code has such a parameter and the user gave none.
+
+    Raises:
+        UnknownNameError: An argument that the code does not take.
+        ConfigError: It refuses their values.
+    """
+    parameters = check_arguments(code, name, arguments)
+    taken = {key: value for key, value in offered.items() if key in parameters}
+    try:
+        return code(**{**taken, **arguments})
+    except DuskbenchError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            "Cannot build it with these arguments.",
+            where=name,
+            got=f"{raised_at(error, code)}; {dict(arguments)}",
+        ) from error
+
+
+def check_arguments(code: Any, name: str, arguments: Mapping[str, Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of some code.
+
+    Raises:
+        UnknownNameError: It does not take one of the arguments.
+    """
+    parameters = inspect.signature(code).parameters
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    for key in arguments:
+        if key not in parameters and not open_ended:
+            raise UnknownNameError("argument", key, parameters, where=name)
+    return parameters
