@@ -88,21 +88,3 @@ class Protocol:
         widths = "x2-x1+1 on last pixels" if self.plus_one else "x2-x1, ends exclusive"
         match = f"IoU {self.iou_match} {self.iou_threshold:g}"
         return f"VOC {self.ap} AP, {match}, widths {widths}, difficult objects ignored"
-
-    def describe_comparison(self) -> str:
-        """The line printed under a table with PSNR and SSIM."""
-        channels = {"rgb": "mean over R, G and B", "grey": "of the Rec. 601 luma"}[self.ssim_channels]
-        return (
-            "PSNR, SSIM: enhanced image against the lit original, 8-bit RGB, peak 255, mean over images; SSIM with an "
-            f"11x11 Gaussian window (sigma 1.5, K1 0.01, K2 0.03) over the windows inside the image, {channels}."
-        )
-
-    def describe(self) -> list[str]:
-        """The lines printed under a table."""
-        limit = "all" if self.max_detections is None else f"the best {self.max_detections}"
-        return [
-            f"mAP: mean over {len(self.classes)} classes ({', '.join(self.classes)}); {self.ap_rules()}, "
-            f"{limit} detections of an image; images of ExDark's folder Cup: {self.cup_images}.",
-            f"NIQE: model of the official release, luma {self.niqe_luma} rounded to 8 bits, 96x96 blocks, on the 8-bit "
-            "enhanced image; mean over the images that have one.",
-        ]

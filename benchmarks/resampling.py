@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS, Mode
+from duskbench.benchmarks.metrics.base import Mode
+from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 
 # Sums of whole numbers are exact in float32 up to here.
 _EXACT_IN_FLOAT32 = 1 << 24
 # Up to so many false alarms adding row by row is over before torch is imported, and wakes no thread.
 _FEW_ENOUGH_TO_ADD = 4096
+
+
+# Recalls at which the envelope of the precision is read. Source of COCO's: pycocotools cocoeval.py, Params.recThrs.
+_RECALLS = {"11point": RECALL_THRESHOLDS, "101point": np.linspace(0.0, 1.0, 101)}
 
 
 def draw_weights(within: np.ndarray, resamples: int, seed: int) -> np.ndarray:
@@ -74,7 +79,7 @@ def resampled_ap(
     with np.errstate(invalid="ignore", divide="ignore"):
         if mode == "area":
             return np.where(n_gt > 0, np.einsum("kr,kr->r", new_hits, envelope[:-1]) / n_gt, np.nan)
-        at = _first_reaching(_hits_needed(n_gt), reached)
+        at = _first_reaching(_hits_needed(n_gt, _RECALLS[mode]), reached)
     return np.where(n_gt > 0, np.take_along_axis(envelope, at, axis=0).mean(axis=0), np.nan)
 
 
@@ -110,14 +115,14 @@ def _alarms_before_each_hit(images: np.ndarray, hits: np.ndarray, weights: np.nd
     return summed.numpy()
 
 
-def _hits_needed(n_gt: np.ndarray) -> np.ndarray:
-    """(11, R): the least whole number of hits whose recall reaches each threshold, as floats compare them."""
-    needed = np.floor(RECALL_THRESHOLDS[:, None] * n_gt)
-    return needed + (needed / n_gt < RECALL_THRESHOLDS[:, None])
+def _hits_needed(n_gt: np.ndarray, recalls: np.ndarray) -> np.ndarray:
+    """(K, R): the least whole number of hits whose recall reaches each of K thresholds, as floats compare them."""
+    needed = np.floor(recalls[:, None] * n_gt)
+    return needed + (needed / n_gt < recalls[:, None])
 
 
 def _first_reaching(needed: np.ndarray, reached: np.ndarray) -> np.ndarray:
-    """(11, R) integers: the first row of `reached` (K, R), rising, that is at least `needed`; K where none is."""
+    """(K, R) integers: the first row of `reached` (K, R), rising, that is at least `needed`; K where none is."""
     low = np.zeros(needed.shape, np.int64)
     high = np.full(needed.shape, len(reached))
     while (low < high).any():

@@ -1,4 +1,4 @@
-"""Paired bootstrap over images: how far a mAP, an AP or a NIQE would move with another draw of photos.
+"""Paired bootstrap over images: how far a number would move with another draw of photos.
 
 Images are drawn with replacement, the same draw for every enhancer, class and metric, so that what is hard about an
 image cancels in a difference. Matching is not repeated: whether a detection found an object does not depend on the
@@ -20,15 +20,18 @@ Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.voc_ap import Mode
+from duskbench.benchmarks.metrics.base import Ranked
 from duskbench.benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
 from duskbench.data_tools.errors import ConfigError
+
+
+Aggregate = Callable[[np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -81,38 +84,32 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One enhancer minus a reference, over the images that both have.
+class Spread:
+    """The numbers of one enhancer with their intervals.
 
     Attributes:
-        reference: Label of the reference.
-        n_images: Images with a result of both: the pairing is over these.
-        n_left_out: Images that only one of the two has; where it is not 0 the values below are not the differences of
-            the two table cells, which stand on different images.
-        map: Of mAP, 0 to 1; above 0 is better. None where either has none.
-        niqe: Of the mean NIQE over the images where both have one; below 0 is better.
-        ap: Class -> difference of AP; a class without an object is absent.
+        scores: Key of a score -> its number; one that no image has is absent.
+        classes: Key of a score of detections -> class -> AP; a class without an object is absent.
     """
 
-    reference: str
-    n_images: int
-    n_left_out: int
-    map: Interval | None = None
-    niqe: Interval | None = None
-    ap: dict[str, Interval] = field(default_factory=dict)
+    scores: dict[str, Interval] = field(default_factory=dict)
+    classes: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """The counted detections of one class, best first; ignored ones are left out.
+class Difference(Spread):
+    """One enhancer minus a baseline, over the images that both have.
 
     Attributes:
-        images: (D,) integers into the images of the run.
-        tp: (D,) bool: found an object. False: a false alarm.
+        baseline: Label of the baseline.
+        n_images: Images with a result of both: the pairing is over these.
+        n_left_out: Images that only one of the two has; where it is not 0 the values are not the differences of the two
+            table cells, which stand on different images.
     """
 
-    images: np.ndarray
-    tp: np.ndarray
+    baseline: str = ""
+    n_images: int = 0
+    n_left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,29 +119,30 @@ class Sample:
     Attributes:
         label: Of the enhancer.
         measured: (N,) bool: which images have a result.
-        niqe: (N,) float64, NaN where an image has none.
-        rankings: Class -> ranking; empty without a detector or ground truth.
+        values: Key of a score of images -> (N,) float64, NaN where an image has none.
+        ranked: Key of a score of detections -> the detections by class.
     """
 
     label: str
     measured: np.ndarray
-    niqe: np.ndarray
-    rankings: Mapping[str, Ranking] = field(default_factory=dict)
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    ranked: Mapping[str, Ranked] = field(default_factory=dict)
+
+    def same_numbers(self, other: Sample) -> bool:
+        """Whether two samples are equal to the last digit in all scores that both have."""
+        return (
+            np.array_equal(self.measured, other.measured)
+            and all(np.array_equal(v, other.values[k], equal_nan=True) for k, v in self.values.items() if k in other.values)
+            and all(_same_ranked(v, other.ranked[k]) for k, v in self.ranked.items() if k in other.ranked)
+        )
 
 
-@dataclass(frozen=True)
-class Spread:
-    """The intervals of one enhancer.
-
-    Attributes:
-        map: None without detector or ground truth.
-        niqe: None where no image has one.
-        ap: Class -> interval; a class without an object is absent.
-    """
-
-    map: Interval | None = None
-    niqe: Interval | None = None
-    ap: dict[str, Interval] = field(default_factory=dict)
+def _same_ranked(a: Ranked, b: Ranked) -> bool:
+    return list(a.by_class) == list(b.by_class) and all(
+        np.array_equal(one.images, other.images) and np.array_equal(one.tp, other.tp)
+        for name in a.by_class
+        for one, other in zip(a.by_class[name], b.by_class[name], strict=True)
+    )
 
 
 class Bootstrap:
@@ -153,79 +151,81 @@ class Bootstrap:
     Args:
         objects: Class -> (N,) how many objects to find (difficult ones left out) each image has.
         options: Number of resamples, seed, level.
-        mode: How an AP is made.
         within: (N,) bool, draw from these images only: those that were measured, or one part of a break-down.
+        aggregates: Key of a score -> how it is made of its images' numbers, where that is not their mean.
     """
 
     def __init__(
         self,
         objects: Mapping[str, np.ndarray],
         options: BootstrapOptions,
-        mode: Mode,
         *,
         within: np.ndarray,
+        aggregates: Mapping[str, Aggregate] | None = None,
     ) -> None:
         self.objects = objects
         self.options = options
-        self.mode: Mode = mode
         self.within = within
+        self.aggregates = aggregates or {}
         self._weights = draw_weights(within, options.resamples, options.seed)
-        self._kept: dict[tuple[int, bytes], _Numbers] = {}
+        self._kept: dict[tuple[int, str, bytes], _Numbers] = {}
 
     def spread(self, sample: Sample) -> Spread:
         """Intervals of one enhancer over its own images."""
         mask = sample.measured & self.within
-        numbers = self._numbers(sample, mask)
-        niqe = self._niqe(sample, mask & ~np.isnan(sample.niqe))
-        enough = int(mask.sum()) > 1
-        return Spread(
-            map=self._interval(numbers.map, enough, corrected=True),
-            niqe=self._interval(niqe, int((mask & ~np.isnan(sample.niqe)).sum()) > 1, corrected=True),
-            ap={
-                name: made
-                for name, ap in numbers.ap.items()
-                if (made := self._interval(ap, enough, corrected=True)) is not None
-            },
-        )
+        scores: dict[str, Interval] = {}
+        classes: dict[str, dict[str, Interval]] = {}
+        for key, values in sample.values.items():
+            there = mask & ~np.isnan(values)
+            _put(scores, key, self._interval(self._aggregate(key, values, there), there, corrected=True))
+        for key in sample.ranked:
+            numbers = self._numbers(sample, key, mask)
+            _put(scores, key, self._interval(numbers.mean, mask, corrected=True))
+            classes[key] = {}
+            for name, ap in numbers.ap.items():
+                _put(classes[key], name, self._interval(ap, mask, corrected=True))
+        return Spread(scores, classes)
 
-    def difference(self, sample: Sample, reference: Sample) -> Difference:
+    def difference(self, sample: Sample, baseline: Sample) -> Difference:
         """One enhancer minus another, over the images that both have."""
-        both = sample.measured & reference.measured & self.within
-        either = (sample.measured | reference.measured) & self.within
-        ours, theirs = self._numbers(sample, both), self._numbers(reference, both)
-        scored = both & ~np.isnan(sample.niqe) & ~np.isnan(reference.niqe)
-        enough = int(both.sum()) > 1
-        ap = {
-            name: made
-            for name in ours.ap
-            if name in theirs.ap
-            and (made := self._interval(_minus(ours.ap[name], theirs.ap[name]), enough)) is not None
-        }
-        return Difference(
-            reference=reference.label,
-            n_images=int(both.sum()),
-            n_left_out=int(either.sum() - both.sum()),
-            map=self._interval(_minus(ours.map, theirs.map), enough),
-            niqe=self._interval(
-                _minus(self._niqe(sample, scored), self._niqe(reference, scored)), int(scored.sum()) > 1
-            ),
-            ap=ap,
-        )
+        both = sample.measured & baseline.measured & self.within
+        either = (sample.measured | baseline.measured) & self.within
+        scores: dict[str, Interval] = {}
+        classes: dict[str, dict[str, Interval]] = {}
+        for key, values in sample.values.items():
+            if key in baseline.values:
+                there = both & ~np.isnan(values) & ~np.isnan(baseline.values[key])
+                sides = (self._aggregate(key, each.values[key], there) for each in (sample, baseline))
+                _put(scores, key, self._interval(_minus(*sides), there))
+        for key in sample.ranked:
+            if key in baseline.ranked:
+                ours, theirs = (self._numbers(each, key, both) for each in (sample, baseline))
+                _put(scores, key, self._interval(_minus(ours.mean, theirs.mean), both))
+                classes[key] = {}
+                for name in ours.ap:
+                    _put(classes[key], name, self._interval(_minus(ours.ap[name], theirs.ap.get(name)), both))
+        return Difference(scores, classes, baseline.label, int(both.sum()), int(either.sum() - both.sum()))
 
-    def _numbers(self, sample: Sample, mask: np.ndarray) -> _Numbers:
+    def _numbers(self, sample: Sample, key: str, mask: np.ndarray) -> _Numbers:
         # The numbers hold their sample, so its id is not given to another.
-        key = (id(sample), mask.tobytes())
-        if key not in self._kept:
-            self._kept[key] = self._resample(sample, mask)
-        return self._kept[key]
+        place = (id(sample), key, mask.tobytes())
+        if place not in self._kept:
+            self._kept[place] = self._resample(sample, key, mask)
+        return self._kept[place]
 
-    def _resample(self, sample: Sample, mask: np.ndarray) -> _Numbers:
+    def _resample(self, sample: Sample, key: str, mask: np.ndarray) -> _Numbers:
+        ranked = sample.ranked[key]
         ap: dict[str, np.ndarray] = {}
-        for name, ranking in sample.rankings.items():
-            here = mask[ranking.images]
+        for name, rankings in ranked.by_class.items():
             objects = np.where(mask, self.objects[name], 0)
-            if objects.any():
-                ap[name] = resampled_ap(ranking.images[here], ranking.tp[here], objects, self._weights, self.mode)
+            if not objects.any():
+                continue
+            made = [
+                resampled_ap(ranking.images[here], ranking.tp[here], objects, self._weights, ranked.mode)
+                for ranking in rankings
+                for here in (mask[ranking.images],)
+            ]
+            ap[name] = made[0] if len(made) == 1 else np.mean(made, axis=0)
         if not ap:
             return _Numbers(sample, {}, None)
         stacked = np.stack(list(ap.values()))
@@ -234,20 +234,32 @@ class Bootstrap:
         total = np.where(there, stacked, 0.0).sum(axis=0)
         return _Numbers(sample, ap, np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))
 
-    def _niqe(self, sample: Sample, mask: np.ndarray) -> np.ndarray | None:
-        return resampled_mean(np.where(mask, sample.niqe, 0.0), mask, self._weights) if mask.any() else None
+    def _aggregate(self, key: str, values: np.ndarray, there: np.ndarray) -> np.ndarray | None:
+        if not there.any():
+            return None
+        if key not in self.aggregates:
+            return resampled_mean(np.where(there, values, 0.0), there, self._weights)
+        numbers, counts = values[there], self._weights[there].astype(np.int64)
+        aggregate = self.aggregates[key]
+        drawn = (np.repeat(numbers, column) for column in counts.T)
+        return np.array([aggregate(each) if len(each) else np.nan for each in drawn])
 
-    def _interval(self, values: np.ndarray | None, enough: bool, *, corrected: bool = False) -> Interval | None:
+    def _interval(self, values: np.ndarray | None, there: np.ndarray, *, corrected: bool = False) -> Interval | None:
         """The first value is that of the images as they are; a resample without a value is left out."""
         if values is None or np.isnan(values[0]):
             return None
         resampled = values[1:][~np.isnan(values[1:])]
-        if not enough or not len(resampled):
+        if int(there.sum()) < 2 or not len(resampled):
             return Interval(float(values[0]))
         tail = (1 - self.options.level) / 2
         tails = corrected_tails(resampled, values[0], tail) if corrected else (tail, 1 - tail)
         low, high = np.quantile(resampled, tails)
         return Interval(float(values[0]), float(low), float(high))
+
+
+def _put(into: dict[str, Interval], key: str, interval: Interval | None) -> None:
+    if interval is not None:
+        into[key] = interval
 
 
 def corrected_tails(resampled: np.ndarray, value: float, tail: float) -> tuple[float, float]:
@@ -265,11 +277,11 @@ def corrected_tails(resampled: np.ndarray, value: float, tail: float) -> tuple[f
 
 @dataclass(frozen=True)
 class _Numbers:
-    """Resampled numbers of a sample on some images, each (1 + resamples,), the images as they are first."""
+    """Resampled APs of a sample on some images, each (1 + resamples,), the images as they are first."""
 
     sample: Sample
     ap: dict[str, np.ndarray]
-    map: np.ndarray | None
+    mean: np.ndarray | None
 
 
 def _minus(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:

@@ -1,101 +1,102 @@
-"""Results in one SQLite file: a row per (image, enhancer, detector), committed as it is measured."""
+"""Results in one SQLite file: what was made of each image by each enhancer, committed as it is measured."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from duskbench.benchmarks.record import EnhancerEntry, ImageState, RunRecord
+from duskbench.benchmarks.schema import bring_up_to_date, checksum, create, is_known
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
-
-SCHEMA_VERSION = 2
-
-# `measure` names what was measured besides detections and how (the grey rule of NIQE), so that a row is only ever
-# reused for the same question. AP's rules are absent: they are applied to stored detections when a table is made.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS images (
-    image_id TEXT PRIMARY KEY, path TEXT NOT NULL, bytes INTEGER, mtime_ns INTEGER, sha256 TEXT,
-    split TEXT, image_group TEXT, lighting TEXT, indoor INTEGER, objects TEXT,
-    reference TEXT, reference_bytes INTEGER, reference_mtime_ns INTEGER, reference_sha256 TEXT);
-CREATE TABLE IF NOT EXISTS detectors (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, classes TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS results (
-    image_id TEXT NOT NULL, sha256 TEXT NOT NULL, enhancer TEXT NOT NULL, detector TEXT NOT NULL, measure TEXT NOT NULL,
-    error TEXT, niqe REAL, niqe_reason TEXT, boxes BLOB, scores BLOB, labels BLOB,
-    ms_decode REAL, ms_enhance REAL, ms_detect REAL, ms_niqe REAL,
-    psnr REAL, psnr_reason TEXT, ssim REAL, ssim_reason TEXT,
-    PRIMARY KEY (image_id, sha256, enhancer, detector, measure)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS runs (run_id INTEGER PRIMARY KEY AUTOINCREMENT, record TEXT NOT NULL);
-"""
-
-# What brings a file of an earlier schema to the next one. Columns that a later schema adds stand last.
-_MIGRATIONS: dict[int, tuple[str, ...]] = {
-    1: (
-        *(f"ALTER TABLE results ADD COLUMN {c}" for c in ("psnr REAL", "psnr_reason TEXT", "ssim REAL")),
-        "ALTER TABLE results ADD COLUMN ssim_reason TEXT",
-        "ALTER TABLE images ADD COLUMN reference TEXT",
-        "ALTER TABLE images ADD COLUMN reference_bytes INTEGER",
-        "ALTER TABLE images ADD COLUMN reference_mtime_ns INTEGER",
-        "ALTER TABLE images ADD COLUMN reference_sha256 TEXT",
-    ),
-}
-
-_INSERT_IMAGE = "INSERT OR REPLACE INTO images VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-_INSERT_RESULT = "INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
 @dataclass(frozen=True)
 class Key:
-    """What a stored row answers: which file, enhanced by what, detected by what, measured how.
+    """What a stored row is of: an image file, enhanced by what.
 
-    `sha256` is the image's `StoredImage.content`: a row is only reused for the same image and the same reference.
+    `content` is the image's `StoredImage.content`: a row is only used again for the same image, the same reference and
+    the same decoder.
     """
 
     image_id: str
-    sha256: str
+    content: str
     enhancer: str
-    detector: str
-    measure: str
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What a detector found in an enhanced image.
+
+    Attributes:
+        boxes_xyxy: (N, 4) float32 as in `Detections`.
+        scores: (N,) float32, descending.
+        labels: (N,) int64 into the detector's classes.
+        ms: Milliseconds.
+        error: Why there is no result, or None.
+    """
+
+    boxes_xyxy: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    scores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    ms: float | None = None
+    error: str | None = None
+
+    def best(self, n: int | None) -> Detected:
+        """The `n` detections of the highest score."""
+        return self if n is None else Detected(self.boxes_xyxy[:n], self.scores[:n], self.labels[:n], self.ms)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a metric says of an enhanced image: a number, or None and why there is none, or why measuring failed."""
+
+    number: float | None = None
+    reason: str | None = None
+    ms: float | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement.
+    """One image, enhanced, detected in and measured.
 
     Attributes:
-        key: What it answers.
-        error: Why there is no result, or None.
-        niqe: NIQE of the enhanced image, or None with `niqe_reason`.
-        boxes_xyxy: (N, 4) float32 as in `Detections`; None without a detector.
-        scores: (N,) float32.
-        labels: (N,) int64 into the detector's classes.
-        ms_decode: Milliseconds; likewise the other three. None where the step did not take place.
-        psnr: Against the image's reference, in decibels; None without one, or with `psnr_reason`.
-        ssim: Likewise; None without a reference, or with `ssim_reason`.
+        key: What it is of.
+        error: Why it could not be read or enhanced, or None.
+        ms_decode: Milliseconds of reading the image.
+        ms_enhance: Milliseconds of the enhancer alone.
+        detections: Fingerprint of a detector -> what it found.
+        values: Fingerprint of a metric -> what it says.
     """
 
     key: Key
     error: str | None = None
-    niqe: float | None = None
-    niqe_reason: str | None = None
-    boxes_xyxy: np.ndarray | None = None
-    scores: np.ndarray | None = None
-    labels: np.ndarray | None = None
     ms_decode: float | None = None
     ms_enhance: float | None = None
-    ms_detect: float | None = None
-    ms_niqe: float | None = None
-    psnr: float | None = None
-    psnr_reason: str | None = None
-    ssim: float | None = None
-    ssim_reason: str | None = None
+    detections: dict[str, Detected] = field(default_factory=dict)
+    values: dict[str, Measured] = field(default_factory=dict)
+
+    def first_error(self) -> str | None:
+        """Why the row is not whole: an error in it or in one of its parts."""
+        parts = (part.error for part in (*self.detections.values(), *self.values.values()))
+        return self.error or next((error for error in parts if error is not None), None)
+
+    def lacks(self, record: RunRecord) -> bool:
+        """Whether a detector or a metric of a run was not asked yet."""
+        return any(d.fingerprint not in self.detections for d in record.detectors) or any(
+            m.fingerprint not in self.values for m in record.metrics if m.kind == "image"
+        )
 
 
 @dataclass(frozen=True)
@@ -118,58 +119,105 @@ class StoredImage:
     sha256: str | None = None
     reference: FileState | None = None
 
-    @property
-    def content(self) -> str | None:
-        """What keys the image's rows: its sha256, joined with that of its reference where it has one."""
-        if self.sha256 is None or self.reference is None:
+    def content(self, decoder: str | None) -> str | None:
+        """What keys the image's rows: its sha256, joined with its reference's and with the hash of the decoder."""
+        parts = [self.sha256, self.reference.sha256 if self.reference else None, decoder]
+        known = [part for part in parts if part is not None]
+        if self.sha256 is None or len(known) == 1:
             return self.sha256
-        return hashlib.sha256(f"{self.sha256} {self.reference.sha256}".encode()).hexdigest()
+        return hashlib.sha256(" ".join(known).encode()).hexdigest()
+
+    def state(self) -> ImageState:
+        """What must be equal for two runs to have measured the same image."""
+        objects = None if self.record.objects is None else [asdict(each) for each in self.record.objects]
+        truth = hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()[:16]
+        return ImageState(self.record.id, self.content(None), truth)
 
 
 class ResultStore:
-    """The SQLite file of a run folder. One process writes; a row that was put is there after `kill -9`."""
+    """The SQLite file of a run folder. One process writes; a row that was put is there after `kill -9`.
 
-    def __init__(self, path: str | Path, *, must_exist: bool = False) -> None:
+    Args:
+        path: The file.
+        reading: Only read: the file must exist, no file is left behind, and its folder need not be writable.
+
+    Raises:
+        DataError: There is no such file to read, or it is damaged, or was written by a later version.
+    """
+
+    def __init__(self, path: str | Path, *, reading: bool = False) -> None:
         self.path = Path(path)
-        if must_exist and not self.path.is_file():
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        if reading and not self.path.is_file():
             raise DataError(
                 "There are no results here.", where=self.path, todo="`duskbench run CONFIG --out DIR` makes them"
             )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(self.path, timeout=60)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, SCHEMA_VERSION, *_MIGRATIONS):
-                raise DataError(
-                    "The results were written by another version of duskbench.",
-                    where=self.path,
-                    expected=f"schema {SCHEMA_VERSION}",
-                    got=f"schema {version}",
-                    todo="read them with that version, or choose another --out",
-                )
-            if version != SCHEMA_VERSION:
-                self._bring_up_to_date()
-        except sqlite3.DatabaseError as error:
-            raise DataError("Cannot open the results.", where=self.path, got=str(error)) from error
+        with self._naming("Cannot open the results."):
+            self._db = self._open_to_read() if reading else self._open_to_write()
 
-    def _bring_up_to_date(self) -> None:
-        with self._db:
-            # Locked before the version is read again: two processes may open an old file at once.
-            self._db.execute("BEGIN IMMEDIATE")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            # A new file has no version yet and gets today's tables at once.
-            for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
-                for statement in _MIGRATIONS[older]:
-                    self._db.execute(statement)
-            for statement in _SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    def _open_to_write(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(self.path, timeout=60)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        self._check_version(db)
+        create(db)
+        bring_up_to_date(db)
+        return db
+
+    def _open_to_read(self) -> sqlite3.Connection:
+        log = self.path.with_name(f"{self.path.name}-wal")
+        address = f"{self.path.absolute().as_uri()}?mode=ro"
+        if not log.exists() or log.stat().st_size == 0:
+            # Nobody writes, and without this SQLite would leave files beside it.
+            db = sqlite3.connect(f"{address}&immutable=1", uri=True)
+        else:
+            try:
+                db = sqlite3.connect(address, uri=True, timeout=60)
+                db.execute("SELECT 1 FROM sqlite_master").fetchone()
+            except sqlite3.OperationalError:
+                db = self._open_copy(log)
+        version = self._check_version(db)
+        if is_known(version) == "older":
+            # What was written by an earlier version is brought up to date in memory; the file stays as it is.
+            memory = sqlite3.connect(":memory:")
+            db.backup(memory)
+            db.close()
+            create(memory)
+            bring_up_to_date(memory)
+            return memory
+        return db
+
+    def _open_copy(self, log: Path) -> sqlite3.Connection:
+        """A log that was left by a killed run, on a medium that cannot be written: merged in a copy."""
+        self._copy = tempfile.TemporaryDirectory(prefix="duskbench-")
+        for file in (self.path, log):
+            shutil.copyfile(file, Path(self._copy.name, file.name))
+        return sqlite3.connect(Path(self._copy.name, self.path.name))
+
+    def _check_version(self, db: sqlite3.Connection) -> int:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if is_known(version) == "unknown":
+            raise DataError(
+                "The results were written by another version of duskbench.",
+                where=self.path,
+                got=f"schema {version}",
+                todo="read them with that version, or choose another --out",
+            )
+        return version
+
+    @contextmanager
+    def _naming(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise DataError(what, where=self.path, got=str(error)) from error
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+        if self._copy is not None:
+            self._copy.cleanup()
 
     def __enter__(self) -> ResultStore:
         return self
@@ -191,87 +239,164 @@ class ResultStore:
                 todo="make room, or see that the folder can be written to; the same command goes on where it stopped",
             ) from error
 
+    def _insert(self, table: str, values: tuple[Any, ...]) -> None:
+        marks = ",".join("?" * (len(values) + 1))
+        self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", (*values, checksum(*values)))  # noqa: S608
+
+    def _select(self, table: str, where: str = "1", values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        """Rows without their checksums; a row that does not fit its own is an error that names it."""
+        with self._naming("Cannot read the results."):
+            for row in self._db.execute(f"SELECT * FROM {table} WHERE {where}", values):  # noqa: S608
+                if checksum(*row[:-1]) != row[-1]:
+                    named = " ".join(str(v)[:40] for v in row[:4] if isinstance(v, str))
+                    raise DataError(
+                        "A row of the results is damaged.",
+                        where=f"{self.path}, table {table}",
+                        got=named or "a row that cannot be read",
+                        todo="restore the file from a copy, or remove it and run again",
+                    )
+                yield row[:-1]
+
     def put_images(self, images: Iterable[StoredImage]) -> None:
         """Insert or replace images, in one transaction."""
         with self._writing():
-            self._db.executemany(_INSERT_IMAGE, map(_image_row, images))
+            for image in images:
+                self._insert("images", _image_row(image))
 
     def images(self) -> dict[str, StoredImage]:
         """All images by id."""
-        return {row[0]: _image_of_row(row) for row in self._db.execute("SELECT * FROM images")}
+        return {row[0]: self._parsed(row) for row in self._select("images")}
 
-    def put_detector(self, fingerprint: str, name: str, classes: tuple[str, ...]) -> None:
-        """Remember the classes that the labels of this detector's rows index."""
-        with self._writing():
-            self._db.execute(
-                "INSERT OR REPLACE INTO detectors VALUES (?,?,?)", (fingerprint, name, json.dumps(list(classes)))
+    def _parsed(self, row: tuple[Any, ...]) -> StoredImage:
+        try:
+            return _image_of_row(row)
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError("An image of the results is damaged.", where=self.path, got=f"{row[0]}: {error}") from error
+
+    def images_of(self, record: RunRecord) -> tuple[StoredImage, ...]:
+        """The images of a run, in its order.
+
+        Raises:
+            DataError: One is not there.
+        """
+        known = self.images()
+        lacking = [image_id for image_id in record.image_ids if image_id not in known]
+        if lacking:
+            raise DataError(
+                "The results lack images of the run.", where=self.path, got=f"no {', '.join(lacking[:3])}"
             )
-
-    def detector_classes(self, fingerprint: str) -> tuple[str, ...]:
-        """Classes of a detector; empty for none."""
-        row = self._db.execute("SELECT classes FROM detectors WHERE fingerprint=?", (fingerprint,)).fetchone()
-        return tuple(json.loads(row[0])) if row else ()
+        return tuple(known[image_id] for image_id in record.image_ids)
 
     def put(self, row: Row) -> None:
-        """Insert one measurement and commit it; a failed one of the same key is replaced."""
-        key = row.key
-        blobs = [
-            None if a is None else np.ascontiguousarray(a).tobytes() for a in (row.boxes_xyxy, row.scores, row.labels)
-        ]
-        values = (
-            key.image_id, key.sha256, key.enhancer, key.detector, key.measure,
-            row.error, row.niqe, row.niqe_reason, *blobs,
-            row.ms_decode, row.ms_enhance, row.ms_detect, row.ms_niqe,
-            row.psnr, row.psnr_reason, row.ssim, row.ssim_reason,
-        )  # fmt: skip
+        """Insert what was measured of an image and commit it; parts that are there already stay.
+
+        A row that failed as a whole does not replace one that did not.
+        """
+        key = (row.key.image_id, row.key.content, row.key.enhancer)
         with self._writing():
-            self._db.execute(_INSERT_RESULT, values)
+            if row.error is None or not self._succeeded(key):
+                self._insert("results", (*key, row.error, row.ms_decode, row.ms_enhance))
+            for detector, found in row.detections.items():
+                arrays = (found.boxes_xyxy, found.scores, found.labels)
+                blobs = (None,) * 3 if found.error is not None else tuple(np.ascontiguousarray(a).tobytes() for a in arrays)
+                self._insert("detections", (*key, detector, found.error, *blobs, found.ms))
+            for metric, value in row.values.items():
+                self._insert("measured", (*key, metric, value.error, value.number, value.reason, value.ms))
 
-    def done(self) -> set[Key]:
-        """Keys of the rows that hold a result; failed ones are not among them, so they are tried again."""
-        query = "SELECT image_id, sha256, enhancer, detector, measure FROM results WHERE error IS NULL"
-        return {Key(*row) for row in self._db.execute(query)}
+    def _succeeded(self, key: tuple[str, str, str]) -> bool:
+        query = "SELECT error IS NULL FROM results WHERE image_id=? AND content=? AND enhancer=?"
+        found = self._db.execute(query, key).fetchone()
+        return bool(found and found[0])
 
-    def rows(self, *, enhancer: str, detector: str, measure: str) -> Iterator[Row]:
-        """The rows of one enhancer in the order of image ids."""
-        query = "SELECT * FROM results WHERE enhancer=? AND detector=? AND measure=? ORDER BY image_id"
-        for row in self._db.execute(query, (enhancer, detector, measure)):
-            boxes, scores, labels = row[8:11]
+    def done(self) -> dict[Key, frozenset[str]]:
+        """Key of each image that was enhanced -> fingerprints of the detectors and metrics that have a result of it.
+
+        What failed is not among them, so it is tried again.
+        """
+        with self._naming("Cannot read the results."):
+            done: dict[Key, set[str]] = {}
+            for row in self._db.execute("SELECT image_id, content, enhancer FROM results WHERE error IS NULL"):
+                done[Key(*row)] = set()
+            for table, what in (("detections", "detector"), ("measured", "metric")):
+                query = f"SELECT image_id, content, enhancer, {what} FROM {table} WHERE error IS NULL"  # noqa: S608
+                for *key, fingerprint in self._db.execute(query):
+                    done.setdefault(Key(*key), set()).add(fingerprint)
+        return {key: frozenset(parts) for key, parts in done.items()}
+
+    def rows(self, record: RunRecord, enhancer: EnhancerEntry) -> Iterator[Row]:
+        """The rows of one enhancer with the parts that a run asked for, in the order of image ids."""
+        wanted = (enhancer.fingerprint,)
+        detections: dict[tuple[str, str], dict[str, Detected]] = {}
+        for detector in record.detectors:
+            for row in self._select("detections", "enhancer=? AND detector=?", (*wanted, detector.fingerprint)):
+                detections.setdefault(row[:2], {})[detector.fingerprint] = self._detected(row)
+        values: dict[tuple[str, str], dict[str, Measured]] = {}
+        for metric in record.metrics:
+            if metric.kind == "image":
+                for row in self._select("measured", "enhancer=? AND metric=?", (*wanted, metric.fingerprint)):
+                    error, number, reason, ms = row[4:]
+                    values.setdefault(row[:2], {})[metric.fingerprint] = Measured(number, reason, ms, error)
+        for row in self._select("results", "enhancer=? ORDER BY image_id", wanted):
+            image_id, content, of, error, ms_decode, ms_enhance = row
+            place = (image_id, content)
             yield Row(
-                key=Key(*row[:5]),
-                error=row[5],
-                niqe=row[6],
-                niqe_reason=row[7],
-                boxes_xyxy=None if boxes is None else np.frombuffer(boxes, np.float32).reshape(-1, 4),
-                scores=None if scores is None else np.frombuffer(scores, np.float32),
-                labels=None if labels is None else np.frombuffer(labels, np.int64),
-                ms_decode=row[11],
-                ms_enhance=row[12],
-                ms_detect=row[13],
-                ms_niqe=row[14],
-                psnr=row[15],
-                psnr_reason=row[16],
-                ssim=row[17],
-                ssim_reason=row[18],
+                Key(image_id, content, of), error, ms_decode, ms_enhance, detections.get(place, {}), values.get(place, {})
             )
 
-    def put_run(self, record: dict[str, Any]) -> int:
+    def _detected(self, row: tuple[Any, ...]) -> Detected:
+        error, boxes, scores, labels, ms = row[4:]
+        if error is not None:
+            return Detected(ms=ms, error=error)
+        try:
+            return Detected(
+                np.frombuffer(boxes, np.float32).reshape(-1, 4),
+                np.frombuffer(scores, np.float32),
+                np.frombuffer(labels, np.int64),
+                ms,
+            )
+        except (ValueError, TypeError) as failure:
+            raise DataError(
+                "Detections of the results are damaged.", where=self.path, got=f"{row[0]}: {failure}"
+            ) from failure
+
+    def put_run(self, record: RunRecord) -> int:
         """Append the record of a run; returns its number."""
         with self._writing():
-            cursor = self._db.execute("INSERT INTO runs (record) VALUES (?)", (json.dumps(record),))
+            text = record.to_json()
+            cursor = self._db.execute("INSERT INTO runs (record, checksum) VALUES (?,?)", (text, checksum(text)))
         return int(cursor.lastrowid or 0)
 
-    def last_run(self) -> dict[str, Any]:
+    def last_run(self) -> RunRecord:
         """The record of the newest run.
 
         Raises:
-            DataError: Nothing was run here yet.
+            DataError: Nothing was run here yet, or the record is damaged.
         """
-        row = self._db.execute("SELECT record FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
+        with self._naming("Cannot read the results."):
+            row = self._db.execute("SELECT record, checksum FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
         if row is None:
             raise DataError("Nothing was run here yet.", where=self.path, todo="`duskbench run CONFIG --out DIR`")
-        record: dict[str, Any] = json.loads(row[0])
-        return record
+        if checksum(row[0]) != row[1]:
+            raise DataError("The record of the run is damaged.", where=self.path, todo="run again into another --out")
+        return RunRecord.from_json(row[0], where=self.path, classes_of=self._old_classes)
+
+    def _old_classes(self, fingerprint: str) -> tuple[str, ...]:
+        """Classes of a detector of an earlier version, which kept them apart from the record."""
+        exists = self._db.execute("SELECT 1 FROM sqlite_master WHERE name='detectors'").fetchone()
+        if not exists:
+            return ()
+        query = "SELECT classes FROM detectors WHERE fingerprint=?"
+        row = self._db.execute(query, (fingerprint.partition("@")[0],)).fetchone()
+        return tuple(json.loads(row[0])) if row else ()
+
+    def remember(self, request: str, answer: str) -> None:
+        """Keep what was found out at some cost, see `recall`."""
+        with self._writing():
+            self._insert("known", (request, answer))
+
+    def recall(self, request: str) -> str | None:
+        """What was kept for a request; None where nothing was."""
+        return next((row[1] for row in self._select("known", "request=?", (request,))), None)
 
 
 def _image_row(image: StoredImage) -> tuple[Any, ...]:

@@ -63,6 +63,10 @@ class DetectorError(DuskbenchError):
     """A detector broke its contract."""
 
 
+class MetricError(DuskbenchError):
+    """A metric broke its contract."""
+
+
 class TrainingError(DuskbenchError):
     """A training run that went wrong while it ran."""
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
+from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.data_tools.errors import DataError
+
+# Detections of an image and class that COCO looks at.
+_MOST = 100
 
 
 @dataclass(frozen=True)
@@ -62,33 +68,13 @@ def coco_ap(
 
     Source: pycocotools `cocoeval.py`, https://cocodataset.org/#detection-eval.
     """
-    from pycocotools.cocoeval import COCOeval
-
-    for what, columns in (
-        ("ground truth", (gt_boxes, gt_labels, gt_images, gt_difficult)),
-        ("detections", (det_boxes, det_scores, det_labels, det_images)),
-    ):
-        if len({len(column) for column in columns}) != 1:
-            raise DataError("The lengths differ.", where=what, got=", ".join(str(len(column)) for column in columns))
-    for what, labels in (("ground truth", gt_labels), ("detections", det_labels)):
-        if len(labels) and not (np.min(labels) >= 0 and np.max(labels) < n_classes):
-            raise DataError("A label names no class.", where=what, expected=f"0 to {n_classes - 1}")
-
-    images = np.union1d(gt_images, det_images).astype(np.int64).tolist()
-    # pycocotools reports on standard output; the numbers are taken from its arrays instead.
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = _indexed(images, n_classes, gt_boxes, gt_labels, gt_images, iscrowd=np.asarray(gt_difficult, dtype=int))
-        found = _indexed(
-            images, n_classes, det_boxes, det_labels, det_images, score=np.asarray(det_scores, dtype=float)
-        )
-        evaluation = COCOeval(truth, found, "bbox")
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.params.maxDets = [100]
-        if images:
-            evaluation.evaluate()
-            evaluation.accumulate()
-    if not images:
+    evaluation = _evaluate(
+        (gt_boxes, gt_labels, gt_images, gt_difficult), (det_boxes, det_scores, det_labels, det_images), n_classes
+    )
+    if evaluation is None:
         return CocoAP(None, None, None, (None,) * n_classes)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
     # (IoU thresholds, recalls, classes), -1 where a class has nothing to find.
     precision = evaluation.eval["precision"][..., 0, 0]
     return CocoAP(
@@ -97,6 +83,31 @@ def coco_ap(
         _mean(precision[5]),
         tuple(_mean(precision[:, :, label]) for label in range(n_classes)),
     )
+
+
+def _evaluate(truth: Sequence[np.ndarray], found: Sequence[np.ndarray], n_classes: int) -> Any:
+    """Match with pycocotools, over all sizes, the best 100 detections of an image and class; None without images."""
+    from pycocotools.cocoeval import COCOeval
+
+    for what, columns in (("ground truth", truth), ("detections", found)):
+        if len({len(column) for column in columns}) != 1:
+            raise DataError("The lengths differ.", where=what, got=", ".join(str(len(column)) for column in columns))
+    (gt_boxes, gt_labels, gt_images, gt_difficult), (det_boxes, det_scores, det_labels, det_images) = truth, found
+    for what, labels in (("ground truth", gt_labels), ("detections", det_labels)):
+        if len(labels) and not (np.min(labels) >= 0 and np.max(labels) < n_classes):
+            raise DataError("A label names no class.", where=what, expected=f"0 to {n_classes - 1}")
+    images = np.union1d(gt_images, det_images).astype(np.int64).tolist()
+    if not images:
+        return None
+    # pycocotools reports on standard output; the numbers are taken from its arrays instead.
+    with contextlib.redirect_stdout(io.StringIO()):
+        objects = _indexed(images, n_classes, gt_boxes, gt_labels, gt_images, iscrowd=np.asarray(gt_difficult, int))
+        results = _indexed(images, n_classes, det_boxes, det_labels, det_images, score=np.asarray(det_scores, float))
+        evaluation = COCOeval(objects, results, "bbox")
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.params.maxDets = [_MOST]
+        evaluation.evaluate()
+    return evaluation
 
 
 def _indexed(
@@ -137,3 +148,70 @@ def _indexed(
 def _mean(precision: np.ndarray) -> float | None:
     values = precision[precision > -1]
     return float(values.mean()) if values.size else None
+
+
+class CocoAPMetric(DetectionMetric):
+    """COCO's AP, mean over IoU 0.50, 0.55, ... 0.95; see `coco_ap`."""
+
+    key, heading = "coco AP50:95", "COCO AP50:95"
+    thresholds = slice(None)
+
+    def rank(self, truth: Boxes, found: Boxes, classes: Sequence[str]) -> Ranked:
+        """Match by COCO's rules, with pycocotools."""
+        return Ranked({n: of[self.thresholds] for n, of in _rankings(truth, found, tuple(classes)).items()}, "101point")
+
+    def describe(self) -> str:
+        """How it is computed."""
+        return (
+            f"{self.heading}: by pycocotools' matching, 101 recall points, all sizes, at most {_MOST} detections of an "
+            "image and class, difficult objects as crowds."
+        )
+
+
+class CocoAP50Metric(CocoAPMetric):
+    """COCO's AP at IoU 0.50."""
+
+    key, heading = "coco AP50", "COCO AP50"
+    thresholds = slice(0, 1)
+
+
+class CocoAP75Metric(CocoAPMetric):
+    """COCO's AP at IoU 0.75."""
+
+    key, heading = "coco AP75", "COCO AP75"
+    thresholds = slice(5, 6)
+
+
+def _rankings(truth: Boxes, found: Boxes, classes: tuple[str, ...]) -> dict[str, tuple[Ranking, ...]]:
+    """Class -> ranking at each of the ten overlaps, as `COCOeval.accumulate` orders and counts detections."""
+    global _newest  # noqa: PLW0603 - three metrics ask for the same matching one after the other
+    if _newest is not None and _newest[0] is truth and _newest[1] is found:
+        return _newest[2]
+    evaluation = _evaluate(
+        (truth.boxes_xyxy, truth.labels, truth.images, truth.difficult),
+        (found.boxes_xyxy, found.scores, found.labels, found.images),
+        len(classes),
+    )
+    made: dict[str, tuple[Ranking, ...]] = {}
+    if evaluation is not None:
+        images = evaluation.params.imgIds
+        for label, name in enumerate(classes):
+            here = evaluation.evalImgs[label * len(images) : (label + 1) * len(images)]
+            made[name] = _class_rankings([each for each in here if each is not None], len(evaluation.params.iouThrs))
+    _newest = (truth, found, made)
+    return made
+
+
+def _class_rankings(per_image: Sequence[dict[str, Any]], n_thresholds: int) -> tuple[Ranking, ...]:
+    if not per_image:
+        return (Ranking(np.zeros(0, np.int64), np.zeros(0, bool)),) * n_thresholds
+    scores = np.concatenate([each["dtScores"] for each in per_image])
+    order = np.argsort(-scores, kind="stable")
+    images = np.concatenate([np.full(len(each["dtScores"]), each["image_id"], np.int64) for each in per_image])[order]
+    positions = np.concatenate([np.array(each["dtIds"], np.int64) - 1 for each in per_image])[order]
+    hit = np.concatenate([each["dtMatches"] for each in per_image], axis=1)[:, order] > 0
+    ignored = np.concatenate([each["dtIgnore"] for each in per_image], axis=1)[:, order].astype(bool)
+    return tuple(Ranking(images[~i], h[~i], positions[~i]) for h, i in zip(hit, ignored, strict=True))
+
+
+_newest: tuple[Boxes, Boxes, dict[str, tuple[Ranking, ...]]] | None = None

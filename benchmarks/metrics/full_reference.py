@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
+from duskbench.benchmarks.metrics.base import ImageMetric, Value
+from duskbench.benchmarks.protocol import Protocol, SsimChannels
 from duskbench.data_tools.errors import ConfigError, DataError
-
-SsimChannels = Literal["rgb", "grey"]
 
 PEAK = 255.0
 IDENTICAL = "identical to its reference"
@@ -24,42 +23,53 @@ _MARGIN = WINDOW // 2
 _ROWS = 128
 
 
-@dataclass(frozen=True)
-class FullReference:
-    """PSNR and SSIM of one image; a number that is None has its reason."""
-
-    psnr: float | None
-    ssim: float | None
-    psnr_reason: str | None = None
-    ssim_reason: str | None = None
+class _Compared(ImageMetric):
+    needs = frozenset({"reference"})
+    better = "higher"
 
 
-def full_reference(
-    image_rgb: np.ndarray, reference_rgb: np.ndarray, *, channels: SsimChannels = "rgb"
-) -> FullReference:
-    """Compare an image with its reference.
+class Psnr(_Compared):
+    """PSNR against the lit original; an image that equals it has none, for infinity spoils every mean."""
+
+    key, heading, digits = "psnr", "PSNR", 2
+
+    def measure(self, image_rgb: np.ndarray, **given: np.ndarray) -> Value:
+        """Measure one image; see `psnr`."""
+        decibels = psnr(image_rgb, given["reference_rgb"])
+        return Value(decibels, IDENTICAL if decibels is None else None)
+
+    def describe(self) -> str:
+        """How it is computed."""
+        return "PSNR: enhanced image against the lit original, 8-bit RGB, peak 255, mean over images."
+
+
+class Ssim(_Compared):
+    """SSIM against the lit original; an image that is smaller than the window has none.
 
     Args:
-        image_rgb: (H, W, 3) uint8 RGB.
-        reference_rgb: The same shape and type.
+        protocol: Its `ssim_channels` is the default of `channels`.
         channels: See `ssim`.
-
-    Returns:
-        Both numbers. An image that equals its reference has no PSNR, for infinity spoils every mean; one that is
-        smaller than the window has no SSIM.
-
-    Raises:
-        DataError: The arrays are no such images, or differ in size.
-        ConfigError: An unknown `channels`.
     """
-    decibels, similarity = psnr(image_rgb, reference_rgb), ssim(image_rgb, reference_rgb, channels=channels)
-    height, width = image_rgb.shape[:2]
-    return FullReference(
-        psnr=decibels,
-        ssim=similarity,
-        psnr_reason=IDENTICAL if decibels is None else None,
-        ssim_reason=f"{width}x{height}; SSIM needs {WINDOW}x{WINDOW}" if similarity is None else None,
-    )
+
+    key, heading, digits = "ssim", "SSIM", 4
+
+    def __init__(self, protocol: Protocol, channels: SsimChannels | None = None) -> None:
+        self.channels: SsimChannels = channels or protocol.ssim_channels
+        self.arguments = {"channels": self.channels}
+
+    def measure(self, image_rgb: np.ndarray, **given: np.ndarray) -> Value:
+        """Measure one image; see `ssim`."""
+        similarity = ssim(image_rgb, given["reference_rgb"], channels=self.channels)
+        height, width = image_rgb.shape[:2]
+        return Value(similarity, f"{width}x{height}; SSIM needs {WINDOW}x{WINDOW}" if similarity is None else None)
+
+    def describe(self) -> str:
+        """How it is computed."""
+        channels = {"rgb": "mean over R, G and B", "grey": "of the Rec. 601 luma"}[self.channels]
+        return (
+            "SSIM: enhanced image against the lit original, 8-bit RGB, 11x11 Gaussian window (sigma 1.5, K1 0.01, "
+            f"K2 0.03) over the windows inside the image, {channels}, mean over images."
+        )
 
 
 def psnr(image_rgb: np.ndarray, reference_rgb: np.ndarray) -> float | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -21,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from duskbench.benchmarks.metrics.base import ImageMetric, Value
+from duskbench.benchmarks.protocol import Protocol
 from duskbench.data_tools.errors import ConfigError, DataError
 
 Luma = Literal["rgb2gray", "ycbcr_y"]
@@ -43,17 +44,32 @@ _BLOCKS_AT_A_TIME = {"cpu": 6, "cuda": 512}
 _NEGATIVE = 65536.0
 
 
-@dataclass(frozen=True)
-class Niqe:
-    """NIQE of one image.
+class NiqeMetric(ImageMetric):
+    """NIQE as a benchmark's metric.
 
-    Attributes:
-        value: The score, or None where the image has none.
-        reason: Why there is no score; None where there is one.
+    Args:
+        protocol: Its `niqe_luma` is the default of `luma`.
+        luma: See `niqe`.
+        device: Torch device.
     """
 
-    value: float | None
-    reason: str | None = None
+    key, heading, better, digits, tolerance = "niqe", "NIQE", "lower", 3, 0.05
+
+    def __init__(self, protocol: Protocol, luma: Luma | None = None, device: str = "cpu") -> None:
+        self.luma: Luma = luma or protocol.niqe_luma
+        self.device = device
+        self.arguments = {"luma": self.luma}
+
+    def measure(self, image_rgb: np.ndarray, **given: np.ndarray) -> Value:
+        """Measure one image; see `niqe_batch`."""
+        return niqe_batch([image_rgb], device=self.device, luma=self.luma)[0]
+
+    def describe(self) -> str:
+        """How it is computed."""
+        return (
+            f"NIQE: model of the official release, luma {self.luma} rounded to 8 bits, {BLOCK}x{BLOCK} blocks, on the "
+            "8-bit enhanced image; mean over the images that have one."
+        )
 
 
 def niqe(image_rgb: np.ndarray, *, luma: Luma = "rgb2gray") -> float | None:
@@ -66,7 +82,7 @@ def niqe(image_rgb: np.ndarray, *, luma: Luma = "rgb2gray") -> float | None:
     Raises:
         DataError: The array is no such image.
     """
-    return niqe_batch([image_rgb], luma=luma)[0].value
+    return niqe_batch([image_rgb], luma=luma)[0].number
 
 
 def niqe_batch(
@@ -74,7 +90,7 @@ def niqe_batch(
     device: str | torch.device | None = None,
     *,
     luma: Luma = "rgb2gray",
-) -> list[Niqe]:
+) -> list[Value]:
     """NIQE of each image; a score does not depend, to the last bit, on what else is in the batch.
 
     Memory does not grow with the number of images.
@@ -102,7 +118,7 @@ def niqe_batch(
                 continue
             moments.append(_moments(_luma([p if device is None else p.to(device) for p in planes], luma)))
         # Fetched last, so that a GPU is not waited for between images.
-        return [Niqe(None, m) if isinstance(m, str) else _distance(m.cpu().numpy()) for m in moments]
+        return [Value(None, m) if isinstance(m, str) else _distance(m.cpu().numpy()) for m in moments]
 
 
 def _planes(image: np.ndarray | Tensor) -> list[Tensor]:
@@ -309,15 +325,15 @@ def _pristine_model() -> tuple[np.ndarray, np.ndarray]:
         return model["mean"], model["covariance"]
 
 
-def _distance(moments: np.ndarray) -> Niqe:
+def _distance(moments: np.ndarray) -> Value:
     """Distance of an image's features to the pristine model, from its moments (blocks, scales, 5, 4)."""
     features = np.concatenate([_features(moments[:, 0], BLOCK), _features(moments[:, 1], BLOCK // 2)], axis=1)
     complete = features[~np.isnan(features).any(axis=1)]
     if len(complete) < 2:
-        return Niqe(None, f"only {len(complete)} of {len(features)} blocks have texture; NIQE needs two")
+        return Value(None, f"only {len(complete)} of {len(features)} blocks have texture; NIQE needs two")
     mean, covariance = _pristine_model()
     # As MATLAB: the mean is over what each feature has, the covariance over complete blocks.
     difference = mean - np.nanmean(features, axis=0)
     inverse = np.linalg.pinv((covariance + np.cov(complete, rowvar=False)) / 2)
     squared = float(difference @ inverse @ difference)
-    return Niqe(math.sqrt(squared)) if squared >= 0 else Niqe(None, "the covariance of its features is not positive")
+    return Value(math.sqrt(squared)) if squared >= 0 else Value(None, "the covariance of its features is not positive")

@@ -15,6 +15,9 @@ from typing import Literal
 
 import numpy as np
 
+from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
+from duskbench.benchmarks.metrics.boxes import Boxes
+from duskbench.benchmarks.protocol import Protocol
 from duskbench.data_tools.errors import ConfigError, DataError
 
 Mode = Literal["11point", "area"]
@@ -310,3 +313,61 @@ def _check_column(name: str, values: np.ndarray, n: int, *, where: str | None = 
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(f"NaN or infinite numbers in {name}.", where=where, expected="finite numbers")
     return values
+
+
+class VocAPMetric(DetectionMetric):
+    """Mean AP by VOC's rules, as a protocol states them.
+
+    Args:
+        protocol: Classes, overlap, interpolation.
+    """
+
+    key, heading, tolerance = "map", "mAP", 0.5
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.protocol = protocol
+        rules = ("classes", "iou_threshold", "iou_match", "plus_one", "ap", "max_detections", "cup_images")
+        self.arguments = {name: getattr(protocol, name) for name in rules}
+
+    def rank(self, truth: Boxes, found: Boxes, classes: Sequence[str]) -> Ranked:
+        """Match by the protocol; see `match`."""
+        matches = match_by_protocol(truth, found, self.protocol)
+        counted = matches.tp | matches.fp
+        by_class = {}
+        for name, ranked in zip(classes, matches.ranked, strict=True):
+            chosen = ranked[counted[ranked]]
+            by_class[name] = (Ranking(found.images[chosen], matches.tp[chosen], chosen),)
+        return Ranked(by_class, self.protocol.ap)
+
+    def describe(self) -> str:
+        """How it is computed."""
+        protocol = self.protocol
+        limit = "all" if protocol.max_detections is None else f"the best {protocol.max_detections}"
+        return (
+            f"mAP: mean over {len(protocol.classes)} classes ({', '.join(protocol.classes)}); {protocol.ap_rules()}, "
+            f"{limit} detections of an image; images of ExDark's folder Cup: {protocol.cup_images}."
+        )
+
+
+def match_by_protocol(truth: Boxes, found: Boxes, protocol: Protocol) -> Matches:
+    """Match detections with objects; both end-exclusive, whatever the protocol counts."""
+    return match(
+        _in_frame(truth, protocol), truth.labels, truth.images, truth.difficult,
+        found.boxes_xyxy, found.scores, found.labels, found.images, len(protocol.classes),
+        iou_threshold=protocol.iou_threshold, strict=protocol.iou_match == ">", plus_one=protocol.plus_one,
+    )  # fmt: skip
+
+
+def voc_ap_by_protocol(truth: Boxes, found: Boxes, protocol: Protocol) -> VocAP:
+    """AP of every class with its curve; see `voc_ap`."""
+    return voc_ap(
+        _in_frame(truth, protocol), truth.labels, truth.images, truth.difficult,
+        found.boxes_xyxy, found.scores, found.labels, found.images, len(protocol.classes),
+        iou_threshold=protocol.iou_threshold, mode=protocol.ap, strict=protocol.iou_match == ">",
+        plus_one=protocol.plus_one,
+    )  # fmt: skip
+
+
+def _in_frame(truth: Boxes, protocol: Protocol) -> np.ndarray:
+    """Where detections end at their last pixel, ground truth does too; see `Protocol.plus_one`."""
+    return truth.boxes_xyxy - (np.array([0.0, 0.0, 1.0, 1.0]) if protocol.plus_one else 0.0)

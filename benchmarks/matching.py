@@ -1,0 +1,287 @@
+"""The stored rows of a run as arrays: what there was to find, what was found, and what became of each detection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from duskbench.benchmarks.metrics.base import DetectionMetric, Metric, Ranked
+from duskbench.benchmarks.metrics.boxes import Boxes
+from duskbench.benchmarks.metrics.registry import load_metric
+from duskbench.benchmarks.metrics.voc_ap import VocAP, voc_ap_by_protocol
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
+from duskbench.benchmarks.statistics import Aggregate, Sample
+from duskbench.benchmarks.store import Detected, ResultStore, Row, StoredImage
+from duskbench.data_tools.errors import MetricError
+
+
+@dataclass(frozen=True)
+class RunImages:
+    """The images of a run and what is to be found in them.
+
+    Attributes:
+        record: The run's.
+        images: In the run's order; arrays of images index this list.
+        truth: Objects of the protocol's classes in all of them.
+        metrics: Key of a metric -> its code, of those whose numbers need it: of detections, or no plain mean.
+    """
+
+    record: RunRecord
+    images: tuple[StoredImage, ...]
+    truth: Boxes
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+
+    @property
+    def protocol(self) -> Protocol:
+        """The run's."""
+        return self.record.protocol
+
+    def objects(self, counted: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Class -> (images,) objects to find in each image; `counted` (objects,) bool leaves others out."""
+        easy = ~self.truth.difficult if counted is None else counted & ~self.truth.difficult
+        return {
+            name: np.bincount(self.truth.images[easy & (self.truth.labels == label)], minlength=len(self.images))
+            for label, name in enumerate(self.protocol.classes)
+        }
+
+    def aggregates(self) -> dict[str, Aggregate]:
+        """For `Bootstrap`: the scores that are no plain mean."""
+        return {
+            c.key: self.metrics[c.metric.key].aggregate  # type: ignore[attr-defined]
+            for c in self.record.columns()
+            if not c.metric.is_mean
+        }
+
+
+@dataclass(frozen=True)
+class EnhancerRows:
+    """The rows of one enhancer.
+
+    Attributes:
+        entry: Of the run's record.
+        rows: Position of the image -> row, of the images that have a whole result.
+        failures: Image id -> reason.
+    """
+
+    entry: EnhancerEntry
+    rows: dict[int, Row] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Row of the table."""
+        return self.entry.label
+
+    def mask(self, n_images: int) -> np.ndarray:
+        """(n_images,) bool: which images have a result."""
+        mask = np.zeros(n_images, bool)
+        mask[list(self.rows)] = True
+        return mask
+
+    def values(self, metric: str, n_images: int) -> np.ndarray:
+        """(n_images,) float64 of the metric of that fingerprint, NaN where there is none."""
+        values = np.full(n_images, np.nan)
+        for position, row in self.rows.items():
+            measured = row.values.get(metric)
+            if measured is not None and measured.number is not None:
+                values[position] = measured.number
+        return values
+
+
+@dataclass(frozen=True)
+class Matched:
+    """An enhancer's detections and what became of each.
+
+    Attributes:
+        mask: (images,) bool: which have a result.
+        objects: (T,) indices into the run's truth: those in these images; `result.matches.gt_index` indexes them.
+        truth: These objects.
+        found: The detections.
+        result: What became of them by the protocol.
+    """
+
+    mask: np.ndarray
+    objects: np.ndarray
+    truth: Boxes
+    found: Boxes
+    result: VocAP
+
+
+@dataclass(frozen=True)
+class MatchedRun:
+    """All enhancers of a run that have a result, matched once for several uses.
+
+    Attributes:
+        run: Images and ground truth.
+        enhancers: The rows of each enhancer, in the run's order.
+        detector: Whose detections were matched; None without one.
+        matched: Label -> what became of its detections; only those that have any.
+        path: The results file, for errors.
+    """
+
+    run: RunImages
+    enhancers: tuple[EnhancerRows, ...]
+    detector: DetectorEntry | None
+    matched: Mapping[str, Matched]
+    path: Path
+
+
+def read_run_images(store: ResultStore, record: RunRecord, ids: Sequence[str] | None = None) -> RunImages:
+    """Read the images of a run with their ground truth.
+
+    Args:
+        store: The results.
+        record: The run's.
+        ids: Only these of its images; None for all.
+
+    Raises:
+        MetricError: The code of one of the run's metrics is needed and cannot be had.
+    """
+    images = store.images_of(record if ids is None else replace(record, image_ids=tuple(ids)))
+    return RunImages(record, images, ground_truth(images, record.protocol), _needed_metrics(record))
+
+
+def _needed_metrics(record: RunRecord) -> dict[str, Metric]:
+    needed = {}
+    for entry in record.metrics:
+        if entry.kind == "detections" or not entry.is_mean:
+            needed[entry.key] = load_metric(entry.spec, record.protocol)
+            if needed[entry.key].key != entry.key:
+                raise MetricError(
+                    "A metric of the run is another one now.",
+                    where=str(entry.spec),
+                    expected=f"key {entry.key!r}",
+                    got=repr(needed[entry.key].key),
+                )
+    return needed
+
+
+def read_enhancers(store: ResultStore, run: RunImages) -> Iterator[EnhancerRows]:
+    """Read the rows of a run, one enhancer at a time; rows of an earlier state of an image file are left out."""
+    record = run.record
+    position = {image.record.id: number for number, image in enumerate(run.images)}
+    for entry in record.enhancers:
+        if entry.error is not None:
+            yield EnhancerRows(entry)
+            continue
+        current = {
+            number: row
+            for row in store.rows(record, entry)
+            if (number := position.get(row.key.image_id)) is not None
+            and run.images[number].content(record.decoder) == row.key.content
+        }
+        rows: dict[int, Row] = {}
+        failures: dict[str, str] = {}
+        for number in sorted(current):
+            row = current[number]
+            error = row.first_error()
+            if error is not None:
+                failures[row.key.image_id] = error
+            elif row.lacks(record):
+                # Measured before one of the run's metrics or detectors was asked for, and interrupted since.
+                continue
+            else:
+                rows[number] = row
+        yield EnhancerRows(entry, rows, failures)
+
+
+def has_detections(rows: EnhancerRows, run: RunImages) -> bool:
+    """Whether an AP can be made: there is a detector, and every image with a result has ground truth."""
+    known = all(run.images[number].record.objects is not None for number in rows.rows)
+    return bool(run.record.detectors and rows.rows and known)
+
+
+def found_by(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) -> Boxes:
+    """What a detector found in one enhancer's images; `images` index the run's."""
+    found = detections(
+        [row.detections.get(detector.fingerprint) for row in rows.rows.values()], detector.classes, run.protocol
+    )
+    return replace(found, images=np.array(list(rows.rows), np.int64)[found.images])
+
+
+def match_enhancer(rows: EnhancerRows, run: RunImages, detector: DetectorEntry | None) -> Matched | None:
+    """Match an enhancer's detections with the objects of its images; None where an AP cannot be made."""
+    if detector is None or not has_detections(rows, run):
+        return None
+    mask = rows.mask(len(run.images))
+    objects = np.flatnonzero(mask[run.truth.images])
+    truth, found = run.truth.take(objects), found_by(rows, run, detector)
+    return Matched(mask, objects, truth, found, voc_ap_by_protocol(truth, found, run.protocol))
+
+
+def match_run(store: ResultStore, record: RunRecord, detector: DetectorEntry | None = None) -> MatchedRun:
+    """Read and match a whole run: for what needs all enhancers at once, and for several such things.
+
+    Args:
+        store: The results.
+        record: The run's.
+        detector: Whose detections; None for the first of the run's.
+    """
+    run = read_run_images(store, record)
+    chosen = detector or (record.detectors[0] if record.detectors else None)
+    enhancers = tuple(one for one in read_enhancers(store, run) if one.rows)
+    matched = ((one.label, match_enhancer(one, run, chosen)) for one in enhancers)
+    return MatchedRun(run, enhancers, chosen, {label: one for label, one in matched if one is not None}, store.path)
+
+
+def sample_of(rows: EnhancerRows, run: RunImages) -> Sample:
+    """What resampling needs of one enhancer: its images' values, and its detections where an AP can be made."""
+    n = len(run.images)
+    values: dict[str, np.ndarray] = {}
+    ranked: dict[str, Ranked] = {}
+    boxes: dict[str, tuple[Boxes, Boxes]] = {}
+    detected = has_detections(rows, run)
+    for column in run.record.columns():
+        if column.detector is None:
+            values[column.key] = rows.values(column.metric.fingerprint, n)
+        elif detected:
+            if column.detector.label not in boxes:
+                truth = run.truth.take(rows.mask(n)[run.truth.images])
+                boxes[column.detector.label] = truth, found_by(rows, run, column.detector)
+            metric = run.metrics[column.metric.key]
+            assert isinstance(metric, DetectionMetric)  # noqa: S101 - its entry says so
+            ranked[column.key] = metric.rank(*boxes[column.detector.label], run.protocol.classes)
+    return Sample(rows.label, rows.mask(n), values, ranked)
+
+
+def ground_truth(images: Sequence[StoredImage], protocol: Protocol) -> Boxes:
+    """Ground truth of the protocol's classes."""
+    index = {name: i for i, name in enumerate(protocol.classes)}
+    objects = [
+        (number, ordinal, index[o.name], o)
+        for number, image in enumerate(images)
+        for ordinal, o in enumerate(image.record.objects or ())
+        if o.name in index
+    ]
+    return Boxes(
+        boxes_xyxy=np.array([o.box_xyxy for *_, o in objects], np.float64).reshape(-1, 4),
+        labels=np.array([label for _, _, label, _ in objects], np.int64),
+        images=np.array([number for number, *_ in objects], np.int64),
+        scores=np.ones(len(objects)),
+        difficult=np.array([o.difficult for *_, o in objects], bool),
+        ordinals=np.array([ordinal for _, ordinal, *_ in objects], np.int64),
+    )
+
+
+def detections(rows: Sequence[Detected | None], classes: Sequence[str], protocol: Protocol) -> Boxes:
+    """Stored detections of the protocol's classes, as many of an image as it wants; those of other classes are dropped.
+
+    Args:
+        rows: What was found in each image; None without a detector.
+        classes: What their labels index.
+        protocol: Its classes and its `max_detections`.
+    """
+    index = {name: i for i, name in enumerate(protocol.classes)}
+    translate = np.array([index.get(name, -1) for name in classes], np.int64)
+    found = [(number, row.best(protocol.max_detections)) for number, row in enumerate(rows) if row is not None]
+    sizes = [len(row.scores) for _, row in found]
+    labels = np.concatenate([translate[row.labels] for _, row in found] or [np.zeros(0, np.int64)])
+    boxes = np.concatenate([row.boxes_xyxy for _, row in found] or [np.zeros((0, 4))]).astype(np.float64)
+    scores = np.concatenate([row.scores for _, row in found] or [np.zeros(0)]).astype(np.float64)
+    images = np.repeat(np.array([number for number, _ in found], np.int64), sizes)
+    ordinals = np.concatenate([np.arange(size) for size in sizes] or [np.zeros(0, np.int64)])
+    return Boxes(boxes, labels, images, scores, np.zeros(len(labels), bool), ordinals).take(labels >= 0)

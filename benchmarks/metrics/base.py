@@ -1,0 +1,138 @@
+"""The contract of a metric: a number of one enhanced image, or of all detections of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from duskbench.benchmarks.metrics.boxes import Boxes
+from duskbench.data_tools.fingerprint import argument_files, fingerprint
+
+Better = Literal["lower", "higher"]
+Need = Literal["original", "reference"]
+Mode = Literal["11point", "area", "101point"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A metric's number of one image, or None and why there is none."""
+
+    number: float | None
+    reason: str | None = None
+
+
+class Metric:
+    """What every metric says of itself; subclass `ImageMetric` or `DetectionMetric`.
+
+    Attributes:
+        key: Names its values in files; letters, digits and underscores.
+        heading: Of its column.
+        better: Which way is better.
+        digits: Digits behind the point.
+        factor: What a stored number is multiplied by to be shown: 100 for a share shown in percent.
+        tolerance: By how much it may get worse from one night to the next, in the shown unit; None: it is shown in the
+            nightly report and decides nothing.
+        arguments: What it was built with; part of its fingerprint. Set by the constructor.
+    """
+
+    key: ClassVar[str]
+    heading: ClassVar[str]
+    better: ClassVar[Better]
+    digits: ClassVar[int] = 3
+    factor: ClassVar[float] = 1.0
+    tolerance: ClassVar[float | None] = None
+    arguments: Mapping[str, Any] = {}
+
+    def describe(self) -> str | None:
+        """The line under a table that says how the numbers come about; None for none."""
+        return None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of code, arguments and the files these name: a value is only ever used again for the same question."""
+        return fingerprint(type(self), self.arguments, argument_files(self.arguments))
+
+
+class ImageMetric(Metric):
+    """A metric of single images.
+
+    Attributes:
+        needs: What `measure` is given besides the enhanced image: `original`, the image before it was enhanced;
+            `reference`, its lit original, which only some data sets have.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    def measure(self, image_rgb: np.ndarray, **given: np.ndarray) -> Value | float | None:
+        """Measure one enhanced image.
+
+        Args:
+            image_rgb: (H, W, 3) uint8 RGB, as the enhancer returned it. Not to be changed.
+            given: `original_rgb` and `reference_rgb`, of the same shape and type, as `needs` says.
+
+        Returns:
+            A number, or `Value(None, reason)` where the image has none; it then leaves the mean.
+        """
+        raise NotImplementedError
+
+    def aggregate(self, numbers: np.ndarray) -> float:
+        """The number of a data set, of those of its images (N,) float64 with N >= 1; the mean."""
+        return float(np.mean(numbers))
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether `aggregate` is the mean, which resampling computes for all resamples at once."""
+        return type(self).aggregate is ImageMetric.aggregate
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The counted detections of one class at one overlap, best first; ignored ones are left out.
+
+    Attributes:
+        images: (D,) integers into the images of the run.
+        tp: (D,) bool: found an object. False: a false alarm.
+        positions: (D,) integers into the detections that were ranked; None where they are no longer known.
+    """
+
+    images: np.ndarray
+    tp: np.ndarray
+    positions: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What a detection metric makes of detections: all that its number depends on.
+
+    Attributes:
+        by_class: Class -> a ranking for each overlap threshold; the class's AP is the mean over them.
+        mode: How a ranking becomes an AP: `11point`, `area` under the envelope, or COCO's `101point`.
+    """
+
+    by_class: Mapping[str, tuple[Ranking, ...]] = field(default_factory=dict)
+    mode: Mode = "11point"
+
+
+class DetectionMetric(Metric):
+    """A metric of all detections of a data set: an average precision of each class, and their mean.
+
+    Subclasses say which detections count as found; the average precision, its mean over classes and the intervals
+    follow from that.
+    """
+
+    factor: ClassVar[float] = 100.0
+    digits: ClassVar[int] = 2
+    better: ClassVar[Better] = "higher"
+
+    def rank(self, truth: Boxes, found: Boxes, classes: Sequence[str]) -> Ranked:
+        """Decide which detections found an object.
+
+        Args:
+            truth: Objects; labels index `classes`.
+            found: Detections, likewise.
+            classes: Names.
+        """
+        raise NotImplementedError

@@ -1,0 +1,96 @@
+"""The metrics by name, and the function that turns a name, a file or an entry point into one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from duskbench.benchmarks.metrics.base import DetectionMetric, ImageMetric, Metric
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import MetricEntry
+from duskbench.data_tools.errors import ConfigError, MetricError
+from duskbench.data_tools.fingerprint import argument_files, identity
+from duskbench.data_tools.plugins import naming
+from duskbench.data_tools.registry import Entry, Registry, build
+from duskbench.data_tools.specs import split_spec
+
+METRICS = Registry(
+    "metric",
+    {
+        "niqe": Entry("duskbench.benchmarks.metrics.niqe:NiqeMetric"),
+        "psnr": Entry("duskbench.benchmarks.metrics.full_reference:Psnr"),
+        "ssim": Entry("duskbench.benchmarks.metrics.full_reference:Ssim"),
+        "voc_ap": Entry("duskbench.benchmarks.metrics.voc_ap:VocAPMetric"),
+        "coco_ap": Entry("duskbench.benchmarks.metrics.coco_ap:CocoAPMetric"),
+        "coco_ap50": Entry("duskbench.benchmarks.metrics.coco_ap:CocoAP50Metric"),
+        "coco_ap75": Entry("duskbench.benchmarks.metrics.coco_ap:CocoAP75Metric"),
+    },
+)
+
+# What a benchmark measures where its configuration does not say; a metric that lacks what it needs is left out.
+DEFAULT_METRICS: tuple[str, ...] = ("niqe", "psnr", "ssim", "voc_ap")
+COCO_METRICS: tuple[str, ...] = ("coco_ap", "coco_ap50", "coco_ap75")
+
+
+def load_metric(
+    spec: str | Mapping[str, Any], protocol: Protocol | None = None, *, device: str = "cpu"
+) -> Metric:
+    """Turn a specification into a metric.
+
+    Args:
+        spec: A registered name, `"niqe"`, with arguments if wanted, `"niqe(luma='ycbcr_y')"`; one that an installed
+            package brings (entry points `duskbench.metrics`); a class of your own, `"file.py:Class"` or
+            `"package.module:Class"`; or a dict `{"type": <any of these>, **arguments}`.
+        protocol: Passed to metrics whose constructor has such a parameter; None for the default.
+        device: Torch device, likewise.
+
+    Raises:
+        UnknownNameError: No such name or argument; the message has the nearest ones.
+        ConfigError: What stands there is no metric.
+    """
+    target, arguments = split_spec(spec, "metric")
+    found = METRICS.find(target)
+    with naming(MetricError, f"Metric {target!r} fails while it is built.", found.code):
+        built = build(found.code, target, arguments, protocol=protocol or Protocol(), device=device)
+    if not isinstance(built, ImageMetric | DetectionMetric):
+        raise ConfigError(
+            "This is no metric.",
+            where=target,
+            expected="a subclass of duskbench.ImageMetric or duskbench.DetectionMetric",
+            got=type(built).__name__,
+        )
+    lacking = [name for name in ("key", "heading", "better") if not isinstance(getattr(built, name, None), str)]
+    if lacking or built.better not in ("lower", "higher"):
+        raise ConfigError(
+            "A metric does not say what it is.",
+            where=target,
+            expected='texts key and heading, and better = "lower" or "higher"',
+            got=f"no {', no '.join(lacking)}" if lacking else f"better = {built.better!r}",
+        )
+    if found.foreign and arguments and not built.arguments:
+        built.arguments = dict(arguments)
+    return built
+
+
+def metric_entry(metric: Metric, spec: str | Mapping[str, Any]) -> MetricEntry:
+    """What a run's record keeps of a metric."""
+    target, arguments = split_spec(spec, "metric")
+    # A file of one's own may be named from another folder next time.
+    place, colon, name = target.rpartition(":")
+    if place.endswith(".py"):
+        target = f"{Path(place).resolve()}{colon}{name}"
+    return MetricEntry(
+        key=metric.key,
+        spec={"type": target, **arguments} if arguments else target,
+        fingerprint=metric.fingerprint,
+        identity=identity(metric.arguments, argument_files(metric.arguments)),
+        kind="image" if isinstance(metric, ImageMetric) else "detections",
+        heading=metric.heading,
+        better=metric.better,
+        digits=metric.digits,
+        factor=metric.factor,
+        tolerance=metric.tolerance,
+        is_mean=not isinstance(metric, ImageMetric) or metric.is_mean,
+        note=metric.describe(),
+    )

@@ -1,0 +1,452 @@
+"""The record of a run: what was measured, with what, and what differs between two of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.data_tools.errors import DataError
+
+RECORD_VERSION = 2
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class EnhancerEntry:
+    """An enhancer of a run: a row of its table.
+
+    Attributes:
+        label: What the table calls it.
+        spec: How to build it.
+        fingerprint: Of the built enhancer; empty where it cannot be built.
+        error: Why it cannot be built.
+        upper_bound: Whether it stands for a limit, such as the lit twins, and does not compete for the best value.
+        origin: Where its weights come from, in words; None where it has none.
+        batch_size: Images that it wants at once.
+        weights: Name -> sha256 of the weight files in use.
+    """
+
+    label: str
+    spec: str | dict[str, Any]
+    fingerprint: str
+    error: str | None = None
+    upper_bound: bool = False
+    origin: str | None = None
+    batch_size: int = 1
+    weights: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is the row that is not enhanced at all."""
+        return (self.spec.get("type") if isinstance(self.spec, dict) else self.spec) == "input"
+
+
+@dataclass(frozen=True)
+class DetectorEntry:
+    """A detector of a run.
+
+    Attributes:
+        label: What headings call it; unique in a run.
+        spec: How to load it.
+        fingerprint: Of code, arguments and weights; keys its detections.
+        identity: Of arguments and weights alone: what must be equal for two runs to be compared.
+        classes: What its labels index.
+        weights: Name -> sha256 of its weight files.
+        checkpoint: The weight file that was asked for, where the specification's own is not meant.
+    """
+
+    label: str
+    spec: str | dict[str, Any]
+    fingerprint: str
+    identity: str
+    classes: tuple[str, ...]
+    weights: dict[str, str] = field(default_factory=dict)
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class MetricEntry:
+    """A metric of a run; see `benchmarks.metrics.base.Metric` for what is not said here.
+
+    Attributes:
+        spec: How to build it.
+        fingerprint: Of code and arguments; keys its values.
+        identity: Of arguments alone: what must be equal for two runs to be compared.
+        kind: Of single images, or of all detections.
+        is_mean: Whether its number is the mean over images; otherwise its code is needed to aggregate.
+        note: The line under a table that says how the numbers come about.
+    """
+
+    key: str
+    spec: str | dict[str, Any]
+    fingerprint: str
+    identity: str
+    kind: Literal["image", "detections"]
+    heading: str
+    better: Literal["lower", "higher"]
+    digits: int = 3
+    factor: float = 1.0
+    tolerance: float | None = None
+    is_mean: bool = True
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class ScoreColumn:
+    """A metric's number of an enhancer: a column of the table, one for each detector where it is of detections.
+
+    Attributes:
+        key: Unique in a run.
+        heading: With the detector's label where there are several.
+        metric: What is measured.
+        detector: On whose detections; None for a metric of images.
+    """
+
+    key: str
+    heading: str
+    metric: MetricEntry
+    detector: DetectorEntry | None = None
+
+
+@dataclass(frozen=True)
+class DataEntry:
+    """The data set of a run, as its configuration names it.
+
+    Attributes:
+        name: Of the data set itself.
+        root: Its folder.
+        options: Whatever else the configuration says of it.
+    """
+
+    name: str
+    root: str
+    split: str = "test"
+    groups: tuple[str, ...] = ()
+    reference: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a run was made with."""
+
+    started: str
+    device: str
+    argv: tuple[str, ...] = ()
+    python: str = ""
+    platform: str = ""
+    gpu: str | None = None
+    cuda: str | None = None
+    processor: str = ""
+    cores: int | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+    git: str | None = None
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that is known of a run but its images and its rows.
+
+    Attributes:
+        name: File stem of the configuration.
+        title: Heading of the table.
+        data: The data set.
+        detectors: None, one or several.
+        enhancers: In the table's order.
+        metrics: In the table's order.
+        protocol: What else changes a number.
+        environment: What it was made with.
+        decoder: Hash of the code that reads images; None for a run from before it was kept.
+        paper: The paper's own numbers, see `BenchmarkConfig`.
+        bootstrap: How intervals are made.
+        image_ids: The images, in order.
+        images_sha256: Hash of their contents.
+        annotations_sha256: Hash of what the data set says of them.
+        limit: Where only so many images were taken.
+        batch_size: Images that a detector took at a time.
+        workers: Processes that were asked for; 0 for the default.
+    """
+
+    name: str
+    title: str
+    data: DataEntry
+    detectors: tuple[DetectorEntry, ...]
+    enhancers: tuple[EnhancerEntry, ...]
+    metrics: tuple[MetricEntry, ...]
+    protocol: Protocol
+    environment: Environment
+    decoder: str | None = None
+    paper: dict[str, Any] = field(default_factory=dict)
+    bootstrap: BootstrapOptions = field(default_factory=BootstrapOptions)
+    image_ids: tuple[str, ...] = ()
+    images_sha256: str = ""
+    annotations_sha256: str = ""
+    limit: int | None = None
+    batch_size: int = 1
+    workers: int = 0
+
+    def columns(self) -> tuple[ScoreColumn, ...]:
+        """What is measured, in the table's order."""
+        columns: list[ScoreColumn] = []
+        for metric in self.metrics:
+            if metric.kind == "image":
+                columns.append(ScoreColumn(metric.key, metric.heading, metric))
+            elif len(self.detectors) == 1:
+                columns.append(ScoreColumn(metric.key, metric.heading, metric, self.detectors[0]))
+            else:
+                columns += [
+                    ScoreColumn(f"{metric.key} {d.label}", f"{metric.heading} {d.label}", metric, d)
+                    for d in self.detectors
+                ]
+        return tuple(columns)
+
+    @property
+    def input_label(self) -> str | None:
+        """Label of the row that is not enhanced at all; None where the run has no such row."""
+        return next((enhancer.label for enhancer in self.enhancers if enhancer.is_input), None)
+
+    @property
+    def bounds(self) -> frozenset[str]:
+        """Labels of the rows that stand for a limit and do not compete."""
+        return frozenset(enhancer.label for enhancer in self.enhancers if enhancer.upper_bound)
+
+    def to_json(self) -> str:
+        """Strict JSON with sorted keys."""
+        return json.dumps({"version": RECORD_VERSION, **asdict(self)}, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(
+        cls, text: str, *, where: str | Path = "record", classes_of: Callable[[str], Sequence[str]] = lambda _: ()
+    ) -> RunRecord:
+        """Read what `to_json` wrote, of this version of duskbench or an earlier one.
+
+        Args:
+            text: JSON.
+            where: For errors.
+            classes_of: Classes of a detector by its fingerprint, which the first version kept elsewhere.
+
+        Raises:
+            DataError: The text is damaged, or of a later version.
+        """
+        try:
+            values = json.loads(text)
+            version = values.pop("version", 1)
+            if version > RECORD_VERSION:
+                raise DataError(
+                    "The record of the run was written by a later version of duskbench.",
+                    where=where,
+                    expected=f"version {RECORD_VERSION} or earlier",
+                    got=f"version {version}",
+                )
+            return _record(_from_version_1(values, classes_of) if version == 1 else values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(
+                "The record of the run is damaged.",
+                where=where,
+                got=f"{type(error).__name__}: {error}",
+                todo="restore the file from a copy, or run again into another --out",
+            ) from error
+
+
+def _record(values: dict[str, Any]) -> RunRecord:
+    parts = dict(values)
+    parts["data"] = _build(DataEntry, parts["data"])
+    for key, kind in (("detectors", DetectorEntry), ("enhancers", EnhancerEntry), ("metrics", MetricEntry)):
+        parts[key] = tuple(_build(kind, each) for each in parts[key])
+    parts["protocol"] = Protocol.from_config(parts["protocol"])
+    parts["environment"] = _build(Environment, parts["environment"])
+    parts["bootstrap"] = BootstrapOptions(**parts.get("bootstrap", {}))
+    parts["image_ids"] = tuple(parts["image_ids"])
+    return RunRecord(**parts)
+
+
+def _build(kind: type[_T], values: Mapping[str, Any]) -> _T:
+    """A dataclass of JSON values: lists of its tuple fields become tuples."""
+    assert is_dataclass(kind)  # noqa: S101 - the callers name them
+    tuples = {each.name for each in fields(kind) if str(each.type).startswith("tuple")}
+    return kind(**{k: tuple(v) if k in tuples else v for k, v in values.items()})
+
+
+def _from_version_1(values: dict[str, Any], classes_of: Callable[[str], Sequence[str]]) -> dict[str, Any]:
+    """A record of duskbench 0.1.0 of November 2026, whose metrics were built in and whose detector was one.
+
+    Its values are in the store under the metric's key, `@` and the text that then told how things were measured.
+    """
+    data, detector, measure = dict(values.pop("data")), dict(values.pop("detector")), values.pop("measure")
+    protocol = Protocol.from_config(values["protocol"])
+    limited = f"@{measure}" if "max_detections" in measure else ""
+    detectors = [] if detector["name"] is None else [
+        {
+            "label": detector["name"],
+            "spec": detector["name"],
+            "fingerprint": detector["fingerprint"] + limited,
+            # The oldest records have none; their detector's fingerprint stands for it.
+            "identity": detector.get("identity", detector["fingerprint"]),
+            "classes": list(classes_of(detector["fingerprint"])),
+            "weights": detector.get("weights", {}),
+            "checkpoint": detector.get("checkpoint"),
+        }
+    ]  # fmt: skip
+    names = ["niqe", *(["psnr", "ssim"] if data.get("reference") is not None else [])]
+    known = ("name", "root", "split", "groups", "reference")
+    return {
+        **values,
+        "data": {
+            **{key: data[key] for key in known if key in data},
+            "options": {key: value for key, value in data.items() if key not in known},
+        },
+        "detectors": detectors,
+        "enhancers": [{"spec": e["label"].lower(), **e} for e in values["enhancers"]],
+        "metrics": [_built_in(name, f"{name}@{measure}", protocol) for name in names]
+        + ([_built_in("voc_ap", "", protocol)] if detectors else []),
+    }
+
+
+def _built_in(name: str, fingerprint: str, protocol: Protocol) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
+
+    entry = metric_entry(load_metric(name, protocol), name)
+    return asdict(replace(entry, fingerprint=fingerprint or entry.fingerprint))
+
+
+@dataclass(frozen=True)
+class ImageState:
+    """What must be equal for two runs to have measured the same image.
+
+    Attributes:
+        id: Of the image.
+        sha256: Of its content, and of its reference's where it has one; None where the file is missing.
+        truth: Hash of its ground truth.
+    """
+
+    id: str
+    sha256: str | None
+    truth: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is not the same in two runs.
+
+    Attributes:
+        field: Where: `protocol.ap`, `environment.packages.torch`, `enhancers.Ours.fingerprint`.
+        before: Its value in the first run, in words.
+        after: In the second.
+        blocking: Whether the runs therefore answer different questions, so that their numbers do not compare.
+    """
+
+    field: str
+    before: str
+    after: str
+    blocking: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.before} -> {self.after}"
+
+
+def differences(
+    before: RunRecord,
+    after: RunRecord,
+    images_before: Sequence[ImageState],
+    images_after: Sequence[ImageState],
+) -> list[Change]:
+    """Everything in which two runs differ: what blocks a comparison first, then what may explain other numbers.
+
+    Protocol, images with their ground truth, and the identity of metrics and detectors that both have must be equal. Folders need not be: the same files may lie elsewhere. What only one of them has is left out, and blocks
+    where nothing that both have is left to compare.
+    """
+    blocking = [
+        *_changes("protocol", before.protocol.to_dict(), after.protocol.to_dict()),
+        *_metric_changes(before, after, "identity"),
+        *_detector_changes(before, after),
+        *_image_changes(images_before, images_after),
+    ]
+    return [Change(c.field, c.before, c.after, blocking=True) for c in blocking] + list(_other_changes(before, after))
+
+
+def _metric_changes(before: RunRecord, after: RunRecord, key: Literal["identity", "fingerprint"]) -> Iterator[Change]:
+    one, other = ({metric.key: metric for metric in record.metrics} for record in (before, after))
+    for name in one:
+        # Of a first version's record only the rules are known, not the code.
+        if name in other and not (key == "fingerprint" and "@" in one[name].fingerprint + other[name].fingerprint):
+            yield from _changes(f"metrics.{name}.{key}", getattr(one[name], key), getattr(other[name], key))
+
+
+def _detector_changes(before: RunRecord, after: RunRecord) -> Iterator[Change]:
+    one, other = ({d.label: d for d in record.detectors} for record in (before, after))
+    shared = [label for label in one if label in other]
+    if not shared and (one or other):
+        yield Change("detector.name", ", ".join(one) or "none", ", ".join(other) or "none")
+    for label in shared:
+        prefix = "detector" if len(one) == len(other) == 1 else f"detector.{label}"
+        yield from _changes(f"{prefix}.identity", one[label].identity, other[label].identity)
+
+
+def _image_changes(before: Sequence[ImageState], after: Sequence[ImageState]) -> Iterator[Change]:
+    old, new = {image.id: image for image in before}, {image.id: image for image in after}
+    both = [image_id for image_id in new if image_id in old]
+    kinds = {
+        "new": [i for i in new if i not in old],
+        "gone": [i for i in old if i not in new],
+        "missing from the tree": [i for i in both if new[i].sha256 is None and old[i].sha256 is not None],
+        "back in the tree": [i for i in both if new[i].sha256 is not None and old[i].sha256 is None],
+        "with other content": [
+            i for i in both if new[i].sha256 != old[i].sha256 and None not in (new[i].sha256, old[i].sha256)
+        ],
+        "with other ground truth": [i for i in both if new[i].truth != old[i].truth],
+    }
+    for what, ids in kinds.items():
+        if ids:
+            count = f"{len(ids)} image{'' if len(ids) == 1 else 's'} {what} (the first: {', '.join(ids[:3])})"
+            yield Change("data.images", f"{len(old)} images", f"{len(new)} images, {count}")
+    if not any(kinds.values()) and list(old) != list(new):
+        yield Change("data.images", f"{len(old)} images", "the same images in another order")
+
+
+def _other_changes(before: RunRecord, after: RunRecord) -> Iterator[Change]:
+    """Fingerprints, enhancers' weights, versions, commit, machine, device."""
+    one, other = ({e.label: e for e in record.enhancers} for record in (before, after))
+    for label in other:
+        if label in one:
+            for key in ("fingerprint", "weights"):
+                yield from _changes(f"enhancers.{label}.{key}", getattr(one[label], key), getattr(other[label], key))
+    mine, theirs = ({d.label: d for d in record.detectors} for record in (before, after))
+    for label in theirs:
+        if label in mine:
+            yield from _changes(f"detector.{label}.fingerprint", mine[label].fingerprint, theirs[label].fingerprint)
+    yield from _metric_changes(before, after, "fingerprint")
+    environments = [
+        {k: v for k, v in asdict(record.environment).items() if k not in ("started", "argv", "host")}
+        for record in (before, after)
+    ]
+    yield from _changes("environment", *environments)
+
+
+def _changes(name: str, before: Any, after: Any) -> Iterator[Change]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys([*before, *after]):
+            yield from _changes(f"{name}.{key}", before.get(key), after.get(key))
+    elif before != after:
+        yield Change(name, in_words(before), in_words(after))
+
+
+def in_words(value: Any) -> str:
+    """A value of a record for people; of a hash the first twelve digits."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return value[:12] if isinstance(value, str) and len(value) == 64 and value.isalnum() else str(value)
+
+
+def images_digest(states: Sequence[ImageState]) -> str:
+    """One hash of all images, in their order."""
+    lines = (f"{state.id} {state.sha256} {state.truth}\n" for state in states)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
