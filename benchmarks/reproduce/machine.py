@@ -51,8 +51,8 @@ class Machine:
     @cached_property
     def _decoded(self) -> tuple[float, float]:
         """Seconds to read, hash and decode an image on one core, and megapixels."""
+        from duskbench.data_tools.files import file_sha256
         from duskbench.data_tools.images import read_image
-        from duskbench.pipeline.fingerprint import file_sha256
 
         seconds, megapixels = [], []
         for path in self.sample:
@@ -79,7 +79,7 @@ class Machine:
     @cached_property
     def read_s(self) -> float:
         """Seconds to read an image file, hash it, and write a small file."""
-        from duskbench.pipeline.fingerprint import file_sha256
+        from duskbench.data_tools.files import file_sha256
 
         return seconds_each(self.sample, file_sha256) + 0.002
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError, EnhancerError
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.folder import images_by_stem
-from duskbench.pipeline.fingerprint import file_sha256, fingerprint
+from duskbench.pipeline.fingerprint import fingerprint
 
 _LEASH = Path(__file__).with_name("leash.py")
 # So many failures in a row, one image at a time, and the program is taken for broken.

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import is_image_file, read_image
 from duskbench.pipeline.enhancers.base import Enhancer
-from duskbench.pipeline.fingerprint import file_sha256, fingerprint
+from duskbench.pipeline.fingerprint import fingerprint
 
 
 class Folder(Enhancer):

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.enhancers.tiling import Tile
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
-from duskbench.pipeline.fingerprint import file_sha256
 from duskbench.pipeline.networks.retinexnet import DecomNet, RelightNet, nearest_index
 from duskbench.pipeline.weights import find_weights, load_into, load_state_dict
 

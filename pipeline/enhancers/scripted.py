@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
+from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.device import torch_device
 from duskbench.pipeline.enhancers.model_file import Declared, ModelFileEnhancer
-from duskbench.pipeline.fingerprint import file_sha256
 
 _WRAP = "load it in a class of your own, and name that: \"mine.py:Class(weights='{}')\""
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from duskbench.data_tools.images import read_image, write_text
+from duskbench.data_tools.files import file_sha256, write_text
+from duskbench.data_tools.images import read_image
 from duskbench.data_tools.records import Dataset, ImageRecord
 from duskbench.pipeline.detectors.base import Detector
-from duskbench.pipeline.fingerprint import file_sha256
 
 
 def mean_average_precision(detector: Detector, dataset: Dataset, pictures: Mapping[str, Path] | None = None) -> float:
