@@ -12,9 +12,9 @@ from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.store import Key, ResultStore, StoredImage
 from duskbench.data_tools.dataset import HasImagePath, missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.records import Dataset, ImageRecord
-from duskbench.pipeline.registry import ENHANCERS, load_enhancer
+from duskbench.pipeline.registry import load_enhancer
 
 NO_DETECTOR = "none"
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from duskbench.benchmarks.store import FileState
 from duskbench.data_tools.errors import ConfigError, DataError
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import is_image_file
 
-# Stands for the data set's references among a configuration's enhancers: the limit that an enhancer can reach.
 LIT = "lit"
 
 

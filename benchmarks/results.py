@@ -7,7 +7,7 @@ from pathlib import Path
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Table, build_table, to_csv, to_latex, to_markdown
-from duskbench.data_tools.images import write_text
+from duskbench.data_tools.files import write_text
 
 
 def read_table(run_dir: Path, *, coco: bool = False, reference: str | None = None) -> Table:

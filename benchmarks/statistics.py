@@ -30,7 +30,6 @@ from duskbench.benchmarks.metrics.base import Ranked
 from duskbench.benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
 from duskbench.data_tools.errors import ConfigError
 
-
 Aggregate = Callable[[np.ndarray], float]
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,14 +15,14 @@ from duskbench.data_tools.boxes import clip_box
 from duskbench.data_tools.classes import EXDARK_TO_VOC, SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import ExDark, read_bbgt
-from duskbench.data_tools.images import image_size, write_text
+from duskbench.data_tools.files import CopyMode, file_sha256, place_file, write_text
+from duskbench.data_tools.images import image_size
 from duskbench.data_tools.ordered_map import Progress
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.voc import write_image_sets
 from duskbench.data_tools.voc_xml import VOCAnnotation, format_annotation
 
 MANIFEST = "manifest.csv"
-CopyMode = Literal["hardlink", "copy"]
 MissingMode = Literal["error", "skip", "annotate"]
 
 
@@ -206,42 +203,11 @@ def _without_boxes(objects: tuple[ObjectAnnotation, ...]) -> tuple[ObjectAnnotat
 _MARKERS = {name: ObjectAnnotation(name, (0.0, 0.0, 1.0, 1.0)) for name in EXDARK_TO_VOC.values()}
 
 
-def file_sha256(path: str | Path) -> str:
-    """Hash a file's bytes, read in pieces."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write_if_other(path: Path, text: str) -> int:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return 0
     write_text(path, text)
     return 1
-
-
-def place_file(source: Path, target: Path, copy: CopyMode) -> bool:
-    """Hard-link a file, or copy it where `copy` says so or links are not possible; it appears whole or not at all.
-
-    Returns:
-        False where that is done already: a link is the same file, and a copy keeps its source's size and time of
-        change.
-    """
-    if target.exists():
-        there, here = target.stat(), source.stat()
-        is_same = (there.st_size, there.st_mtime_ns) == (here.st_size, here.st_mtime_ns)
-        if is_same and (copy == "hardlink" or not target.samefile(source)):
-            return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".placing.") as folder:
-        temporary = Path(folder, target.name)
-        try:
-            if copy == "copy":
-                raise OSError("a copy is asked for")
-            os.link(source.resolve(), temporary)
-        except OSError:
-            shutil.copy2(source, temporary)
-        temporary.replace(target)
-    return True
 
 
 @contextmanager

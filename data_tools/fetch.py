@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from duskbench.data_tools.archives import extract
 from duskbench.data_tools.download import Progress, download
 from duskbench.data_tools.errors import ConfigError, DataError
-from duskbench.data_tools.images import write_bytes
+from duskbench.data_tools.files import write_bytes
 from duskbench.data_tools.partial import Checksum
 from duskbench.data_tools.sources import DataSource, Placement, SourceFile, find_sources
 

@@ -12,11 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-
-def file_sha256(path: str | Path) -> str:
-    """Sha256 of a file's bytes, as 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+from duskbench.data_tools.files import file_sha256
 
 
 def fingerprint(code: object, arguments: Mapping[str, Any], weights: Mapping[str, str] | None = None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.files import write_bytes
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 
@@ -132,33 +132,3 @@ def write_image(path: str | Path, image_rgb: np.ndarray) -> None:
     flags = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix.lower() in (".jpg", ".jpeg") else []
     _, data = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(image_rgb[:, :, ::-1]), flags)
     write_bytes(path, data.tobytes())
-
-
-def write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a file to a temporary name beside it and rename it into place; folders are made.
-
-    `durable` flushes it to the disk before the rename, so that a power cut cannot leave an empty file under the name.
-    """
-    path = Path(path)
-    # Not mkstemp: it makes files private, and this is half the system calls. No two writers share process and thread.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        file = temporary.open("xb")
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = temporary.open("xb")
-    try:
-        with file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 text file atomically, line ends as they are in `text`."""
-    write_bytes(path, text.encode("utf-8"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.files import only_one
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Checksum:
 
 
 class PartialFile:
-    """The unfinished file `<name>.part`, held open and locked, with a note on which answer it came from."""
+    """The unfinished file `<name>.part`, held open, with a note on which answer it came from."""
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.path, self._file = path, file
@@ -68,21 +68,14 @@ class PartialFile:
     def locked(cls, dest: Path) -> Iterator[PartialFile]:
         """Open the unfinished file of `dest`, waiting for another process that has it; an empty one is removed."""
         path = dest.with_name(f"{dest.name}.part")
-        while True:
-            with path.open("ab") as file:
-                # Some network file systems cannot lock; one process alone does not need it.
-                with contextlib.suppress(OSError):
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                if not path.exists() or os.fstat(file.fileno()).st_ino != path.stat().st_ino:
-                    continue  # whoever held the lock renamed or removed the file
-                part = cls(path, file)
-                try:
-                    yield part
-                finally:
-                    if path.exists() and part.size == 0:
-                        path.unlink()
-                        part._note.unlink(missing_ok=True)
-                return
+        with only_one(dest, "download", wait=True), path.open("ab") as file:
+            part = cls(path, file)
+            try:
+                yield part
+            finally:
+                if path.exists() and part.size == 0:
+                    path.unlink()
+                    part._note.unlink(missing_ok=True)
 
     @property
     def size(self) -> int:

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.convert import CopyMode, place_file
 from duskbench.data_tools.dataset import HasImagePath, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.files import CopyMode, place_file
 from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.images import decode_image
 from duskbench.data_tools.ordered_map import Progress, ordered_map

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from duskbench.data_tools.classes import SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.files import write_text
 from duskbench.data_tools.ids import resolve, resolve_all, stem
-from duskbench.data_tools.images import is_image_file, write_text
+from duskbench.data_tools.images import is_image_file
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 from duskbench.data_tools.voc_xml import VOCAnnotation, read_annotation
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.convert import file_sha256, place_file
 from duskbench.data_tools.dataset import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
-from duskbench.data_tools.images import read_image, write_bytes, write_image, write_text
+from duskbench.data_tools.files import file_sha256, place_file, write_bytes, write_text
+from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.night import Night, image_seed
 from duskbench.data_tools.ordered_map import Progress, ordered_map
 from duskbench.data_tools.voc import IMAGE_SETS, VOC

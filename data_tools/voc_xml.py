@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from duskbench.data_tools.boxes import Box, BoxError
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES, OUTSIDE_VOC, VOC_CLASSES
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.images import write_text
+from duskbench.data_tools.files import write_text
 from duskbench.data_tools.records import ObjectAnnotation
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ class Curve:
 #    base class: uint8 and back, padding to `stride`, tiles of large images (`overlap` is half the receptive field),
 #    the device, and the check that nothing is NaN.
 #    With trained weights, load them in __init__ and note their hash, so that a retrained file is measured anew:
-#        self.weights = {"mine": file_sha256(path)}         # from duskbench.data_tools.fingerprint
+#        self.weights = {"mine": file_sha256(path)}         # from duskbench.data_tools.files
 class TinyNetwork(TorchEnhancer):
     """Divides the picture by its own blurred brightness, softly."""
 

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
-from duskbench.data_tools.fingerprint import file_sha256
-from duskbench.data_tools.images import write_bytes
+from duskbench.data_tools.files import file_sha256, write_bytes
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 from duskbench.pipeline.networks.resnet import InstanceNorm2d

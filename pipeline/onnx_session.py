@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 
 
 def open_session(path: Path, device: str) -> Any:

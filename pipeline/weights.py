@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from duskbench.data_tools.download import Progress, download
 from duskbench.data_tools.errors import DataError, UnknownNameError, WeightsError
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from duskbench.data_tools.images import write_text
+from duskbench.data_tools.files import write_text
 
 _RECORD = "night.json"
 _RESULTS = "results.sqlite"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from duskbench.benchmarks.nightly.night import Night, from_json, to_json
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.images import write_bytes
+from duskbench.data_tools.files import write_bytes
 
 SCHEMA_VERSION = 1
 _DIGEST_BYTES = 32

@@ -11,7 +11,7 @@ from duskbench.benchmarks.nightly.junit import to_junit
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.nightly.summary import to_markdown
 from duskbench.benchmarks.results import write_tables
-from duskbench.data_tools.images import write_text
+from duskbench.data_tools.files import write_text
 
 
 @dataclass(frozen=True)

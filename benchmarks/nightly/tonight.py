@@ -14,7 +14,6 @@ from duskbench.benchmarks.nightly.folder import NightFolder, open_night, prune
 from duskbench.benchmarks.nightly.gate import Limits
 from duskbench.benchmarks.nightly.history import History
 from duskbench.benchmarks.nightly.kept import IMAGES, pack, pack_images
-from duskbench.benchmarks.nightly.lock import only_one
 from duskbench.benchmarks.nightly.measuring import measure
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.nightly.verdict import judge
@@ -22,6 +21,7 @@ from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.provenance import environment
 from duskbench.benchmarks.runner import RunOptions
 from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.files import only_one
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from duskbench.benchmarks.measure import image_path
 from duskbench.benchmarks.report.gallery import Shown
 from duskbench.data_tools.errors import DataError, DuskbenchError
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.registry import load_enhancer

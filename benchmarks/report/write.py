@@ -9,7 +9,7 @@ from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.report.content import Track, read_content
 from duskbench.benchmarks.report.render import render_report
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.data_tools.images import write_text
+from duskbench.data_tools.files import write_text
 
 
 def write_report(

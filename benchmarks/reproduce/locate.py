@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from duskbench.benchmarks.reproduce.steps import listing_fingerprint
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.exdark import ANNOTATION_FOLDERS, CLASS_LISTS, ExDark, find_annotation_folder, find_class_list
+from duskbench.data_tools.files import listing_sha256
 from duskbench.data_tools.voc import IMAGE_SETS, OFFICIAL_IMAGES, VOC, voc_trees
 
 # Images that VOC gives for training; the detector of Table 2 is trained on the same.
@@ -36,7 +36,7 @@ class VOCTree:
     @cached_property
     def listing(self) -> str:
         """Fingerprint of names, sizes and times of what is read of it."""
-        return listing_fingerprint([self.root / part for part in ("Annotations", IMAGE_SETS, "JPEGImages")])
+        return listing_sha256([self.root / part for part in ("Annotations", IMAGE_SETS, "JPEGImages")])
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ReleasedData:
     def exdark_listing(self) -> str:
         """Fingerprint of names, sizes and times of ExDark's files."""
         root = self.exdark_root
-        return listing_fingerprint([root / "ExDark", find_annotation_folder(root), find_class_list(root)])
+        return listing_sha256([root / "ExDark", find_annotation_folder(root), find_class_list(root)])
 
 
 def present(dataset: ExDark | VOC) -> list[Path]:

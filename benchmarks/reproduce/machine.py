@@ -51,7 +51,7 @@ class Machine:
     @cached_property
     def _decoded(self) -> tuple[float, float]:
         """Seconds to read, hash and decode an image on one core, and megapixels."""
-        from duskbench.data_tools.fingerprint import file_sha256
+        from duskbench.data_tools.files import file_sha256
         from duskbench.data_tools.images import read_image
 
         seconds, megapixels = [], []
@@ -79,7 +79,7 @@ class Machine:
     @cached_property
     def read_s(self) -> float:
         """Seconds to read an image file, hash it, and write a small file."""
-        from duskbench.data_tools.fingerprint import file_sha256
+        from duskbench.data_tools.files import file_sha256
 
         return seconds_each(self.sample, file_sha256) + 0.002
 

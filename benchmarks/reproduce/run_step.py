@@ -13,10 +13,10 @@ from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.reproduce.machine import Machine, convolution_gflops, seconds_each
-from duskbench.benchmarks.reproduce.steps import Estimate, Reporter, Step, fingerprint_of, listing_fingerprint
+from duskbench.benchmarks.reproduce.steps import Estimate, Reporter, Step, fingerprint_of
 from duskbench.benchmarks.runner import RunOptions
 from duskbench.data_tools.errors import DataError, DuskbenchError, WeightsError
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256, listing_sha256
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline.weights import SEARCH_VARIABLE, search_folders
 
@@ -174,7 +174,7 @@ def searched_first(folders: Sequence[Path]) -> Iterator[None]:
 
 
 def _weights_listing(folders: Sequence[Path]) -> str:
-    return listing_fingerprint([*folders, *search_folders()])
+    return listing_sha256([*folders, *search_folders()])
 
 
 @cache

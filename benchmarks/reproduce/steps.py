@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.fingerprint import file_sha256
-from duskbench.data_tools.images import write_text
+from duskbench.data_tools.files import file_sha256, listing_sha256, only_one, write_text
 
 
 class State(StrEnum):
@@ -138,7 +135,8 @@ def work_through(steps: Sequence[Step], work: Path, reporter: Reporter | None = 
     """
     reporter = reporter or Reporter()
     complete = True
-    with _only_one_in(work):
+    work.mkdir(parents=True, exist_ok=True)
+    with only_one(work, "work folder"):
         for number, step in enumerate(steps, start=1):
             state = look(step, work).state
             reporter.begin(step, number, len(steps), state)
@@ -160,33 +158,6 @@ def work_through(steps: Sequence[Step], work: Path, reporter: Reporter | None = 
 def fingerprint_of(inputs: Mapping[str, Any]) -> str:
     """Hash of JSON values, 64 hexadecimal digits."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-
-
-def listing_fingerprint(folders: Sequence[Path], *, times: bool = True) -> str:
-    """Hash of the names, sizes and, if wanted, times of change of all files below some folders; nothing is opened.
-
-    A path that is a file counts as itself. Hidden files, which half-written ones are, do not count.
-    """
-    rows = [
-        [number, name, stat.st_size, stat.st_mtime_ns if times else 0]
-        for number, folder in enumerate(folders)
-        for name, stat in sorted(_files_below(folder, ""), key=lambda row: row[0])
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def _files_below(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    if folder.is_file():
-        yield folder.name, folder.stat()
-    elif folder.is_dir():
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
-                elif entry.is_file():
-                    yield f"{prefix}{entry.name}", entry.stat()
 
 
 def record_path(work: Path, name: str) -> Path:
@@ -224,28 +195,4 @@ def _output_state(path: Path) -> str | None:
     if path.is_file():
         # A database changes when it is read.
         return "there" if path.suffix == ".sqlite" else file_sha256(path)
-    return listing_fingerprint([path], times=False) if path.is_dir() else None
-
-
-@contextmanager
-def _only_one_in(work: Path) -> Iterator[None]:
-    """Two processes would write the same checkpoints; the lock goes with the process, also after `kill -9`."""
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / ".lock").open("a") as file:
-        if not _lock(file):
-            raise ConfigError(
-                "Another duskbench works in this folder.", where=work, todo="wait for it, or choose another --work"
-            )
-        yield
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # not on this platform; there the user has to take care
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    return listing_sha256([path], times=False) if path.is_dir() else None

@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol
 
 from duskbench.benchmarks.reproduce.machine import convolution_gflops
 from duskbench.benchmarks.reproduce.steps import Estimate, Reporter, Step, fingerprint_of
-from duskbench.data_tools.convert import place_file
 from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.files import place_file
 from duskbench.data_tools.unpaired_manifest import MANIFEST, read_manifest
 from duskbench.pipeline.registry import config_root
 

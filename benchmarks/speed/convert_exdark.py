@@ -45,7 +45,7 @@ def measure(tree: Path, folder: Path, runs: int) -> None:
     """Time the stages and print the table."""
     from duskbench.data_tools.convert import exdark_to_voc
     from duskbench.data_tools.exdark import ExDark
-    from duskbench.data_tools.images import write_text
+    from duskbench.data_tools.files import write_text
 
     out = folder / "voc"
 

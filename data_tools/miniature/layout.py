@@ -19,7 +19,7 @@ from duskbench.data_tools.classes import (  # fmt: skip
     VOC_CLASSES,
 )
 from duskbench.data_tools.darken import darken
-from duskbench.data_tools.images import write_bytes, write_text
+from duskbench.data_tools.files import write_bytes, write_text
 from duskbench.data_tools.miniature.lighting import (
     INDOOR_ONLY,
     OUTDOOR_ONLY,

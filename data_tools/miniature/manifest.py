@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.images import write_text
+from duskbench.data_tools.files import write_text
 
 MANIFEST_NAME = "manifest.json"
 # Raised whenever the same seed would give other bytes.

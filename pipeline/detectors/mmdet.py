@@ -16,7 +16,8 @@ from mmengine.config import Config
 from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError, DetectorError, WeightsError
-from duskbench.data_tools.fingerprint import file_sha256, fingerprint, identity
+from duskbench.data_tools.files import file_sha256
+from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.pipeline.detectors.base import Detections
 from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
 

@@ -11,10 +11,9 @@ from mmengine.config import Config
 from torch import Tensor
 
 from duskbench.data_tools.errors import WeightsError
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.detectors.mmdet import MMDetDetector
 
-# Official name -> ours. Official files number heads by map and put the block of the finest map under `Norm`.
 _PREFIXES: tuple[tuple[str, str], ...] = (
     (r"^base\.", "backbone.features."),
     (r"^Norm\.", "backbone.norm."),

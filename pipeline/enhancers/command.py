@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError, EnhancerError
-from duskbench.data_tools.fingerprint import file_sha256, fingerprint
+from duskbench.data_tools.files import file_sha256
+from duskbench.data_tools.fingerprint import fingerprint
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.folder import images_by_stem

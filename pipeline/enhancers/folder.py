@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
-from duskbench.data_tools.fingerprint import file_sha256, fingerprint
+from duskbench.data_tools.files import file_sha256
+from duskbench.data_tools.fingerprint import fingerprint
 from duskbench.data_tools.images import is_image_file, read_image
 from duskbench.pipeline.enhancers.base import Enhancer
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from duskbench.data_tools.errors import WeightsError
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 from duskbench.pipeline.weights import PRETRAINED, find_trained, load_into, load_state_dict, metadata
 

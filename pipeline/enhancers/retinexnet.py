@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.enhancers.tiling import Tile
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 from duskbench.pipeline.networks.retinexnet import DecomNet, RelightNet, nearest_index

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from duskbench.data_tools.errors import UnknownNameError
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 from duskbench.pipeline.networks.sci import SCINet
 from duskbench.pipeline.weights import find_weights, load_into, load_state_dict

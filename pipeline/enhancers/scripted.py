@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.device import torch_device
 from duskbench.pipeline.enhancers.model_file import Declared, ModelFileEnhancer
 

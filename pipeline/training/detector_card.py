@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from duskbench.data_tools.fingerprint import file_sha256
-from duskbench.data_tools.images import read_image, write_text
+from duskbench.data_tools.files import file_sha256, write_text
+from duskbench.data_tools.images import read_image
 from duskbench.data_tools.records import Dataset, ImageRecord
 from duskbench.pipeline.detectors.base import Detector
 

@@ -23,7 +23,7 @@ from mmengine.registry import (
 from torch import nn
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
-from duskbench.data_tools.images import write_bytes
+from duskbench.data_tools.files import write_bytes
 from duskbench.pipeline.allocator import keep_freed_memory
 from duskbench.pipeline.detectors.mmdet import safe_load
 from duskbench.pipeline.networks.build import register_all

@@ -16,7 +16,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from torch import nn
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
-from duskbench.data_tools.images import write_bytes
+from duskbench.data_tools.files import write_bytes
 from duskbench.pipeline.detectors.mmdet import load_config
 
 _RUNS = itertools.count()

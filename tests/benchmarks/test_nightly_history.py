@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 
 from duskbench.benchmarks.nightly.history import History, read_history
-from duskbench.benchmarks.nightly.lock import only_one
 from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer, Reference, from_json, to_json
 from duskbench.benchmarks.statistics import Interval
-from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -204,14 +203,3 @@ def test_killed_while_it_writes_the_history_is_the_old_or_the_new(tmp_path: Path
     nights = read_history(path)
     assert 3 <= len(nights) < 28 and [each.id for each in nights] == [night(n + 1).id for n in range(len(nights))]
     assert History(path).evidence(nights[-1].id, "images") == b"x" * 2_000_000
-
-
-def test_the_lock_names_its_holder_and_goes_with_it(tmp_path: Path) -> None:
-    with (
-        only_one(tmp_path / "h", "history"),
-        pytest.raises(ConfigError, match=f"Another night is running on this history.*\n.*\n.*process {os.getpid()} on"),
-        only_one(tmp_path / "h", "history"),
-    ):
-        pytest.fail("two at once")
-    with only_one(tmp_path / "h", "history"):
-        pass

@@ -175,7 +175,7 @@ def test_two_nights_at_once(tmp_path: Path) -> None:
         (replace(given, run=replace(given.run, out=tmp_path / "elsewhere")), "history"),
         (replace(given, history=tmp_path / "another"), "folder"),
     ):
-        with pytest.raises(ConfigError, match=f"(?s)Another night is running on this {what}.*process {process.pid} on"):
+        with pytest.raises(ConfigError, match=f"(?s)Another process is using this {what}.*process {process.pid} on"):
             night(bench, second)
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 0, text
@@ -222,7 +222,7 @@ def test_a_disk_that_has_no_room_for_the_history(bench: Bench, tmp_path: Path) -
         with pytest.raises(DataError, match="No space left on device"):
             night(bench, given)
         assert given.history.read_bytes() == before
-        assert sorted(path.name for path in given.history.parent.iterdir()) == ["history", "history.lock", "other"]
+        assert sorted(path.name for path in given.history.parent.iterdir()) == [".history.lock", "history", "other"]
         (tmp_path / "disk" / "other").unlink()
         again = night(bench, given)
         assert again.rows == {"total": 12, "reused": 12, "measured": 0}

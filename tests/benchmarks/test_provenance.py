@@ -18,7 +18,7 @@ from duskbench.benchmarks.provenance import annotations_sha256, environment, ima
 from duskbench.benchmarks.runner import RunOptions, run
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import build_table, to_csv
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.miniature import make_miniature
 from tests.benchmarks.conftest import Bench

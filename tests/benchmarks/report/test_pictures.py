@@ -11,7 +11,7 @@ import pytest
 from duskbench.benchmarks.measure import image_path
 from duskbench.benchmarks.report.gallery import Shown, View
 from duskbench.benchmarks.report.pictures import PictureMaker, encode_within, make_pictures
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import decode_image, write_image
 from duskbench.data_tools.records import ImageRecord
 from duskbench.pipeline.registry import load_enhancer

@@ -12,7 +12,7 @@ from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
 from duskbench.data_tools.classes import LIGHTING_TYPES, SHARED_CLASSES
-from duskbench.data_tools.fingerprint import file_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 from duskbench.pipeline.registry import load_enhancer

@@ -1,0 +1,157 @@
+"""Files on disk: written whole or not at all, linked or copied, hashed, and locked."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from duskbench.data_tools.errors import ConfigError
+
+CopyMode = Literal["hardlink", "copy"]
+
+# What a file system that has no locks answers, as some network file systems do.
+_CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file to a temporary name beside it and rename it into place; folders are made.
+
+    `durable` flushes it to the disk before the rename, so that a power cut cannot leave an empty file under the name.
+    """
+    path = Path(path)
+    # Not mkstemp: it makes files private, and this is half the system calls. No two writers share process and thread.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        file = temporary.open("xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = temporary.open("xb")
+    try:
+        with file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 text file atomically, line ends as they are in `text`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def place_file(source: Path, target: Path, copy: CopyMode) -> bool:
+    """Hard-link a file, or copy it where `copy` says so or links are not possible; it appears whole or not at all.
+
+    Returns:
+        False where that is done already: a link is the same file, and a copy keeps its source's size and time of
+        change.
+    """
+    if target.exists():
+        there, here = target.stat(), source.stat()
+        is_same = (there.st_size, there.st_mtime_ns) == (here.st_size, here.st_mtime_ns)
+        if is_same and (copy == "hardlink" or not target.samefile(source)):
+            return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".placing.") as folder:
+        temporary = Path(folder, target.name)
+        try:
+            if copy == "copy":
+                raise OSError("a copy is asked for")
+            os.link(source.resolve(), temporary)
+        except OSError:
+            shutil.copy2(source, temporary)
+        temporary.replace(target)
+    return True
+
+
+def file_sha256(path: str | Path) -> str:
+    """Sha256 of a file's bytes, as 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def listing_sha256(paths: Sequence[Path], *, times: bool = True) -> str:
+    """Hash the names, sizes and, if wanted, times of change of all files below some folders; nothing is opened.
+
+    A path that is a file counts as itself, one that does not exist as empty. Hidden files, which half-written ones are,
+    do not count.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    rows = [
+        [number, name, stat.st_size, stat.st_mtime_ns if times else 0]
+        for number, path in enumerate(paths)
+        for name, stat in sorted(_files_below(path, ""), key=lambda row: row[0])
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _files_below(path: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    if path.is_file():
+        yield path.name, path.stat()
+    elif path.is_dir():
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
+                elif entry.is_file():
+                    yield f"{prefix}{entry.name}", entry.stat()
+
+
+@contextmanager
+def only_one(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold a lock on a file or folder that only one process may use at a time.
+
+    The system releases it whenever and however the process ends, `kill -9` included. Where the file system has no
+    locks there is none.
+
+    Args:
+        path: What is protected. The lock is `.lock` in a folder that exists, else `.<name>.lock` beside the file; it
+            stays there and says who held it last.
+        what: What is protected, in words, as in "Another process is using this WHAT".
+        wait: Wait for the other process, instead of the error.
+
+    Raises:
+        ConfigError: Another process holds it; says which.
+    """
+    from filelock import FileLock, Timeout
+
+    file = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file)
+    try:
+        lock.acquire(blocking=wait)
+    except Timeout as error:
+        raise ConfigError(
+            f"Another process is using this {what}.",
+            where=path,
+            got=file.read_text().strip() or "it does not say which",
+            todo=f"wait until it ends, or use another {what}",
+        ) from error
+    except OSError as error:
+        if error.errno not in _CANNOT_LOCK:
+            raise
+    try:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        file.write_text(f"process {os.getpid()} on {platform.node()}, since {now}\n")
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,110 @@
+"""Files: written whole, placed, listed and locked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.files import file_sha256, listing_sha256, only_one, place_file, write_bytes
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from duskbench.data_tools.files import only_one
+with only_one(Path(sys.argv[1]), "history"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "made" / "file"
+    write_bytes(path, b"first")
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_bytes(path, b"second")
+    assert path.read_bytes() == b"first" and list(path.parent.iterdir()) == [path]
+
+
+def test_sha256_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1.
+    assert file_sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_file_is_linked_or_copied_once(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_text("text")
+    link, copy = tmp_path / "a/link", tmp_path / "a/copy"
+    assert place_file(source, link, "hardlink") and link.samefile(source)
+    assert place_file(source, copy, "copy") and not copy.samefile(source) and copy.read_text() == "text"
+    assert not place_file(source, link, "hardlink") and not place_file(source, copy, "copy")
+    assert place_file(source, link, "copy") and not link.samefile(source)
+
+
+def test_what_a_listing_notices(tmp_path: Path) -> None:
+    for name in ("a/one", "a/b/two"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+        os.utime(tmp_path / name, (1, 1))
+    seen = {listing_sha256([tmp_path / "a"])}
+    (tmp_path / "a/.half").write_text("half-written")
+    assert listing_sha256([tmp_path / "a"]) in seen
+
+    untimed = listing_sha256([tmp_path / "a"], times=False)
+    os.utime(tmp_path / "a/one", (2, 2))
+    assert listing_sha256([tmp_path / "a"], times=False) == untimed
+    for change in ("date", "size", "name", "gone"):
+        if change == "size":
+            (tmp_path / "a/b/two").write_text("longer than before")
+        elif change == "name":
+            (tmp_path / "a/b/two").rename(tmp_path / "a/two")
+        elif change == "gone":
+            (tmp_path / "a/two").unlink()
+        new = listing_sha256([tmp_path / "a"])
+        assert new not in seen
+        seen.add(new)
+    assert listing_sha256([tmp_path / "no"]) == listing_sha256([tmp_path / "neither"])
+
+
+@pytest.mark.parametrize(("made", "lock"), [("folder", "folder/.lock"), ("file", ".file.lock"), (None, ".new.lock")])
+def test_the_lock_names_its_holder_and_goes_with_it(tmp_path: Path, made: str | None, lock: str) -> None:
+    path = tmp_path / (made or "new")
+    if made == "folder":
+        path.mkdir()
+    if made == "file":
+        path.touch()
+    for _ in range(2):
+        with (
+            only_one(path, "history"),
+            pytest.raises(ConfigError, match=f"Another process is using this history.*\n.*\n.*process {os.getpid()}"),
+            only_one(path, "history"),
+        ):
+            pytest.fail("two at once")
+    assert (tmp_path / lock).is_file()
+
+
+def test_kill_9_releases_the_lock(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        with pytest.raises(ConfigError, match=f"process {process.pid} on"), only_one(tmp_path, "history"):
+            pytest.fail("two at once")
+        process.send_signal(signal.SIGKILL)
+        with only_one(tmp_path, "history", wait=True):
+            pass
+    finally:
+        process.kill()
+        process.communicate()
