@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-from duskbench.benchmarks.evaluate import bootstrap_options, reference_labels
-from duskbench.benchmarks.evidence import Boxes, Measured, RunImages, to_sample
-from duskbench.benchmarks.judge import Judged, JudgedRun, sample_of, score
+from duskbench.benchmarks.evaluate import baseline_labels
+from duskbench.benchmarks.matching import EnhancerRows, MatchedRun, RunImages, sample_of
+from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
+from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
@@ -35,9 +36,9 @@ class Part:
         name: `Low`, `Indoor`, `car`, `small`.
         n_images: Measured images of this part; by class and size, those that hold an object of it.
         n_objects: Objects to find there: of the protocol's classes, not difficult.
-        spreads: Label of the enhancer -> mAP, AP and NIQE on this part with their intervals. By class, mAP is that
-            class's AP. By class and size there is no NIQE, which belongs to an image and not to its objects.
-        differences: Label -> difference to the break-down's reference, which itself is absent.
+        spreads: Label of the enhancer -> its scores on this part with their intervals. By class, a score of detections
+            is that class's AP. By class and size there are no scores of images, which do not belong to objects.
+        differences: Label -> difference to the break-down's baseline, which itself is absent.
     """
 
     name: str
@@ -53,26 +54,41 @@ class Breakdown:
 
     Attributes:
         by: What it is broken down by.
-        reference: Label that differences are taken to; None where the run has no Input and none was chosen.
+        baseline: Label that differences are taken to; None where the run has no Input and none was chosen.
         labels: Enhancers with a result, in the run's order.
         parts: In the data set's order (lighting), the protocol's (class), or by size; empty parts are left out.
         notes: What a reader must know, a sentence each.
     """
 
     by: Axis
-    reference: str | None
+    baseline: str | None
     labels: tuple[str, ...]
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Question:
+    """What every part is asked: of which images, against which baseline, resampled how."""
+
+    matched: MatchedRun
+    anywhere: np.ndarray
+    baseline: str | None
+    options: BootstrapOptions
+
+    def bootstrap(self, objects: dict[str, np.ndarray], within: np.ndarray) -> Bootstrap:
+        return Bootstrap(objects, self.options, within=within, aggregates=self.matched.run.aggregates())
+
+    def samples(self) -> list[Sample]:
+        return [sample_of(one, self.matched.run) for one in self.matched.enhancers]
+
+
 def break_down(
-    judged: JudgedRun,
-    record: Mapping[str, Any],
+    matched: MatchedRun,
     by: str,
     *,
     bootstrap: BootstrapOptions | None = None,
-    reference: str | None = None,
+    baseline: str | None = None,
 ) -> Breakdown:
     """Break a run's numbers down.
 
@@ -81,14 +97,13 @@ def break_down(
     false alarms of other sizes. Where an ignored object is detected twice VOC ignores both, COCO one.
 
     Args:
-        judged: From `duskbench.benchmarks.judge.read_judged`.
-        record: The run's record.
+        matched: From `benchmarks.matching.match_run`.
         by: `lighting`, `indoor`, `class` or `size`.
         bootstrap: How to resample; None for the record's options.
-        reference: Label that differences are taken to; None for Input.
+        baseline: Label that differences are taken to; None for Input.
 
     Raises:
-        UnknownNameError: There is no such break-down or reference.
+        UnknownNameError: There is no such break-down or baseline.
         DataError: The data set has no such labels, or the run no detector.
 
     Source: pycocotools cocoeval.py, `evaluateImg` (objects and unmatched detections outside an area range).
@@ -96,46 +111,39 @@ def break_down(
     if by not in get_args(Axis):
         raise UnknownNameError("break-down", by, get_args(Axis))
     axis: Axis = by  # type: ignore[assignment]
-    references = reference_labels(record, reference)
-    options = bootstrap or bootstrap_options(record)
-    chosen = references[-1] if references else None
-    n = len(judged.run.images)
-    anywhere = np.any([one.mask(n) for one in judged.measured] or [np.zeros(n, bool)], axis=0)
-    if axis in ("class", "size") and not judged.by_label:
-        raise DataError(f"The run has no detections to break down by {axis}.", where=judged.path)
+    record, n = matched.run.record, len(matched.run.images)
+    baselines = baseline_labels(record, baseline)
+    anywhere = np.any([one.mask(n) for one in matched.enhancers] or [np.zeros(n, bool)], axis=0)
+    question = _Question(matched, anywhere, baselines[-1] if baselines else None, bootstrap or record.bootstrap)
+    if axis in ("class", "size") and not matched.by_label:
+        raise DataError(f"The run has no detections to break down by {axis}.", where=matched.path)
     if axis == "class":
-        parts = _by_class(judged, anywhere, chosen, options)
+        parts = _by_class(question)
     elif axis == "size":
-        parts = _by_size(judged, anywhere, chosen, options)
+        parts = _by_size(question)
     else:
-        parts = _by_image_label(judged, anywhere, chosen, options, axis)
+        parts = _by_image_label(question, axis)
         if not parts:
             raise DataError(
                 f"The images have no label to break down by {axis}.",
-                where=judged.path,
-                got=f"data set {record['data']['name']}",
+                where=matched.path,
+                got=f"data set {record.data.name}",
                 todo="ExDark has them, in imageclasslist.txt",
             )
-    return Breakdown(axis, chosen, tuple(one.label for one in judged.measured), tuple(parts), _notes(axis))
+    labels = tuple(one.label for one in matched.enhancers)
+    return Breakdown(axis, question.baseline, labels, tuple(parts), _notes(axis))
 
 
-def _by_image_label(
-    judged: JudgedRun,
-    anywhere: np.ndarray,
-    reference: str | None,
-    options: BootstrapOptions,
-    axis: Literal["lighting", "indoor"],
-) -> list[Part]:
-    run, samples = judged.run, _samples(judged)
+def _by_image_label(question: _Question, axis: Literal["lighting", "indoor"]) -> list[Part]:
+    run, samples = question.matched.run, question.samples()
     objects = run.objects()
     per_image = sum(objects.values(), np.zeros(len(run.images), np.int64))
     parts = []
     for name, within in _image_parts(run, axis):
-        measured = within & anywhere
+        measured = within & question.anywhere
         if measured.any():
-            bootstrap = Bootstrap(objects, options, run.protocol.ap, within=measured)
             part = Part(name, int(measured.sum()), int(per_image[measured].sum()))
-            parts.append(_filled(part, bootstrap, samples, reference))
+            parts.append(_filled(part, question.bootstrap(objects, measured), samples, question.baseline))
     return parts
 
 
@@ -149,20 +157,14 @@ def _image_parts(run: RunImages, axis: Literal["lighting", "indoor"]) -> Iterato
             yield name, np.array([record.indoor is indoor for record in records], bool)
 
 
-def _by_class(
-    judged: JudgedRun,
-    anywhere: np.ndarray,
-    reference: str | None,
-    options: BootstrapOptions,
-) -> list[Part]:
-    run = judged.run
+def _by_class(question: _Question) -> list[Part]:
+    run = question.matched.run
     objects = run.objects()
-    bootstrap = Bootstrap(objects, options, run.protocol.ap, within=anywhere)
-    samples = [_without_niqe(sample) for sample in _samples(judged)]
-    whole = _filled(Part("", 0, 0), bootstrap, samples, reference)
+    samples = [replace(sample, values={}) for sample in question.samples()]
+    whole = _filled(Part("", 0, 0), question.bootstrap(objects, question.anywhere), samples, question.baseline)
     parts = []
     for name in run.protocol.classes:
-        count = np.where(anywhere, objects[name], 0)
+        count = np.where(question.anywhere, objects[name], 0)
         if count.any():
             parts.append(
                 Part(
@@ -177,55 +179,61 @@ def _by_class(
 
 
 def _only(numbers: _Numbers, name: str) -> _Numbers:
-    return replace(numbers, map=numbers.ap.get(name), ap={k: v for k, v in numbers.ap.items() if k == name})
+    """Of each score the AP of one class."""
+    return replace(numbers, scores={key: of[name] for key, of in numbers.classes.items() if name in of})
 
 
-def _by_size(
-    judged: JudgedRun,
-    anywhere: np.ndarray,
-    reference: str | None,
-    options: BootstrapOptions,
-) -> list[Part]:
-    run = judged.run
+def _by_size(question: _Question) -> list[Part]:
+    run = question.matched.run
     parts = []
     for name, limits in SIZES.items():
-        inside = _in_range(run.truth, limits, run)
+        inside = _in_range(run.truth, limits)
         objects = run.objects(inside)
-        per_image = np.where(anywhere, sum(objects.values(), np.zeros(len(run.images), np.int64)), 0)
+        per_image = np.where(question.anywhere, sum(objects.values(), np.zeros(len(run.images), np.int64)), 0)
         if not per_image.any():
             continue
         truth = replace(run.truth, difficult=run.truth.difficult | ~inside)
-        with_detections = [one for one in judged.measured if one.label in judged.by_label]
-        samples = [_sized_sample(one, judged.by_label[one.label], run, truth, limits) for one in with_detections]
-        bootstrap = Bootstrap(objects, options, run.protocol.ap, within=anywhere)
+        samples = [
+            _sized_sample(one, question.matched, truth, limits)
+            for one in question.matched.enhancers
+            if one.label in question.matched.by_label
+        ]
         part = Part(name, int(np.count_nonzero(per_image)), int(per_image.sum()))
-        parts.append(_filled(part, bootstrap, samples, reference))
+        bootstrap = question.bootstrap(objects, question.anywhere)
+        parts.append(_filled(part, bootstrap, samples, question.baseline))
     return parts
 
 
-def _sized_sample(measured: Measured, one: Judged, run: RunImages, truth: Boxes, limits: tuple[float, float]) -> Sample:
-    matches = score(truth.take(one.objects), one.found, run.protocol).matches
-    counted = replace(matches, fp=matches.fp & _in_range(one.found, limits, run))
-    return _without_niqe(to_sample(measured, run, one.found, counted))
+def _sized_sample(rows: EnhancerRows, matched: MatchedRun, truth: Boxes, limits: tuple[float, float]) -> Sample:
+    """Detections ranked again with only the objects of a size to find; false alarms of other sizes are left out."""
+    run, one = matched.run, matched.by_label[rows.label]
+    # Where detections end at their last pixel, that pixel belongs to them.
+    inside = _in_range(one.found, limits, extra=1.0 if run.protocol.plus_one else 0.0)
+    ranked = {}
+    for score in run.record.columns():
+        metric = run.metrics.get(score.metric.key)
+        if isinstance(metric, DetectionMetric) and score.detector == matched.detector:
+            made = metric.rank(truth.take(one.objects), one.found, run.protocol.classes)
+            by_class = {name: tuple(_without_others(r, inside) for r in of) for name, of in made.by_class.items()}
+            ranked[score.key] = Ranked(by_class, made.mode)
+    return Sample(rows.label, rows.mask(len(run.images)), {}, ranked)
 
 
-def _samples(judged: JudgedRun) -> list[Sample]:
-    return [sample_of(one, judged.run, judged.by_label.get(one.label)) for one in judged.measured]
+def _without_others(ranking: Ranking, inside: np.ndarray) -> Ranking:
+    if ranking.positions is None:
+        return ranking
+    kept = ranking.tp | inside[ranking.positions]
+    return Ranking(ranking.images[kept], ranking.tp[kept], ranking.positions[kept])
 
 
-def _without_niqe(sample: Sample) -> Sample:
-    return replace(sample, niqe=np.full(len(sample.niqe), np.nan))
-
-
-def _in_range(boxes: Boxes, limits: tuple[float, float], run: RunImages) -> np.ndarray:
-    extra = 1.0 if run.protocol.plus_one else 0.0
+def _in_range(boxes: Boxes, limits: tuple[float, float], extra: float = 0.0) -> np.ndarray:
     size = boxes.boxes_xyxy[:, 2:] - boxes.boxes_xyxy[:, :2] + extra
     area = size[:, 0] * size[:, 1]
     return (area >= limits[0]) & (area <= limits[1])
 
 
-def _filled(part: Part, bootstrap: Bootstrap, samples: Sequence[Sample], reference: str | None) -> Part:
-    base = next((sample for sample in samples if sample.label == reference), None)
+def _filled(part: Part, bootstrap: Bootstrap, samples: Sequence[Sample], baseline: str | None) -> Part:
+    base = next((sample for sample in samples if sample.label == baseline), None)
     return replace(
         part,
         spreads={sample.label: bootstrap.spread(sample) for sample in samples},

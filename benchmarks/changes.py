@@ -1,16 +1,14 @@
-"""What an enhancer won and lost against a reference, object by object, and the precision-recall curves."""
+"""What an enhancer won and lost against a baseline, object by object, and the precision-recall curves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from duskbench.benchmarks.evaluate import reference_labels
-from duskbench.benchmarks.evidence import Boxes, RunImages
-from duskbench.benchmarks.judge import Judged, JudgedRun
+from duskbench.benchmarks.evaluate import baseline_labels
+from duskbench.benchmarks.matching import Matched, MatchedRun, RunImages
+from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.data_tools.errors import DataError
 
 
@@ -38,12 +36,12 @@ class Tally:
     """Objects and false alarms, counted on the images that both have.
 
     Attributes:
-        gained: Objects that the enhancer's image lets the detector find and the reference's does not.
+        gained: Objects that the enhancer's image lets the detector find and the baseline's does not.
         lost: The other way round.
         kept: Found in both.
         missed: Found in neither.
         false_alarms: Detections on the enhanced image that find nothing.
-        false_alarms_reference: Likewise of the reference.
+        false_alarms_baseline: Likewise of the baseline.
     """
 
     gained: int = 0
@@ -51,12 +49,12 @@ class Tally:
     kept: int = 0
     missed: int = 0
     false_alarms: int = 0
-    false_alarms_reference: int = 0
+    false_alarms_baseline: int = 0
 
     @property
     def net(self) -> int:
         """Objects won, less false alarms added."""
-        return self.gained - self.lost - (self.false_alarms - self.false_alarms_reference)
+        return self.gained - self.lost - (self.false_alarms - self.false_alarms_baseline)
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class ImageChange:
         gained: Positions in the objects of the image's record.
         lost: Likewise.
         false_alarms: Positions in the detections of the enhancer's row.
-        false_alarms_reference: Positions in the detections of the reference's row.
+        false_alarms_baseline: Positions in the detections of the baseline's row.
     """
 
     image_id: str
@@ -77,16 +75,16 @@ class ImageChange:
     gained: tuple[int, ...]
     lost: tuple[int, ...]
     false_alarms: tuple[int, ...]
-    false_alarms_reference: tuple[int, ...]
+    false_alarms_baseline: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What one enhancer changed against a reference.
+    """What one enhancer changed against a baseline.
 
     Attributes:
         label: The enhancer.
-        reference: The reference.
+        baseline: The baseline.
         threshold: Detections count from this score on, for both.
         n_images: Images that both have.
         total: Over all classes.
@@ -95,7 +93,7 @@ class Changes:
     """
 
     label: str
-    reference: str
+    baseline: str
     threshold: float
     n_images: int
     total: Tally
@@ -111,70 +109,68 @@ class Changes:
         return tuple(image for image in reversed(self.images) if image.tally.net < 0)[:n]
 
 
-def precision_recall_curves(judged: JudgedRun) -> dict[str, dict[str, Curve]]:
+def precision_recall_curves(matched: MatchedRun) -> dict[str, dict[str, Curve]]:
     """Curves of a run: label of the enhancer -> class -> curve; a class without an object is absent."""
-    return {label: _curves(one, judged.run) for label, one in judged.by_label.items()}
+    return {label: _curves(one, matched.run) for label, one in matched.by_label.items()}
 
 
 def changes(
-    judged: JudgedRun,
-    record: Mapping[str, Any],
+    matched: MatchedRun,
     *,
-    reference: str | None = None,
+    baseline: str | None = None,
     threshold: float | None = None,
 ) -> list[Changes]:
-    """Compare every enhancer's detections with a reference's, object by object.
+    """Compare every enhancer's detections with a baseline's, object by object.
 
     Args:
-        judged: From `duskbench.benchmarks.judge.read_judged`.
-        record: The run's record.
-        reference: Label to compare with; None for Input.
-        threshold: Score from which a detection counts; None for the one with the best F1 on the reference, over all
+        matched: From `benchmarks.matching.match_run`.
+        baseline: Label to compare with; None for Input.
+        threshold: Score from which a detection counts; None for the one with the best F1 on the baseline, over all
             classes together. It is the same for every enhancer, because the detector is: a user sets it once.
 
     Returns:
-        One per enhancer with detections, without the reference, in the run's order.
+        One per enhancer with detections, without the baseline, in the run's order.
 
     Raises:
-        UnknownNameError: There is no such reference.
-        DataError: The reference has no detections.
+        UnknownNameError: There is no such baseline.
+        DataError: The baseline has no detections.
     """
-    references = reference_labels(record, reference)
-    run, others = judged.run, dict(judged.by_label)
-    chosen = references[-1] if references else None
+    baselines = baseline_labels(matched.run.record, baseline)
+    run, others = matched.run, dict(matched.by_label)
+    chosen = baselines[-1] if baselines else None
     if chosen is None or chosen not in others:
         raise DataError(
             "There are no detections to compare with.",
-            where=judged.path,
+            where=matched.path,
             expected=f"those of {chosen}" if chosen else "an enhancer `input` in the run",
             got=f"detections of {', '.join(others) or 'none'}",
-            todo="choose another reference",
+            todo="choose another baseline",
         )
     base = others.pop(chosen)
     limit = best_f1_threshold(base, run) if threshold is None else threshold
     return [_compare(label, one, chosen, base, run, limit) for label, one in others.items()]
 
 
-def best_f1_threshold(judged: Judged, run: RunImages) -> float:
+def best_f1_threshold(one: Matched, run: RunImages) -> float:
     """The score at which F1 over all classes together is best; 0 where nothing is found at any.
 
     Of equal ones the highest. F1 = 2 TP / (detections + objects).
     """
-    matches = judged.result.matches
+    matches = one.result.matches
     counted = np.flatnonzero(matches.tp | matches.fp)
-    order = counted[np.argsort(-judged.found.scores[counted], kind="stable")]
+    order = counted[np.argsort(-one.found.scores[counted], kind="stable")]
     if not matches.tp.any():
         return 0.0
-    scores = judged.found.scores[order]
+    scores = one.found.scores[order]
     found = np.cumsum(matches.tp[order])
-    f1 = 2 * found / (np.arange(1, len(order) + 1) + sum(judged.result.n_gt))
+    f1 = 2 * found / (np.arange(1, len(order) + 1) + sum(one.result.n_gt))
     # A threshold takes all detections of its score or none.
     last_of_score = np.append(scores[1:] < scores[:-1], True)
     return float(scores[np.argmax(np.where(last_of_score, f1, -1.0))])
 
 
-def _curves(judged: Judged, run: RunImages) -> dict[str, Curve]:
-    result = judged.result
+def _curves(one: Matched, run: RunImages) -> dict[str, Curve]:
+    result = one.result
     curves = {}
     for label, name in enumerate(run.protocol.classes):
         ap = result.ap[label]
@@ -185,14 +181,14 @@ def _curves(judged: Judged, run: RunImages) -> dict[str, Curve]:
         curves[name] = Curve(
             recall=result.recall[label][rises],
             precision=result.precision[label][rises],
-            scores=judged.found.scores[ranked[rises]],
+            scores=one.found.scores[ranked[rises]],
             ap=ap,
             n_objects=result.n_gt[label],
         )
     return curves
 
 
-def _compare(label: str, one: Judged, reference: str, base: Judged, run: RunImages, threshold: float) -> Changes:
+def _compare(label: str, one: Matched, baseline: str, base: Matched, run: RunImages, threshold: float) -> Changes:
     both = one.mask & base.mask
     found, found_before = _found_objects(one, run, threshold), _found_objects(base, run, threshold)
     easy = ~run.truth.difficult & both[run.truth.images]
@@ -204,7 +200,7 @@ def _compare(label: str, one: Judged, reference: str, base: Judged, run: RunImag
     }
     alarms = {
         "false_alarms": _false_alarms(one, both, threshold),
-        "false_alarms_reference": _false_alarms(base, both, threshold),
+        "false_alarms_baseline": _false_alarms(base, both, threshold),
     }
     by_class = {
         name: Tally(
@@ -220,7 +216,7 @@ def _compare(label: str, one: Judged, reference: str, base: Judged, run: RunImag
     }
     shown = {kind: run.truth.take(kinds[kind]) for kind in ("gained", "lost")} | alarms
     changed = np.flatnonzero(
-        counts["gained"] + counts["lost"] + (counts["false_alarms"] != counts["false_alarms_reference"])
+        counts["gained"] + counts["lost"] + (counts["false_alarms"] != counts["false_alarms_baseline"])
     )
     images = [
         ImageChange(
@@ -232,18 +228,18 @@ def _compare(label: str, one: Judged, reference: str, base: Judged, run: RunImag
     ]
     images.sort(key=lambda image: (-image.tally.net, -image.tally.gained, image.image_id))
     total = Tally(**{kind: int(count.sum()) for kind, count in counts.items()})
-    return Changes(label, reference, threshold, int(both.sum()), total, by_class, tuple(images))
+    return Changes(label, baseline, threshold, int(both.sum()), total, by_class, tuple(images))
 
 
-def _found_objects(judged: Judged, run: RunImages, threshold: float) -> np.ndarray:
+def _found_objects(one: Matched, run: RunImages, threshold: float) -> np.ndarray:
     """(objects of the run,) bool: found by a detection of that score or above."""
-    matches = judged.result.matches
-    hits = np.flatnonzero(matches.tp & (judged.found.scores >= threshold))
+    matches = one.result.matches
+    hits = np.flatnonzero(matches.tp & (one.found.scores >= threshold))
     found = np.zeros(len(run.truth.labels), bool)
-    found[judged.objects[matches.gt_index[hits]]] = True
+    found[one.objects[matches.gt_index[hits]]] = True
     return found
 
 
-def _false_alarms(judged: Judged, within: np.ndarray, threshold: float) -> Boxes:
-    alarms = judged.result.matches.fp & (judged.found.scores >= threshold)
-    return judged.found.take(alarms & within[judged.found.images])
+def _false_alarms(one: Matched, within: np.ndarray, threshold: float) -> Boxes:
+    alarms = one.result.matches.fp & (one.found.scores >= threshold)
+    return one.found.take(alarms & within[one.found.images])

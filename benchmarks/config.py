@@ -12,7 +12,7 @@ from duskbench.benchmarks.references import resolve_reference
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.pipeline.registry import config_root
 
-_KEYS = ("title", "data", "detector", "enhancers", "protocol", "paper")
+_KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "paper")
 _DATA_KEYS = ("root", "layout", "split", "box_origin", "year", "allow_missing", "groups", "reference")
 
 
@@ -25,9 +25,11 @@ class BenchmarkConfig:
         title: Heading of the table.
         data: `root`, `layout` (auto, exdark, voc, folder), `split`, `allow_missing`, what the layout takes
             besides, and `reference`: folder of lit originals for PSNR and SSIM, relative to `root`.
-        detector: Specification for `load_detector`, or None: no mAP.
+        detectors: Specifications for `load_detector`, one, several or none; a dict may carry a `label`.
         enhancers: Specifications for `load_enhancer`; a dict may carry a `label` for the table. `lit` is
             here already the folder of the data set's references.
+        metrics: Specifications for `load_metric`; None for the default ones.
+        more_metrics: Further ones, from the command line.
         protocol: Everything else that changes a number.
         paper: The paper's own numbers, printed under the table where the table is the paper's: `source`, `rows` (row ->
             column -> value), and `data` and `n_images` if they hold for one data set and so many images.
@@ -36,9 +38,11 @@ class BenchmarkConfig:
     name: str
     title: str
     data: dict[str, Any]
-    detector: str | dict[str, Any] | None
+    detectors: tuple[str | dict[str, Any], ...]
     enhancers: tuple[str | dict[str, Any], ...]
     protocol: Protocol
+    metrics: tuple[str | dict[str, Any], ...] | None = None
+    more_metrics: tuple[str | dict[str, Any], ...] = ()
     paper: dict[str, Any] = field(default_factory=dict)
 
 
@@ -58,7 +62,11 @@ def find_config(name_or_path: str | Path) -> Path:
 
 
 def load_benchmark_config(
-    name_or_path: str | Path, *, cfg_options: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
+    name_or_path: str | Path,
+    *,
+    cfg_options: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    more_metrics: Sequence[str] = (),
 ) -> BenchmarkConfig:
     """Read a benchmark configuration.
 
@@ -66,6 +74,7 @@ def load_benchmark_config(
         name_or_path: See `find_config`.
         cfg_options: `a.b=c` settings with the syntax of mmdet's tools.
         overrides: Settings that win over both; None values are left out. `data.root` and the like reach inside.
+        more_metrics: Metrics to measure besides the configuration's.
 
     Raises:
         ConfigError: The file cannot be read, a key is missing or has the wrong kind.
@@ -96,11 +105,22 @@ def load_benchmark_config(
         name=path.stem,
         title=values.get("title", path.stem),
         data=values["data"],
-        detector=None if values.get("detector") == "none" else values.get("detector"),
+        detectors=_detectors(values.get("detector")),
         enhancers=tuple(resolve_reference(spec, values["data"]) for spec in values["enhancers"]),
         protocol=Protocol.from_config(values.get("protocol", {})),
+        metrics=None if values.get("metrics") is None else tuple(_listed(values["metrics"])),
+        more_metrics=tuple(more_metrics),
         paper=values.get("paper") or {},
     )
+
+
+def _detectors(given: Any) -> tuple[str | dict[str, Any], ...]:
+    """One, several in a list, or None or `none`."""
+    return tuple(spec for spec in _listed(given) if spec not in (None, "none"))
+
+
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def read_config(path: Path, cfg_options: Sequence[str] = ()) -> dict[str, Any]:

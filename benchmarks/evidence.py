@@ -1,192 +1,245 @@
-"""The stored rows of a run as flat arrays: what there was to find, what each enhancer led the detector to find."""
+"""All that a comparison needs of a run: images, samples, failures and times, enhancer by enhancer.
+
+It is read from a run's results, and can be packed into bytes, so that a run is compared with later ones when its results
+are gone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+import json
+import zlib
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.voc_ap import Matches
-from duskbench.benchmarks.protocol import Protocol
-from duskbench.benchmarks.statistics import Ranking, Sample
-from duskbench.benchmarks.store import ResultStore, Row, StoredImage
+from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images, sample_of
+from duskbench.benchmarks.metrics.base import Ranked, Ranking
+from duskbench.benchmarks.record import EnhancerEntry, ImageState, RunRecord
+from duskbench.benchmarks.statistics import Aggregate, Sample
+from duskbench.benchmarks.store import Key, ResultStore
+
+STAGES = ("decode", "enhance", "detect", "metrics")
 
 
 @dataclass(frozen=True)
-class Boxes:
-    """Ground truth or detections of many images as flat arrays, in the protocol's classes.
+class EnhancerEvidence:
+    """One enhancer of a run, image by image; N are the images of the run.
 
     Attributes:
-        boxes_xyxy: (N, 4) float64.
-        labels: (N,) int64 into the protocol's classes.
-        images: (N,) int64 into the list of images.
-        scores: (N,) float64; for ground truth all 1.
-        difficult: (N,) bool; for detections all False.
-        ordinals: (N,) int64: position among the objects of the image's record, or the detections of its row.
-    """
-
-    boxes_xyxy: np.ndarray
-    labels: np.ndarray
-    images: np.ndarray
-    scores: np.ndarray
-    difficult: np.ndarray
-    ordinals: np.ndarray
-
-    def take(self, chosen: np.ndarray) -> Boxes:
-        """Those of a mask or of indices."""
-        return Boxes(**{name: column[chosen] for name, column in vars(self).items()})
-
-
-@dataclass(frozen=True)
-class RunImages:
-    """The images of a run and what is to be found in them.
-
-    Attributes:
-        protocol: The run's.
-        images: In the run's order; arrays of images index this list.
-        truth: Objects of the protocol's classes in all of them.
-        detector_classes: What the labels of stored rows index; empty without a detector.
-    """
-
-    protocol: Protocol
-    images: tuple[StoredImage, ...]
-    truth: Boxes
-    detector_classes: tuple[str, ...]
-
-    def objects(self, counted: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Class -> (images,) objects to find in each image; `counted` (objects,) bool leaves others out."""
-        easy = ~self.truth.difficult if counted is None else counted & ~self.truth.difficult
-        return {
-            name: np.bincount(self.truth.images[easy & (self.truth.labels == label)], minlength=len(self.images))
-            for label, name in enumerate(self.protocol.classes)
-        }
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The rows of one enhancer.
-
-    Attributes:
-        label: Row of the table.
-        rows: Position of the image -> row, of the images that have a result.
+        entry: Of the run's record.
+        sample: Measured images, values and rankings.
         failures: Image id -> reason.
-        error: Why the enhancer could not be built; there are no rows then.
+        ms: Stage -> (N,) float64 milliseconds; NaN where an image was not measured, or not by this run.
     """
 
-    label: str
-    rows: dict[int, Row] = field(default_factory=dict)
+    entry: EnhancerEntry
+    sample: Sample
     failures: dict[str, str] = field(default_factory=dict)
-    error: str | None = None
+    ms: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def mask(self, n_images: int) -> np.ndarray:
-        """(n_images,) bool: which images have a result."""
-        mask = np.zeros(n_images, bool)
-        mask[list(self.rows)] = True
-        return mask
-
-    def niqe(self, n_images: int) -> np.ndarray:
-        """(n_images,) float64, NaN where there is none."""
-        values = np.full(n_images, np.nan)
-        for position, row in self.rows.items():
-            if row.niqe is not None:
-                values[position] = row.niqe
-        return values
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no number in it."""
+        return not self.sample.measured.any()
 
 
-def read_run_images(store: ResultStore, record: Mapping[str, Any]) -> RunImages:
-    """Read the images of a run with their ground truth."""
-    protocol = Protocol.from_config(record["protocol"])
-    known = store.images()
-    images = tuple(known[image_id] for image_id in record["image_ids"])
-    classes = store.detector_classes(record["detector"]["fingerprint"])
-    return RunImages(protocol, images, ground_truth(images, protocol), classes)
+@dataclass(frozen=True)
+class RunEvidence:
+    """What a comparison needs of a run.
+
+    Attributes:
+        record: The run's.
+        images: Their content and ground truth.
+        objects: Class -> (N,) objects to find in each image.
+        enhancers: Label -> evidence, in the run's order.
+        aggregates: Key of a score -> how it is made of its images' numbers, where that is not their mean.
+    """
+
+    record: RunRecord
+    images: tuple[ImageState, ...]
+    objects: dict[str, np.ndarray]
+    enhancers: dict[str, EnhancerEvidence]
+    aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
+
+    def within(self) -> np.ndarray:
+        """(N,) bool: the images that any enhancer has a result of."""
+        masks = [enhancer.sample.measured for enhancer in self.enhancers.values()]
+        return np.any(masks or [np.zeros(len(self.images), bool)], axis=0)
 
 
-def read_measured(store: ResultStore, record: Mapping[str, Any], run: RunImages) -> Iterator[Measured]:
-    """Read the rows of a run, one enhancer at a time; rows of an earlier state of an image file are left out."""
-    position = {image.record.id: number for number, image in enumerate(run.images)}
-    for enhancer in record["enhancers"]:
-        if enhancer["error"] is not None:
-            yield Measured(enhancer["label"], error=enhancer["error"])
-            continue
-        stored = store.rows(
-            enhancer=enhancer["fingerprint"], detector=record["detector"]["fingerprint"], measure=record["measure"]
-        )
-        current = {
-            number: row
-            for row in stored
-            if (number := position.get(row.key.image_id)) is not None and run.images[number].content == row.key.sha256
-        }
-        ordered = [(number, current[number]) for number in sorted(current)]
-        yield Measured(
-            enhancer["label"],
-            rows={number: row for number, row in ordered if row.error is None},
-            failures={row.key.image_id: row.error for _, row in ordered if row.error is not None},
-        )
+def read_evidence(
+    store: ResultStore, record: RunRecord | None = None, *, earlier: Set[Key] = frozenset()
+) -> RunEvidence:
+    """Read a run.
 
-
-def has_detections(measured: Measured, run: RunImages) -> bool:
-    """Whether an AP can be made: there is a detector, and every image with a result has ground truth."""
-    known = all(run.images[number].record.objects is not None for number in measured.rows)
-    return bool(run.detector_classes and measured.rows and known)
-
-
-def found_by(measured: Measured, run: RunImages) -> Boxes:
-    """The detections of one enhancer; `images` index the run's."""
-    found = detections(list(measured.rows.values()), run.detector_classes, run.protocol)
-    return replace(found, images=np.array(list(measured.rows), np.int64)[found.images])
-
-
-def to_sample(measured: Measured, run: RunImages, found: Boxes | None = None, matches: Matches | None = None) -> Sample:
-    """What resampling needs of one enhancer; without detections only its NIQE."""
-    n = len(run.images)
-    rankings: dict[str, Ranking] = {}
-    if found is not None and matches is not None:
-        counted = matches.tp | matches.fp
-        for name, ranked in zip(run.protocol.classes, matches.ranked, strict=True):
-            chosen = ranked[counted[ranked]]
-            rankings[name] = Ranking(found.images[chosen], matches.tp[chosen])
-    return Sample(measured.label, measured.mask(n), measured.niqe(n), rankings)
-
-
-def ground_truth(images: Sequence[StoredImage], protocol: Protocol, *, plus_one: bool | None = None) -> Boxes:
-    """Ground truth of the protocol's classes, in the protocol's frame (see `Protocol.plus_one`)."""
-    index = {name: i for i, name in enumerate(protocol.classes)}
-    objects = [
-        (number, ordinal, index[o.name], o)
-        for number, image in enumerate(images)
-        for ordinal, o in enumerate(image.record.objects or ())
-        if o.name in index
-    ]
-    boxes = np.array([o.box_xyxy for *_, o in objects], np.float64).reshape(-1, 4)
-    if protocol.plus_one if plus_one is None else plus_one:
-        boxes = boxes - np.array([0.0, 0.0, 1.0, 1.0])
-    return Boxes(
-        boxes_xyxy=boxes,
-        labels=np.array([label for _, _, label, _ in objects], np.int64),
-        images=np.array([number for number, *_ in objects], np.int64),
-        scores=np.ones(len(objects)),
-        difficult=np.array([o.difficult for *_, o in objects], bool),
-        ordinals=np.array([ordinal for _, ordinal, *_ in objects], np.int64),
+    Args:
+        store: The results.
+        record: The run's; None for the newest.
+        earlier: Keys of rows that another start had measured, perhaps on another machine: their results count, their
+            times do not.
+    """
+    run = read_run_images(store, record or store.last_run())
+    return RunEvidence(
+        record=run.record,
+        images=tuple(image.state() for image in run.images),
+        objects=run.objects(),
+        enhancers={
+            rows.label: EnhancerEvidence(rows.entry, sample_of(rows, run), rows.failures, _times(rows, run, earlier))
+            for rows in read_enhancers(store, run)
+        },
+        aggregates=run.aggregates(),
     )
 
 
-def detections(rows: Sequence[Row], classes: Sequence[str], protocol: Protocol) -> Boxes:
-    """Stored detections of the protocol's classes; those of every other class are dropped."""
-    index = {name: i for i, name in enumerate(protocol.classes)}
-    translate = np.array([index.get(name, -1) for name in classes], np.int64)
-    found = [row for row in enumerate(rows) if row[1].boxes_xyxy is not None]
-    sizes = [len(_array(r.scores)) for _, r in found]
-    images = np.repeat(np.array([n for n, _ in found], np.int64), sizes)
-    labels = np.concatenate([translate[_array(r.labels)] for _, r in found] or [np.zeros(0, np.int64)])
-    boxes = np.concatenate([_array(r.boxes_xyxy) for _, r in found] or [np.zeros((0, 4))]).astype(np.float64)
-    scores = np.concatenate([_array(r.scores) for _, r in found] or [np.zeros(0)]).astype(np.float64)
-    ordinals = np.concatenate([np.arange(size) for size in sizes] or [np.zeros(0, np.int64)])
-    all_found = Boxes(boxes, labels, images, scores, np.zeros(len(labels), bool), ordinals)
-    return all_found.take(labels >= 0)
+def _times(rows: EnhancerRows, run: RunImages, earlier: Set[Key]) -> dict[str, np.ndarray]:
+    times = {stage: np.full(len(run.images), np.nan) for stage in STAGES}
+    detectors = [detector.fingerprint for detector in run.record.detectors]
+    metrics = [metric.fingerprint for metric in run.record.metrics if metric.kind == "image"]
+    for position, row in rows.rows.items():
+        if row.key in earlier:
+            continue
+        parts = {
+            "decode": [row.ms_decode],
+            "enhance": [row.ms_enhance],
+            "detect": [row.detections[each].ms for each in detectors],
+            "metrics": [row.values[each].ms for each in metrics],
+        }
+        for stage, taken in parts.items():
+            if taken and None not in taken:
+                times[stage][position] = sum(ms for ms in taken if ms is not None)
+    return times
 
 
-def _array(values: np.ndarray | None) -> np.ndarray:
-    return np.zeros(0) if values is None else values
+def pack(evidence: EnhancerEvidence) -> bytes:
+    """Bytes of one enhancer: a compressed NumPy archive without pickled objects."""
+    sample = evidence.sample
+    about = {
+        "entry": asdict(evidence.entry),
+        "failures": evidence.failures,
+        "values": list(sample.values),
+        "ranked": {
+            key: {"mode": ranked.mode, "classes": {name: len(of) for name, of in ranked.by_class.items()}}
+            for key, ranked in sample.ranked.items()
+        },
+    }
+    arrays = {
+        "about": np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8),
+        "measured": sample.measured,
+        **{f"value {number}": values for number, values in enumerate(sample.values.values())},
+        **{f"ms {stage}": ms for stage, ms in evidence.ms.items()},
+    }
+    rankings = [r for ranked in sample.ranked.values() for of in ranked.by_class.values() for r in of]
+    for number, ranking in enumerate(rankings):
+        arrays[f"images {number}"] = ranking.images.astype(np.int32)
+        arrays[f"tp {number}"] = np.packbits(ranking.tp)
+    file = BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def unpack(content: bytes, record: RunRecord) -> EnhancerEvidence:
+    """What `pack` packed, by this version of duskbench or an earlier one; `record` is its run's."""
+    with np.load(BytesIO(content), allow_pickle=False) as arrays:
+        about = json.loads(arrays["about"].tobytes())
+        ms = {stage: arrays[f"ms {stage}"] for stage in (*STAGES, "niqe") if f"ms {stage}" in arrays}
+        if "entry" not in about:
+            return _unpack_first_version(about, arrays, ms, record)
+        numbers = iter(range(len(arrays.files)))
+        ranked = {
+            key: Ranked(
+                {name: tuple(_ranking(arrays, next(numbers)) for _ in range(n)) for name, n in of["classes"].items()},
+                of["mode"],
+            )
+            for key, of in about["ranked"].items()
+        }
+        values = {key: arrays[f"value {number}"] for number, key in enumerate(about["values"])}
+        entry = EnhancerEntry(**about["entry"])
+        sample = Sample(entry.label, arrays["measured"], values, ranked)
+        return EnhancerEvidence(entry, sample, about["failures"], ms)
+
+
+def _ranking(arrays: Mapping[str, np.ndarray], number: int) -> Ranking:
+    images = arrays[f"images {number}"].astype(np.int64)
+    return Ranking(images, np.unpackbits(arrays[f"tp {number}"], count=len(images)).astype(bool))
+
+
+def _unpack_first_version(
+    about: dict[str, object], arrays: Mapping[str, np.ndarray], ms: dict[str, np.ndarray], record: RunRecord
+) -> EnhancerEvidence:
+    """Of November 2026: NIQE and one detector's mAP were all there was."""
+    entry = next((e for e in record.enhancers if e.label == about["label"]), None)
+    entry = entry or EnhancerEntry(str(about["label"]), str(about["label"]).lower(), str(about["fingerprint"]))
+    entry = replace(entry, weights=about["weights"], error=about["error"])  # type: ignore[arg-type]
+    classes: Sequence[str] = about["classes"]  # type: ignore[assignment]
+    ranked = {}
+    if classes:
+        by_class = {name: (_ranking(arrays, number),) for number, name in enumerate(classes)}
+        ranked["map"] = Ranked(by_class, record.protocol.ap)
+    if "niqe" in ms:
+        ms["metrics"] = ms.pop("niqe")
+    sample = Sample(entry.label, arrays["measured"], {"niqe": arrays["niqe"]}, ranked)
+    return EnhancerEvidence(entry, sample, about["failures"], ms)  # type: ignore[arg-type]
+
+
+def pack_images(evidence: RunEvidence) -> bytes:
+    """Bytes of a run's images, with the number of objects to find in each."""
+    states = [[state.id, state.sha256, state.truth] for state in evidence.images]
+    objects = {name: counts.tolist() for name, counts in evidence.objects.items()}
+    return zlib.compress(json.dumps({"images": states, "objects": objects}).encode())
+
+
+def unpack_images(content: bytes) -> tuple[tuple[ImageState, ...], dict[str, np.ndarray]]:
+    """What `pack_images` packed; without the objects where an earlier version packed it."""
+    values = json.loads(zlib.decompress(content))
+    if isinstance(values, list):
+        return tuple(ImageState(*each) for each in values), {}
+    states = tuple(ImageState(*each) for each in values["images"])
+    return states, {name: np.array(counts, np.int64) for name, counts in values["objects"].items()}
+
+
+def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, EnhancerEvidence]:
+    """A run's enhancers with their arrays over another run's images and their scores under its keys.
+
+    Both have the same images, perhaps in another order; a detector is the same where its label is.
+    """
+    places = {state.id: number for number, state in enumerate(evidence.images)}
+    order = np.array([places[state.id] for state in other.images], np.int64)
+    back = np.argsort(order)
+    theirs = {_identity(column): column.key for column in other.record.columns()}
+    keys = {c.key: theirs[_identity(c)] for c in evidence.record.columns() if _identity(c) in theirs}
+    return {label: _moved(one, order, back, keys) for label, one in evidence.enhancers.items()}
+
+
+def _identity(column: object) -> tuple[str, str | None]:
+    return column.metric.key, column.detector.label if column.detector else None  # type: ignore[attr-defined]
+
+
+def _moved(one: EnhancerEvidence, order: np.ndarray, back: np.ndarray, keys: Mapping[str, str]) -> EnhancerEvidence:
+    sample = one.sample
+    ranked = {
+        keys[key]: Ranked(
+            {name: tuple(Ranking(back[r.images], r.tp) for r in of) for name, of in ranked.by_class.items()},
+            ranked.mode,
+        )
+        for key, ranked in sample.ranked.items()
+        if key in keys
+    }
+    values = {keys[key]: values[order] for key, values in sample.values.items() if key in keys}
+    return replace(
+        one,
+        sample=Sample(sample.label, sample.measured[order], values, ranked),
+        ms={stage: times[order] for stage, times in one.ms.items()},
+    )
+
+
+def open_evidence(run_dir: Path) -> RunEvidence:
+    """Read the newest run of a folder.
+
+    Raises:
+        DataError: There are no results in the folder, or they are damaged.
+    """
+    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+        return read_evidence(store)

@@ -119,14 +119,14 @@ class MatchedRun:
         run: Images and ground truth.
         enhancers: The rows of each enhancer, in the run's order.
         detector: Whose detections were matched; None without one.
-        matched: Label -> what became of its detections; only those that have any.
+        by_label: Label -> what became of its detections; only those that have any.
         path: The results file, for errors.
     """
 
     run: RunImages
     enhancers: tuple[EnhancerRows, ...]
     detector: DetectorEntry | None
-    matched: Mapping[str, Matched]
+    by_label: Mapping[str, Matched]
     path: Path
 
 

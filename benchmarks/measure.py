@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.full_reference import SsimChannels, full_reference
-from duskbench.benchmarks.metrics.niqe import Luma, niqe_batch
-from duskbench.benchmarks.plan import PlannedEnhancer, Unit
-from duskbench.benchmarks.store import Row
-from duskbench.data_tools.errors import DataError, DuskbenchError, EnhancerError
+from duskbench.benchmarks.metrics.base import ImageMetric, Value
+from duskbench.benchmarks.metrics.registry import load_metric
+from duskbench.benchmarks.plan import Task, Unit
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry
+from duskbench.benchmarks.store import Detected, Key, Measured, Row
+from duskbench.data_tools.errors import DataError, DuskbenchError, EnhancerError, MetricError
 from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.plugins import naming
 from duskbench.pipeline.detectors.base import Detector
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.registry import load_detector, load_enhancer
@@ -29,163 +33,209 @@ _WAITING_BYTES = 2**28
 class MeasureOptions:
     """What a worker needs to build its own measuring chain; picklable."""
 
-    enhancers: tuple[PlannedEnhancer, ...]
-    detector: str | dict[str, Any] | None
-    checkpoint: str | None
+    enhancers: tuple[EnhancerEntry, ...]
+    detectors: tuple[DetectorEntry, ...]
+    metrics: tuple[MetricEntry, ...]
+    protocol: Protocol
     device: str
     batch_size: int
-    niqe_luma: Luma
-    max_detections: int | None
-    save_images: Path | None
-    threads: int
-    ssim_channels: SsimChannels = "rgb"
+    save_images: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Enhanced:
+    """A task on its way: the row so far, and the pictures that detectors and metrics look at."""
+
+    task: Task
+    unit: Unit
+    row: Row
+    original: np.ndarray
+    enhanced: np.ndarray
 
 
 class Measurer:
-    """Holds the loaded enhancers and the detector, and turns units of work into rows."""
+    """Holds the loaded enhancers, detectors and metrics, and turns units of work into rows."""
 
-    def __init__(self, options: MeasureOptions, detector: Detector | None = None) -> None:
+    def __init__(self, options: MeasureOptions) -> None:
         self.options = options
-        self.detector = detector
-        if self.detector is None and options.detector is not None:
-            self.detector = load_detector(options.detector, options.checkpoint, device=options.device)
         self._enhancers: dict[int, Enhancer] = {}
-        self._references: dict[str, Path] = {}
+        self._detectors: dict[str, Detector] = {}
+        self._metrics: dict[str, ImageMetric] = {}
         # The one that was read last: an image's rows follow each other.
         self._reference: tuple[Path, np.ndarray] | None = None
 
     def measure(self, units: Sequence[Unit]) -> Iterator[Row]:
         """Measure units; rows come as soon as their batch is through. An image's failure is its row's error."""
-        self._references = {unit.image_id: unit.reference for unit in units if unit.reference is not None}
-        batch: list[tuple[Row, np.ndarray]] = []
-        for row, enhanced in self._enhanced(units):
-            if enhanced is None:
-                yield row
+        batch: list[_Enhanced] = []
+        for made in self._enhanced(units):
+            if isinstance(made, Row):
+                yield made
                 continue
-            batch.append((row, enhanced))
+            batch.append(made)
             if len(batch) >= self.options.batch_size:
-                yield from self._detect_and_score(batch)
+                yield from self._look_at(batch)
                 batch = []
         if batch:
-            yield from self._detect_and_score(batch)
+            yield from self._look_at(batch)
 
-    def _enhanced(self, units: Sequence[Unit]) -> Iterator[tuple[Row, np.ndarray | None]]:
-        """Rows with their enhanced image, or with an error and none."""
+    def _enhanced(self, units: Sequence[Unit]) -> Iterator[_Enhanced | Row]:
+        """Enhanced images, or rows with an error."""
         # Of enhancers that want several images at once, those that wait for more.
-        waiting: dict[int, list[tuple[Row, np.ndarray]]] = {}
+        waiting: dict[int, list[_Enhanced]] = {}
         for unit in units:
             start = time.perf_counter()
             try:
                 image = read_image(unit.path)
             except DuskbenchError as error:
-                yield from ((Row(key, error=_describe(error)), None) for _, key in unit.keys)
+                yield from (Row(task.key, error=_describe(error)) for task in unit.tasks)
                 continue
             ms_decode = _milliseconds(start)
-            for index, key in unit.keys:
-                row = Row(key, ms_decode=ms_decode)
-                size = self.options.enhancers[index].batch_size
+            for task in unit.tasks:
+                made = _Enhanced(task, unit, Row(task.key, ms_decode=ms_decode), image, image)
+                size = self.options.enhancers[task.index].batch_size
                 if size == 1:
-                    yield self._enhance(index, row, image)
+                    yield self._enhance(made)
                     continue
-                together = waiting.setdefault(index, [])
-                together.append((row, image))
-                if len(together) >= size or sum(each.size for _, each in together) >= _WAITING_BYTES:
-                    yield from self._enhance_many(index, waiting.pop(index))
+                together = waiting.setdefault(task.index, [])
+                together.append(made)
+                if len(together) >= size or sum(each.original.size for each in together) >= _WAITING_BYTES:
+                    yield from self._enhance_many(task.index, waiting.pop(task.index))
         for index, together in waiting.items():
             yield from self._enhance_many(index, together)
 
-    def _enhance(self, index: int, row: Row, image: np.ndarray) -> tuple[Row, np.ndarray | None]:
+    def _enhance(self, made: _Enhanced) -> _Enhanced | Row:
         try:
-            enhancer = self._enhancer(index)
+            enhancer = self._enhancer(made.task.index)
             start = time.perf_counter()
-            enhanced = enhancer(image, image_id=row.key.image_id)
-            row = replace(row, ms_enhance=_milliseconds(start))
-            self._save(index, row, enhanced)
+            enhanced = enhancer(made.original, image_id=made.row.key.image_id)
+            return self._saved(made, enhanced, _milliseconds(start))
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; its row says what
-            return replace(row, error=_describe(error)), None
-        return row, enhanced
+            return replace(made.row, error=_describe(error))
 
-    def _enhance_many(
-        self, index: int, together: list[tuple[Row, np.ndarray]]
-    ) -> Iterator[tuple[Row, np.ndarray | None]]:
-        rows = [row for row, _ in together]
+    def _enhance_many(self, index: int, together: list[_Enhanced]) -> Iterator[_Enhanced | Row]:
         try:
             enhancer = self._enhancer(index)
             start = time.perf_counter()
-            results = enhancer.many([image for _, image in together], [row.key.image_id for row in rows])
+            results = enhancer.many([m.original for m in together], [m.row.key.image_id for m in together])
             ms = _milliseconds(start) / len(together)
         except Exception as error:  # noqa: BLE001 - as above, of all of them
-            yield from ((replace(row, error=_describe(error)), None) for row in rows)
+            yield from (replace(made.row, error=_describe(error)) for made in together)
             return
-        for row, result in zip(rows, results, strict=True):
+        for made, result in zip(together, results, strict=True):
             if isinstance(result, EnhancerError):
-                yield replace(row, error=_describe(result)), None
+                yield replace(made.row, error=_describe(result))
                 continue
             try:
-                self._save(index, row, result)
+                yield self._saved(made, result, ms)
             except (DuskbenchError, OSError) as error:
-                yield replace(row, error=_describe(error)), None
-                continue
-            yield replace(row, ms_enhance=ms), result
+                yield replace(made.row, error=_describe(error))
+
+    def _saved(self, made: _Enhanced, enhanced: np.ndarray, ms: float) -> _Enhanced:
+        if self.options.save_images is not None:
+            label = self.options.enhancers[made.task.index].label
+            write_image(image_path(self.options.save_images, label, made.row.key.image_id), enhanced)
+        return replace(made, row=replace(made.row, ms_enhance=ms), enhanced=enhanced)
 
     def _enhancer(self, index: int) -> Enhancer:
         if index not in self._enhancers:
             self._enhancers[index] = load_enhancer(self.options.enhancers[index].spec, device=self.options.device)
         return self._enhancers[index]
 
-    def _save(self, index: int, row: Row, enhanced: np.ndarray) -> None:
-        if self.options.save_images is not None:
-            label = self.options.enhancers[index].label
-            write_image(image_path(self.options.save_images, label, row.key.image_id), enhanced)
+    def _look_at(self, batch: list[_Enhanced]) -> Iterator[Row]:
+        found: list[dict[str, Detected]] = [{} for _ in batch]
+        for entry in self.options.detectors:
+            asked = [n for n, made in enumerate(batch) if entry.fingerprint in made.task.missing]
+            if asked:
+                results = self._detect(entry, [batch[n].enhanced for n in asked], [batch[n].row.key for n in asked])
+                for n, result in zip(asked, results, strict=True):
+                    found[n][entry.fingerprint] = result
+        for made, detections in zip(batch, found, strict=True):
+            yield replace(made.row, detections=detections, values=self._values(made))
 
-    def _detect_and_score(self, batch: list[tuple[Row, np.ndarray]]) -> Iterator[Row]:
-        images = [image for _, image in batch]
-        rows = [row for row, _ in batch]
-        if self.detector is not None:
-            rows = self._detect(rows, images)
-        for row, image in zip(rows, images, strict=True):
-            if row.error is not None:
-                yield row
-                continue
-            start = time.perf_counter()
-            result = niqe_batch([image], device=self.options.device, luma=self.options.niqe_luma)[0]
-            scored = replace(row, niqe=result.value, niqe_reason=result.reason, ms_niqe=_milliseconds(start))
-            yield self._compare(scored, image)
-
-    def _compare(self, row: Row, image: np.ndarray) -> Row:
-        """Add PSNR and SSIM where the image has a reference."""
-        path = self._references.get(row.key.image_id)
-        if path is None:
-            return row
-        try:
-            if self._reference is None or self._reference[0] != path:
-                self._reference = (path, read_image(path))
-            found = full_reference(image, self._reference[1], channels=self.options.ssim_channels)
-        except DataError as error:
-            where = f"{row.key.image_id}, reference {path}"
-            return replace(
-                row, error=_describe(DataError(error.what, where=where, expected=error.expected, got=error.got))
-            )
-        return replace(
-            row, psnr=found.psnr, psnr_reason=found.psnr_reason, ssim=found.ssim, ssim_reason=found.ssim_reason
-        )
-
-    def _detect(self, rows: list[Row], images: list[np.ndarray]) -> list[Row]:
-        assert self.detector is not None  # noqa: S101 - the caller looked
+    def _detect(self, entry: DetectorEntry, images: list[np.ndarray], keys: list[Key]) -> list[Detected]:
         start = time.perf_counter()
         try:
-            found = self.detector.detect(images)
+            detector = self._detector(entry)
+            by_id = getattr(detector, "detect_by_id", None)
+            found = by_id([key.image_id for key in keys]) if by_id is not None else detector.detect(images)
         except Exception as error:  # noqa: BLE001 - a foreign detector may raise anything
             if len(images) == 1:
-                return [replace(rows[0], error=_describe(error))]
+                return [Detected(error=_describe(error))]
             # One bad image must not take its batch with it.
-            return [self._detect([row], [image])[0] for row, image in zip(rows, images, strict=True)]
+            return [self._detect(entry, [i], [k])[0] for i, k in zip(images, keys, strict=True)]
         ms = _milliseconds(start) / len(images)
-        top = self.options.max_detections
-        return [
-            replace(row, boxes_xyxy=d.boxes_xyxy[:top], scores=d.scores[:top], labels=d.labels[:top], ms_detect=ms)
-            for row, d in zip(rows, found, strict=True)
-        ]
+        return [Detected(d.boxes_xyxy, d.scores, d.labels, ms) for d in found]
+
+    def _detector(self, entry: DetectorEntry) -> Detector:
+        if entry.fingerprint not in self._detectors:
+            loaded = load_detector(entry.spec, entry.checkpoint, device=self.options.device)
+            self._detectors[entry.fingerprint] = loaded
+        return self._detectors[entry.fingerprint]
+
+    def _values(self, made: _Enhanced) -> dict[str, Measured]:
+        values = {}
+        for entry in self.options.metrics:
+            if entry.fingerprint in made.task.missing:
+                start = time.perf_counter()
+                try:
+                    value = self._value(entry, made)
+                except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; its row says what
+                    values[entry.fingerprint] = Measured(error=_describe(error))
+                    continue
+                values[entry.fingerprint] = Measured(value.number, value.reason, _milliseconds(start))
+        return values
+
+    def _value(self, entry: MetricEntry, made: _Enhanced) -> Value:
+        metric = self._metric(entry)
+        given: dict[str, np.ndarray] = {}
+        if "original" in metric.needs:
+            given["original_rgb"] = made.original
+        if "reference" in metric.needs:
+            given["reference_rgb"] = self._read_reference(made.unit)
+        with naming(MetricError, f"Metric {entry.key!r} failed.", type(metric), made.row.key.image_id):
+            try:
+                value = metric.measure(made.enhanced, **given)
+            except DataError as error:
+                # The metric does not know which image it was given.
+                where = ", reference ".join([made.row.key.image_id, *([str(made.unit.reference)] if given else [])])
+                raise MetricError(error.what, where=where, expected=error.expected, got=error.got) from error
+        return checked_value(value, entry.key, made.row.key.image_id)
+
+    def _metric(self, entry: MetricEntry) -> ImageMetric:
+        if entry.fingerprint not in self._metrics:
+            loaded = load_metric(entry.spec, self.options.protocol, device=self.options.device)
+            assert isinstance(loaded, ImageMetric)  # noqa: S101 - its entry says so
+            self._metrics[entry.fingerprint] = loaded
+        return self._metrics[entry.fingerprint]
+
+    def _read_reference(self, unit: Unit) -> np.ndarray:
+        assert unit.reference is not None  # noqa: S101 - the plan looked
+        if self._reference is None or self._reference[0] != unit.reference:
+            self._reference = (unit.reference, read_image(unit.reference))
+        return self._reference[1]
+
+
+def checked_value(value: Any, key: str, image_id: str) -> Value:
+    """What a metric returned, as plain numbers.
+
+    Raises:
+        MetricError: It is no number, or not finite.
+    """
+    value = value if isinstance(value, Value) else Value(value, None if value is not None else "no reason given")
+    if value.number is None:
+        return Value(None, str(value.reason or "no reason given"))
+    try:
+        number = float(value.number)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise MetricError(
+            f"Metric {key!r} broke its contract.",
+            where=image_id,
+            expected="a finite number, or Value(None, reason)",
+            got=repr(value.number)[:100],
+        )
+    return Value(number)
 
 
 def image_path(root: Path, label: str, image_id: str) -> Path:

@@ -6,71 +6,74 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from duskbench.benchmarks.evaluate import EnhancerResult
-from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference
 
 # Behind a value whose difference to the reference the interval does not settle.
 UNSETTLED = "~"
 
 
-def table_notes(record: Mapping[str, Any], results: Sequence[EnhancerResult], bootstrap: BootstrapOptions) -> list[str]:
+def table_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions) -> list[str]:
     """What a reader must know beside the numbers, a line each; what they were made with comes last."""
     return [*_notes(record, results), *interval_notes(results, bootstrap), _made_with(record)]
 
 
-def _notes(record: Mapping[str, Any], results: Sequence[EnhancerResult]) -> list[str]:
-    data, detector, made = record["data"], record["detector"], record["environment"]
-    protocol = Protocol.from_config(record["protocol"])
+def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
+    data, made = record.data, record.environment
     most = max((result.n_images for result in results), default=0)
-    measured = f"{most} of {len(record['image_ids'])} images measured"
+    measured = f"{most} of {len(record.image_ids)} images measured"
     notes = [
-        f"Data: {data['name']} in {data['root']}, split {data.get('split', 'test')}, {measured}.",
-        f"Detector: {detector['name'] or 'none'}"
-        + (f", frozen, fingerprint {detector['fingerprint'][:12]}." if detector["name"] else ": no mAP."),
-        *(protocol.describe() if detector["name"] else protocol.describe()[1:]),
-        *([protocol.describe_comparison()] if data.get("reference") is not None else []),
-        f"ms/image: mean time of the enhancer alone on {made['gpu'] or made['device']}; a dash: not available.",
+        f"Data: {data.name} in {data.root}, split {data.split}, {measured}.",
+        *(f"Detector: {d.label}, frozen, fingerprint {d.fingerprint[:12]}." for d in record.detectors),
+        *([] if record.detectors else ["Detector: none: no mAP."]),
+        *(metric.note for metric in record.metrics if metric.note is not None),
+        f"ms/image: mean time of the enhancer alone on {made.gpu or made.device}; a dash: not available.",
     ]
-    for origin in dict.fromkeys(e["origin"] for e in record["enhancers"] if e.get("origin")):
-        labels = [e["label"] for e in record["enhancers"] if e.get("origin") == origin]
+    for origin in dict.fromkeys(e.origin for e in record.enhancers if e.origin):
+        labels = [e.label for e in record.enhancers if e.origin == origin]
         notes.append(f"Weights of {', '.join(labels)}: {origin}.")
-    absent = [name for name in protocol.classes if results and all(r.ap.get(name) is None for r in results)]
-    if detector["name"] and absent and any(r.ap for r in results):
-        notes.append(f"Without ground truth here and so not in the mean: {', '.join(absent)}.")
+    notes += _class_notes(record, results)
+    headings = {score.key: score.heading for score in record.columns()}
     for result in results:
         if result.error:
             notes.append(f"† {result.label} could not be built: {' '.join(result.error.split())}")
         elif result.n_images < result.n_expected:
             share = f"over {result.n_images} of {result.n_expected} images"
             notes.append(f"* {result.label}: {share}, {len(result.failures)} failed.")
-        for reason, count in result.niqe_reasons.items():
-            notes.append(f"{result.label}: {count} images without NIQE ({reason}).")
-        notes += [f"{result.label}: {count} images without {why}." for why, count in result.compared_reasons.items()]
-    notes += _paper_notes(record["paper"], data["name"], most)
+        for key, reasons in result.reasons.items():
+            for reason, count in reasons.items():
+                notes.append(f"{result.label}: {count} images without {headings[key]} ({reason}).")
+    notes += _paper_notes(record.paper, data.name, most)
     return notes
 
 
-def _made_with(record: Mapping[str, Any]) -> str:
-    made = record["environment"]
+def _class_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
+    made = [result for result in results if result.spread.classes]
+    known = {name for result in made for of in result.spread.classes.values() for name in of}
+    absent = [name for name in record.protocol.classes if name not in known]
+    return [f"Without ground truth here and so not in the mean: {', '.join(absent)}."] if made and absent else []
+
+
+def _made_with(record: RunRecord) -> str:
+    made = record.environment
     packages = ", ".join(
-        f"{k} {v}" for k, v in made["packages"].items() if k in ("duskbench", "torch", "onedl-mmdetection")
+        f"{k} {v}" for k, v in made.packages.items() if k in ("duskbench", "torch", "onedl-mmdetection")
     )
-    return f"Made with {packages}, commit {made['git'] or 'unknown'}, {made['started']}."
+    return f"Made with {packages}, commit {made.git or 'unknown'}, {made.started}."
 
 
 def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions) -> list[str]:
     """What brackets and marks mean; nothing where no result has an interval."""
-    made = [i for r in results for i in (r.niqe_interval, r.map_interval) if i is not None and i.low is not None]
-    if not made:
+    if all(interval.low is None for result in results for interval in result.spread.scores.values()):
         return []
     notes = [bracket_note(options)]
-    references = list(dict.fromkeys(label for result in results for label in result.against))
-    if references:
-        notes.append(mark_note(f"the difference to {references[0]} (under Δ: to that column's reference)"))
+    baselines = list(dict.fromkeys(label for result in results for label in result.against))
+    if baselines:
+        notes.append(mark_note(f"the difference to {baselines[0]} (under Δ: to that column's baseline)"))
     for result in results:
-        for reference, difference in result.against.items():
+        for baseline, difference in result.against.items():
             if difference.n_left_out:
-                notes.append(pairing_note(f"{result.label} and {reference}", difference))
+                notes.append(pairing_note(f"{result.label} and {baseline}", difference))
     return notes
 
 

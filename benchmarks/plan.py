@@ -1,47 +1,41 @@
-"""What a run will do: which images, which enhancers, which rows are missing."""
+"""What a run will do: which images, which enhancers, detectors and metrics, which parts of which rows are missing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.known import Known
+from duskbench.benchmarks.metrics.base import ImageMetric
+from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric, metric_entry
+from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry
 from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.store import Key, ResultStore, StoredImage
 from duskbench.data_tools.dataset import HasImagePath, missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.records import Dataset, ImageRecord
-from duskbench.pipeline.registry import load_enhancer
+from duskbench.pipeline.registry import ENHANCERS, load_detector, load_enhancer
 
-NO_DETECTOR = "none"
+Spec = str | dict[str, Any]
 
 
 @dataclass(frozen=True)
-class PlannedEnhancer:
-    """A row of the table.
+class Task:
+    """An image to be enhanced by one enhancer, and what is still to be found out about the result.
 
     Attributes:
-        label: What the table calls it.
-        spec: How to build it.
-        fingerprint: Of the built enhancer; empty where it cannot be built.
-        error: Why it cannot be built.
-        upper_bound: Whether it stands for a limit, such as the lit twins, and does not compete for the best value.
-        origin: Where its weights come from, in words; None where it has none.
-        batch_size: Images that it wants at once.
-        weights: Name -> sha256 of the weight files in use.
+        index: Of the enhancer.
+        key: Of the row.
+        missing: Fingerprints of the detectors and metrics that have not said anything of it yet.
     """
 
-    label: str
-    spec: str | dict[str, Any]
-    fingerprint: str
-    error: str | None = None
-    upper_bound: bool = False
-    origin: str | None = None
-    batch_size: int = 1
-    weights: dict[str, str] = field(default_factory=dict)
+    index: int
+    key: Key
+    missing: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -50,53 +44,153 @@ class Unit:
 
     image_id: str
     path: Path
-    keys: tuple[tuple[int, Key], ...]
-    """(index of the enhancer, key of the row)."""
+    tasks: tuple[Task, ...]
     reference: Path | None = None
 
 
-def plan_enhancers(config: BenchmarkConfig, device: str, *, keep_broken: bool = False) -> list[PlannedEnhancer]:
-    """Build every enhancer once, so that a wrong name stops the run before it starts.
+def plan_enhancers(
+    config: BenchmarkConfig, device: str, known: Known, *, keep_broken: bool = False
+) -> list[EnhancerEntry]:
+    """Find out what every enhancer is, so that a wrong name stops the run before it starts.
 
     Weights that cannot be had do not: that enhancer's row says so and the others stand. With `keep_broken` that holds
     for whatever keeps an enhancer from being built.
 
+    Args:
+        config: What to measure.
+        device: Torch device.
+        known: What was found out before, so that nothing need be built where nothing changed.
+        keep_broken: See above.
+
     Raises:
         ConfigError: A name or an argument is wrong, or two rows have the same label.
     """
-    planned: list[PlannedEnhancer] = []
+    planned: list[EnhancerEntry] = []
     for spec in config.enhancers:
-        bare, label, bound = spec, None, False
-        if isinstance(spec, dict):
-            bare = dict(spec)
-            label, bound = bare.pop("label", None), bool(bare.pop("upper_bound", False))
-        label = label or _default_label(bare, taken={p.label for p in planned})
+        bare, label, bound = _split_label(spec)
+        label = label or _default_label(ENHANCERS.label, bare, taken={p.label for p in planned})
         if any(label == p.label for p in planned):
-            raise ConfigError(
-                "Two enhancers have the same label.",
-                where=config.name,
-                got=repr(label),
-                todo="give one a label of its own",
-            )
+            raise _same_label("enhancers", label, config.name)
         try:
-            built = load_enhancer(bare, device=device)
-            planned.append(
-                PlannedEnhancer(
-                    label, bare, built.fingerprint, None, bound, built.origin, built.batch_size, dict(built.weights)
-                )
-            )
+            found = known.find("enhancer", bare, device, lambda bare=bare: _describe_enhancer(bare, device))
+            planned.append(EnhancerEntry(label, bare, upper_bound=bound, **found))
         except DuskbenchError as error:
             if not (keep_broken or isinstance(error, (WeightsError, DataError))):
                 raise
-            planned.append(PlannedEnhancer(label, bare, fingerprint="", error=str(error), upper_bound=bound))
+            planned.append(EnhancerEntry(label, bare, fingerprint="", error=str(error), upper_bound=bound))
     return planned
 
 
-def _default_label(spec: str | dict[str, Any], taken: set[str]) -> str:
+def _describe_enhancer(spec: Spec, device: str) -> dict[str, Any]:
+    built = load_enhancer(spec, device=device)
+    return {
+        "fingerprint": built.fingerprint,
+        "origin": built.origin,
+        "batch_size": built.batch_size,
+        "weights": dict(built.weights),
+    }
+
+
+def plan_detectors(
+    config: BenchmarkConfig, checkpoint: str | None, device: str, known: Known
+) -> tuple[DetectorEntry, ...]:
+    """Find out what every detector is.
+
+    Raises:
+        ConfigError: A name or an argument is wrong, or two detectors have the same label.
+        WeightsError: A detector's weights cannot be had.
+    """
+    if checkpoint is not None and len(config.detectors) > 1:
+        raise ConfigError(
+            "One checkpoint cannot be that of several detectors.",
+            where="--checkpoint",
+            got=f"{len(config.detectors)} detectors",
+            todo='give each its own, as in --detector "rfbnet300_voc(checkpoint=FILE)"',
+        )
+    planned: list[DetectorEntry] = []
+    for spec in config.detectors:
+        bare, label, _ = _split_label(spec)
+        request = {"spec": bare, "checkpoint": checkpoint}
+        found = known.find("detector", request, device, lambda bare=bare: _describe_detector(bare, checkpoint, device))
+        name = found.pop("name")
+        label = label or (name if all(name != p.label for p in planned) else str(bare))
+        if any(label == p.label for p in planned):
+            raise _same_label("detectors", label, config.name)
+        classes = tuple(found.pop("classes"))
+        planned.append(DetectorEntry(label, bare, classes=classes, checkpoint=checkpoint, **found))
+    return tuple(planned)
+
+
+def _describe_detector(spec: Spec, checkpoint: str | None, device: str) -> dict[str, Any]:
+    built = load_detector(spec, checkpoint, device=device)
+    return {
+        "name": built.name,
+        "fingerprint": built.fingerprint,
+        "identity": built.identity,
+        "classes": list(built.classes),
+        # A plug-in's detector need not say; its fingerprint has them all the same.
+        "weights": dict(getattr(built, "weights", {})),
+    }
+
+
+def plan_metrics(config: BenchmarkConfig, *, reference: bool, detector: bool) -> tuple[MetricEntry, ...]:
+    """Find out what every metric is.
+
+    Of the default ones those are left out that lack what they need: a data set with references, a detector.
+
+    Raises:
+        ConfigError: A name or an argument is wrong, two metrics have the same key, or one that the configuration names
+            lacks what it needs.
+    """
+    named = [*(DEFAULT_METRICS if config.metrics is None else config.metrics), *config.more_metrics]
+    planned: dict[str, MetricEntry] = {}
+    for spec in named:
+        metric = load_metric(spec, config.protocol)
+        lacks = None
+        if isinstance(metric, ImageMetric):
+            lacks = None if reference or "reference" not in metric.needs else "a data set with lit originals"
+        elif not detector:
+            lacks = "a detector"
+        if lacks is not None:
+            if config.metrics is None and spec in DEFAULT_METRICS:
+                continue
+            raise ConfigError(
+                f"The metric {metric.key} needs {lacks}.",
+                where=config.name,
+                got="data.reference = None" if "originals" in lacks else "detector = None",
+                todo="name one, or leave the metric out",
+            )
+        if metric.key in planned and planned[metric.key].fingerprint != metric.fingerprint:
+            raise ConfigError(
+                "Two metrics have the same key.",
+                where=config.name,
+                got=f"{metric.key!r}, of {planned[metric.key].spec} and of {spec}",
+                todo="give one a key of its own, or leave one out",
+            )
+        planned[metric.key] = metric_entry(metric, spec)
+    return tuple(planned.values())
+
+
+def _split_label(spec: Spec) -> tuple[Spec, str | None, bool]:
+    """The specification itself, and what only the table reads."""
+    if not isinstance(spec, dict):
+        return spec, None, False
+    bare = dict(spec)
+    label, bound = bare.pop("label", None), bool(bare.pop("upper_bound", False))
+    return bare, label, bound
+
+
+def _default_label(label_of: Callable[[str], str], spec: Spec, taken: set[str]) -> str:
     """As tables spell it; the whole specification where another row has that label."""
     target = str(spec["type"]) if isinstance(spec, dict) and "type" in spec else str(spec)
-    label = ENHANCERS.label(target)
+    label = label_of(target)
     return label if label not in taken else target
+
+
+def _same_label(what: str, label: str, where: str) -> ConfigError:
+    return ConfigError(
+        f"Two {what} have the same label.", where=where, got=repr(label), todo="give one a label of its own"
+    )
 
 
 def open_images(config: BenchmarkConfig) -> Dataset:
@@ -203,21 +297,34 @@ def _with_file_state(image: StoredImage, earlier: StoredImage | None) -> StoredI
 
 
 def plan_units(
-    images: Iterable[StoredImage], enhancers: list[PlannedEnhancer], detector: str, measure: str, done: set[Key]
+    images: Iterable[StoredImage],
+    enhancers: Sequence[EnhancerEntry],
+    wanted: frozenset[str],
+    decoder: str,
+    done: Mapping[Key, frozenset[str]],
 ) -> list[Unit]:
-    """The rows that are still missing, image by image."""
+    """What is still missing, image by image.
+
+    Args:
+        images: Of the run.
+        enhancers: Of the run.
+        wanted: Fingerprints of the detectors and metrics that are asked of every row.
+        decoder: Hash of the code that reads images.
+        done: See `ResultStore.done`.
+    """
     units = []
     for image in images:
-        if image.content is None:
+        content = image.content(decoder)
+        if content is None:
             continue
-        keys = tuple(
-            (index, key)
-            for index, enhancer in enumerate(enhancers)
-            if enhancer.error is None
-            and (key := Key(image.record.id, image.content, enhancer.fingerprint, detector, measure)) not in done
-        )
-        if keys:
-            units.append(
-                Unit(image.record.id, image.record.path, keys, image.reference.path if image.reference else None)
-            )
+        tasks = []
+        for index, enhancer in enumerate(enhancers):
+            if enhancer.error is None:
+                key = Key(image.record.id, content, enhancer.fingerprint)
+                missing_parts = wanted - done.get(key, frozenset())
+                if missing_parts or key not in done:
+                    tasks.append(Task(index, key, missing_parts))
+        if tasks:
+            reference = image.reference.path if image.reference else None
+            units.append(Unit(image.record.id, image.record.path, tuple(tasks), reference))
     return units

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from duskbench.benchmarks.record import Environment
 from duskbench.benchmarks.store import StoredImage
 from duskbench.data_tools.records import ImageRecord
 
@@ -24,25 +25,27 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def environment(device: str) -> dict[str, Any]:
-    """Versions, git commit, platform, device and command line, as plain values."""
-    import torch
+def environment(device: str) -> Environment:
+    """Versions, git commit, platform, device and command line."""
+    gpu = cuda = None
+    if device.startswith("cuda"):
+        import torch
 
-    on_gpu = device.startswith("cuda") and torch.cuda.is_available()
-    gpu = torch.cuda.get_device_name(device) if on_gpu else None
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "argv": sys.argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": device,
-        "gpu": gpu,
-        "cuda": torch.version.cuda if on_gpu else None,
-        "processor": processor_name(),
-        "cores": os.cpu_count(),
-        "packages": package_versions(),
-        "git": git_commit(),
-    }
+        gpu, cuda = torch.cuda.get_device_name(device), torch.version.cuda
+    return Environment(
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        argv=tuple(sys.argv),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        device=device,
+        gpu=gpu,
+        cuda=cuda,
+        processor=processor_name(),
+        cores=os.cpu_count(),
+        packages=package_versions(),
+        git=git_commit(),
+        host=platform.node(),
+    )
 
 
 def images_sha256(images: Iterable[StoredImage]) -> str:

@@ -282,18 +282,20 @@ def _from_version_1(values: dict[str, Any], classes_of: Callable[[str], Sequence
     data, detector, measure = dict(values.pop("data")), dict(values.pop("detector")), values.pop("measure")
     protocol = Protocol.from_config(values["protocol"])
     limited = f"@{measure}" if "max_detections" in measure else ""
-    detectors = [] if detector["name"] is None else [
-        {
-            "label": detector["name"],
-            "spec": detector["name"],
-            "fingerprint": detector["fingerprint"] + limited,
-            # The oldest records have none; their detector's fingerprint stands for it.
-            "identity": detector.get("identity", detector["fingerprint"]),
-            "classes": list(classes_of(detector["fingerprint"])),
-            "weights": detector.get("weights", {}),
-            "checkpoint": detector.get("checkpoint"),
-        }
-    ]  # fmt: skip
+    detectors = []
+    if detector["name"] is not None:
+        detectors = [
+            {
+                "label": detector["name"],
+                "spec": detector["name"],
+                "fingerprint": detector["fingerprint"] + limited,
+                # The oldest records have none; their detector's fingerprint stands for it.
+                "identity": detector.get("identity", detector["fingerprint"]),
+                "classes": list(classes_of(detector["fingerprint"])),
+                "weights": detector.get("weights", {}),
+                "checkpoint": detector.get("checkpoint"),
+            }
+        ]
     names = ["niqe", *(["psnr", "ssim"] if data.get("reference") is not None else [])]
     known = ("name", "root", "split", "groups", "reference")
     return {
@@ -408,8 +410,6 @@ def _image_changes(before: Sequence[ImageState], after: Sequence[ImageState]) ->
         if ids:
             count = f"{len(ids)} image{'' if len(ids) == 1 else 's'} {what} (the first: {', '.join(ids[:3])})"
             yield Change("data.images", f"{len(old)} images", f"{len(new)} images, {count}")
-    if not any(kinds.values()) and list(old) != list(new):
-        yield Change("data.images", f"{len(old)} images", "the same images in another order")
 
 
 def _other_changes(before: RunRecord, after: RunRecord) -> Iterator[Change]:

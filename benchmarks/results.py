@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from duskbench.benchmarks.evaluate import evaluate
+from duskbench.benchmarks.evaluate import evaluate, with_coco
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Table, build_table, to_csv, to_latex, to_markdown
 from duskbench.data_tools.files import write_text
 
 
-def read_table(run_dir: Path, *, coco: bool = False, reference: str | None = None) -> Table:
+def read_table(run_dir: Path, *, coco: bool = False, baseline: str | None = None) -> Table:
     """Compute the table of a run's newest record.
 
     Args:
         run_dir: Folder of the run.
         coco: Whether to add COCO AP.
-        reference: Label of the row that differences are taken to besides Input.
+        baseline: Label of the row that differences are taken to besides Input.
 
     Raises:
         DataError: There are no results in the folder.
         UnknownNameError: There is no such row.
     """
-    with ResultStore(run_dir / "results.sqlite", must_exist=True) as store:
+    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
         record = store.last_run()
-        return build_table(record, evaluate(store, record, coco=coco, reference=reference))
+        if coco:
+            record = with_coco(record)
+        return build_table(record, evaluate(store, record, baseline=baseline))
 
 
 def write_tables(run_dir: Path, *, coco: bool = False) -> Table:

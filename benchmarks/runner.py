@@ -1,33 +1,35 @@
-"""A benchmark run from configuration to stored rows, taken up again where it was cut."""
+"""A benchmark run from configuration to stored rows; an interrupted one is resumed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.known import Known
 from duskbench.benchmarks.measure import MeasureOptions
 from duskbench.benchmarks.plan import (
-    NO_DETECTOR,
-    PlannedEnhancer,
     Unit,
     open_images,
+    plan_detectors,
     plan_enhancers,
+    plan_metrics,
     plan_units,
     read_images,
 )
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.provenance import annotations_sha256, available_cores, environment, images_sha256
+from duskbench.benchmarks.record import DataEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.references import reference_folder
-from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.store import ResultStore, Row, StoredImage
+from duskbench.benchmarks.store import ResultStore, Row
 from duskbench.benchmarks.workers import measure_here, measure_in_processes
 from duskbench.data_tools.errors import DataError
-from duskbench.pipeline.detectors.base import Detector
-from duskbench.pipeline.device import torch_device
-from duskbench.pipeline.registry import load_detector
+from duskbench.data_tools.fingerprint import fingerprint
+from duskbench.data_tools.images import read_image
+from duskbench.pipeline.device import chosen_device
 
 # Below this many rows, starting processes costs more than they win.
 _ROWS_WORTH_PROCESSES = 64
@@ -40,7 +42,7 @@ class RunOptions:
 
     Attributes:
         out: Folder of the results; an earlier run's rows there are used again.
-        device: Torch device.
+        device: Torch device; `auto` for a GPU if there is one.
         checkpoint: Weights of the detector, where the configuration's are not meant.
         batch_size: Images that the detector takes at a time.
         workers: Processes; 0 chooses one per core on a CPU and one on a GPU.
@@ -50,7 +52,7 @@ class RunOptions:
     """
 
     out: Path
-    device: str = "cpu"
+    device: str = "auto"
     checkpoint: str | None = None
     batch_size: int = 1
     workers: int = 0
@@ -69,18 +71,18 @@ class RunSummary:
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     """(label of the enhancer, image id, reason)."""
     missing: list[str] = field(default_factory=list)
-    broken: list[PlannedEnhancer] = field(default_factory=list)
+    broken: list[EnhancerEntry] = field(default_factory=list)
+    lost: int = 0
+    """Rows that are not in the results although nothing failed; 0 unless something is wrong with duskbench itself."""
 
     @property
     def ok(self) -> bool:
         """Whether every row that was asked for is there."""
-        return not (self.failures or self.missing or self.broken)
+        return not (self.failures or self.missing or self.broken or self.lost)
 
     def shortfalls(self) -> list[str]:
         """What is not there and why, in a few lines; none if the run is whole."""
-        lines = [f"{label}, image {image}: {reason}" for label, image, reason in self.failures[:_FAILURES_SHOWN]]
-        if len(self.failures) > _FAILURES_SHOWN:
-            lines.append(f"... and {len(self.failures) - _FAILURES_SHOWN} more; all are in the results.")
+        lines = self._failures()
         if self.missing:
             lines.append(
                 f"{len(self.missing)} images of the split are not in the tree (the first: "
@@ -89,11 +91,33 @@ class RunSummary:
         if self.broken:
             labels = ", ".join(enhancer.label for enhancer in self.broken)
             lines.append(f"Not built: {labels}; the notes under the table say why.")
+        if self.lost:
+            lines.append(f"{self.lost} rows are not in the results; the same command measures them.")
         return lines
+
+    def _failures(self) -> list[str]:
+        """Each error once for each enhancer, with the first image that has it and how many more do."""
+        first: dict[tuple[str, str], str] = {}
+        count: Counter[tuple[str, str]] = Counter()
+        for label, image, reason in self.failures:
+            # What differs between images is where it happened.
+            error = label, reason.replace(image, "{image}")
+            first.setdefault(error, image)
+            count[error] += 1
+        lines = []
+        for (label, reason), n in count.items():
+            image = first[label, reason]
+            more = f" and {n - 1} more" if n > 1 else ""
+            lines.append(f"{label}, image {image}{more}: {reason.replace('{image}', image)}")
+        left = len(lines) - _FAILURES_SHOWN
+        return [
+            *lines[:_FAILURES_SHOWN],
+            *([f"... and {left} other errors; all are in the results."] if left > 0 else []),
+        ]
 
 
 def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | None = None) -> RunSummary:
-    """Run a benchmark; every row is committed as it is measured, and rows that are there are not measured again.
+    """Run a benchmark; every row is committed as it is measured, and what is there is not measured again.
 
     Args:
         config: What to measure.
@@ -106,17 +130,17 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
     Raises:
         ConfigError: A name, an argument or an option is wrong.
         DataError: There is no image to measure.
-        WeightsError: The detector's weights cannot be had.
+        WeightsError: A detector's weights cannot be had.
         KeyboardInterrupt: Passed on; the store is consistent.
     """
     progress = progress or RunProgress()
-    torch_device(options.device)
+    options = replace(options, device=chosen_device(options.device))
     dataset, references = open_images(config), reference_folder(config.data)
-    enhancers = plan_enhancers(config, options.device, keep_broken=options.keep_broken)
-    detector = None
-    if config.detector is not None:
-        detector = load_detector(config.detector, options.checkpoint, device=options.device)
     with ResultStore(options.out / "results.sqlite") as store:
+        known = Known(store)
+        enhancers = plan_enhancers(config, options.device, known, keep_broken=options.keep_broken)
+        detectors = plan_detectors(config, options.checkpoint, options.device, known)
+        metrics = plan_metrics(config, reference=references is not None, detector=bool(detectors))
         images = read_images(
             dataset,
             store,
@@ -137,94 +161,79 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
         summary = RunSummary(broken=[e for e in enhancers if e.error is not None])
         if not config.data.get("allow_missing", False):
             summary.missing = [image.record.id for image in images if image.sha256 is None]
-        if detector is not None:
-            store.put_detector(detector.fingerprint, detector.name, detector.classes)
-        record = _record(config, options, enhancers, detector, dataset.name, images)
+        decoder = decoder_fingerprint()
+        record = RunRecord(
+            name=config.name,
+            title=config.title,
+            data=data_entry(config.data, dataset.name),
+            detectors=detectors,
+            enhancers=tuple(enhancers),
+            metrics=metrics,
+            protocol=config.protocol,
+            environment=environment(options.device),
+            decoder=decoder,
+            paper=config.paper,
+            image_ids=tuple(image.record.id for image in images),
+            images_sha256=images_sha256(images),
+            annotations_sha256=annotations_sha256(images),
+            limit=options.limit,
+            batch_size=options.batch_size,
+            workers=options.workers,
+        )
         store.put_run(record)
-        units = plan_units(present, enhancers, record["detector"]["fingerprint"], record["measure"], store.done())
+        wanted = frozenset([d.fingerprint for d in detectors] + [m.fingerprint for m in metrics if m.kind == "image"])
+        units = plan_units(present, enhancers, wanted, decoder, store.done())
         summary.total = len(present) * sum(e.error is None for e in enhancers)
-        summary.reused = summary.total - sum(len(unit.keys) for unit in units)
+        summary.reused = summary.total - sum(len(unit.tasks) for unit in units)
         progress.planned(summary)
         labels = {e.fingerprint: e.label for e in enhancers}
-        for row in _measure(units, config, options, enhancers, detector):
+        for row in _measure(units, record, options):
             store.put(row)
             summary.measured += 1
-            if row.error is not None:
-                summary.failures.append((labels[row.key.enhancer], row.key.image_id, row.error))
+            error = row.first_error()
+            if error is not None:
+                summary.failures.append((labels[row.key.enhancer], row.key.image_id, error))
             progress.measured(summary)
+        # What was stored decides, not what was counted on the way.
+        failed = {(label, image) for label, image, _ in summary.failures}
+        left = plan_units(present, enhancers, wanted, decoder, store.done())
+        summary.lost = sum(
+            (enhancers[task.index].label, unit.image_id) not in failed for unit in left for task in unit.tasks
+        )
     return summary
 
 
-def _measure(
-    units: list[Unit],
-    config: BenchmarkConfig,
-    options: RunOptions,
-    enhancers: list[PlannedEnhancer],
-    detector: Detector | None,
-) -> Iterator[Row]:
-    rows = sum(len(unit.keys) for unit in units)
+def _measure(units: list[Unit], record: RunRecord, options: RunOptions) -> Iterator[Row]:
+    rows = sum(len(unit.tasks) for unit in units)
     workers = options.workers or (available_cores() if options.device == "cpu" and rows >= _ROWS_WORTH_PROCESSES else 1)
     measure_options = MeasureOptions(
-        enhancers=tuple(enhancers),
-        detector=config.detector,
-        checkpoint=options.checkpoint,
+        enhancers=record.enhancers,
+        detectors=record.detectors,
+        metrics=tuple(metric for metric in record.metrics if metric.kind == "image"),
+        protocol=record.protocol,
         device=options.device,
         batch_size=options.batch_size,
-        niqe_luma=config.protocol.niqe_luma,
-        ssim_channels=config.protocol.ssim_channels,
-        max_detections=config.protocol.max_detections,
         save_images=options.out / "images" if options.save_images else None,
-        threads=max(1, available_cores() // workers),
     )
     if workers == 1 or len(units) < 2:
-        return measure_here(units, measure_options, detector)
+        return measure_here(units, measure_options)
     return measure_in_processes(units, measure_options, workers)
 
 
-def _record(
-    config: BenchmarkConfig,
-    options: RunOptions,
-    enhancers: list[PlannedEnhancer],
-    detector: Detector | None,
-    dataset_name: str,
-    images: list[StoredImage],
-) -> dict[str, Any]:
-    protocol = config.protocol
-    limit = "" if protocol.max_detections is None else f";max_detections={protocol.max_detections}"
-    compared = "" if config.data.get("reference") is None else f";ssim={protocol.ssim_channels}"
-    return {
-        "name": config.name,
-        "title": config.title,
-        "data": {**config.data, "root": str(config.data["root"]), "name": dataset_name},
-        "detector": {
-            "name": detector.name if detector else None,
-            "fingerprint": detector.fingerprint if detector else NO_DETECTOR,
-            "identity": detector.identity if detector else NO_DETECTOR,
-            # A plug-in's detector need not say; its fingerprint has them all the same.
-            "weights": dict(getattr(detector, "weights", {})),
-            "checkpoint": options.checkpoint,
-        },
-        "enhancers": [
-            {
-                "label": e.label,
-                "spec": e.spec,
-                "fingerprint": e.fingerprint,
-                "error": e.error,
-                "upper_bound": e.upper_bound,
-                "origin": e.origin,
-                "weights": e.weights,
-            }
-            for e in enhancers
-        ],
-        "protocol": protocol.to_dict(),
-        "measure": f"niqe={protocol.niqe_luma}{limit}{compared}",
-        "paper": config.paper,
-        "bootstrap": asdict(BootstrapOptions()),
-        "image_ids": [image.record.id for image in images],
-        "images_sha256": images_sha256(images),
-        "annotations_sha256": annotations_sha256(images),
-        "limit": options.limit,
-        "batch_size": options.batch_size,
-        "workers": options.workers,
-        "environment": environment(options.device),
-    }
+def data_entry(data: Mapping[str, Any], name: str) -> DataEntry:
+    """What a run's record keeps of a configuration's `data`."""
+    known = ("root", "split", "groups", "reference")
+    split, reference = data.get("split", "test"), data.get("reference")
+    return DataEntry(
+        name=name,
+        root=str(data["root"]),
+        split=split if isinstance(split, str) else ", ".join(map(str, split)),
+        groups=tuple(data.get("groups", ())),
+        reference=None if reference is None else str(reference),
+        options={key: value for key, value in data.items() if key not in known},
+    )
+
+
+def decoder_fingerprint() -> str:
+    """Hash of the code that reads images."""
+    return fingerprint(read_image, {})

@@ -32,7 +32,10 @@ CREATE TABLE IF NOT EXISTS known (request TEXT PRIMARY KEY, answer TEXT NOT NULL
 """
 
 _TO_2 = (
-    *(f"ALTER TABLE results ADD COLUMN {c}" for c in ("psnr REAL", "psnr_reason TEXT", "ssim REAL", "ssim_reason TEXT")),
+    *(
+        f"ALTER TABLE results ADD COLUMN {c}"
+        for c in ("psnr REAL", "psnr_reason TEXT", "ssim REAL", "ssim_reason TEXT")
+    ),
     "ALTER TABLE images ADD COLUMN reference TEXT",
     "ALTER TABLE images ADD COLUMN reference_bytes INTEGER",
     "ALTER TABLE images ADD COLUMN reference_mtime_ns INTEGER",
@@ -40,26 +43,32 @@ _TO_2 = (
 )
 
 # A row of version 2 held all of an image, an enhancer, a detector and `measure`, the text that told how it was measured.
-# Its detections were cut to `max_detections` where that text names it: then it becomes part of the detector's name.
-_KEY = "image_id, sha256, enhancer"
-_DETECTOR = "detector || CASE WHEN instr(measure, 'max_detections') THEN '@' || measure ELSE '' END"
+# Detections were cut to `max_detections` where that text names it: then it becomes part of the detector's name.
 _TO_3 = (
     "ALTER TABLE images RENAME TO images_2",
     "ALTER TABLE results RENAME TO results_2",
     "ALTER TABLE runs RENAME TO runs_2",
     "{create}",
-    "INSERT INTO images SELECT *, checksum(image_id, path, bytes, mtime_ns, sha256, split, image_group, lighting, indoor,"
-    " objects, reference, reference_bytes, reference_mtime_ns, reference_sha256) FROM images_2",
-    f"INSERT INTO results SELECT {_KEY}, e, d, m, checksum({_KEY}, e, d, m) FROM (SELECT {_KEY}, CASE WHEN min(error IS "
-    "NOT NULL) = 1 THEN max(error) END AS e, max(ms_decode) AS d, max(ms_enhance) AS m FROM results_2 "
-    f"GROUP BY {_KEY})",
-    f"INSERT OR REPLACE INTO detections SELECT {_KEY}, name, NULL, boxes, scores, labels, ms_detect, checksum({_KEY}, "
-    f"name, NULL, boxes, scores, labels, ms_detect) FROM (SELECT *, {_DETECTOR} AS name FROM results_2 "
-    "WHERE error IS NULL AND boxes IS NOT NULL)",
+    """INSERT INTO images SELECT *, checksum(image_id, path, bytes, mtime_ns, sha256, split, image_group, lighting,
+        indoor, objects, reference, reference_bytes, reference_mtime_ns, reference_sha256) FROM images_2""",
+    """INSERT INTO results
+        SELECT image_id, sha256, enhancer, e, d, m, checksum(image_id, sha256, enhancer, e, d, m) FROM (
+            SELECT image_id, sha256, enhancer, CASE WHEN min(error IS NOT NULL) = 1 THEN max(error) END AS e,
+                max(ms_decode) AS d, max(ms_enhance) AS m
+            FROM results_2 GROUP BY image_id, sha256, enhancer)""",
+    """INSERT OR REPLACE INTO detections
+        SELECT image_id, sha256, enhancer, name, NULL, boxes, scores, labels, ms_detect,
+            checksum(image_id, sha256, enhancer, name, NULL, boxes, scores, labels, ms_detect) FROM (
+                SELECT *, detector || CASE WHEN instr(measure, 'max_detections') THEN '@' || measure ELSE '' END AS name
+                FROM results_2 WHERE error IS NULL AND boxes IS NOT NULL)""",
     *(
-        f"INSERT OR REPLACE INTO measured SELECT {_KEY}, name, NULL, {key}, {key}_reason, ms, checksum({_KEY}, name, "
-        f"NULL, {key}, {key}_reason, ms) FROM (SELECT *, '{key}@' || measure AS name, {ms} AS ms FROM results_2 "
-        f"WHERE error IS NULL AND ({key} IS NOT NULL OR {key}_reason IS NOT NULL))"
+        """INSERT OR REPLACE INTO measured
+            SELECT image_id, sha256, enhancer, name, NULL, KEY, KEY_reason, ms,
+                checksum(image_id, sha256, enhancer, name, NULL, KEY, KEY_reason, ms) FROM (
+                    SELECT *, 'KEY@' || measure AS name, MS AS ms FROM results_2
+                    WHERE error IS NULL AND (KEY IS NOT NULL OR KEY_reason IS NOT NULL))""".replace("KEY", key).replace(
+            "MS", ms
+        )
         for key, ms in (("niqe", "ms_niqe"), ("psnr", "NULL"), ("ssim", "NULL"))
     ),
     "INSERT INTO runs SELECT run_id, record, checksum(record) FROM runs_2",

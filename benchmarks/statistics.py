@@ -131,7 +131,9 @@ class Sample:
         """Whether two samples are equal to the last digit in all scores that both have."""
         return (
             np.array_equal(self.measured, other.measured)
-            and all(np.array_equal(v, other.values[k], equal_nan=True) for k, v in self.values.items() if k in other.values)
+            and all(
+                np.array_equal(v, other.values[k], equal_nan=True) for k, v in self.values.items() if k in other.values
+            )
             and all(_same_ranked(v, other.ranked[k]) for k, v in self.ranked.items() if k in other.ranked)
         )
 

@@ -282,9 +282,7 @@ class ResultStore:
         known = self.images()
         lacking = [image_id for image_id in record.image_ids if image_id not in known]
         if lacking:
-            raise DataError(
-                "The results lack images of the run.", where=self.path, got=f"no {', '.join(lacking[:3])}"
-            )
+            raise DataError("The results lack images of the run.", where=self.path, got=f"no {', '.join(lacking[:3])}")
         return tuple(known[image_id] for image_id in record.image_ids)
 
     def put(self, row: Row) -> None:
@@ -298,7 +296,9 @@ class ResultStore:
                 self._insert("results", (*key, row.error, row.ms_decode, row.ms_enhance))
             for detector, found in row.detections.items():
                 arrays = (found.boxes_xyxy, found.scores, found.labels)
-                blobs = (None,) * 3 if found.error is not None else tuple(np.ascontiguousarray(a).tobytes() for a in arrays)
+                blobs = (
+                    (None,) * 3 if found.error is not None else tuple(np.ascontiguousarray(a).tobytes() for a in arrays)
+                )
                 self._insert("detections", (*key, detector, found.error, *blobs, found.ms))
             for metric, value in row.values.items():
                 self._insert("measured", (*key, metric, value.error, value.number, value.reason, value.ms))
@@ -340,7 +340,12 @@ class ResultStore:
             image_id, content, of, error, ms_decode, ms_enhance = row
             place = (image_id, content)
             yield Row(
-                Key(image_id, content, of), error, ms_decode, ms_enhance, detections.get(place, {}), values.get(place, {})
+                Key(image_id, content, of),
+                error,
+                ms_decode,
+                ms_enhance,
+                detections.get(place, {}),
+                values.get(place, {}),
             )
 
     def _detected(self, row: tuple[Any, ...]) -> Detected:

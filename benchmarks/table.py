@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from duskbench.benchmarks.evaluate import EnhancerResult, bootstrap_options
+from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.notes import UNSETTLED, table_notes
-from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 
 if TYPE_CHECKING:
@@ -89,99 +89,104 @@ class Table:
 
 
 def build_table(
-    record: Mapping[str, Any], results: Sequence[EnhancerResult], bootstrap: BootstrapOptions | None = None
+    record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions | None = None
 ) -> Table:
     """Lay a run's numbers out.
 
     Args:
         record: The run's record.
-        results: From `duskbench.benchmarks.evaluate.evaluate`.
+        results: From `benchmarks.evaluate.evaluate`.
         bootstrap: How their intervals were made; None for the record's options.
 
     Returns:
-        The table; per-set NIQE columns where the images come in several groups, mAP and AP where there is a detector,
-        intervals and differences where there are any. A value whose difference to Input the interval does not settle
-        is marked.
+        The table: a column for each metric, for those of images also one for each set of images where there are
+        several, and the APs by class. A value whose difference to Input the interval does not settle is marked.
     """
-    protocol = Protocol.from_config(record["protocol"])
-    groups = list(record["data"].get("groups", ())) if len(record["data"].get("groups", ())) > 1 else []
-    coco = next((list(r.coco) for r in results if r.coco), [])
-    detector = record["detector"]["name"] is not None
+    groups = list(record.data.groups) if len(record.data.groups) > 1 else []
+    scores = record.columns()
     columns = [
         Column("label", "Enhancer"),
-        *(Column(f"niqe {g}", f"NIQE {g}", "lower", 3, part="NIQE by set") for g in groups),
-        Column("niqe", "NIQE", "lower", 3, bounds="shown"),
+        *(_group_column(score, group) for score in scores if score.detector is None for group in groups),
+        *map(score_column, scores),
+        Column("ms", "ms/image", None, 1),
+        Column("n", "n"),
+        Column("failed", "failed"),
+        *_difference_columns(results, scores),
+        *(column for score in scores if score.metric.key == "map" for column in _class_columns(record, score)),
     ]
-    if record["data"].get("reference") is not None:
-        columns += [Column("psnr", "PSNR", "higher", 2), Column("ssim", "SSIM", "higher", 4)]
-    if detector:
-        columns.append(Column("map", "mAP", "higher", 2, 100, bounds="shown"))
-        columns += [Column(f"coco {name}", f"COCO {name}", "higher", 2, 100, "COCO AP, %") for name in coco]
-    columns += [Column("ms", "ms/image", None, 1), Column("n", "n"), Column("failed", "failed")]
-    columns += _difference_columns(results, detector)
-    if detector:
-        columns += [
-            Column(f"ap {name}", name, "higher", 1, 100, _class_part(number), bounds="kept", short=name[:5])
-            for number, name in enumerate(protocol.classes)
-        ]
-    bounds = {e["label"] for e in record["enhancers"] if e["upper_bound"]}
-    rows = tuple(_row(result, groups, result.label in bounds) for result in results)
-    notes = table_notes(record, results, bootstrap or bootstrap_options(record))
-    return Table(record["title"], tuple(columns), rows, tuple(notes))
+    rows = tuple(_row(result, record) for result in results)
+    notes = table_notes(record, results, bootstrap or record.bootstrap)
+    return Table(record.title, tuple(columns), rows, tuple(notes))
 
 
-def _class_part(number: int) -> str:
-    # Beside a label, eleven classes fit a terminal of 100 columns: ExDark's. VOC's twenty take a second block.
-    return "AP by class, %" if number < _CLASSES_ABREAST else f"AP by class, %, from the {_CLASSES_ABREAST + 1}th on"
+def score_column(score: ScoreColumn, **changes: Any) -> Column:
+    """A metric's column; numbers of COCO stand in a block of their own."""
+    metric = score.metric
+    part = "COCO AP, %" if metric.key.startswith("coco ") else ""
+    column = Column(score.key, score.heading, metric.better, metric.digits, metric.factor, part, bounds="shown")
+    return replace(column, **changes)
 
 
-def _difference_columns(results: Sequence[EnhancerResult], detector: bool) -> list[Column]:
-    columns = []
-    for reference in dict.fromkeys(label for result in results for label in result.against):
-        part = f"Differences to {reference}"
-        columns.append(
-            Column(f"niqe - {reference}", f"Δ NIQE to {reference}", None, 3, part=part, bounds="shown", signed=True)
+def _group_column(score: ScoreColumn, group: str) -> Column:
+    heading = f"{score.heading} {group}"
+    return score_column(score, key=f"{score.key} {group}", heading=heading, part=f"{score.heading} by set", bounds=None)
+
+
+def _class_columns(record: RunRecord, score: ScoreColumn) -> Iterator[Column]:
+    several = len(record.detectors) > 1
+    for number, name in enumerate(record.protocol.classes):
+        part = f"AP by class{f' of {score.detector.label}' if several and score.detector else ''}, %"
+        # Beside a label, eleven classes fit a terminal of 100 columns: ExDark's. VOC's twenty take a second block.
+        if number >= _CLASSES_ABREAST:
+            part += f", from the {_CLASSES_ABREAST + 1}th on"
+        heading = f"{name} {score.detector.label}" if several and score.detector else name
+        key = class_key(score, name)
+        yield Column(key, heading, "higher", 1, 100, part, bounds="kept", short=name[:5])
+
+
+def class_key(score: ScoreColumn, name: str) -> str:
+    """Key of a class's AP in a row."""
+    return f"ap {name}" + score.key.removeprefix(score.metric.key)
+
+
+def _difference_columns(results: Sequence[EnhancerResult], scores: Sequence[ScoreColumn]) -> list[Column]:
+    return [
+        score_column(
+            score,
+            key=f"{score.key} - {baseline}",
+            heading=f"Δ {score.heading} to {baseline}",
+            better=None,
+            part=f"Differences to {baseline}",
+            signed=True,
         )
-        if detector:
-            columns.append(
-                Column(f"map - {reference}", f"Δ mAP to {reference}", None, 2, 100, part, bounds="shown", signed=True)
-            )
-    return columns
+        for baseline in dict.fromkeys(label for result in results for label in result.against)
+        for score in scores
+    ]
 
 
-def _row(result: EnhancerResult, groups: Sequence[str], bound: bool) -> dict[str, Any]:
+def _row(result: EnhancerResult, record: RunRecord) -> dict[str, Any]:
     incomplete = result.n_images < result.n_expected and result.error is None
-    return {
+    row: dict[str, Any] = {
         "label": result.label + (" *" if incomplete else " †" if result.error else ""),
-        "bound": bound,
-        **{f"niqe {g}": result.niqe_by_group.get(g) for g in groups},
-        **ends("niqe", result.niqe_interval),
-        **ends("map", result.map_interval),
-        "niqe": result.niqe,
-        "psnr": result.psnr,
-        "ssim": result.ssim,
-        "map": result.map,
-        **{f"coco {name}": value for name, value in result.coco.items()},
+        "bound": result.label in record.bounds,
         "ms": result.ms_enhance,
         "n": result.n_images,
         "failed": len(result.failures),
-        **_differences(result),
-        **{key: end for name, made in result.ap_intervals.items() for key, end in ends(f"ap {name}", made).items()},
-        **{f"ap {name}": value for name, value in result.ap.items()},
     }
-
-
-def _differences(result: EnhancerResult) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for number, (reference, difference) in enumerate(result.against.items()):
-        for key, interval in (("niqe", difference.niqe), ("map", difference.map)):
+    for score in record.columns():
+        row |= ends(score.key, result.score(score.key))
+        row |= {f"{score.key} {group}": number for group, number in result.by_group.get(score.key, {}).items()}
+        for number, (baseline, difference) in enumerate(result.against.items()):
+            interval = difference.scores.get(score.key)
             if interval is None:
                 continue
-            values |= ends(f"{key} - {reference}", interval)
-            values[f"{key} - {reference} unsettled"] = interval.unsettled
+            row |= ends(f"{score.key} - {baseline}", interval)
+            row[f"{score.key} - {baseline} unsettled"] = interval.unsettled
             if number == 0:
-                values[f"{key} unsettled"] = interval.unsettled
-    return values
+                row[f"{score.key} unsettled"] = interval.unsettled
+        for name, interval in result.spread.classes.get(score.key, {}).items():
+            row |= ends(class_key(score, name), interval)
+    return row
 
 
 def ends(key: str, interval: Interval | None) -> dict[str, Any]:

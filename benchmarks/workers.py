@@ -16,15 +16,14 @@ from multiprocessing.connection import wait as wait_for_sentinel
 from duskbench.benchmarks.measure import MeasureOptions, Measurer
 from duskbench.benchmarks.plan import Unit
 from duskbench.benchmarks.store import Row
-from duskbench.pipeline.detectors.base import Detector
 
 _measurer: Measurer | None = None
 
 
-def measure_here(units: Sequence[Unit], options: MeasureOptions, detector: Detector | None) -> Iterator[Row]:
+def measure_here(units: Sequence[Unit], options: MeasureOptions) -> Iterator[Row]:
     """Measure in this process, rows as they come."""
-    _pin_threads(options.threads)
-    yield from Measurer(options, detector).measure(units)
+    _pin_threads()
+    yield from Measurer(options).measure(units)
 
 
 def measure_in_processes(units: Sequence[Unit], options: MeasureOptions, workers: int) -> Iterator[Row]:
@@ -65,7 +64,7 @@ def _measure_alone(units: Sequence[Unit], options: MeasureOptions) -> Iterator[R
                 remaining.popleft()
         except BrokenProcessPool:
             reason = "The worker process died while measuring this image (out of memory, or a crash in native code)."
-            yield from (Row(key, error=reason) for _, key in remaining.popleft().keys)
+            yield from (Row(task.key, error=reason) for task in remaining.popleft().tasks)
         finally:
             _stop(pool)
 
@@ -79,11 +78,11 @@ def _chunks(units: Sequence[Unit], options: MeasureOptions) -> Iterator[list[Uni
     for size in sorted(set(sizes)):
         chunk: list[Unit] = []
         for unit in units:
-            keys = tuple((index, key) for index, key in unit.keys if sizes[index] == size)
-            if not keys:
+            tasks = tuple(task for task in unit.tasks if sizes[task.index] == size)
+            if not tasks:
                 continue
-            chunk.append(replace(unit, keys=keys))
-            if len(chunk) >= size and sum(len(u.keys) for u in chunk) >= options.batch_size:
+            chunk.append(replace(unit, tasks=tasks))
+            if len(chunk) >= size and sum(len(u.tasks) for u in chunk) >= options.batch_size:
                 yield chunk
                 chunk = []
         if chunk:
@@ -117,7 +116,7 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 def _start_worker(options: MeasureOptions) -> None:
     global _measurer  # noqa: PLW0603 - a pool's initializer has no other place to leave it
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _pin_threads(options.threads)
+    _pin_threads()
     _measurer = Measurer(options)
 
 
@@ -134,9 +133,10 @@ def _measure_chunk(units: list[Unit]) -> list[Row]:
     return list(_measurer.measure(units))
 
 
-def _pin_threads(threads: int) -> None:
+def _pin_threads() -> None:
+    """One thread for each process: sums over several are rounded otherwise, and rows must not depend on the machine."""
     import cv2
     import torch
 
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -89,7 +89,7 @@ def listing_sha256(paths: Sequence[Path], *, times: bool = True) -> str:
     """Hash the names, sizes and, if wanted, times of change of all files below some folders; nothing is opened.
 
     A path that is a file counts as itself, one that does not exist as empty. Hidden files, which half-written ones are,
-    do not count.
+    do not count, nor does compiled code.
 
     Returns:
         64 hexadecimal digits.
@@ -108,7 +108,7 @@ def _files_below(path: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]
     elif path.is_dir():
         with os.scandir(path) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if entry.name.startswith(".") or entry.name == "__pycache__":
                     continue
                 if entry.is_dir():
                     yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")

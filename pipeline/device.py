@@ -1,13 +1,36 @@
-"""The one check that a torch device can be computed on."""
+"""Which torch device to compute on, and the one check that it can be."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duskbench.data_tools.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
+
+
+# Where Linux shows a GPU: NVIDIA's driver, ROCm's, and that of Windows below it.
+_GPU_FILES = ("nvidia[0-9]*", "kfd", "dxg")
+
+
+def chosen_device(device: str) -> str:
+    """The device that `auto` stands for: a GPU that torch can use if there is one, else the CPU; others are checked.
+
+    Raises:
+        ConfigError: The device does not exist or cannot be used.
+    """
+    if device == "auto":
+        # Torch takes seconds to import, and where there is no GPU nothing need ask it.
+        if not any(any(Path("/dev").glob(pattern)) for pattern in _GPU_FILES):
+            return "cpu"
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu":
+        torch_device(device)
+    return device
 
 
 def torch_device(device: str | torch.device, *, double: bool = False) -> torch.device:

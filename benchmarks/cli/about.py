@@ -11,7 +11,8 @@ from duskbench.benchmarks.cli.console import out_console
 
 
 def list_names() -> None:
-    """List enhancers, detectors and configurations, those of installed packages too."""
+    """List enhancers, detectors, metrics and configurations, those of installed packages too."""
+    from duskbench.benchmarks.metrics.registry import METRICS
     from duskbench.data_tools.installed import installed
     from duskbench.pipeline.registry import DETECTORS, ENHANCERS, config_root, detector_configs
 
@@ -19,8 +20,9 @@ def list_names() -> None:
     detectors = detector_configs()
     _print("Enhancers", ENHANCERS)
     _print("Detectors", sorted(detectors))
+    _print("Metrics", METRICS)
     _print("Benchmarks (duskbench run)", configs)
-    found = installed("enhancer", ENHANCERS) + installed("detector", {**DETECTORS, **detectors})
+    found = ENHANCERS.installed() + installed("detector", {**DETECTORS, **detectors}) + METRICS.installed()
     if found:
         _print("Brought by packages", [f"{i.name} ({i.package}{'; ' + i.clash if i.clash else ''})" for i in found])
 

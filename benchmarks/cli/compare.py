@@ -20,6 +20,8 @@ def compare(
 
     Differences come with their paired bootstrap interval; runs that answer different questions are refused.
     """
-    from duskbench.benchmarks.compare import build_comparison_table, compare_runs
+    from duskbench.benchmarks.compare import build_comparison_table, compare_runs, title_of
 
-    print_as(form, build_comparison_table(compare_runs(before, after)))
+    compared = compare_runs(before, after)
+    titles = title_of(before, compared.before), title_of(after, compared.after)
+    print_as(form, build_comparison_table(compared, titles))

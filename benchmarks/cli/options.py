@@ -28,7 +28,7 @@ CfgOptions = Annotated[
     list[str] | None,
     typer.Option("--cfg-options", metavar="A.B=C ...", help="Settings over the configuration, as in mmdet's tools."),
 ]
-Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1.")]
+Device = Annotated[str, typer.Option(help="Torch device: auto (a GPU if there is one), cpu, cuda, cuda:1.")]
 Weights = Annotated[
     Path | None, typer.Option(help="Folder of weight files, searched before the cache; also $DUSKBENCH_WEIGHTS.")
 ]
@@ -38,6 +38,15 @@ Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 is one per core 
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, spread evenly over the set.")]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Images listed but absent are no failure.")]
 Format = Annotated[str, typer.Option("--format", callback=_known_format, help="terminal, markdown, csv or latex.")]
+Detector = Annotated[
+    list[str] | None,
+    typer.Option(help="A name, an mmdet config, an .onnx file, a results .json, file.py:Class, or none; repeatable."),
+]
+Metric = Annotated[
+    list[str] | None,
+    typer.Option(help="Measure this too: a name (`duskbench list`), file.py:Class, package.module:Class; repeatable."),
+]
+Baseline = Annotated[str | None, typer.Option(help="Label of the row that differences are taken to; by default Input.")]
 Coco = Annotated[bool, typer.Option("--coco", help="Add COCO AP columns.")]
 
 

@@ -16,8 +16,10 @@ from duskbench.benchmarks.cli.options import (
     CfgOptions,
     Checkpoint,
     Coco,
+    Detector,
     Device,
     Limit,
+    Metric,
     Weights,
     Workers,
     use_weights,
@@ -37,13 +39,12 @@ def run(
             help="Run these instead of the configuration's: a name, name(key=value), file.py:callable, dir:FOLDER."
         ),
     ] = None,
-    detector: Annotated[
-        str | None, typer.Option(help="A name, an mmdet config, an .onnx file, or 'none' for NIQE alone.")
-    ] = None,
+    detector: Detector = None,
+    metric: Metric = None,
     checkpoint: Checkpoint = None,
     weights: Weights = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/<configuration>.")] = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     batch_size: BatchSize = 1,
     workers: Workers = 0,
     limit: Limit = None,
@@ -56,7 +57,7 @@ def run(
 ) -> None:
     """Run a benchmark and print its table.
 
-    Enhance, detect and measure in one pass over the images. A run that was cut is taken up where it stopped.
+    Enhance, detect and measure in one pass over the images. An interrupted run is resumed by the same command.
     """
     from duskbench.benchmarks.config import load_benchmark_config
     from duskbench.benchmarks.progress import RichProgress
@@ -72,9 +73,11 @@ def run(
         "data.split": split,
         "data.allow_missing": allow_missing or None,
         "enhancers": list(enhancer) if enhancer else None,
-        "detector": detector,
+        "detector": list(detector) if detector else None,
     }
-    benchmark = load_benchmark_config(config, cfg_options=cfg_options or (), overrides=overrides)
+    benchmark = load_benchmark_config(
+        config, cfg_options=cfg_options or (), overrides=overrides, more_metrics=metric or ()
+    )
     options = RunOptions(
         out=out or Path("runs") / benchmark.name,
         device=device,

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from duskbench.benchmarks.cli.console import out_console
-from duskbench.benchmarks.cli.options import Coco, Format
+from duskbench.benchmarks.cli.options import Baseline, Coco, Format
 
 if TYPE_CHECKING:
     from duskbench.benchmarks.table import Table
@@ -23,9 +23,7 @@ def table(
     by: Annotated[
         str | None, typer.Option(help="Break down by lighting, indoor, class or size; intervals are in the csv.")
     ] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="Label of the row that differences are taken to; by default Input.")
-    ] = None,
+    baseline: Baseline = None,
     coco: Coco = False,
 ) -> None:
     """Print the table of a run again, from its stored rows."""
@@ -33,10 +31,10 @@ def table(
     from duskbench.benchmarks.results import read_table
 
     if by is None:
-        print_as(form, read_table(run_dir, coco=coco, reference=reference))
+        print_as(form, read_table(run_dir, coco=coco, baseline=baseline))
         return
-    made, parts = read_breakdown(run_dir, by, reference=reference)
-    print_as(form, made, csv=breakdown_to_csv(parts) if form == "csv" else None)
+    made, parts, record = read_breakdown(run_dir, by, baseline=baseline)
+    print_as(form, made, csv=breakdown_to_csv(parts, record) if form == "csv" else None)
 
 
 def print_as(form: str, table: Table, *, csv: str | None = None) -> None:

@@ -33,9 +33,7 @@ DEFAULT_METRICS: tuple[str, ...] = ("niqe", "psnr", "ssim", "voc_ap")
 COCO_METRICS: tuple[str, ...] = ("coco_ap", "coco_ap50", "coco_ap75")
 
 
-def load_metric(
-    spec: str | Mapping[str, Any], protocol: Protocol | None = None, *, device: str = "cpu"
-) -> Metric:
+def load_metric(spec: str | Mapping[str, Any], protocol: Protocol | None = None, *, device: str = "cpu") -> Metric:
     """Turn a specification into a metric.
 
     Args:

@@ -1,0 +1,73 @@
+"""What was found out about enhancers and detectors before, so that nothing is built to learn that nothing changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from duskbench.benchmarks.provenance import package_versions
+from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.files import listing_sha256
+from duskbench.data_tools.specs import split_spec
+from duskbench.pipeline.registry import config_root
+from duskbench.pipeline.weights import cache_folder, search_folders
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+class Known:
+    """Descriptions of what a specification builds, kept in a results file.
+
+    A description holds as long as no file that it may depend on has another size or time: duskbench's own code and
+    weights, the folders that weights are searched in, what the specification names, and the versions of the packages.
+    Where that cannot be told, as of code in an installed package, it is found out each time.
+
+    Args:
+        store: The results file; None to find everything out.
+    """
+
+    def __init__(self, store: ResultStore | None) -> None:
+        self._store = store
+
+    def find(self, kind: str, spec: Any, device: str, describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The description of a specification: the kept one, or what `describe` finds out, which is then kept."""
+        request = _request(kind, spec, device) if self._store is not None else None
+        if self._store is None or request is None:
+            return describe()
+        kept = self._store.recall(request)
+        if kept is not None:
+            answer: dict[str, Any] = json.loads(kept)
+            return answer
+        found = describe()
+        self._store.remember(request, json.dumps(found))
+        return found
+
+
+def _request(kind: str, spec: Any, device: str) -> str | None:
+    """Hash of all that a description may depend on; None where that is not known."""
+    target, arguments = split_spec(spec if kind == "enhancer" else spec["spec"], kind)
+    if not isinstance(target, str) or not (_is_ours(kind, target) or Path(target).is_file()):
+        return None
+    named = [target, *arguments.values(), *([spec["checkpoint"]] if kind == "detector" else [])]
+    files = [Path(each) for each in named if isinstance(each, str | Path) and str(each) and Path(each).exists()]
+    content = [kind, spec, device, _surroundings(), listing_sha256(files)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _is_ours(kind: str, target: str) -> bool:
+    from duskbench.pipeline.registry import DETECTORS, ENHANCERS, detector_configs
+
+    if kind == "enhancer":
+        # What a command line depends on only it knows.
+        return target in ENHANCERS and target != "cmd"
+    return target in DETECTORS or target in detector_configs()
+
+
+@cache
+def _surroundings() -> str:
+    folders = [_ROOT / "pipeline", _ROOT / "data_tools", config_root(), *search_folders(), cache_folder()]
+    return json.dumps([listing_sha256(folders), package_versions()])
