@@ -1,7 +1,7 @@
 """All that a comparison needs of a run: images, samples, failures and times, enhancer by enhancer.
 
-It is read from a run's results, and can be packed into bytes, so that a run is compared with later ones when its results
-are gone.
+It is read from a run's results, and can be packed into bytes, so that a run is compared with later ones when its
+results are gone.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def plan_enhancers(
         if any(label == p.label for p in planned):
             raise _same_label("enhancers", label, config.name)
         try:
-            found = known.find("enhancer", bare, device, lambda bare=bare: _describe_enhancer(bare, device))
+            found = known.find("enhancer", bare, device, partial(_describe_enhancer, bare, device))
             planned.append(EnhancerEntry(label, bare, upper_bound=bound, **found))
         except DuskbenchError as error:
             if not (keep_broken or isinstance(error, (WeightsError, DataError))):
@@ -111,7 +112,7 @@ def plan_detectors(
     for spec in config.detectors:
         bare, label, _ = _split_label(spec)
         request = {"spec": bare, "checkpoint": checkpoint}
-        found = known.find("detector", request, device, lambda bare=bare: _describe_detector(bare, checkpoint, device))
+        found = known.find("detector", request, device, partial(_describe_detector, bare, checkpoint, device))
         name = found.pop("name")
         label = label or (name if all(name != p.label for p in planned) else str(bare))
         if any(label == p.label for p in planned):

@@ -363,8 +363,9 @@ def differences(
 ) -> list[Change]:
     """Everything in which two runs differ: what blocks a comparison first, then what may explain other numbers.
 
-    Protocol, images with their ground truth, and the identity of metrics and detectors that both have must be equal. Folders need not be: the same files may lie elsewhere. What only one of them has is left out, and blocks
-    where nothing that both have is left to compare.
+    Protocol, images with their ground truth, and the identity of metrics and detectors that both have must be equal.
+    Folders need not be: the same files may lie elsewhere. What only one of them has is left out, and blocks where
+    nothing that both have is left to compare.
     """
     blocking = [
         *_changes("protocol", before.protocol.to_dict(), after.protocol.to_dict()),

@@ -42,7 +42,7 @@ _TO_2 = (
     "ALTER TABLE images ADD COLUMN reference_sha256 TEXT",
 )
 
-# A row of version 2 held all of an image, an enhancer, a detector and `measure`, the text that told how it was measured.
+# A row of version 2 held all of an image, an enhancer, a detector and `measure`, the text that told how it was made.
 # Detections were cut to `max_detections` where that text names it: then it becomes part of the detector's name.
 _TO_3 = (
     "ALTER TABLE images RENAME TO images_2",
@@ -59,7 +59,8 @@ _TO_3 = (
     """INSERT OR REPLACE INTO detections
         SELECT image_id, sha256, enhancer, name, NULL, boxes, scores, labels, ms_detect,
             checksum(image_id, sha256, enhancer, name, NULL, boxes, scores, labels, ms_detect) FROM (
-                SELECT *, detector || CASE WHEN instr(measure, 'max_detections') THEN '@' || measure ELSE '' END AS name
+                SELECT *, detector
+                    || CASE WHEN instr(measure, 'max_detections') THEN '@' || measure ELSE '' END AS name
                 FROM results_2 WHERE error IS NULL AND boxes IS NOT NULL)""",
     *(
         """INSERT OR REPLACE INTO measured

@@ -89,8 +89,8 @@ class Row:
 
     def first_error(self) -> str | None:
         """Why the row is not whole: an error in it or in one of its parts."""
-        parts = (part.error for part in (*self.detections.values(), *self.values.values()))
-        return self.error or next((error for error in parts if error is not None), None)
+        errors = [found.error for found in self.detections.values()] + [value.error for value in self.values.values()]
+        return self.error or next((error for error in errors if error is not None), None)
 
     def lacks(self, record: RunRecord) -> bool:
         """Whether a detector or a metric of a run was not asked yet."""

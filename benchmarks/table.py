@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _ABSENT = "–"
-_CLASSES_ABREAST = 11
+# Of a block in the terminal.
+_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -134,11 +137,8 @@ def _group_column(score: ScoreColumn, group: str) -> Column:
 
 def _class_columns(record: RunRecord, score: ScoreColumn) -> Iterator[Column]:
     several = len(record.detectors) > 1
-    for number, name in enumerate(record.protocol.classes):
+    for name in record.protocol.classes:
         part = f"AP by class{f' of {score.detector.label}' if several and score.detector else ''}, %"
-        # Beside a label, eleven classes fit a terminal of 100 columns: ExDark's. VOC's twenty take a second block.
-        if number >= _CLASSES_ABREAST:
-            part += f", from the {_CLASSES_ABREAST + 1}th on"
         heading = f"{name} {score.detector.label}" if several and score.detector else name
         key = class_key(score, name)
         yield Column(key, heading, "higher", 1, 100, part, bounds="kept", short=name[:5])
@@ -200,14 +200,19 @@ def to_frame(table: Table) -> pd.DataFrame:
     """The table as a DataFrame in full precision, intervals in columns of their own; mAP and AP from 0 to 1."""
     import pandas as pd
 
-    names = [
+    names = _names(table)
+    return pd.DataFrame(
+        [{name: row.get(key) for name, key in names} for row in table.rows], columns=[n for n, _ in names]
+    )
+
+
+def _names(table: Table) -> list[tuple[str, str]]:
+    """(name of a column of the CSV, key in a row)."""
+    return [
         (f"{column.heading}{suffix}", f"{column.key}{suffix}")
         for column in table.columns
         for suffix in _suffixes(table, column)
     ]
-    return pd.DataFrame(
-        [{name: row.get(key) for name, key in names} for row in table.rows], columns=[n for n, _ in names]
-    )
 
 
 def _suffixes(table: Table, column: Column) -> list[str]:
@@ -220,8 +225,12 @@ def _suffixes(table: Table, column: Column) -> list[str]:
 
 def to_csv(table: Table) -> str:
     """CSV in full precision; an absent number is an empty cell."""
-    text: str = to_frame(table).to_csv(index=False, lineterminator="\n")
-    return text
+    names = _names(table)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([name for name, _ in names])
+    writer.writerows([[row.get(key) for _, key in names] for row in table.rows])
+    return file.getvalue()
 
 
 def to_markdown(table: Table) -> str:
@@ -275,30 +284,52 @@ def to_terminal(table: Table) -> RenderableType:
     label = table.columns[0]
     parts: list[RenderableType] = []
     for part in dict.fromkeys(column.part for column in table.columns):
-        columns = [column for column in table.columns if column.part == part]
-        if columns == [label]:
+        columns = [column for column in table.columns if column.part == part and column is not label]
+        if not columns:
             parts.append(Text(table.title, style="italic"))
-            continue
-        columns = columns if label in columns else [label, *columns]
-        drawn = RichTable(title=part or table.title, title_justify="left", box=SIMPLE_HEAD)
-        for column in columns:
-            heading = column.short or column.title
-            is_label = column.key == "label"
-            drawn.add_column(
-                heading,
-                justify="left" if is_label else "right",
-                no_wrap=not is_label,
-                overflow="fold",
-                min_width=len(heading),
-            )
-        for row in table.rows:
-            cells = (
-                Text(column.cell(row), style="bold green" if _is_best(table, column, row) else "") for column in columns
-            )
-            drawn.add_row(*cells)
-        parts.append(drawn)
+        for number, block in enumerate(_blocks(table, columns)):
+            title = part or table.title
+            drawn = RichTable(title=f"{title}, continued" if number else title, title_justify="left", box=SIMPLE_HEAD)
+            for column in (label, *block):
+                heading = column.short or column.title
+                is_label = column is label
+                drawn.add_column(
+                    heading,
+                    justify="left" if is_label else "right",
+                    no_wrap=not is_label,
+                    overflow="fold",
+                    min_width=len(heading),
+                )
+            for row in table.rows:
+                cells = (
+                    Text(column.cell(row), style="bold green" if _is_best(table, column, row) else "")
+                    for column in (label, *block)
+                )
+                drawn.add_row(*cells)
+            parts.append(drawn)
     parts += [Text(note, style="dim") for note in table.notes]
     return Group(*parts)
+
+
+def _blocks(table: Table, columns: Sequence[Column]) -> Iterator[list[Column]]:
+    """The columns of a part, as many at a time as fit beside the labels."""
+    label, width = table.columns[0], 0
+    block: list[Column] = []
+    for column in columns:
+        wide = _width(table, column)
+        if block and _width(table, label) + width + wide > _WIDTH:
+            yield block
+            block, width = [], 0
+        block.append(column)
+        width += wide
+    if block:
+        yield block
+
+
+def _width(table: Table, column: Column) -> int:
+    """Of its heading and its longest cell, with the space beside them; a label is folded before it takes all room."""
+    cells = max((len(column.cell(row)) for row in table.rows), default=0)
+    return max(len(column.short or column.title), min(cells, _WIDTH // 3) if column.key == "label" else cells) + 3
 
 
 def _is_best(table: Table, column: Column, row: Mapping[str, Any]) -> bool:

@@ -7,8 +7,7 @@ from typing import get_args
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.base import ImageMetric, Value
-from duskbench.benchmarks.protocol import Protocol, SsimChannels
+from duskbench.benchmarks.protocol import SsimChannels
 from duskbench.data_tools.errors import ConfigError, DataError
 
 PEAK = 255.0
@@ -21,55 +20,6 @@ _C2 = (0.03 * PEAK) ** 2
 _MARGIN = WINDOW // 2
 # Rows worked on at a time: the ten planes they need stay in the cache, and memory does not grow with the image.
 _ROWS = 128
-
-
-class _Compared(ImageMetric):
-    needs = frozenset({"reference"})
-    better = "higher"
-
-
-class Psnr(_Compared):
-    """PSNR against the lit original; an image that equals it has none, for infinity spoils every mean."""
-
-    key, heading, digits = "psnr", "PSNR", 2
-
-    def measure(self, image_rgb: np.ndarray, **given: np.ndarray) -> Value:
-        """Measure one image; see `psnr`."""
-        decibels = psnr(image_rgb, given["reference_rgb"])
-        return Value(decibels, IDENTICAL if decibels is None else None)
-
-    def describe(self) -> str:
-        """How it is computed."""
-        return "PSNR: enhanced image against the lit original, 8-bit RGB, peak 255, mean over images."
-
-
-class Ssim(_Compared):
-    """SSIM against the lit original; an image that is smaller than the window has none.
-
-    Args:
-        protocol: Its `ssim_channels` is the default of `channels`.
-        channels: See `ssim`.
-    """
-
-    key, heading, digits = "ssim", "SSIM", 4
-
-    def __init__(self, protocol: Protocol, channels: SsimChannels | None = None) -> None:
-        self.channels: SsimChannels = channels or protocol.ssim_channels
-        self.arguments = {"channels": self.channels}
-
-    def measure(self, image_rgb: np.ndarray, **given: np.ndarray) -> Value:
-        """Measure one image; see `ssim`."""
-        similarity = ssim(image_rgb, given["reference_rgb"], channels=self.channels)
-        height, width = image_rgb.shape[:2]
-        return Value(similarity, f"{width}x{height}; SSIM needs {WINDOW}x{WINDOW}" if similarity is None else None)
-
-    def describe(self) -> str:
-        """How it is computed."""
-        channels = {"rgb": "mean over R, G and B", "grey": "of the Rec. 601 luma"}[self.channels]
-        return (
-            "SSIM: enhanced image against the lit original, 8-bit RGB, 11x11 Gaussian window (sigma 1.5, K1 0.01, "
-            f"K2 0.03) over the windows inside the image, {channels}, mean over images."
-        )
 
 
 def psnr(image_rgb: np.ndarray, reference_rgb: np.ndarray) -> float | None:

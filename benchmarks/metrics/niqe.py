@@ -13,18 +13,15 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from duskbench.benchmarks.metrics.base import ImageMetric, Value
-from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.metrics.base import Value
+from duskbench.benchmarks.protocol import NiqeLuma as Luma
 from duskbench.data_tools.errors import ConfigError, DataError
-
-Luma = Literal["rgb2gray", "ycbcr_y"]
 
 BLOCK = 96
 
@@ -42,34 +39,6 @@ _BLOCKS_AT_A_TIME = {"cpu": 6, "cuda": 512}
 
 # A positive coefficient is counted as 1 and a negative one as this, so that one exact sum holds three counts of pairs.
 _NEGATIVE = 65536.0
-
-
-class NiqeMetric(ImageMetric):
-    """NIQE as a benchmark's metric.
-
-    Args:
-        protocol: Its `niqe_luma` is the default of `luma`.
-        luma: See `niqe`.
-        device: Torch device.
-    """
-
-    key, heading, better, digits, tolerance = "niqe", "NIQE", "lower", 3, 0.05
-
-    def __init__(self, protocol: Protocol, luma: Luma | None = None, device: str = "cpu") -> None:
-        self.luma: Luma = luma or protocol.niqe_luma
-        self.device = device
-        self.arguments = {"luma": self.luma}
-
-    def measure(self, image_rgb: np.ndarray, **given: np.ndarray) -> Value:
-        """Measure one image; see `niqe_batch`."""
-        return niqe_batch([image_rgb], device=self.device, luma=self.luma)[0]
-
-    def describe(self) -> str:
-        """How it is computed."""
-        return (
-            f"NIQE: model of the official release, luma {self.luma} rounded to 8 bits, {BLOCK}x{BLOCK} blocks, on the "
-            "8-bit enhanced image; mean over the images that have one."
-        )
 
 
 def niqe(image_rgb: np.ndarray, *, luma: Luma = "rgb2gray") -> float | None:

@@ -18,9 +18,9 @@ from duskbench.data_tools.specs import split_spec
 METRICS = Registry(
     "metric",
     {
-        "niqe": Entry("duskbench.benchmarks.metrics.niqe:NiqeMetric"),
-        "psnr": Entry("duskbench.benchmarks.metrics.full_reference:Psnr"),
-        "ssim": Entry("duskbench.benchmarks.metrics.full_reference:Ssim"),
+        "niqe": Entry("duskbench.benchmarks.metrics.of_images:Niqe"),
+        "psnr": Entry("duskbench.benchmarks.metrics.of_images:Psnr"),
+        "ssim": Entry("duskbench.benchmarks.metrics.of_images:Ssim"),
         "voc_ap": Entry("duskbench.benchmarks.metrics.voc_ap:VocAPMetric"),
         "coco_ap": Entry("duskbench.benchmarks.metrics.coco_ap:CocoAPMetric"),
         "coco_ap50": Entry("duskbench.benchmarks.metrics.coco_ap:CocoAP50Metric"),
@@ -29,7 +29,7 @@ METRICS = Registry(
 )
 
 # What a benchmark measures where its configuration does not say; a metric that lacks what it needs is left out.
-DEFAULT_METRICS: tuple[str, ...] = ("niqe", "psnr", "ssim", "voc_ap")
+DEFAULT_METRICS: tuple[str, ...] = ("niqe", "voc_ap", "psnr", "ssim")
 COCO_METRICS: tuple[str, ...] = ("coco_ap", "coco_ap50", "coco_ap75")
 
 
