@@ -215,6 +215,8 @@ def _measure(units: list[Unit], record: RunRecord, options: RunOptions) -> Itera
         batch_size=options.batch_size,
         save_images=options.out / "images" if options.save_images else None,
     )
+    if not units:
+        return iter(())
     if workers == 1 or len(units) < 2:
         return measure_here(units, measure_options)
     return measure_in_processes(units, measure_options, workers)
