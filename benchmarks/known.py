@@ -24,27 +24,32 @@ class Known:
 
     A description holds as long as no file that it may depend on has another size or time: duskbench's own code and
     weights, the folders that weights are searched in, what the specification names, and the versions of the packages.
-    Where that cannot be told, as of code in an installed package, it is found out each time.
+    Where that cannot be told, as of a plug-in, it is found out each time.
 
     Args:
-        store: The results file; None to find everything out.
+        path: The results file; one that does not exist has kept nothing.
     """
 
-    def __init__(self, store: ResultStore | None) -> None:
-        self._store = store
+    def __init__(self, path: Path) -> None:
+        self._kept: dict[str, str] = {}
+        self._new: dict[str, str] = {}
+        if path.is_file():
+            with ResultStore(path, reading=True) as store:
+                self._kept = store.known()
 
     def find(self, kind: str, spec: Any, device: str, describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The description of a specification: the kept one, or what `describe` finds out, which is then kept."""
-        request = _request(kind, spec, device) if self._store is not None else None
-        if self._store is None or request is None:
+        """The description of a specification: the kept one, or what `describe` finds out."""
+        request = _request(kind, spec, device)
+        if request is None:
             return describe()
-        kept = self._store.recall(request)
-        if kept is not None:
-            answer: dict[str, Any] = json.loads(kept)
-            return answer
-        found = describe()
-        self._store.remember(request, json.dumps(found))
-        return found
+        if request not in self._kept:
+            self._kept[request] = self._new[request] = json.dumps(describe())
+        answer: dict[str, Any] = json.loads(self._kept[request])
+        return answer
+
+    def save(self, store: ResultStore) -> None:
+        """Keep what was found out."""
+        store.remember(self._new)
 
 
 def _request(kind: str, spec: Any, device: str) -> str | None:

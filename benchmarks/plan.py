@@ -69,7 +69,7 @@ def plan_enhancers(
     planned: list[EnhancerEntry] = []
     for spec in config.enhancers:
         bare, label, bound = _split_label(spec)
-        label = label or _default_label(ENHANCERS.label, bare, taken={p.label for p in planned})
+        label = label or _default_label(bare, taken={p.label for p in planned})
         if any(label == p.label for p in planned):
             raise _same_label("enhancers", label, config.name)
         try:
@@ -181,11 +181,11 @@ def _split_label(spec: Spec) -> tuple[Spec, str | None, bool]:
     return bare, label, bound
 
 
-def _default_label(label_of: Callable[[str], str], spec: Spec, taken: set[str]) -> str:
-    """As tables spell it; the whole specification where another row has that label."""
+def _default_label(spec: Spec, taken: set[str]) -> str:
+    """As tables spell it; of a plug-in the whole specification where another row has that label."""
     target = str(spec["type"]) if isinstance(spec, dict) and "type" in spec else str(spec)
-    label = label_of(target)
-    return label if label not in taken else target
+    label = ENHANCERS.label(target)
+    return label if label not in taken or target in ENHANCERS else target
 
 
 def _same_label(what: str, label: str, where: str) -> ConfigError:

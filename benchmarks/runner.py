@@ -136,11 +136,13 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
     progress = progress or RunProgress()
     options = replace(options, device=chosen_device(options.device))
     dataset, references = open_images(config), reference_folder(config.data)
-    with ResultStore(options.out / "results.sqlite") as store:
-        known = Known(store)
-        enhancers = plan_enhancers(config, options.device, known, keep_broken=options.keep_broken)
-        detectors = plan_detectors(config, options.checkpoint, options.device, known)
-        metrics = plan_metrics(config, reference=references is not None, detector=bool(detectors))
+    results = options.out / "results.sqlite"
+    known = Known(results)
+    enhancers = plan_enhancers(config, options.device, known, keep_broken=options.keep_broken)
+    detectors = plan_detectors(config, options.checkpoint, options.device, known)
+    metrics = plan_metrics(config, reference=references is not None, detector=bool(detectors))
+    with ResultStore(results) as store:
+        known.save(store)
         images = read_images(
             dataset,
             store,

@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -394,14 +394,15 @@ class ResultStore:
         row = self._db.execute(query, (fingerprint.partition("@")[0],)).fetchone()
         return tuple(json.loads(row[0])) if row else ()
 
-    def remember(self, request: str, answer: str) -> None:
-        """Keep what was found out at some cost, see `recall`."""
+    def remember(self, answers: Mapping[str, str]) -> None:
+        """Keep what was found out at some cost; request -> answer."""
         with self._writing():
-            self._insert("known", (request, answer))
+            for pair in answers.items():
+                self._insert("known", pair)
 
-    def recall(self, request: str) -> str | None:
-        """What was kept for a request; None where nothing was."""
-        return next((row[1] for row in self._select("known", "request=?", (request,))), None)
+    def known(self) -> dict[str, str]:
+        """What was kept."""
+        return dict(self._select("known"))
 
 
 def _image_row(image: StoredImage) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.images import write_image
 
 PLUGINS = Path(__file__).with_name("plugins.py")
@@ -62,3 +63,24 @@ protocol = dict(classes=["car", "person", "dog"])
 def bench(tmp_path: Path) -> Bench:
     """Six images."""
     return make_bench(tmp_path)
+
+
+def stored_rows(out: Path) -> list[tuple[object, ...]]:
+    """What a run's newest record has of each image and enhancer, times left out: to be compared with another run's."""
+    rows: list[tuple[object, ...]] = []
+    with ResultStore(out / "results.sqlite", reading=True) as store:
+        record = store.last_run()
+        for enhancer in record.enhancers:
+            for row in store.rows(record, enhancer):
+                found = [
+                    (d.boxes_xyxy.tobytes(), d.scores.tobytes(), d.labels.tobytes(), d.error)
+                    for d in (row.detections.get(each.fingerprint) for each in record.detectors)
+                    if d is not None
+                ]
+                values = [
+                    (v.number, v.reason, v.error)
+                    for v in (row.values.get(each.fingerprint) for each in record.metrics)
+                    if v is not None
+                ]
+                rows.append((row.key.image_id, row.key.enhancer, row.error, values, found))
+    return sorted(rows, key=lambda row: (str(row[0]), str(row[1])))

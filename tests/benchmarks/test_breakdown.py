@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from duskbench.benchmarks.judge import read_judged
 from rich.console import Console
 
 from duskbench.benchmarks.breakdown import SIZES, Breakdown, Part, break_down
 from duskbench.benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.evidence import found_by, read_measured, read_run_images
-from duskbench.benchmarks.judge import read_judged
 from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
 from duskbench.benchmarks.store import ResultStore

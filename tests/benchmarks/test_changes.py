@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from duskbench.benchmarks.judge import read_judged
 
 from duskbench.benchmarks.changes import Changes, Tally, changes, precision_recall_curves
 from duskbench.benchmarks.evaluate import evaluate
-from duskbench.benchmarks.judge import read_judged
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
 from duskbench.data_tools.errors import DataError

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from duskbench.benchmarks.config import load_benchmark_config
+from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.data_tools.classes import SHARED_CLASSES, VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
@@ -35,7 +36,7 @@ def test_overrides_win() -> None:
     )
     assert (config.protocol.ap, config.protocol.max_detections) == ("area", 100)
     assert (config.data["split"], config.data["root"], config.enhancers) == ("val", "elsewhere", ("gamma", "he"))
-    assert config.detector is None
+    assert config.detectors == ()
 
 
 @pytest.mark.parametrize(
@@ -72,5 +73,5 @@ def test_unreadable_configuration_is_told(tmp_path: Path) -> None:
 def test_protocol_round_trip_and_description() -> None:
     protocol = Protocol(ap="area", plus_one=True)
     assert Protocol.from_config(protocol.to_dict()) == protocol
-    text = "\n".join(protocol.describe())
+    text = str(load_metric("voc_ap", protocol).describe())
     assert "VOC area AP" in text and "x2-x1+1" in text and "11 classes" in text

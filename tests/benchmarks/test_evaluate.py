@@ -22,7 +22,7 @@ SKILLS = {"Input": 0.4, "Better": 0.8, "Other": 0.45}
 
 
 def results(folder: Path, **options: Any) -> dict[str, EnhancerResult]:
-    with ResultStore(folder / "results.sqlite", must_exist=True) as store:
+    with ResultStore(folder / "results.sqlite", reading=True) as store:
         return {result.label: result for result in evaluate(store, store.last_run(), **options)}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import ResultStore, Row
 from tests.benchmarks.conftest import Bench
 
 THEIRS = """
@@ -31,19 +31,17 @@ for file in files:
 """
 
 
-def start(bench: Bench, out: Path, enhancers: list[Any], **options: Any) -> tuple[RunSummary, dict[str, list[Any]]]:
+def start(bench: Bench, out: Path, enhancers: list[Any], **options: Any) -> tuple[RunSummary, dict[str, list[Row]]]:
     """Run; returns the summary and the rows of each enhancer by its place."""
     config = load_benchmark_config(bench.config, overrides={"enhancers": enhancers})
     summary = run(config, RunOptions(out, **options))
-    with ResultStore(out / "results.sqlite", must_exist=True) as store:
+    with ResultStore(out / "results.sqlite", reading=True) as store:
         record = store.last_run()
-    import sqlite3
+        return summary, {each.label: list(store.rows(record, each)) for each in record.enhancers}
 
-    with sqlite3.connect(out / "results.sqlite") as db:
-        columns = "SELECT image_id, niqe, boxes, ms_enhance, error FROM results WHERE enhancer = ? ORDER BY 1"
-        return summary, {
-            each["label"]: list(db.execute(columns, [each["fingerprint"]])) for each in record["enhancers"]
-        }
+
+def niqe(row: Row) -> float | None:
+    return next(iter(row.values.values())).number
 
 
 @pytest.mark.parametrize(("workers", "starts"), [(1, [4, 2]), (2, [4, 2])])
@@ -59,10 +57,11 @@ def test_a_program_gets_batches_and_its_rows_are_those_of_the_input(
     [(label, image_id, reason)] = summary.failures
     assert (label, image_id) == ("Theirs", "000003") and "made no image of this one" in reason
     # The same pictures give the same numbers, to the last digit.
-    same = [row for row in rows["Input"] if row[0] != "000003"]
-    assert [row[:3] for row in rows["Theirs"] if row[4] is None] == [row[:3] for row in same]
+    same = [row for row in rows["Input"] if row.key.image_id != "000003"]
+    made = [row for row in rows["Theirs"] if row.error is None]
+    assert [(row.key.image_id, niqe(row)) for row in made] == [(row.key.image_id, niqe(row)) for row in same]
     # Four tenths of a second a start, shared by its images.
-    assert all(row[3] >= 100 for row in rows["Theirs"] if row[4] is None)
+    assert all((row.ms_enhance or 0) >= 100 for row in made)
     assert len(list((tmp_path / "out" / "images" / "Theirs").iterdir())) == 5
 
 
@@ -89,5 +88,5 @@ def test_model_files_and_packages_work_in_processes(
     summary, rows = start(bench, tmp_path / "out", [f"{tmp_path}/root.onnx", "root"], workers=2)
     assert summary.ok and summary.measured == 12
     assert set(rows) == {"root.onnx", "root"}
-    niqe = np.array([[row[1] for row in each] for each in rows.values()])
-    assert np.abs(niqe[0] - niqe[1]).max() < 0.05
+    values = np.array([[niqe(row) for row in each] for each in rows.values()])
+    assert np.abs(values[0] - values[1]).max() < 0.05

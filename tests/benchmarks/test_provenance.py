@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +15,9 @@ import pytest
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
+from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import build_table, to_csv
 from duskbench.data_tools.files import file_sha256
@@ -25,8 +27,8 @@ from tests.benchmarks.conftest import Bench
 from tests.benchmarks.fabricate import make_images
 
 
-def table_and_record(folder: Path) -> tuple[pd.DataFrame, dict[str, object]]:
-    with ResultStore(folder / "results.sqlite", must_exist=True) as store:
+def table_and_record(folder: Path) -> tuple[pd.DataFrame, RunRecord]:
+    with ResultStore(folder / "results.sqlite", reading=True) as store:
         record = store.last_run()
         text = to_csv(build_table(record, evaluate(store, record)))
     return pd.read_csv(io.StringIO(text), dtype=str).drop(columns="ms/image"), record
@@ -64,21 +66,20 @@ def test_record_holds_what_a_number_depends_on(bench: Bench, tmp_path: Path) -> 
     _, record = table_and_record(tmp_path / "out")
     files = {i: file_sha256(bench.root / "JPEGImages" / f"{i}.png") for i in bench.ids}
     lines = "\n".join(sorted(f"{image_id} {sha256}" for image_id, sha256 in files.items()))
-    assert record["images_sha256"] == hashlib.sha256(lines.encode()).hexdigest()
-    assert len(str(record["annotations_sha256"])) == 64
-    assert record["bootstrap"] == {"resamples": 2000, "seed": 0, "level": 0.95}
-    assert (record["batch_size"], record["workers"]) == (1, 1)
-    made = record["environment"]
-    assert isinstance(made, dict)
-    assert made["argv"] == sys.argv and made["packages"]["torch"] and made["device"] == "cpu"
-    assert made["processor"] and made["cores"]
-    json.dumps(record, allow_nan=False)
+    assert record.images_sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    assert len(str(record.annotations_sha256)) == 64
+    assert record.bootstrap == BootstrapOptions(2000, 0, 0.95)
+    assert (record.batch_size, record.workers) == (1, 1)
+    made = record.environment
+    assert list(made.argv) == sys.argv and made.packages["torch"] and made.device == "cpu"
+    assert made.processor and made.cores
+    assert RunRecord.from_json(record.to_json()) == record
 
 
 def test_environment_is_plain_values() -> None:
     made = environment("cpu")
-    assert (made["gpu"], made["cuda"]) == (None, None)
-    assert json.loads(json.dumps(made)) == made
+    assert (made.gpu, made.cuda) == (None, None)
+    assert json.loads(json.dumps(asdict(made)))["packages"] == made.packages
 
 
 def test_two_runs_give_one_table_to_the_last_digit(bench: Bench, tmp_path: Path) -> None:
@@ -88,15 +89,14 @@ def test_two_runs_give_one_table_to_the_last_digit(bench: Bench, tmp_path: Path)
     (one, first), (two, second) = (table_and_record(tmp_path / name) for name in ("one", "two"))
     pd.testing.assert_frame_equal(one, two)
     assert len(one.columns) > 15 and one["mAP low"].notna().all()
-    same = ("enhancers", "detector", "protocol", "images_sha256", "annotations_sha256", "bootstrap")
-    assert {key: first[key] for key in same} == {key: second[key] for key in same}
+    assert replace(first, environment=second.environment, workers=2, batch_size=3) == second
     # And it is the images that the hash and the table hang on.
     path = bench.root / "JPEGImages" / f"{bench.ids[0]}.png"
     write_image(path, 255 - read_image(path))
     run(config, RunOptions(tmp_path / "two", workers=1))
     three, third = table_and_record(tmp_path / "two")
-    assert third["images_sha256"] != first["images_sha256"]
-    assert third["annotations_sha256"] == first["annotations_sha256"]
+    assert third.images_sha256 != first.images_sha256
+    assert third.annotations_sha256 == first.annotations_sha256
     assert not three.equals(one)
 
 
@@ -110,8 +110,6 @@ def test_two_runs_of_the_miniature_give_one_table(tmp_path: Path) -> None:
     run(config, RunOptions(tmp_path / "two", workers=2))
     (one, record), (two, _) = (table_and_record(tmp_path / name) for name in ("one", "two"))
     pd.testing.assert_frame_equal(one, two)
-    enhancers = record["enhancers"]
-    detector = record["detector"]
-    assert isinstance(enhancers, list) and isinstance(detector, dict)
-    assert [len(e["weights"]) for e in enhancers] == [0, 0, 1]
-    assert all(len(sha256) == 64 for sha256 in detector["weights"].values()) and detector["weights"]
+    [detector] = record.detectors
+    assert [len(e.weights) for e in record.enhancers] == [0, 0, 1]
+    assert all(len(sha256) == 64 for sha256 in detector.weights.values()) and detector.weights

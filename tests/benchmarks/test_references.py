@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import build_table, to_markdown
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image, write_image
-from tests.benchmarks.conftest import PLUGINS, Bench
+from tests.benchmarks.conftest import PLUGINS, Bench, stored_rows
 
 ENHANCERS = ["input", {"type": f"{PLUGINS}:brighten", "gain": 2.5, "label": "Brighten"}, "lit"]
 
@@ -43,13 +42,8 @@ def configure(bench: Bench, **overrides: object) -> BenchmarkConfig:
 
 
 def results(out: Path) -> dict[str, EnhancerResult]:
-    with ResultStore(out / "results.sqlite", must_exist=True) as store:
+    with ResultStore(out / "results.sqlite", reading=True) as store:
         return {result.label: result for result in evaluate(store, store.last_run())}
-
-
-def stored(out: Path) -> list[tuple[object, ...]]:
-    with sqlite3.connect(out / "results.sqlite") as db:
-        return list(db.execute("SELECT image_id, enhancer, psnr, ssim, niqe FROM results ORDER BY 1, 2"))
 
 
 def test_numbers_are_means_over_the_images(bench: Bench, lit: Path, tmp_path: Path) -> None:
@@ -58,18 +52,18 @@ def test_numbers_are_means_over_the_images(bench: Bench, lit: Path, tmp_path: Pa
     found = results(tmp_path / "out")
     pairs = [(read_image(bench.root / f"JPEGImages/{i}.png"), read_image(lit / f"{i}.bmp")) for i in bench.ids]
     # Every other image is its own reference: it has no PSNR, and the mean is over the dark ones.
-    assert found["Input"].psnr == pytest.approx(np.mean([psnr(*pair) for pair in pairs[1::2]]))
-    assert found["Input"].ssim == pytest.approx(np.mean([ssim(*pair) for pair in pairs]))
-    assert found["Input"].compared_reasons == {"PSNR (identical to its reference)": 3}
+    assert found["Input"].number("psnr") == pytest.approx(np.mean([psnr(*pair) for pair in pairs[1::2]]))
+    assert found["Input"].number("ssim") == pytest.approx(np.mean([ssim(*pair) for pair in pairs]))
+    assert found["Input"].reasons["psnr"] == {"identical to its reference": 3}
     bound = found["Lit (bound)"]
-    assert (bound.psnr, bound.ssim) == (None, pytest.approx(1))
-    assert bound.compared_reasons == {"PSNR (identical to its reference)": 6}
+    assert (bound.number("psnr"), bound.number("ssim")) == (None, pytest.approx(1))
+    assert bound.reasons["psnr"] == {"identical to its reference": 6}
 
 
 def test_batches_change_no_number(bench: Bench, lit: Path, tmp_path: Path) -> None:
     run(configure(bench), RunOptions(tmp_path / "one", workers=1))
     run(configure(bench), RunOptions(tmp_path / "many", workers=1, batch_size=4))
-    assert stored(tmp_path / "one") == stored(tmp_path / "many")
+    assert stored_rows(tmp_path / "one") == stored_rows(tmp_path / "many")
 
 
 def test_a_changed_reference_is_measured_anew_and_no_other(bench: Bench, lit: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duskbench.benchmarks.store import FileState, Key, ResultStore, Row, StoredImage
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, Environment, MetricEntry, RunRecord
+from duskbench.benchmarks.store import Detected, FileState, Key, Measured, ResultStore, Row, StoredImage
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 
-KEY = Key("a", "sha", "enhancer", "detector", "niqe=rgb2gray")
+KEY = Key("a", "sha", "enhancer")
+ENHANCER = EnhancerEntry("Enhancer", "enhancer", "enhancer")
 OBJECT = ObjectAnnotation("car", (1.0, 2.5, 3.0, 4.0), difficult=True, pose="Left")
 
 
@@ -31,9 +35,9 @@ def test_images_round_trip(tmp_path: Path) -> None:
 def test_an_image_with_a_reference_has_other_content(tmp_path: Path) -> None:
     alone = StoredImage(ImageRecord("a", Path("a.png")), 1, 2, "sha")
     one, two = (replace(alone, reference=FileState(Path("lit/a.jpg"), 3, 4, sha)) for sha in ("one", "two"))
-    assert alone.content == "sha"
-    assert len({alone.content, one.content, two.content}) == 3
-    assert replace(one, sha256=None).content is None
+    assert alone.content(None) == "sha"
+    assert len({each.content(decoder) for each in (alone, one, two) for decoder in (None, "d", "e")}) == 9
+    assert replace(one, sha256=None).content("d") is None
     with ResultStore(tmp_path / "r.sqlite") as store:
         store.put_images([one])
         assert store.images() == {"a": one}
@@ -58,60 +62,161 @@ PRAGMA user_version=1;
 """
 
 
-def test_results_of_the_schema_before_are_kept(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "r.sqlite") as db:
+OLD = Row(
+    KEY,
+    ms_decode=1.0,
+    ms_enhance=2.0,
+    values={"niqe@niqe=rgb2gray": Measured(4.5, None, 4.0)},
+)
+
+
+def record(detectors: tuple[str, ...] = (), metrics: tuple[str, ...] = ("m",)) -> RunRecord:
+    return RunRecord(
+        name="made",
+        title="Made by hand",
+        data=DataEntry("ExDark", "nowhere"),
+        detectors=tuple(DetectorEntry(d, d, d, d, ("car", "dog")) for d in detectors),
+        enhancers=(ENHANCER,),
+        metrics=tuple(MetricEntry(m, m, m, m, "image", m, "lower") for m in metrics),
+        protocol=Protocol(),
+        environment=Environment("now", "cpu"),
+        image_ids=("a",),
+    )
+
+
+def rows(path: Path, of: RunRecord, *, reading: bool = False) -> list[Row]:
+    with ResultStore(path, reading=reading) as store:
+        return list(store.rows(of, ENHANCER))
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_results_of_the_first_schema_are_kept(tmp_path: Path, reading: bool) -> None:
+    path = tmp_path / "r.sqlite"
+    with sqlite3.connect(path) as db:
         db.executescript(_SCHEMA_1)
     db.close()
-    row = Row(KEY, niqe=4.5, ms_decode=1.0, ms_enhance=2.0, ms_detect=3.0, ms_niqe=4.0)
+    before = path.read_bytes()
+    old = record(metrics=("niqe@niqe=rgb2gray",))
     image = StoredImage(ImageRecord("a", Path("x/a.png"), split="test"), 1, 2, "sha")
     for _ in range(2):
-        with ResultStore(tmp_path / "r.sqlite") as store:
-            assert list(store.rows(enhancer="enhancer", detector="detector", measure="niqe=rgb2gray")) == [row]
+        assert rows(path, old, reading=reading) == [OLD]
+        with ResultStore(path, reading=reading) as store:
             assert store.images() == {"a": image}
-    with ResultStore(tmp_path / "r.sqlite") as store, ResultStore(tmp_path / "new.sqlite") as new:
-        for each in (store, new):
-            again = replace(row, key=replace(KEY, image_id="b"), psnr=20.5, ssim=0.5, ssim_reason="x")
-            each.put(again)
-            assert again in list(each.rows(enhancer="enhancer", detector="detector", measure="niqe=rgb2gray"))
+    if reading:
+        assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    else:
+        with ResultStore(path) as store:
+            again = replace(OLD, key=replace(KEY, image_id="b"))
+            store.put(again)
+            assert list(store.rows(old, ENHANCER)) == [OLD, again]
 
 
-def test_rows_round_trip_and_failed_ones_are_replaced(tmp_path: Path) -> None:
-    row = Row(
-        KEY,
-        niqe=4.123456789012345,
-        boxes_xyxy=np.array([[0.1, 0.2, 3, 4]], np.float32),
-        scores=np.array([0.3], np.float32),
-        labels=np.array([7]),
-        ms_enhance=1.5,
-    )
-    with ResultStore(tmp_path / "r.sqlite") as store:
+def test_rows_round_trip_and_parts_are_added(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    found = Detected(np.array([[0.1, 0.2, 3, 4]], np.float32), np.array([0.3], np.float32), np.array([7]), 2.5)
+    of = record(detectors=("d", "e"), metrics=("m", "n"))
+    with ResultStore(path) as store:
         store.put(Row(KEY, error="no"))
-        assert store.done() == set()
-        store.put(row)
-    with ResultStore(tmp_path / "r.sqlite") as store:
-        assert store.done() == {KEY}
-        [again] = store.rows(enhancer="enhancer", detector="detector", measure="niqe=rgb2gray")
-        assert (again.key, again.niqe, again.error, again.ms_enhance) == (KEY, row.niqe, None, 1.5)
-        for name in ("boxes_xyxy", "scores", "labels"):
-            assert np.array_equal(getattr(again, name), getattr(row, name))
-        assert not list(store.rows(enhancer="other", detector="detector", measure="niqe=rgb2gray"))
+        assert store.done() == {}
+        store.put(
+            Row(KEY, ms_decode=0.5, ms_enhance=1.5, detections={"d": found}, values={"m": Measured(4.123456789012345)})
+        )
+        assert store.done() == {KEY: {"d", "m"}}
+        # Another detector and another metric, one of which fails; then everything fails, which loses nothing.
+        store.put(
+            Row(KEY, ms_enhance=1.5, detections={"e": Detected(error="boom")}, values={"n": Measured(None, "flat")})
+        )
+        store.put(Row(KEY, error="no memory"))
+        assert store.done() == {KEY: {"d", "m", "n"}}
+    [row] = rows(path, of)
+    assert (row.error, row.first_error(), row.lacks(of)) == (None, "boom", False)
+    assert (row.values["m"].number, row.values["n"]) == (4.123456789012345, Measured(None, "flat"))
+    for name in ("boxes_xyxy", "scores", "labels", "ms"):
+        assert np.array_equal(getattr(row.detections["d"], name), getattr(found, name))
+    [only] = rows(path, record(metrics=("m",)))
+    assert (only.first_error(), set(only.values), only.detections) == (None, {"m"}, {})
+    [row] = rows(path, record(metrics=("m", "other")))
+    assert row.lacks(record(metrics=("m", "other")))
 
 
-def test_detectors_and_runs(tmp_path: Path) -> None:
+def test_runs(tmp_path: Path) -> None:
     with ResultStore(tmp_path / "r.sqlite") as store:
-        assert store.detector_classes("f") == ()
-        store.put_detector("f", "rfb", ("car", "dog"))
-        assert store.detector_classes("f") == ("car", "dog")
         with pytest.raises(DataError, match="Nothing was run"):
             store.last_run()
-        store.put_run({"n": 1})
-        store.put_run({"n": 2})
-        assert store.last_run() == {"n": 2}
+        store.put_run(record())
+        newest = record(("d",), ("m", "n"))
+        store.put_run(newest)
+        assert store.last_run() == newest
+
+
+def test_reading_leaves_no_file_and_needs_no_permission(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    with ResultStore(path) as store:
+        store.put_run(record())
+        # A run that is killed leaves its log: what it committed is read all the same.
+        for name in ("r.sqlite", "r.sqlite-wal"):
+            (tmp_path / "killed").mkdir(exist_ok=True)
+            shutil.copy(tmp_path / name, tmp_path / "killed" / name)
+    for folder in (tmp_path, tmp_path / "killed"):
+        before = sorted(each.name for each in folder.iterdir())
+        folder.chmod(0o500)
+        try:
+            with ResultStore(folder / "r.sqlite", reading=True) as store:
+                assert store.last_run() == record()
+        finally:
+            folder.chmod(0o700)
+        assert [n for n in sorted(e.name for e in folder.iterdir()) if not n.endswith("-shm")] == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        ("UPDATE measured SET number = 5", "table measured"),
+        ("UPDATE detections SET scores = x'00000000'", "table detections"),
+        ("UPDATE results SET ms_enhance = 3", "table results"),
+        ("UPDATE images SET path = 'elsewhere'", "table images"),
+        ("UPDATE runs SET record = '{}'", "record of the run is damaged"),
+        ("DROP TABLE measured", "Cannot read the results"),
+    ],
+)
+def test_damage_is_an_error_that_names_the_row(tmp_path: Path, statement: str, text: str) -> None:
+    path = tmp_path / "r.sqlite"
+    with ResultStore(path) as store:
+        store.put_images([StoredImage(ImageRecord("a", Path("x/a.png")), 1, 2, "sha")])
+        found = Detected(np.zeros((1, 4), np.float32), np.array([0.3], np.float32), np.array([7]))
+        store.put(Row(KEY, detections={"d": found}, values={"m": Measured(4.5)}, ms_enhance=1.5))
+        store.put_run(record(("d",)))
+    with sqlite3.connect(path) as db:
+        db.execute(statement)
+    db.close()
+    with pytest.raises(DataError, match=text), ResultStore(path, reading=True) as store:
+        store.images()
+        list(store.rows(store.last_run(), ENHANCER))
+
+
+@pytest.mark.parametrize("at", range(0, 100, 7))
+def test_a_file_with_a_hole_is_an_error_or_reads_as_before(tmp_path: Path, at: int) -> None:
+    path = tmp_path / "r.sqlite"
+    with ResultStore(path) as store:
+        for number in range(40):
+            store.put(Row(replace(KEY, image_id=f"{number:04d}"), values={"m": Measured(number / 7)}))
+        store.put_run(record())
+    whole = rows(path, record(), reading=True)
+    content = bytearray(path.read_bytes())
+    start = len(content) * at // 100
+    content[start : start + 64] = bytes(64)
+    path.write_bytes(content)
+    try:
+        with ResultStore(path, reading=True) as store:
+            assert store.last_run() == record()
+            assert list(store.rows(record(), ENHANCER)) == whole
+    except DataError:
+        pass
 
 
 def test_what_is_no_store_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no results here"):
-        ResultStore(tmp_path / "r.sqlite", must_exist=True)
+        ResultStore(tmp_path / "r.sqlite", reading=True)
     (tmp_path / "text.sqlite").write_text("not a database" * 100)
     with pytest.raises(DataError, match="Cannot open"):
         ResultStore(tmp_path / "text.sqlite")
@@ -127,7 +232,7 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
         boxes = np.zeros((200, 4), np.float32)
         with pytest.raises(DataError, match="full") as stop:
             for number in range(1000):
-                store.put(Row(replace(KEY, image_id=f"{number:04d}"), boxes_xyxy=boxes))
+                store.put(Row(replace(KEY, image_id=f"{number:04d}"), detections={"d": Detected(boxes)}))
         assert "r.sqlite" in str(stop.value) and "make room" in str(stop.value)
         written = {key.image_id for key in store.done()}
     with ResultStore(tmp_path / "r.sqlite") as store:
