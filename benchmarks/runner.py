@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.doubts import doubts
 from duskbench.benchmarks.known import Known
+from duskbench.benchmarks.matching import found_by, has_detections, read_enhancers, read_run_images
 from duskbench.benchmarks.measure import MeasureOptions
 from duskbench.benchmarks.plan import (
     Unit,
@@ -72,6 +74,8 @@ class RunSummary:
     """(label of the enhancer, image id, reason)."""
     missing: list[str] = field(default_factory=list)
     broken: list[EnhancerEntry] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What looks as if it was not meant so, a sentence each."""
     lost: int = 0
     """Rows that are not in the results although nothing failed; 0 unless something is wrong with duskbench itself."""
 
@@ -202,7 +206,17 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
         summary.lost = sum(
             (enhancers[task.index].label, unit.image_id) not in failed for unit in left for task in unit.tasks
         )
+        summary.warnings = _warnings(store, record)
     return summary
+
+
+def _warnings(store: ResultStore, record: RunRecord) -> list[str]:
+    """What looks as if a detector's boxes or classes were not meant so; the first enhancer's images show it."""
+    run = read_run_images(store, record)
+    rows = next((rows for rows in read_enhancers(store, run) if rows.rows), None)
+    if rows is None or not has_detections(rows, run):
+        return []
+    return [f"{d.label}: {text}" for d in record.detectors for text in doubts(run.truth, found_by(rows, run, d))]
 
 
 def _measure(units: list[Unit], record: RunRecord, options: RunOptions) -> Iterator[Row]:

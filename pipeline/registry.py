@@ -48,6 +48,7 @@ DETECTORS = Registry(
         "mmdet": Entry("duskbench.pipeline.detectors.mmdet:MMDetDetector"),
         "rfbnet": Entry("duskbench.pipeline.detectors.rfbnet:RFBNetDetector"),
         "onnx": Entry("duskbench.pipeline.detectors.onnx:OnnxDetector"),
+        "results": Entry("duskbench.pipeline.detectors.results_file:ResultsFile"),
     },
 )
 
@@ -56,6 +57,9 @@ MODEL_FILES: dict[str, str] = {
     ".onnx": "onnx",
     **dict.fromkeys((".pt", ".pth", ".pt2", ".ts", ".torchscript"), "torch"),
 }
+
+
+DETECTOR_FILES: dict[str, str] = {".onnx": "onnx", ".json": "results"}
 
 
 def load_enhancer(spec: str | Mapping[str, Any] | Callable[..., Any], *, device: str = "cpu") -> Enhancer:
@@ -105,10 +109,10 @@ def load_detector(
     Args:
         config_or_name: A name of `configs/detectors` (`"rfb_miniature"`, `"rfbnet300_voc"`, `"ssd300_voc"`, ...), or
             one that an installed package brings (entry points `duskbench.detectors`);
-            a path of an `.onnx` file, with arguments if wanted; a path of an mmdet config, or `mmdet::<path>` for one
-            that mmdet brings along; a class of your own, `"path/file.py:Class"` or
-            `"package.module:Class(threshold=0.3)"`; or a dict `{"type": <any of the above> | "onnx" | "mmdet" |
-            "rfbnet", **arguments}`.
+            a path of an `.onnx` file, with arguments if wanted; a `.json` file of results, see `ResultsFile`; a path of
+            an mmdet config, or `mmdet::<path>` for one that mmdet brings along; a class of your own,
+            `"path/file.py:Class"` or `"package.module:Class(threshold=0.3)"`; or a dict `{"type": <any of the above> |
+            "onnx" | "results" | "mmdet" | "rfbnet", **arguments}`.
         checkpoint: Weight file; None takes the one that the configuration names.
         device: Torch device.
 
@@ -133,8 +137,8 @@ def load_detector(
     kind, own = _detector_kind(target, known)
     arguments = {**own, **arguments}
     if checkpoint is not None:
-        arguments["path" if kind == "onnx" else "checkpoint"] = str(checkpoint)
-    if kind != "onnx" and "config" in arguments and "checkpoint" not in arguments:
+        arguments["path" if kind in DETECTOR_FILES.values() else "checkpoint"] = str(checkpoint)
+    if "config" in arguments and "checkpoint" not in arguments:
         raise ConfigError(
             "The detector's configuration names no weights.", where=target, todo="give them: --checkpoint FILE"
         )
@@ -164,8 +168,8 @@ def _detector_kind(target: str, known: Mapping[str, Path]) -> tuple[str, dict[st
     if target.startswith("mmdet::"):
         return "mmdet", {"config": target}
     path = Path(target)
-    if path.suffix == ".onnx":
-        return "onnx", {"path": target}
+    if path.suffix in DETECTOR_FILES:
+        return DETECTOR_FILES[path.suffix], {"path": target}
     if path.suffix == ".py":
         return _detector_of_config(path)
     if target not in known:

@@ -90,6 +90,8 @@ def run(
     with RichProgress(err_console) as progress:
         summary = run_benchmark(benchmark, options, progress)
     print_table(write_tables(options.out, coco=coco), options.out)
+    for warning in summary.warnings:
+        err_console.print(Text(f"Warning: {warning}", style="yellow"))
     for line in summary.shortfalls():
         err_console.print(Text(line, style="red"))
     if not summary.ok:

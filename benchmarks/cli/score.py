@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from duskbench.benchmarks.cli.console import out_console
+from duskbench.benchmarks.cli.console import err_console, out_console
 from duskbench.benchmarks.cli.options import Coco
 
 
@@ -23,6 +24,9 @@ def score(
     match: Annotated[str, typer.Option(help="Whether the IoU must be > or >= the threshold.")] = ">",
     plus_one: Annotated[bool, typer.Option(help="Detections end at their last pixel: widths x2-x1+1.")] = False,
     coco: Coco = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Keep the results here, as of a run: for table --by, compare and report.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in full precision.")] = False,
 ) -> None:
     """Score a detector's results file on a VOC tree."""
@@ -38,7 +42,10 @@ def score(
         iou_match=match,
         plus_one=plus_one,
         coco=coco,
+        out=out,
     )
+    for doubt in result.doubts:
+        err_console.print(Text(f"Warning: {doubt}", style="yellow"))
     if as_json:
         typer.echo(result.to_json())
     else:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from duskbench.benchmarks.score import Score, score, to_terminal
+from duskbench.benchmarks.statistics import Interval
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 
 OBJECT = (
@@ -46,10 +48,18 @@ def results(tmp_path: Path, content: Any) -> Path:
     return path
 
 
+def value(interval: Interval | None) -> float | None:
+    return None if interval is None else interval.value
+
+
+def values(intervals: Mapping[str, Interval | None]) -> dict[str, float | None]:
+    return {name: value(interval) for name, interval in intervals.items()}
+
+
 def test_all_found(tree: Path, tmp_path: Path) -> None:
     result = score(tree, results(tmp_path, [entry(), PERSON]), exclude=["cup"])
-    assert result.map == 1.0
-    assert {name: ap for name, ap in result.ap.items() if ap is not None} == {"car": 1.0, "person": 1.0}
+    assert value(result.map) == 1.0
+    assert {name: ap for name, ap in values(result.ap).items() if ap is not None} == {"car": 1.0, "person": 1.0}
     assert len(result.ap) == 20
     assert result.n_gt["person"] == 1
     assert result.n_det["person"] == 1
@@ -59,15 +69,15 @@ def test_all_found(tree: Path, tmp_path: Path) -> None:
 
 def test_an_annotated_class_that_the_detector_lacks_counts_unless_excluded(tree: Path, tmp_path: Path) -> None:
     path = results(tmp_path, [entry(), PERSON])
-    assert score(tree, path).map == pytest.approx(2 / 3)
-    assert score(tree, path).ap["cup"] == 0.0
+    assert value(score(tree, path).map) == pytest.approx(2 / 3)
+    assert value(score(tree, path).ap["cup"]) == 0.0
     assert "cup" not in score(tree, path, exclude=["Cup"]).ap
 
 
 @pytest.mark.parametrize("exclude", ["person", "People", " Person"])
 def test_a_class_is_excluded_by_any_of_its_names(tree: Path, tmp_path: Path, exclude: str) -> None:
     result = score(tree, results(tmp_path, [entry(value=0.1), PERSON]), exclude=[exclude, "cup"])
-    assert result.map == 1.0
+    assert value(result.map) == 1.0
     assert "person" not in result.ap
 
 
@@ -75,7 +85,7 @@ def test_a_class_is_excluded_by_any_of_its_names(tree: Path, tmp_path: Path, exc
 @pytest.mark.parametrize("category", [7, "car", "Car", " CAR "])
 def test_images_and_classes_by_any_of_their_names(tree: Path, tmp_path: Path, image: Any, category: Any) -> None:
     result = score(tree, results(tmp_path, [entry(image, category)]))
-    assert (result.ap["car"], result.n_det["car"]) == (1.0, 1)
+    assert (value(result.ap["car"]), result.n_det["car"]) == (1.0, 1)
 
 
 def test_an_image_number_that_lost_its_underscore(tree: Path, tmp_path: Path) -> None:
@@ -84,7 +94,7 @@ def test_an_image_number_that_lost_its_underscore(tree: Path, tmp_path: Path) ->
 
 def test_the_class_may_stand_under_category(tree: Path, tmp_path: Path) -> None:
     row = {"image_id": 12, "category": "car", "bbox": [0, 0, 10, 10], "score": 1}
-    assert score(tree, results(tmp_path, [row])).ap["car"] == 1.0
+    assert score(tree, results(tmp_path, [row])).ap["car"].value == 1.0  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("key", ["annotations", "detections"])
@@ -95,12 +105,12 @@ def test_categories_and_images_of_the_file_win(tree: Path, tmp_path: Path, key: 
         "images": [{"id": 900, "file_name": "VOC2007/JPEGImages/000012.jpg"}, {"id": 901, "file_name": "000123.jpg"}],
     }
     result = score(tree, results(tmp_path, content))
-    assert result.ap == {"car": 1.0, "person": 1.0, "cup": 0.0}
+    assert values(result.ap) == {"car": 1.0, "person": 1.0, "cup": 0.0}
 
 
 def test_chosen_classes_number_the_categories(tree: Path, tmp_path: Path) -> None:
     result = score(tree, results(tmp_path, [entry(category=2)]), classes=["person", "car"])
-    assert result.ap == {"person": 0.0, "car": 1.0}
+    assert values(result.ap) == {"person": 0.0, "car": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +127,7 @@ def test_chosen_classes_number_the_categories(tree: Path, tmp_path: Path) -> Non
 )
 def test_frames_and_thresholds(tree: Path, tmp_path: Path, box: Any, plus_one: bool, match: Any, ap: float) -> None:
     result = score(tree, results(tmp_path, [entry(box=box)]), plus_one=plus_one, iou_match=match)
-    assert result.ap["car"] == ap
+    assert value(result.ap["car"]) == ap
 
 
 def test_split_and_annotations_folder(tree: Path, tmp_path: Path) -> None:
@@ -136,12 +146,12 @@ def test_coco_figures_on_request(tree: Path, tmp_path: Path) -> None:
     path = results(tmp_path, [entry(), PERSON])
     assert score(tree, path).coco == {}
     figures = score(tree, path, exclude=["cup"], coco=True).coco
-    assert figures == pytest.approx({"AP50:95": 1.0, "AP50": 1.0, "AP75": 1.0})
+    assert values(figures) == pytest.approx({"AP50:95": 1.0, "AP50": 1.0, "AP75": 1.0})
 
 
 def test_no_detections(tree: Path, tmp_path: Path) -> None:
     result = score(tree, results(tmp_path, []))
-    assert result.map == 0.0
+    assert value(result.map) == 0.0
 
 
 def test_json_is_strict_and_sorted(tree: Path, tmp_path: Path) -> None:
@@ -244,6 +254,6 @@ def test_equals_the_reference_of_real_detectors(shared: Path, tmp_path: Path, mo
         result = score(
             root, results(tmp_path, rows), classes=classes, split=split, mode=mode, plus_one=False, iou_match=">="
         )
-        assert result.ap == pytest.approx(expected[key], abs=1e-4)
-        assert result.map == pytest.approx(expected[f"m{key}"], abs=1e-4)
+        assert values(result.ap) == pytest.approx(expected[key], abs=1e-4)
+        assert value(result.map) == pytest.approx(expected[f"m{key}"], abs=1e-4)
         assert result.n_gt == expected["n_gt_nondifficult"]

@@ -1,0 +1,211 @@
+"""What another program detected, read from a results file: a detector that looks its answers up."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from duskbench.data_tools.classes import EXDARK_TO_VOC, VOC_CLASSES
+from duskbench.data_tools.errors import DataError, DetectorError, UnknownNameError
+from duskbench.data_tools.files import file_sha256
+from duskbench.data_tools.fingerprint import fingerprint, identity
+from duskbench.data_tools.ids import UnknownIdError, stem
+from duskbench.data_tools.voc_xml import normalise_class
+from duskbench.pipeline.detectors.base import Detections
+
+
+class ResultsFile:
+    """The detections of a COCO-style results file, by image id.
+
+    Args:
+        path: JSON. A list of `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}` in 0-based
+            continuous pixels, or a dict with such a list under `annotations` or `detections`, and with COCO's
+            `categories` and `images`, either of which may be missing. An `image_id` is a file name with or without
+            folder and extension, or its number (`12` for `000012`). A `category_id` is a number as in `categories`, by
+            default the 1-based position in `classes`; or a class name, which may also stand under `category`.
+        classes: Class names; default: those of `categories`, or else VOC's.
+
+    Raises:
+        DataError: The file is missing, is no such JSON, or has an unusable entry, which is named by its position.
+        UnknownNameError: An entry names a class that is not known.
+    """
+
+    def __init__(self, path: str | Path, classes: Sequence[str] | None = None) -> None:
+        self.path = Path(path)
+        entries, categories, self._file_names = _read(self.path)
+        names = tuple(dict.fromkeys(classes)) if classes else tuple(dict.fromkeys(categories.values())) or VOC_CLASSES
+        self.classes: tuple[str, ...] = names
+        self._numbered = categories or dict(enumerate(names, start=1))
+        self._has_categories = bool(categories)
+        self.name = self.path.name
+        self.weights = {"results": file_sha256(self.path)}
+        arguments = {"classes": names}
+        self.identity = identity(arguments, self.weights)
+        self.fingerprint = fingerprint(type(self), arguments, self.weights)
+        self._by_image: dict[Any, list[tuple[float, ...]]] = {}
+        self._first_entry: dict[Any, int] = {}
+        labels: dict[Any, int] = {}
+        for position, entry in enumerate(entries):
+            image, row = self._parse(position, entry, labels)
+            self._by_image.setdefault(image, []).append(row)
+            self._first_entry.setdefault(image, position)
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """Nothing can be detected in an image that has no id.
+
+        Raises:
+            DetectorError: Always.
+        """
+        raise DetectorError(
+            "A results file knows images by their ids only.", where=self.path, todo="use it in `duskbench run`"
+        )
+
+    def detect_by_id(self, image_ids: Sequence[str]) -> list[Detections]:
+        """What the file has of each image; nothing for an image that it does not name."""
+        return [self._detections(image_id) for image_id in image_ids]
+
+    def check_images(self, image_ids: Iterable[str]) -> None:
+        """See that the file speaks of these images.
+
+        Raises:
+            UnknownIdError: An entry is of another image, or of several by its number.
+        """
+        known = list(image_ids)
+        meant: dict[str, list[str]] = {}
+        for image_id in known:
+            for key in _spellings(image_id):
+                meant.setdefault(key, []).append(image_id)
+        for image, position in self._first_entry.items():
+            name = self._name_of(image)
+            if len(meant.get(name, meant.get(_number(name), []))) != 1 and name not in known:
+                raise UnknownIdError(name, known, where=f"{self.path}, entry {position}")
+
+    def _detections(self, image_id: str) -> Detections:
+        rows = [row for image in self._images_named(image_id) for row in self._by_image[image]]
+        table = np.array(rows, np.float64).reshape(-1, 6)
+        order = np.argsort(-table[:, 4], kind="stable")
+        table = table[order]
+        return Detections(
+            table[:, :4].astype(np.float32), table[:, 4].astype(np.float32), table[:, 5].astype(np.int64), self.classes
+        )
+
+    def _images_named(self, image_id: str) -> list[Any]:
+        exact = self._images_by_name.get(image_id, [])
+        # `12` in the file is 000012 here; where the file names it in full, other spellings are other images.
+        return exact or self._images_by_name.get(_number(image_id), [])
+
+    @cached_property
+    def _images_by_name(self) -> dict[str, list[Any]]:
+        by_name: dict[str, list[Any]] = {}
+        for image in self._by_image:
+            for key in _spellings(self._name_of(image)):
+                by_name.setdefault(key, []).append(image)
+        return by_name
+
+    def _name_of(self, image: Any) -> str:
+        """An image id as a data set has it: without folders, of Windows too, and without extension."""
+        name = self._file_names.get(image, image)
+        text = PurePosixPath(name.replace("\\", "/")).name if isinstance(name, str) else str(name)
+        return stem(text)
+
+    def _parse(self, position: int, entry: Any, labels: dict[Any, int]) -> tuple[Any, tuple[float, ...]]:
+        try:
+            category = entry["category_id"] if "category_id" in entry else entry["category"]
+            image, (x, y, width, height), score = entry["image_id"], entry["bbox"], float(entry["score"])
+            row = (float(x), float(y), float(x) + float(width), float(y) + float(height), score)
+            usable = all(map(math.isfinite, row)) and width >= 0 and height >= 0 and 0 <= score <= 1
+            if category not in labels:
+                labels[category] = self.classes.index(self._class_of(category, position))
+            hash(image)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unusable(position, entry) from error
+        if not usable:
+            raise self._unusable(position, entry)
+        return image, (*row, labels[category])
+
+    def _class_of(self, category: Any, position: int) -> str:
+        where = f"{self.path}, entry {position}"
+        if category in self._numbered:
+            return self._numbered[category]
+        if isinstance(category, str):
+            return known_class(category, self.classes, where=where)
+        raise DataError(
+            "A category_id names no class.",
+            where=where,
+            expected=", ".join(f"{number} {name}" for number, name in self._numbered.items()),
+            got=repr(category),
+            todo=None
+            if self._has_categories
+            else "numbers start at 1; a `categories` list in the file can say otherwise",
+        )
+
+    def _unusable(self, position: int, entry: Any) -> DataError:
+        return DataError(
+            "An entry of the results file is not usable.",
+            where=f"{self.path}, entry {position}",
+            expected="image_id, category_id, bbox [x, y, width, height] and score from 0 to 1, all numbers finite",
+            got=repr(entry)[:200],
+        )
+
+
+def _read(path: Path) -> tuple[list[Any], dict[Any, str], dict[Any, str]]:
+    """Entries, and what `categories` and `images` say, empty where the file lacks them."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError("Cannot read the results file.", where=path, expected="JSON", got=str(error)) from error
+    if isinstance(content, list):
+        return content, {}, {}
+    entries = content.get("annotations", content.get("detections")) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise DataError(
+            "The file holds no list of detections.",
+            where=path,
+            expected="a list, or a dict with a list under `annotations` or `detections`",
+            got=type(content).__name__ if not isinstance(content, dict) else f"keys {', '.join(sorted(content))}",
+        )
+    try:
+        categories = {c["id"]: class_name(c["name"]) for c in content.get("categories", ())}
+        images = {i["id"]: str(i["file_name"]) for i in content.get("images", ())}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            "`categories` or `images` is not as in COCO.",
+            where=path,
+            expected="`id` and `name` of each category, `id` and `file_name` of each image",
+            got=f"{type(error).__name__}: {error}",
+        ) from error
+    return entries, categories, images
+
+
+def _number(name: str) -> str:
+    """`000012` loses its zeros where an id is stored as a number, `2008_000012` its underscore too."""
+    digits = name.replace("_", "")
+    return f"#{int(digits)}" if digits.isdecimal() else name
+
+
+def _spellings(image_id: str) -> set[str]:
+    return {image_id, _number(image_id)}
+
+
+def class_name(name: str) -> str:
+    """VOC's spelling of a class name, where VOC or ExDark has the class."""
+    return EXDARK_TO_VOC.get(name, normalise_class(name))
+
+
+def known_class(name: str, known: Iterable[str], *, where: str | Path) -> str:
+    """Bring a class name, VOC's or ExDark's in any usual spelling, to the known one.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    known = tuple(known)
+    for candidate in (name, normalise_class(name), EXDARK_TO_VOC.get(name, name)):
+        if candidate in known:
+            return candidate
+    raise UnknownNameError("class", name, known, where=where)
