@@ -1,17 +1,23 @@
-# The two commands: `make table2` runs the main job on the bundled miniature, `make test` runs the tests.
+# The two commands: `make table2` runs the main job on the bundled miniature, `make test` runs the tests
+# (`make test-quick` leaves out the slow ones).
 # Both need Python 3.11 or newer, make and a package index; everything else is set up here.
 
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen --all-extras
+# A process for each core, four at most: every one of them imports torch.
+PYTEST := $(RUN) pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: table2 test setup lint docs clean
+.PHONY: table2 test test-quick setup lint docs clean
 
 table2: setup
 	$(RUN) duskbench data miniature data/miniature --night-only
 	$(RUN) duskbench run configs/miniature.py --out runs/miniature
 
 test: setup
-	$(RUN) pytest
+	$(PYTEST)
+
+test-quick: setup
+	$(PYTEST) -m "not slow"
 
 lint: setup
 	$(RUN) ruff check

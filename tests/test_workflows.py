@@ -1,9 +1,8 @@
-"""The CI's own files: linted where actionlint is, and their commands exist."""
+"""The CI's own files: actionlint finds nothing wrong, and their commands exist."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typer.core import TyperGroup
 
 from duskbench.benchmarks import cli
 from duskbench.benchmarks.config import find_config
+from tests.needs import need_tool
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -35,11 +35,32 @@ def commands(workflow: dict[str, Any]) -> list[list[str]]:
     return [line.split() for line in text.splitlines() if line.strip()]
 
 
-@pytest.mark.skipif(shutil.which("actionlint") is None, reason="actionlint is not on PATH")
+def actionlint(path: Path) -> str:
+    command = [need_tool("actionlint"), "-no-color", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert bool(done.returncode) == bool(done.stdout), done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_actionlint_finds_nothing(path: Path) -> None:
-    done = subprocess.run(["actionlint", "-no-color", str(path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    assert actionlint(path) == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "found"),
+    [
+        ("runs-on: ubuntu-latest", "runs-on: ubuntu-newest", "ubuntu-newest"),
+        ("github.ref", "github.reff", "reff"),
+        ("timeout-minutes:", "timeout-minute:", "timeout-minute"),
+    ],
+)
+def test_actionlint_finds_what_is_wrong(tmp_path: Path, right: str, wrong: str, found: str) -> None:
+    text = WORKFLOWS[0].read_text()
+    assert right in text
+    path = tmp_path / "wrong.yml"
+    path.write_text(text.replace(right, wrong, 1))
+    assert found in actionlint(path)
 
 
 def test_both_are_there() -> None:

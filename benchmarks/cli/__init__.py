@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -52,6 +52,31 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from duskbench import __version__
+
+        typer.echo(f"duskbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version; the command version says more.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 app.add_typer(data_app, name="data")
 for _command in (
     run, table, compare, report, nightly, table2, enhance, score, train, export, sheet, attention, version,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,8 @@ def test_list_and_version(duskbench) -> None:  # type: ignore[no-untyped-def]
     assert code == 0
     for name in ("zero_dce", "rfbnet300_voc", "rfb_miniature", "table2", "miniature"):
         assert name in text
+    code, text, _ = duskbench("--version")
+    assert (code, text) == (0, f"duskbench {version('duskbench')}\n")
     code, text, _ = duskbench("version")
     assert code == 0 and "torch" in text
 

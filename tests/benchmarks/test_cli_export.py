@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli.export import export
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from tests.needs import need_module
 
 
 def command(*arguments: object) -> str:
@@ -22,7 +23,7 @@ def command(*arguments: object) -> str:
 
 @pytest.mark.slow
 def test_it_says_what_it_wrote(tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript")
+    need_module("onnxscript")
     out = tmp_path / "made" / "zero_dce.onnx"
     text = command("zero_dce", out, "--opset", 18)
     assert "opset 18" in text and "of torch on 6 sizes" in text

@@ -13,6 +13,7 @@ from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
 from duskbench.benchmarks.store import ResultStore, Row
 from tests.benchmarks.conftest import Bench
+from tests.needs import need_module
 
 THEIRS = """
 import sys, time
@@ -68,8 +69,8 @@ def test_a_program_gets_batches_and_its_rows_are_those_of_the_input(
 def test_model_files_and_packages_work_in_processes(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
+    onnx = need_module("onnx")
+    need_module("onnxruntime")
     helper = onnx.helper
     value = [helper.make_tensor_value_info(name, 1, ["n", 3, "h", "w"]) for name in "xy"]
     root = helper.make_graph([helper.make_node("Sqrt", ["x"], ["y"])], "g", value[:1], value[1:])

@@ -17,6 +17,7 @@ from duskbench.pipeline import export, load_enhancer
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 from duskbench.pipeline.export import export_onnx
 from duskbench.pipeline.networks.resnet import InstanceNorm2d
+from tests.needs import need_module
 
 
 class Small(TorchEnhancer):
@@ -47,14 +48,14 @@ class BranchesOnPixels(Small):
 
 
 def run(path: Path, batch: np.ndarray) -> np.ndarray:
-    onnxruntime = pytest.importorskip("onnxruntime")
+    onnxruntime = need_module("onnxruntime")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return session.run(["enhanced"], {"image": batch})[0]
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    pytest.importorskip("onnxscript")
+    need_module("onnxscript")
     enhancer = Small()
     before = (enhancer.tile_pixels, enhancer.fingerprint, type(enhancer.down[1]))
     made = export_onnx(enhancer, tmp_path_factory.mktemp("onnx") / "small.onnx")
@@ -79,7 +80,7 @@ def test_any_size_gives_what_the_enhancer_gives(exported: Any, count: int, heigh
 
 @pytest.mark.slow
 def test_the_file_says_what_it_is(exported: Any) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = need_module("onnx")
     model = onnx.load(exported.path)
     onnx.checker.check_model(model, full_check=True)
     assert {each.key: each.value for each in model.metadata_props if each.key.startswith("duskbench.")} == {
@@ -109,7 +110,7 @@ def test_our_own_loader_takes_it(exported: Any) -> None:
 
 @pytest.mark.slow
 def test_a_graph_that_differs_is_not_written(exported: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = need_module("onnx")
     model = onnx.load(exported.path)
     bias = next(each for each in model.graph.initializer if list(each.dims) == [3])
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(0.001), bias.name))
@@ -122,7 +123,7 @@ def test_a_graph_that_differs_is_not_written(exported: Any, tmp_path: Path, monk
 
 @pytest.mark.slow
 def test_what_no_graph_can_hold_is_an_error(tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript")
+    need_module("onnxscript")
     with pytest.raises(EnhancerError, match="cannot be expressed"):
         export_onnx(BranchesOnPixels(), tmp_path / "small.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -142,7 +143,7 @@ def test_wrong_arguments_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["guided", "cyclegan"])
 def test_the_networks_that_ship(tmp_path: Path, name: str) -> None:
-    pytest.importorskip("onnxscript")
+    need_module("onnxscript")
     made = export_onnx(load_enhancer(name), tmp_path / f"{name}.onnx")
     assert made.largest_difference <= 1e-4
     assert made.metadata["duskbench.license"] == "Apache-2.0"

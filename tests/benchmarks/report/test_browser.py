@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +11,16 @@ import pytest
 
 from duskbench.benchmarks.report.content import ReportContent
 from duskbench.benchmarks.report.render import render_report
+from tests.needs import need_module, need_tool
 
 HOSTILE = "<script>window.hacked=1</script>"
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Headless Chromium of the system."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api")
+    """A headless browser of the system."""
+    chromium = need_tool("chromium", "chromium-browser", "google-chrome")
+    playwright = need_module("playwright.sync_api")
     with playwright.sync_playwright() as started:
         opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield opened

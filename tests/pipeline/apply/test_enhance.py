@@ -16,6 +16,7 @@ from duskbench.data_tools.images import read_image, write_image
 from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.apply.enhance import enhance_files
 from duskbench.pipeline.enhancers.base import Enhancer
+from tests.needs import need_module
 
 
 def double(image: np.ndarray) -> np.ndarray:
@@ -114,7 +115,7 @@ def test_failures_of_a_batch(tree: Path, tmp_path: Path, bad: str, failed: list[
 
 
 def test_a_video_in_a_tree(tree: Path, tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
+    av = need_module("av")
     with av.open(str(tree / "clip.mp4"), "w") as file:
         stream: Any = file.add_stream("libx264", rate=Fraction(30000, 1001))
         stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"

@@ -16,8 +16,9 @@ from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline.detectors.base import Detector
 from duskbench.pipeline.detectors.onnx import OnnxDetector
+from tests.needs import need_module
 
-pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+need_module("onnxruntime")
 
 MODELS = ("yolo-fastest-xl-voc", "mbv2-yolov3-nano-voc")
 

@@ -12,9 +12,10 @@ import pytest
 
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, EnhancerError, WeightsError
 from duskbench.pipeline import load_enhancer
+from tests.needs import need_module
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnx = need_module("onnx")
+need_module("onnxruntime")
 helper, TensorProto = onnx.helper, onnx.TensorProto
 
 IMAGE = np.random.default_rng(0).integers(0, 120, (37, 53, 3)).astype(np.uint8)
