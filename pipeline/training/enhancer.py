@@ -35,6 +35,7 @@ from duskbench.pipeline.weights import safetensors_bytes
 # Filled by importing them: what a configuration can name.
 METHODS = (
     "duskbench.pipeline.training.cyclegan",
+    "duskbench.pipeline.training.distillation",
     "duskbench.pipeline.training.enlightengan",
     "duskbench.pipeline.training.guided",
     "duskbench.pipeline.training.hooks",
