@@ -136,5 +136,16 @@ CATALOGUE: dict[str, WeightFile] = {
             licence="BSD-3-Clause (torchvision); ImageNet terms",
             note="528 MB.",
         ),
+        WeightFile(
+            name="openmmlab/vgg16_caffe-292e1171.pth",
+            origin="open-mmlab, converted from the Caffe model of VGG's authors (mmengine's hub/openmmlab.json)",
+            urls=(
+                "https://mmassets.onedl.ai/pretrain/third_party/vgg16_caffe-292e1171.pth",
+                "https://download.openmmlab.com/pretrain/third_party/vgg16_caffe-292e1171.pth",
+            ),
+            sha256="292e1171",  # the first 8 digits are in the name, as torch.hub expects them
+            licence="CC BY 4.0 (VGG); ImageNet terms",
+            note="Takes B, G, R in 0..255 minus the mean.",
+        ),
     )
 }

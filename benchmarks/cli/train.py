@@ -28,7 +28,7 @@ def train(
     from mmengine.dist import is_main_process
 
     from duskbench.benchmarks.config import parse_cfg_options
-    from duskbench.pipeline.detectors.mmdet import load_config
+    from duskbench.pipeline.mmdet_config import load_config
 
     use_weights(weights)
     loaded = load_config(config)

@@ -58,9 +58,10 @@ def build(folder: Path, models: list[Path]) -> dict[str, object]:
     """The detectors, by the name in the table."""
     import torch
 
-    from duskbench.pipeline.detectors.mmdet import MMDetDetector, build_model, load_config
+    from duskbench.pipeline.detectors.mmdet import MMDetDetector, build_model
     from duskbench.pipeline.detectors.onnx import OnnxDetector
     from duskbench.pipeline.detectors.rfbnet import RFBNetDetector
+    from duskbench.pipeline.mmdet_config import load_config
 
     def untrained(config: str) -> str:
         torch.manual_seed(0)
@@ -112,7 +113,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray) -> object:
     """Ours."""
     import torch
 
-    from duskbench.pipeline.detectors.nms import nms
+    from duskbench.pipeline.nms import nms
 
     return nms(torch.from_numpy(boxes), torch.from_numpy(scores), 0.45)
 

@@ -44,7 +44,7 @@ def random_set(seed: int = 0) -> tuple[Any, ...]:
 
 def mmdet_eval_map(data: tuple[Any, ...]) -> Callable[[], object]:
     """The function of mmdet itself, its per-image lists made beforehand."""
-    from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
+    from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 
     provide_mmcv_ops()
     from mmdet.evaluation.functional import eval_map

@@ -4,5 +4,5 @@ _base_ = ["guided_small.py"]
 
 model = dict(
     generator=dict(attention=None, generator=dict(in_channels=3)),
-    perceptual=dict(type="DetectorFeatures"),
+    perceptual=dict(type="DetectorFeatures", scale=1.0),
 )

@@ -3,5 +3,5 @@ _base_ = ["guided.py"]
 
 model = dict(
     generator=dict(attention=dict(features=None)),
-    perceptual=dict(type="VGG16Features", layer="conv5_1"),
+    perceptual=dict(type="VGG16Features", layer="conv5_1", form="caffe", scale=1.0),
 )

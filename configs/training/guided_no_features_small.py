@@ -4,5 +4,5 @@ _base_ = ["guided_small.py"]
 
 model = dict(
     generator=dict(attention=dict(features=None)),
-    perceptual=dict(type="DetectorFeatures"),
+    perceptual=dict(type="DetectorFeatures", scale=1.0),
 )

@@ -96,7 +96,7 @@ class OnnxDetector:
     def _select(self, boxes: np.ndarray, scores: np.ndarray, shape: tuple[int, ...]) -> Detections:
         import torch
 
-        from duskbench.pipeline.detectors.nms import nms_per_class
+        from duskbench.pipeline.nms import nms_per_class
 
         height, width = shape[:2]
         rows, labels = np.nonzero(scores >= self.score_threshold)

@@ -20,8 +20,8 @@ class Guided(GeneratorEnhancer):
     name = "guided"
     default_weights: ClassVar[str] = "guided"
     stride: ClassVar[int] = 16
-    # A result pixel sees 105 pixels to each side through the U-Net and 81 more through VGG-16's conv5_1.
-    overlap: ClassVar[int | None] = 192
+    # A result pixel sees 137 pixels to each side through EnlightenGAN's U-Net and 81 more through VGG-16's conv5_1.
+    overlap: ClassVar[int | None] = 224
 
     def prepare(self, network: nn.Module) -> nn.Module:  # type: ignore[override]
         """See `TorchEnhancer`; a generator whose normalisation sees the whole picture is not tiled."""

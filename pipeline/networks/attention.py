@@ -36,6 +36,10 @@ class AttentionMaps(NamedTuple):
 class FeatureGuidedAttention(nn.Module):
     """x_a = sigmoid((1 - x_gray) * U(phi_n(x))^gamma): high where the picture is dark and has something to show.
 
+    How far it tells one place from another hangs on the scale of phi_n, which the inner sigmoid and the power see: U
+    should span about 0.58 to 0.99 on a picture, as it does for a network trained on ImageNet that is fed as its authors
+    fed it. Below that x_a is nearly constant, above it nearly 1 - x_gray.
+
     Args:
         features: Configuration of a frozen extractor phi_n (`networks.features`); None for the ablation
             without features, x_a = sigmoid(1 - x_gray).
@@ -43,8 +47,9 @@ class FeatureGuidedAttention(nn.Module):
         gamma: Exponent of the lifted features, at least 1; the paper's is 4.
         reduction: How phi_n's many channels become the one that x_gray has: "mean", "max" or "norm" (root mean
             square). The paper does not say.
-        output: The outer sigmoid. "sigmoid" is eq. 3 as printed; as its argument lies in [0, 1], its values lie in
-            [0.5, 0.73]. "rescaled" stretches those to [0, 1]. "none" leaves the argument, which lies in [0, 1] itself.
+        output: The outer sigmoid, of an argument in [0, 1]. "rescaled" is eq. 3 with its values, which lie in
+            [0.5, 0.73], stretched to the [0, 1] that the paper speaks of: (s - 0.5) / (sigmoid(1) - 0.5). "sigmoid"
+            does not stretch. "none" leaves the argument as it is.
 
     Raises:
         ConfigError: An argument is out of its range, or neither features nor grey are left.
@@ -59,7 +64,7 @@ class FeatureGuidedAttention(nn.Module):
         grey: bool = True,
         gamma: float = 4.0,
         reduction: str = "mean",
-        output: str = "sigmoid",
+        output: str = "rescaled",
     ) -> None:
         super().__init__()
         if gamma < 1 or reduction not in REDUCTIONS or output not in OUTPUTS or not (grey or features):
@@ -82,7 +87,10 @@ class FeatureGuidedAttention(nn.Module):
             return AttentionMaps(grey, features, lifted, self._normalise((1 - grey) * weight if self.grey else weight))
 
     def _lift(self, features: Tensor, size: torch.Size) -> Tensor:
-        """U: up-sampling, then the inner sigmoid. The channels meet first, which is the same and cheaper."""
+        """U: up-sampling, then the inner sigmoid.
+
+        The channels meet first, which is cheaper; for the mean it is also the same.
+        """
         if self.reduction == "mean":
             one = features.mean(1, keepdim=True)
         elif self.reduction == "max":

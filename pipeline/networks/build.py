@@ -16,14 +16,16 @@ from duskbench.data_tools.errors import ConfigError, UnknownNameError
 NETWORKS = {
     "AttentionGuided": "guided",
     "DCENet": "zero_dce",
-    "DetectorFeatures": "features",
+    "DetectorFeatures": "own_features",
+    "DistilledFeatures": "own_features",
     "EnlightenGANDiscriminator": "discriminators",
     "EnlightenGANGenerator": "enlightengan",
+    "FeatureBase": "own_features",
     "FeatureGuidedAttention": "attention",
     "MultiscaleDiscriminator": "discriminators",
     "PatchDiscriminator": "discriminators",
     "ResnetGenerator": "resnet",
-    "SqueezeNetFeatures": "features",
+    "SqueezeNetFeatures": "squeezenet",
     "UNet": "unet",
     "VGG16Features": "features",
 }

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.attention import luma
 from duskbench.pipeline.networks.initialisation import initialise_gan
+from duskbench.pipeline.networks.unet import NORMS
 
 ATTENTIONS = ("gray", "none")
 DEPTH = 5
@@ -33,9 +34,12 @@ class EnlightenGANGenerator(nn.Module):
         in_channels: Channels of the input; 3 for "gray".
         width: Channels of the first level; they double with each level down.
         attention: "gray" or "none".
+        norm: "batch" as in the official network and the paper, "instance", or "none".
+        zero_output: Start with a last convolution of zeros: the latent picture is empty, and a residual starts from the
+            picture as it is instead of from a random cast.
 
     Raises:
-        ConfigError: Another attention, or "gray" with `in_channels` other than 3.
+        ConfigError: Another attention or norm, or "gray" with `in_channels` other than 3.
 
     Attributes:
         stride: Height and width must be multiples of it.
@@ -50,15 +54,23 @@ class EnlightenGANGenerator(nn.Module):
     stride: ClassVar[int] = 2 ** (DEPTH - 1)
     guided_layers: ClassVar[tuple[str, ...]] = (*(f"bn{level}_2" for level in range(1, 9)), "conv9_2")
 
-    def __init__(self, in_channels: int = 3, width: int = 32, attention: str = "gray") -> None:
+    def __init__(
+        self,
+        in_channels: int = 3,
+        width: int = 32,
+        attention: str = "gray",
+        *,
+        norm: str = "batch",
+        zero_output: bool = False,
+    ) -> None:
         super().__init__()
-        if attention not in ATTENTIONS or (attention == "gray" and in_channels != 3):
+        if attention not in ATTENTIONS or (attention == "gray" and in_channels != 3) or norm not in NORMS:
             raise ConfigError(
                 "EnlightenGAN's generator is not possible.",
-                expected="attention 'gray' with in_channels=3, or attention 'none'",
-                got=f"attention={attention!r}, in_channels={in_channels}",
+                expected=f"attention 'gray' with in_channels=3, or attention 'none'; norm of {', '.join(NORMS)}",
+                got=f"attention={attention!r}, in_channels={in_channels}, norm={norm!r}",
             )
-        self.attention = attention
+        self.attention, self.norm = attention, norm
         first = in_channels + (attention == "gray")
         down = [width * 2**level for level in range(DEPTH)]
         for level, (before, after) in enumerate(zip([first, *down], down, strict=False), start=1):
@@ -69,12 +81,15 @@ class EnlightenGANGenerator(nn.Module):
             self._add_level(level, 2 * after, after, last=level == 2 * DEPTH - 1)
         self.conv10 = nn.Conv2d(width, 3, 1)
         initialise_gan(self)
+        if zero_output:
+            for parameter in self.conv10.parameters():
+                nn.init.zeros_(parameter)
 
     def _add_level(self, level: int, before: int, after: int, *, last: bool = False) -> None:
         for place, channels in ((1, before), (2, after)):
             self.add_module(f"conv{level}_{place}", nn.Conv2d(channels, after, 3, padding=1))
             if not (last and place == 2):
-                self.add_module(f"bn{level}_{place}", nn.BatchNorm2d(after))
+                self.add_module(f"bn{level}_{place}", NORMS[self.norm](after))
 
     def forward(self, batch: Tensor) -> Tensor:
         """Enhance a batch.

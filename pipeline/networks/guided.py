@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.attention import AttentionMaps
 
+POOLINGS = ("max", "mean")
+
 
 class Guided(NamedTuple):
     """An enhanced batch, (N, 3, H, W), not clipped, and the attention behind it, None without one."""
@@ -26,7 +28,7 @@ class AttentionGuided(nn.Module):
     """A generator fed with the picture and its attention map, and multiplied by the map at every scale.
 
     The generator need not know: its layers' outputs are multiplied by forward hooks. x_a is reduced to each map's
-    size by averaging, {x_a^1, ..., x_a^i} in the paper.
+    size, {x_a^1, ..., x_a^i} in the paper.
 
     Args:
         generator: Configuration of a network from `in_channels=4` (3 without attention) to 3 channels, its latent
@@ -34,14 +36,15 @@ class AttentionGuided(nn.Module):
         attention: Configuration of a `FeatureGuidedAttention`; None for the ablation without attention.
         residual: Enhanced picture x + x_a * latent; without it x_a * latent.
         layers: Names of the generator's submodules whose outputs are multiplied; None takes its `guided_layers`.
+        pooling: How x_a is reduced: "max" as EnlightenGAN does, or "mean".
 
     Shape:
         Input and output (N, 3, H, W) float RGB in [0, 1], the output not clipped; H and W as the generator needs them.
 
     Raises:
-        ConfigError: The generator has no such layers, or does not say which.
+        ConfigError: The generator has no such layers, or does not say which; or there is no such pooling.
 
-    Source: the paper, section 3 and figure 2.
+    Source: the paper, section 3 and figure 2; VITA-Group/EnlightenGAN @ b034984, models/networks.py, for the pooling.
     """
 
     def __init__(
@@ -51,8 +54,12 @@ class AttentionGuided(nn.Module):
         *,
         residual: bool = True,
         layers: Sequence[str] | None = None,
+        pooling: str = "max",
     ) -> None:
         super().__init__()
+        if pooling not in POOLINGS:
+            raise ConfigError("The attention cannot be pooled so.", expected=" or ".join(POOLINGS), got=repr(pooling))
+        self.pooling = pooling
         self.generator = MODELS.build(dict(generator))
         self.attention = None if attention is None else MODELS.build(dict(attention))
         self.residual = residual
@@ -93,5 +100,13 @@ class AttentionGuided(nn.Module):
         for weight in self._pyramid:
             if weight.shape[-2:] == size:
                 return output * weight
-        self._pyramid.append(F.interpolate(self._pyramid[0], size=size, mode="area"))
+        self._pyramid.append(self._reduce(size))
         return output * self._pyramid[-1]
+
+    def _reduce(self, size: torch.Size) -> Tensor:
+        if self.pooling == "mean":
+            return F.interpolate(self._pyramid[0], size=size, mode="area")
+        smallest = self._pyramid[-1]
+        if smallest.shape[-2] == 2 * size[0] and smallest.shape[-1] == 2 * size[1]:
+            return F.max_pool2d(smallest, 2)
+        return F.adaptive_max_pool2d(self._pyramid[0], size)

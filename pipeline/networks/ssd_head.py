@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 
 # mmdet.models imports mmcv.ops, so the operators must be there first.
 provide_mmcv_ops()

@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_bytes
-from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
-from duskbench.pipeline.detectors.mmdet import read_checkpoint
+from duskbench.pipeline.checkpoint import read_checkpoint
+from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 from duskbench.pipeline.training.launch import join_launcher, read_config, run
 from duskbench.pipeline.weights import safetensors_bytes
 

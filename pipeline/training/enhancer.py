@@ -25,7 +25,7 @@ from torch import nn
 from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.files import write_bytes
 from duskbench.pipeline.allocator import keep_freed_memory
-from duskbench.pipeline.detectors.mmdet import safe_load
+from duskbench.pipeline.checkpoint import safe_load
 from duskbench.pipeline.networks.build import register_all
 from duskbench.pipeline.networks.features import frozen_features
 from duskbench.pipeline.training.launch import join_launcher, read_config, run, unwrapped
@@ -35,6 +35,7 @@ from duskbench.pipeline.weights import safetensors_bytes
 # Filled by importing them: what a configuration can name.
 METHODS = (
     "duskbench.pipeline.training.cyclegan",
+    "duskbench.pipeline.training.distillation",
     "duskbench.pipeline.training.enlightengan",
     "duskbench.pipeline.training.guided",
     "duskbench.pipeline.training.hooks",

@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.guided import AttentionGuided
-from duskbench.pipeline.training.losses import lsgan_discriminator_loss, lsgan_generator_loss
+from duskbench.pipeline.training.losses import (
+    lsgan_discriminator_loss,
+    lsgan_generator_loss,
+    normalised_feature_distance,
+)
 from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
 
 
@@ -30,6 +34,7 @@ class GuidedGAN(TrainableEnhancer):
         identity: Weight of the mean absolute change to a normal-light picture. Not in the paper, where it is 0.
         perceptual: Configuration of its extractor; None takes the attention's own, whose map of the input is then
             computed once for both.
+        normalised: Compare maps whose channels have mean 0 and variance 1, as EnlightenGAN does; eq. 4 does not.
 
     Raises:
         ConfigError: alpha is positive and there is no extractor.
@@ -46,11 +51,13 @@ class GuidedGAN(TrainableEnhancer):
         alpha: float = 1.0,
         identity: float = 0.0,
         perceptual: Mapping[str, Any] | None = None,
+        *,
+        normalised: bool = False,
     ) -> None:
         super().__init__(generator)
         self.generator = MODELS.build(dict(generator))
         self.discriminator = MODELS.build(dict(discriminator))
-        self.alpha, self.identity = alpha, identity
+        self.alpha, self.identity, self.normalised = alpha, identity, normalised
         self.perceptual = None if perceptual is None else MODELS.build(dict(perceptual))
         if alpha and self._extractor is None:
             raise ConfigError(
@@ -97,7 +104,8 @@ class GuidedGAN(TrainableEnhancer):
             return enhanced.new_zeros(())
         if features is None or self.perceptual is not None:
             features = extractor(low).detach()
-        return F.mse_loss(extractor(enhanced), features)
+        distance = normalised_feature_distance if self.normalised else F.mse_loss
+        return distance(extractor(enhanced), features)
 
     def enhance(self, low: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same."""

@@ -17,7 +17,7 @@ from torch import nn
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.files import write_bytes
-from duskbench.pipeline.detectors.mmdet import load_config
+from duskbench.pipeline.mmdet_config import load_config
 
 _RUNS = itertools.count()
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from mmengine.dist import get_dist_info
 from mmengine.registry import DATA_SAMPLERS, DATASETS
+from PIL import Image
+from PIL.Image import Resampling
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -21,6 +23,8 @@ from duskbench.data_tools.unpaired_manifest import FOLDERS
 
 NAMES = {"A": "low", "B": "normal"}
 REDRAWS = 8
+# Axis of the image that is turned round.
+FLIPS = {"left_right": 1, "up_down": 0}
 
 
 @DATASETS.register_module()
@@ -37,13 +41,17 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
             each sample; None leaves images as they are. Small crops of large photos show next to nothing.
         least_luma: Mean luma in [0, 1] that a crop should have; darker ones are drawn anew, `REDRAWS` times at most. A
             generator learns to paint over crops that show nothing.
-        flip: Mirror half of the samples left to right.
+        resize: Side of the square to which an image is resized before the crop, whatever its shape, instead of
+            `short_side`; None leaves images as they are.
+        resampling: By which filter `resize` does it, one of Pillow's: "bicubic", "lanczos" and so on, which see every
+            pixel of the image. `short_side` takes areas on the way down and cubic splines on the way up.
+        flips: Along what half of the samples are mirrored, each with its own draw: "left_right", "up_down".
         domains: What to read: a method that learns from low-light images alone does not decode the others.
         seed: With the sample's number decides everything.
 
     Raises:
         DataError: A folder is missing or holds no image.
-        ConfigError: `crop`, `scale` or `domains` is not possible.
+        ConfigError: `crop`, `short_side`, `resize`, `resampling`, `flips` or `domains` is not possible.
 
     Source: the paper, section 4.1 (256x256 crops).
     """
@@ -58,19 +66,27 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
         *,
         short_side: tuple[int, int] | None = None,
         least_luma: float = 0.0,
-        flip: bool = True,
+        resize: int | None = None,
+        resampling: str = "bicubic",
+        flips: Sequence[str] = ("left_right",),
         domains: Sequence[str] = ("A", "B"),
         seed: int = 0,
     ) -> None:
-        sides = (crop, crop) if short_side is None else tuple(short_side)
-        if crop < 1 or not crop <= sides[0] <= sides[1] or not domains or set(domains) - set(NAMES):
+        sides = (resize or crop,) * 2 if short_side is None else tuple(short_side)
+        possible = crop >= 1 and crop <= sides[0] <= sides[1] and (short_side is None or resize is None)
+        known = resampling.upper() in Resampling.__members__ and not set(flips) - set(FLIPS)
+        if not possible or not known or not domains or set(domains) - set(NAMES):
             raise ConfigError(
                 "The training crops are not possible.",
-                expected="crop of at least 1, crop <= short_side[0] <= short_side[1], domains out of A and B",
-                got=f"crop={crop}, short_side={short_side}, domains={tuple(domains)}",
+                expected="crop of at least 1; crop <= short_side[0] <= short_side[1] or crop <= resize, not both; "
+                f"resampling of {', '.join(Resampling.__members__).lower()}; flips out of {' and '.join(FLIPS)}; "
+                "domains out of A and B",
+                got=f"crop={crop}, short_side={short_side}, resize={resize}, resampling={resampling!r}, "
+                f"flips={tuple(flips)}, domains={tuple(domains)}",
             )
+        self.resize, self.resampling, self.flips = resize, Resampling[resampling.upper()], tuple(flips)
         roots = [root] if isinstance(root, str | Path) else list(root)
-        self.crop, self.short_side, self.least_luma, self.flip, self.seed = crop, short_side, least_luma, flip, seed
+        self.crop, self.short_side, self.least_luma, self.seed = crop, short_side, least_luma, seed
         # Paths as one array of bytes: workers that are forked share its pages, which a list of strings would not.
         self._names = {
             domain: np.array([str(file) for each in roots for file in _images(each, domain)], np.bytes_)
@@ -108,7 +124,9 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
             self._order[domain, epoch] = draw.permutation(len(names))
         return Path(names[self._order[domain, epoch][place]].decode())
 
-    def _crop(self, image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    def _sized(self, image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+        if self.resize is not None:
+            return np.asarray(Image.fromarray(image).resize((self.resize, self.resize), self.resampling))
         height, width = image.shape[:2]
         shorter = min(height, width)
         wanted = shorter if self.short_side is None else draw.uniform(*self.short_side)
@@ -116,13 +134,20 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
         if factor != 1:
             size = (max(round(width * factor), self.crop), max(round(height * factor), self.crop))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+        return image
+
+    def _crop(self, image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+        image = self._sized(image, draw)
         for _ in range(1 + REDRAWS):
             top = int(draw.integers(image.shape[0] - self.crop + 1))
             left = int(draw.integers(image.shape[1] - self.crop + 1))
             window = image[top : top + self.crop, left : left + self.crop]
             if not self.least_luma or luma(window).mean() >= 255 * self.least_luma:
                 break
-        return window[:, ::-1] if self.flip and draw.random() < 0.5 else window
+        for flip in self.flips:
+            if draw.random() < 0.5:
+                window = np.flip(window, FLIPS[flip])
+        return window
 
 
 def _images(root: str | Path, domain: str) -> list[Path]:

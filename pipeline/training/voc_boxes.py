@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from duskbench.data_tools.classes import SHARED_CLASSES
-from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 
 # mmdet.datasets imports mmcv.ops, so the operators must be there first.
 provide_mmcv_ops()

@@ -210,7 +210,7 @@ def test_real_images_byte_for_byte(shared: Path, tmp_path: Path) -> None:
 
 MMDET_PARSES = """
 import sys
-from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 provide_mmcv_ops()
 from mmdet.datasets import VOCDataset
 root = dict(data_root=sys.argv[1], data_prefix=dict(sub_data_root="."))

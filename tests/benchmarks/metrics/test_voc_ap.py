@@ -19,7 +19,7 @@ from duskbench.benchmarks.metrics.voc_ap import (
     voc_ap,
 )
 from duskbench.data_tools.errors import ConfigError, DataError
-from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 
 Arrays = tuple[np.ndarray, ...]
 

@@ -13,8 +13,10 @@ from mmengine.config import Config
 
 from duskbench.data_tools.classes import VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
+from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detector
-from duskbench.pipeline.detectors.mmdet import MMDetDetector, build_model, config_classes, load_config, read_checkpoint
+from duskbench.pipeline.detectors.mmdet import MMDetDetector, build_model, config_classes
+from duskbench.pipeline.mmdet_config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "detectors"
 SSD = {300: "mmdet::pascal_voc/ssd300_voc0712.py", 512: "mmdet::pascal_voc/ssd512_voc0712.py"}

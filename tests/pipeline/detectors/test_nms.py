@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from duskbench.data_tools.errors import DetectorError
-from duskbench.pipeline.detectors import mmcv_ops
-from duskbench.pipeline.detectors.mmcv_ops import EXTENSION, TorchvisionOps, provide_mmcv_ops
-from duskbench.pipeline.detectors.nms import nms, nms_per_class, soft_nms
+from duskbench.pipeline import mmcv_ops
+from duskbench.pipeline.mmcv_ops import EXTENSION, TorchvisionOps, provide_mmcv_ops
+from duskbench.pipeline.nms import nms, nms_per_class, soft_nms
 
 
 def iou(a: np.ndarray, b: np.ndarray, offset: int) -> float:

@@ -16,8 +16,9 @@ from torch import Tensor
 from duskbench.data_tools.classes import VOC_CLASSES
 from duskbench.data_tools.errors import WeightsError
 from duskbench.pipeline.detectors.base import Detector
-from duskbench.pipeline.detectors.mmdet import build_model, load_config
+from duskbench.pipeline.detectors.mmdet import build_model
 from duskbench.pipeline.detectors.rfbnet import RFBNetDetector, from_official
+from duskbench.pipeline.mmdet_config import load_config
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "detectors" / "rfbnet300_voc.py"
 MAPS = [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)]

@@ -14,7 +14,7 @@ from duskbench.data_tools.errors import WeightsError
 from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.enhancers.guided import Guided
 from duskbench.pipeline.networks.build import build_network
-from duskbench.pipeline.networks.features import DetectorFeatures
+from duskbench.pipeline.networks.own_features import DetectorFeatures
 
 NETWORK = {
     "type": "AttentionGuided",

@@ -25,11 +25,11 @@ def batch() -> Tensor:
 
 
 def numpy_attention(batch: Tensor, lifted: np.ndarray | None, gamma: float, grey: bool) -> np.ndarray:
-    """Eq. 3, written down again."""
+    """Eq. 3, written down again, stretched from [sigmoid(0), sigmoid(1)] to [0, 1]."""
     r, g, b = batch.double().numpy().transpose(1, 0, 2, 3)
     dark = (1 - (0.299 * r + 0.587 * g + 0.114 * b))[:, None]
     inside = (dark if grey else 1.0) * (1.0 if lifted is None else lifted**gamma)
-    return 1 / (1 + np.exp(-inside))
+    return (1 / (1 + np.exp(-inside)) - 0.5) / (1 / (1 + np.exp(-1)) - 0.5)
 
 
 @pytest.mark.parametrize("gamma", [1.0, 2.0, 4.0, 8.0])
@@ -131,13 +131,48 @@ def test_every_map_and_the_output_are_multiplied(wrapped: AttentionGuided) -> No
     assert torch.allclose(wrapped(picture), torch.tensor(a * (2 * 0.25 * a * a)))
 
 
-def test_reduced_attention_is_the_mean_of_its_pixels(wrapped: AttentionGuided) -> None:
+@pytest.mark.parametrize(("pooling", "pool"), [("max", nn.functional.max_pool2d), ("mean", nn.functional.avg_pool2d)])
+def test_reduced_attention_is_the_most_or_the_mean_of_its_pixels(
+    wrapped: AttentionGuided, pooling: str, pool: Any
+) -> None:
     picture = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    wrapped.pooling = pooling
     _, maps = wrapped.guide(picture)
     assert maps is not None
-    reduced = nn.functional.avg_pool2d(maps.attention, 2)
+    reduced = pool(maps.attention, 2)
     expected = nn.functional.avg_pool2d(wrapped.generator.first, 2) * reduced
     assert torch.allclose(wrapped.generator.second, expected)
+
+
+def test_every_level_of_the_default_generator_is_weighed_by_the_maps_own_maximum(batch: Tensor) -> None:
+    """Full size and four reduced ones: EnlightenGAN's pyramid, each the 2x2 maximum of the one before."""
+    generator = {"type": "EnlightenGANGenerator", "in_channels": 4, "width": 4, "attention": "none"}
+    grey = {"type": "FeatureGuidedAttention", "features": None}
+    torch.manual_seed(0)
+    guided = build_network({"type": "AttentionGuided", "generator": generator, "attention": grey}).eval()
+    seen: dict[int, Tensor] = {}
+    reduce = guided._reduce
+    guided._reduce = lambda size: seen.setdefault(size[1], reduce(size))
+    picture = nn.functional.interpolate(batch, (48, 64))
+    attention = guided.guide(picture).maps.attention
+    assert sorted(seen) == [4, 8, 16, 32]
+    for width, found in seen.items():
+        assert torch.equal(found, nn.functional.max_pool2d(attention, 64 // width))
+
+
+def test_unknown_pooling() -> None:
+    with pytest.raises(ConfigError, match="pooled"):
+        AttentionGuided({"type": "UNet", "width": 2, "blocks": 2}, pooling="median")
+
+
+def test_a_residual_starts_as_the_picture(batch: Tensor) -> None:
+    generator = {"type": "EnlightenGANGenerator", "in_channels": 4, "width": 4, "attention": "none"}
+    attention = {"type": "FeatureGuidedAttention", "features": None}
+    picture = nn.functional.interpolate(batch, (32, 48))
+    for zero_output, same in ((True, True), (False, False)):
+        config = {**generator, "zero_output": zero_output}
+        guided = build_network({"type": "AttentionGuided", "generator": config, "attention": attention}).eval()
+        assert torch.equal(guided(picture), picture) is same
 
 
 def test_a_copy_uses_its_own_attention(wrapped: AttentionGuided) -> None:

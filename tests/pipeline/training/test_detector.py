@@ -16,10 +16,11 @@ from duskbench.data_tools.errors import ConfigError, DataError, WeightsError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.voc import VOC
 from duskbench.pipeline import load_detector
-from duskbench.pipeline.detectors.mmdet import load_config, read_checkpoint
+from duskbench.pipeline.checkpoint import read_checkpoint
+from duskbench.pipeline.detectors.detector_card import mean_average_precision, write_card
 from duskbench.pipeline.detectors.rfbnet import RFBNetDetector
+from duskbench.pipeline.mmdet_config import load_config
 from duskbench.pipeline.training.detector import export, train
-from duskbench.pipeline.training.detector_card import mean_average_precision, write_card
 from duskbench.pipeline.training.launch import last_checkpoint
 from duskbench.pipeline.weights import bundled
 

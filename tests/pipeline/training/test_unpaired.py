@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image, write_image
@@ -87,10 +88,38 @@ def test_short_side_is_how_much_of_the_image_a_crop_shows(tmp_path: Path) -> Non
     for folder in ("trainA", "trainB"):
         write_image(tmp_path / folder / "ramp.png", ramp)
     for side in (20, 40):
-        crops = UnpairedCrops(tmp_path, crop=20, short_side=(side, side), flip=False)
+        crops = UnpairedCrops(tmp_path, crop=20, short_side=(side, side), flips=())
         shown = [int(s["low"][0, 0, -1]) - int(s["low"][0, 0, 0]) for s in (crops[n] for n in range(5))]
         # A crop is 20 of 2 * side columns, over which the ramp climbs by 255.
         assert shown == pytest.approx([19 / (2 * side) * 255] * 5, abs=4)
+
+
+@pytest.mark.parametrize(("resampling", "filter_"), [("bicubic", 3), ("lanczos", 1)])
+def test_the_whole_image_is_resized_as_pillow_does_it(tmp_path: Path, resampling: str, filter_: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (30, 50, 3)).astype(np.uint8)
+    for folder in ("trainA", "trainB"):
+        write_image(tmp_path / folder / "one.png", picture)
+    crops = UnpairedCrops(tmp_path, crop=16, resize=16, resampling=resampling, flips=())
+    expected = Image.fromarray(picture).resize((16, 16), filter_)
+    assert np.array_equal(crops[0]["low"].numpy().transpose(1, 2, 0), np.asarray(expected))
+    larger = np.asarray(Image.fromarray(picture).resize((19, 19), filter_))
+    windows = [larger[y : y + 16, x : x + 16] for y in range(4) for x in range(4)]
+    crops = UnpairedCrops(tmp_path, crop=16, resize=19, resampling=resampling, flips=())
+    for number in range(6):
+        found = crops[number]["low"].numpy().transpose(1, 2, 0)
+        assert any(np.array_equal(found, window) for window in windows)
+
+
+@pytest.mark.parametrize(("flips", "seen"), [((), 1), (("left_right",), 2), (("left_right", "up_down"), 4)])
+def test_flips(tmp_path: Path, flips: tuple[str, ...], seen: int) -> None:
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[0, 0] = 255
+    for folder in ("trainA", "trainB"):
+        write_image(tmp_path / folder / "corner.png", picture)
+    crops = UnpairedCrops(tmp_path, crop=8, flips=flips)
+    corners = Counter(int(crops[number]["low"][0].argmax()) for number in range(80))
+    assert len(corners) == seen
+    assert min(corners.values()) >= 80 / seen / 2
 
 
 def test_crops_that_show_nothing_are_drawn_anew(tmp_path: Path) -> None:
@@ -117,7 +146,17 @@ def test_several_roots_are_taken_together(unpaired: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"crop": 0}, {"short_side": (8, 300)}, {"short_side": (400, 300)}, {"domains": ()}, {"domains": ("C",)}],
+    [
+        {"crop": 0},
+        {"short_side": (8, 300)},
+        {"short_side": (400, 300)},
+        {"resize": 255},
+        {"resize": 300, "short_side": (300, 300)},
+        {"resize": 300, "resampling": "spline"},
+        {"flips": ("diagonal",)},
+        {"domains": ()},
+        {"domains": ("C",)},
+    ],
 )
 def test_impossible_crops(unpaired: Path, arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="crops are not possible"):

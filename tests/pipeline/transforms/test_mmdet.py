@@ -14,7 +14,7 @@ from mmengine.dataset import Compose
 from duskbench.data_tools.errors import ConfigError, EnhancerError, UnknownNameError
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.pipeline import load_detector, load_enhancer
-from duskbench.pipeline.detectors.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 from duskbench.pipeline.transforms import EnhanceImage
 
 

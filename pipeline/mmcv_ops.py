@@ -60,8 +60,8 @@ class TorchvisionOps(ModuleType):
 
     @staticmethod
     def nms(boxes: Any, scores: Any, iou_threshold: float, offset: int) -> Any:
-        """Operator behind `mmcv.ops.nms`; see `duskbench.pipeline.detectors.nms.nms`."""
-        from duskbench.pipeline.detectors.nms import nms
+        """Operator behind `mmcv.ops.nms`; see `duskbench.pipeline.nms.nms`."""
+        from duskbench.pipeline.nms import nms
 
         return nms(boxes, scores, iou_threshold, offset)
 
@@ -77,7 +77,7 @@ class TorchvisionOps(ModuleType):
         offset: int,
     ) -> Any:
         """Operator behind `mmcv.ops.soft_nms`: fills the first rows of `dets`, returns the indices of its rows."""
-        from duskbench.pipeline.detectors.nms import SOFT_NMS_METHODS, soft_nms
+        from duskbench.pipeline.nms import SOFT_NMS_METHODS, soft_nms
 
         kept, indices = soft_nms(boxes, scores, iou_threshold, sigma, min_score, SOFT_NMS_METHODS[method], offset)
         dets[: len(kept)] = kept

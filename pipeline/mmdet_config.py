@@ -1,0 +1,48 @@
+"""Reading of mmdet and mmengine configs, for detectors and for trainings."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
+
+
+def load_config(config: str | Path | Config, cfg_options: Mapping[str, Any] | None = None) -> Config:
+    """Read an mmdet config, with values replaced.
+
+    Args:
+        config: A path, a loaded config (copied), or `mmdet::<path>` for one that mmdet brings along.
+        cfg_options: Dotted key -> value.
+
+    Raises:
+        ConfigError: No such file, or it cannot be read.
+    """
+    provide_mmcv_ops()
+    if isinstance(config, Config):
+        # Config.copy shares nested values.
+        loaded = copy.deepcopy(config)
+    else:
+        try:
+            loaded = Config.fromfile(_packaged(str(config)) if "::" in str(config) else str(config))
+        except Exception as error:
+            raise ConfigError("Cannot read the mmdet config.", where=str(config), got=repr(error)) from error
+    loaded.merge_from_dict(dict(cfg_options or {}))
+    if "model" not in loaded:
+        raise ConfigError("The file is no mmdet config.", where=str(config), expected="a config with `model`")
+    return loaded
+
+
+def _packaged(address: str) -> str:
+    import mmdet
+
+    scope, _, relative = address.partition("::")
+    path = Path(mmdet.__file__).parent / ".mim" / "configs" / relative
+    if scope != "mmdet" or not path.is_file():
+        raise ConfigError("mmdet brings no such config along.", where=address, expected=f"a file under {path.parent}")
+    return str(path)
