@@ -149,10 +149,13 @@ def orientation_of(image: Image.Image) -> tuple[int, str | None]:
     Pillow turns a TIFF as it loads it, and says 1 from then on.
     """
     try:
-        value = image.getexif().get(ORIENTATION, 1)
+        exif = image.getexif()
+        value = exif.get(ORIENTATION, 1)
     except Exception as error:  # noqa: BLE001 - see _opened
         return 1, f"{type(error).__name__}: {error}"
-    return (int(value) if value in range(1, 9) else 1), None
+    # Pillow forgets why a block cannot be read once it has looked into it for the resolution.
+    unread = "nothing in it can be read" if not exif and image.info.get("exif") else None
+    return (int(value) if value in range(1, 9) else 1), unread
 
 
 @contextmanager
