@@ -1,6 +1,8 @@
 _base_ = ["_base_/benchmark.py"]
 
 title = "Table 1: NIQE on low-light photos"
+# `duskbench data fetch lowlight` brings DICM and LIME; for MEF and NPE no address is known. Without them:
+# --cfg-options data.groups=DICM,LIME
 data = dict(root="data/lowlight", layout="folder", split="all", groups=["DICM", "LIME", "MEF", "NPE"])
 detector = None
 enhancers = [
@@ -15,8 +17,13 @@ enhancers = [
     "clahe",
     "sci",
 ]
+# The paper's "All" is the mean over the images, not over the sets: weighted with 64, 10, 17 and 8 images the columns
+# give it for six of the seven rows within 0.0007; with all 84 pictures of NPE, or unweighted, they do not.
 paper = dict(
-    source="Guo et al., ICIP 2021, Table 1; enhancers trained on EnlightenGAN's 914 + 1016 images",
+    data="lowlight",
+    n_images=99,
+    source="Guo et al., ICIP 2021, Table 1; All is the mean over the images of DICM (64), LIME (10), MEF (17) and "
+    "NPE (8); enhancers trained on EnlightenGAN's 914 + 1016 images",
     rows={
         "Input": {"DICM": "4.255", "LIME": "4.438", "MEF": "4.265", "NPE": "4.319", "All": "4.280"},
         "Retinex-Net": {"DICM": "4.200", "LIME": "4.420", "MEF": "4.149", "NPE": "4.485", "All": "4.236"},

@@ -36,3 +36,8 @@ def clip_box(box_xyxy: Box, size: tuple[int, int] | None, *, where: str | Path |
             got=f"x1 {x1:g}, y1 {y1:g}, x2 {x2:g}, y2 {y2:g} (0-based)",
         )
     return clipped
+
+
+def format_coordinate(value: float) -> str:
+    """A coordinate as annotation files have it: `3` for 3.0, otherwise the shortest text that reads back the same."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

@@ -6,11 +6,11 @@ Source: https://github.com/cs-chan/Exclusively-Dark-Image-Dataset, Groundtruth/R
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from duskbench.data_tools.boxes import Box, BoxError, clip_box
+from duskbench.data_tools.boxes import Box, BoxError, clip_box, format_coordinate
 from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC, INDOOR_OUTDOOR, LIGHTING_TYPES, SPLITS
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.ids import resolve, resolve_all, stem
@@ -72,6 +72,12 @@ class BbgtObject:
         """Box as 0-based, end-exclusive x1, y1, x2, y2, not clipped; `box_origin` is the file's first pixel, 1 or 0."""
         x1, y1 = self.left - box_origin, self.top - box_origin
         return x1, y1, x1 + self.width, y1 + self.height
+
+    @classmethod
+    def from_box(cls, name: str, box_xyxy: Box, line: int) -> BbgtObject:
+        """The line of a 0-based, end-exclusive box, its first pixel 1; `box_xyxy` takes it back."""
+        x1, y1, x2, y2 = box_xyxy
+        return cls(name, x1 + 1, y1 + 1, x2 - x1, y2 - y1, line)
 
 
 class ExDark:
@@ -266,6 +272,26 @@ def _parse_object(line: str, where: str, number: int) -> BbgtObject:
     if not all(math.isfinite(value) for value in (left, top, width, height)) or width <= 0 or height <= 0:
         raise BoxError("The box has no area.", where=where, expected="l t w h, w and h above 0", got=repr(line.strip()))
     return BbgtObject(fields[0], left, top, width, height, number)
+
+
+def format_class_list(images: Iterable[ListedImage]) -> str:
+    """Format imageclasslist.txt as the release has it, with its header and CR LF; `read_class_list` reads it back."""
+    rows = ["Name | Class | Light | In/Out | Train/Val/Test"]
+    for image in images:
+        place = INDOOR_OUTDOOR[0 if image.indoor else 1]
+        named = ((EXDARK_CLASSES, image.class_folder), (LIGHTING_TYPES, image.lighting), (INDOOR_OUTDOOR, place))
+        codes = [known.index(name) + 1 for known, name in (*named, (SPLITS, image.split))]
+        rows.append(f"{image.file} {' '.join(map(str, codes))}")
+    return "".join(f"{row}\r\n" for row in rows)
+
+
+def format_bbgt(objects: Iterable[BbgtObject]) -> str:
+    """Format a bbGt version 3 file, the seven unused columns 0; `parse_bbgt` reads it back."""
+    lines = ["% bbGt version=3"]
+    for found in objects:
+        box = (found.left, found.top, found.width, found.height)
+        lines.append(f"{found.name} {' '.join(map(format_coordinate, box))} 0 0 0 0 0 0 0")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _read_text(path: Path) -> str:

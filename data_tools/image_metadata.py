@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import re
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import write_bytes
+from duskbench.data_tools.image_opening import FORMAT_OF, ORIENTATION, load, orientation_of, read_bytes, with_image
 
-_FORMATS = {
-    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
-    ".ppm": "PPM",
-}  # fmt: skip
+logger = logging.getLogger(__name__)
+
 # An ICC profile is for the channels it was made for; these stay the same ones when a file is read as RGB.
 _RGB_MODES = frozenset({"RGB", "RGBA", "RGBX", "P", "PA"})
 _LOSSLESS_TIFF = frozenset({"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"})
@@ -51,42 +54,60 @@ class ImageMetadata:
 def read_metadata(path: str | Path) -> ImageMetadata:
     """Read what an image file holds besides its pixels.
 
+    Camera data that is broken is left out, with a warning in the log: it could not be written again.
+
     Raises:
-        DataError: The file cannot be read, or holds several pictures (an animation, pages), of which `read_image` would
-            take the first alone.
+        DataError: The file cannot be read; see `images.read_image`.
     """
+    return with_image(read_bytes(path), partial(_metadata, path=path), where=path)
+
+
+def _metadata(image: Image.Image, path: str | Path) -> ImageMetadata:
+    orientation, _ = orientation_of(image)
+    load(image)
+    turned = orientation in (5, 6, 7, 8)
+    # Pillow turns a TIFF as it loads it.
+    width, height = image.size if image.format == "TIFF" or not turned else image.size[::-1]
+    info, tags = image.info, getattr(image, "tag_v2", {})
+    comment = info.get("comment", b"") if image.format in ("JPEG", "MPO") else b""
+    return ImageMetadata(
+        exif=_exif(image, (width, height), path) if image.format != "TIFF" else b"",
+        icc_profile=info.get("icc_profile") if image.mode in _RGB_MODES else None,
+        dpi=_dpi(info.get("dpi"), turned),
+        xmp=_without_orientation(info.get("xmp")),
+        texts={**_texts(image), **({"comment": comment.decode("latin-1")} if comment else {})},
+        tiff_tags={tag: tags[tag] for tag in _TIFF_TAGS if tag in tags},
+        tiff_compression=info.get("compression") if image.format == "TIFF" else None,
+    )
+
+
+def _exif(image: Image.Image, size: tuple[int, int], path: str | Path) -> bytes:
+    """The EXIF block of the upright picture; empty where there is none or it is broken."""
     try:
-        with Image.open(path) as image:
-            # A phone's MPO is a JPEG followed by smaller versions of itself.
-            count = getattr(image, "n_frames", 1)
-            if image.format != "MPO" and count > 1:
-                raise DataError(
-                    "The file holds several pictures.", where=path, expected="one", got=str(count),
-                    todo="split it",
-                )  # fmt: skip
-            image.load()
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            upright = ImageOps.exif_transpose(image)
-            info, exif = upright.info, upright.getexif()
-            exif.pop(0x0112, None)
-            sizes = exif.get_ifd(_EXIF_IFD) if exif else {}
-            for tag, value in ((_EXIF_WIDTH, upright.width), (_EXIF_HEIGHT, upright.height)):
-                if tag in sizes:
-                    sizes[tag] = value
-            tags: Any = getattr(image, "tag_v2", {})
-            comment = info.get("comment", b"") if image.format in ("JPEG", "MPO") else b""
-            dpi = info.get("dpi")
-            return ImageMetadata(
-                exif=exif.tobytes() if exif and image.format != "TIFF" else b"",
-                icc_profile=info.get("icc_profile") if image.mode in _RGB_MODES else None,
-                dpi=(float(dpi[turned]), float(dpi[not turned])) if dpi else None,
-                xmp=info.get("xmp"),
-                texts={**_texts(image), **({"comment": comment.decode("latin-1")} if comment else {})},
-                tiff_tags={tag: tags[tag] for tag in _TIFF_TAGS if tag in tags},
-                tiff_compression=info.get("compression") if image.format == "TIFF" else None,
-            )
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError("Cannot read what the image file holds.", where=path, got=str(error)) from error
+        exif = image.getexif()
+        exif.pop(ORIENTATION, None)
+        sizes = exif.get_ifd(_EXIF_IFD) if exif else {}
+        for tag, value in zip((_EXIF_WIDTH, _EXIF_HEIGHT), size, strict=True):
+            if tag in sizes:
+                sizes[tag] = value
+        return exif.tobytes() if exif else b""
+    except Exception as error:  # noqa: BLE001 - Pillow lets through whatever a broken block makes its parser run into
+        logger.warning("%s: its camera data (EXIF) is broken and is left out: %s", path, error)
+        return b""
+
+
+def _dpi(said: Any, turned: bool) -> tuple[float, float] | None:
+    try:
+        horizontal, vertical = (float(value) for value in said)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not (0 < horizontal < math.inf and 0 < vertical < math.inf):
+        return None
+    return (vertical, horizontal) if turned else (horizontal, vertical)
+
+
+def _without_orientation(xmp: bytes | None) -> bytes | None:
+    return re.sub(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>', b"", xmp) if xmp else xmp
 
 
 def _texts(image: Image.Image) -> dict[str, str]:
@@ -101,24 +122,24 @@ def write_image_with_metadata(
     """Write an image and what belongs to it, atomically.
 
     Args:
-        path: Destination; its ending picks the format. PNG, BMP, PPM and TIFF keep every pixel.
+        path: Destination; its extension picks the format. PNG, BMP, PPM and TIFF keep every pixel.
         image_rgb: (H, W, 3) uint8 RGB.
         metadata: From `read_metadata`; what the format has no place for is left out.
-        quality: Of JPEG and WebP, 1 to 100. JPEG halves the colours' resolution, as cameras do, below 95.
+        quality: Of JPEG, WebP and AVIF, 1 to 100. JPEG halves the colours' resolution, as cameras do, below 95.
 
     Raises:
         ConfigError: The quality is out of range.
-        DataError: The ending names no format.
+        DataError: The extension names no format.
     """
     path = Path(path)
-    form = _FORMATS.get(path.suffix.lower())
+    form = FORMAT_OF.get(path.suffix.lower())
     if not 1 <= quality <= 100:
         raise ConfigError("There is no such quality.", where="quality", expected="1 to 100", got=str(quality))
     if form is None:
         raise DataError(
             "Cannot tell the image format from the file name.",
             where=path,
-            expected=f"an ending of {', '.join(sorted(_FORMATS))}",
+            expected=f"an extension of {', '.join(sorted(FORMAT_OF))}",
             got=repr(path.suffix),
         )
     buffer = BytesIO()
@@ -131,11 +152,11 @@ def _options(form: str, metadata: ImageMetadata, quality: int) -> dict[str, Any]
     common: dict[str, Any] = {}
     if metadata.icc_profile and form not in ("BMP", "PPM"):
         common["icc_profile"] = metadata.icc_profile
-    if metadata.dpi and form not in ("WEBP", "PPM"):
+    if metadata.dpi and form not in ("WEBP", "PPM", "AVIF"):
         common["dpi"] = metadata.dpi
-    if metadata.exif and form in ("JPEG", "PNG", "WEBP"):
+    if metadata.exif and form in ("JPEG", "PNG", "WEBP", "AVIF"):
         common["exif"] = metadata.exif
-    if metadata.xmp and form in ("JPEG", "WEBP"):
+    if metadata.xmp and form in ("JPEG", "WEBP", "AVIF"):
         common["xmp"] = metadata.xmp
     if form == "JPEG":
         comment = metadata.texts.get("comment")
@@ -145,7 +166,7 @@ def _options(form: str, metadata: ImageMetadata, quality: int) -> dict[str, Any]
             "subsampling": 0 if quality >= 95 else 2,
             **({"comment": comment.encode("latin-1", "replace")} if comment else {}),
         }
-    if form == "WEBP":
+    if form in ("WEBP", "AVIF"):
         return {**common, "quality": quality}
     if form == "TIFF":
         compression = metadata.tiff_compression

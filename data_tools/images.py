@@ -2,114 +2,125 @@
 
 from __future__ import annotations
 
-import os
-from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.files import write_bytes
+from duskbench.data_tools.image_opening import (
+    FORMAT_OF,
+    FORMATS,
+    IMAGE_SUFFIXES,
+    image_size,
+    is_image_file,
+    load,
+    orientation_of,
+    read_bytes,
+    with_image,
+)
 
-IMAGE_SUFFIXES: frozenset[str] = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
-
-
-def is_image_file(path: Path) -> bool:
-    """Tell by the ending, in any case, whether a path names an image file that `read_image` can read."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
+__all__ = [
+    "IMAGE_SUFFIXES", "decode_image", "image_size", "is_image_file", "read_image", "write_bytes", "write_image",
+    "write_text",
+]  # fmt: skip
 
 
 def read_image(path: str | Path) -> np.ndarray:
     """Read an image file, upright by its EXIF orientation.
 
-    Grey, palette, 16-bit, CMYK and transparent files come back as three 8-bit channels; transparency is dropped.
+    Grey, palette, 16-bit, CMYK and transparent files come back as three 8-bit channels; transparency is dropped. What
+    counts as white follows from the file's bit depth and sample format, never from its content: 65535 for 16 bits,
+    4095 for 12, 1.0 for floats. Broken EXIF data or text chunks do no harm: the picture is taken as it is stored.
     Pillow decodes, not OpenCV: OpenCV returns a full-size array with a grey tail for a truncated JPEG.
 
     Args:
-        path: The file.
+        path: The file, of one of `FORMATS`, whatever its extension says.
 
     Returns:
         (H, W, 3) uint8 RGB, C-contiguous.
 
     Raises:
-        DataError: The file is missing, empty, truncated or not an image.
+        DataError: The file is missing, empty, damaged or not an image; it holds several pictures (an animation,
+            pages); it has more than `max_pixels` pixels; or nothing says what white is (signed integers, floats
+            outside 0 to 1).
     """
-    path = Path(path)
-    try:
-        return decode_image(path.read_bytes(), where=path)
-    except OSError as error:
-        raise DataError("Cannot read the image file.", where=path, got=str(error)) from error
+    return decode_image(read_bytes(path), where=path)
 
 
 def decode_image(data: bytes, *, where: str | Path = "bytes") -> np.ndarray:
     """Decode the bytes of an image file; see `read_image`."""
-    try:
-        with Image.open(BytesIO(data)) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            return np.ascontiguousarray(_to_rgb(upright))
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(
-            "Cannot decode the image.",
-            where=where,
-            expected="a complete image file",
-            got=f"{len(data)} bytes; {error}",
-            todo="fetch the file again; `duskbench data verify` lists every damaged file of a tree",
-        ) from error
+    return with_image(data, lambda image: _decode(image, where), where=where)
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I") or image.mode == "F":
-        # Pillow clips 16-bit samples to 255 on conversion; the high byte is the picture.
-        samples = np.asarray(image, dtype=np.float64)
-        scale = 257.0 if samples.max(initial=0) > 255 else 1.0
-        grey = np.clip(np.rint(samples / scale), 0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+def _decode(image: Image.Image, where: str | Path) -> np.ndarray:
+    load(image)
+    orientation, _ = orientation_of(image)
+    return np.ascontiguousarray(_turned(_to_rgb(image, where), orientation))
+
+
+def _turned(image_rgb: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn a picture upright. Source: Exif 2.32, tag Orientation."""
+    if orientation in (5, 6, 7, 8):
+        image_rgb = image_rgb.swapaxes(0, 1)
+    flip_rows = orientation in (3, 4, 7, 8)
+    flip_columns = orientation in (2, 3, 6, 7)
+    return image_rgb[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+
+
+def _to_rgb(image: Image.Image, where: str | Path) -> np.ndarray:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return np.repeat(_grey_levels(image, where)[:, :, None], 3, axis=2)
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return np.asarray(image.convert("RGB"))
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of an image file as `read_image` would return it, from its header alone.
+def _grey_levels(image: Image.Image, where: str | Path) -> np.ndarray:
+    """Samples of more than 8 bits as 8-bit grey, (H, W) uint8; Pillow itself would clip them at 255."""
+    tags: Any = getattr(image, "tag_v2", {})
+    samples = np.asarray(image)
+    if image.mode == "F":
+        low, high = float(samples.min()), float(samples.max())
+        if not (low >= 0 and high <= 1):
+            raise DataError(
+                "Nothing says what white is in this image of float samples.",
+                where=where, expected="samples from 0 to 1", got=f"{low:g} to {high:g}",
+                todo="scale them to 0 to 1, or save it with 8 or 16 bits",
+            )  # fmt: skip
+        levels = np.rint(samples * 255.0)
+    else:
+        if 2 in _tuple(tags.get(339, 1)):
+            raise DataError(
+                "Nothing says what white is in this image of signed samples.",
+                where=where, expected="unsigned integers, or floats from 0 to 1", got="signed integers",
+                todo="save it with 8 or 16 bits, unsigned",
+            )  # fmt: skip
+        bits = int(_tuple(tags.get(258, 16))[0])
+        if bits == 32:
+            samples, bits = (samples.view(np.uint32) >> 16).astype(np.uint16), 16
+        white = 2**bits - 1
+        level_of = (np.arange(white + 1) * 255 + white // 2) // white
+        levels = level_of.astype(np.uint8)[np.minimum(samples, white)]
+    grey = levels.astype(np.uint8, copy=False)
+    # Pillow inverts 8-bit TIFFs whose 0 is white, and leaves the others as they are stored.
+    return 255 - grey if tags.get(262) == 0 else grey
 
-    Raises:
-        DataError: The file is missing or its header is not an image's.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # Pillow decodes a whole PNG to look for an EXIF chunk behind the pixels, so it is asked only where one is.
-            has_exif = image.format != "PNG" or _png_has_exif(Path(path))
-            if has_exif and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
-                width, height = height, width
-            return width, height
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise DataError("Cannot read the size of the image.", where=path, got=str(error)) from error
 
-
-def _png_has_exif(path: Path) -> bool:
-    """Whether a PNG has a chunk that may hold EXIF data; reads the chunks' headers and skips their content."""
-    with path.open("rb") as file:
-        file.seek(8)
-        while len(header := file.read(8)) == 8:
-            length, kind = int.from_bytes(header[:4], "big"), header[4:]
-            if kind in (b"eXIf", b"zTXt", b"tEXt", b"iTXt"):
-                return True
-            file.seek(length + 4, os.SEEK_CUR)
-    return False
+def _tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def write_image(path: str | Path, image_rgb: np.ndarray) -> None:
     """Write an image, atomically: the file appears whole or not at all.
 
     Args:
-        path: Destination; its ending picks the format, and PNG, BMP and TIFF keep every pixel. Folders are made.
+        path: Destination; its extension picks the format, and PNG, BMP and TIFF keep every pixel. Folders are made.
         image_rgb: (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: The array is no such image or the ending names no format.
+        DataError: The array is no such image or the extension names no format.
     """
     import cv2
 
@@ -125,10 +136,11 @@ def write_image(path: str | Path, image_rgb: np.ndarray) -> None:
         raise DataError(
             "Cannot tell the image format from the file name.",
             where=path,
-            expected=f"an ending of {', '.join(sorted(IMAGE_SUFFIXES))}",
+            expected=f"an extension of {', '.join(sorted(IMAGE_SUFFIXES))}",
             got=repr(path.suffix),
         )
     # No flags for PNG: OpenCV's default (RLE strategy) is twice as fast as level 1 and smaller.
-    flags = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix.lower() in (".jpg", ".jpeg") else []
-    _, data = cv2.imencode(path.suffix.lower(), np.ascontiguousarray(image_rgb[:, :, ::-1]), flags)
+    form = FORMAT_OF[path.suffix.lower()]
+    flags = [cv2.IMWRITE_JPEG_QUALITY, 95] if form == "JPEG" else []
+    _, data = cv2.imencode(FORMATS[form][0], np.ascontiguousarray(image_rgb[:, :, ::-1]), flags)
     write_bytes(path, data.tobytes())

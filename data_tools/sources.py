@@ -5,7 +5,7 @@ No hash or address here is a guess. Where nobody has published a hash it is None
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duskbench.data_tools.errors import UnknownNameError
@@ -232,6 +232,23 @@ _LOWLIGHT_TERMS = (
     "Test pictures that papers on low-light enhancement pass on without a licence. Research only; the pictures belong "
     "to those who took them. Cite the paper they come from."
 )
+# Zero-DCE's repository holds the low-light inputs of DICM and LIME as its paper used them. GitHub packs the archive
+# anew on request and does not promise the same bytes, so it has no hash.
+_ZERO_DCE = SourceFile(
+    filename="Zero-DCE.tar.gz",
+    urls=("https://github.com/Li-Chongyi/Zero-DCE/archive/e0f4adc54d0f23348c4a9b84acc08fe8778d5bfd.tar.gz",),
+)
+
+
+def _of_zero_dce(name: str) -> SourceFile:
+    return replace(_ZERO_DCE, placements=(Placement((f"Zero-DCE_code/data/test_data/{name}",), name),))
+
+
+_UNKNOWN_ADDRESS = (
+    "No address is known from which the dark inputs themselves can be had. Copies on the web go by these names and "
+    "hold another method's results on them: look at the pictures before measuring, the inputs are dark. Pass an "
+    "archive of them with --from-archive."
+)
 DICM = DataSource(
     name="dicm",
     title="DICM: 64 of the 69 low-light pictures from consumer cameras, as papers since Zero-DCE use them",
@@ -244,29 +261,17 @@ DICM = DataSource(
   title   = {Contrast Enhancement Based on Layered Difference Representation of {2D} Histograms},
   journal = {IEEE Transactions on Image Processing}, volume = {22}, number = {12}, year = {2013}
 }""",
-    files=(
-        SourceFile(
-            filename="Zero-DCE.tar.gz",
-            # GitHub packs this anew on request and does not promise the same bytes; the content's hash is below.
-            urls=("https://github.com/Li-Chongyi/Zero-DCE/archive/e0f4adc54d0f23348c4a9b84acc08fe8778d5bfd.tar.gz",),
-            placements=(Placement(("Zero-DCE_code/data/test_data/DICM",), "DICM"),),
-        ),
-    ),
+    files=(_of_zero_dce("DICM"),),
     expects=("DICM/01.jpg",),
     tree_sha256=(("DICM", "d2ec0e8f1ca4827f5526ad32eea0bd0e70df0626fd7556303b011e510c7e450e"),),
     note="The 69 originals: http://mcl.korea.ac.kr/projects/LDR/LDR_TEST_IMAGES_DICM.zip. A set of 44 smaller copies "
     "also goes by this name; scores on the two cannot be compared.",
 )
-_ULBPNET = SourceFile(
-    filename="LLIE_ULBPNet.tar.gz",
-    # GitHub packs this anew on request; the hashes of the content are with the sets.
-    urls=("https://github.com/JYP-1317/LLIE_ULBPNet/archive/f5d819dde3635389b0eb321f852579151999afc1.tar.gz",),
-)
 LIME = DataSource(
     name="lime",
-    title="LIME: 9 of the 10 pictures of the LIME paper",
+    title="LIME: the 10 low-light pictures of the LIME paper, as papers since Zero-DCE use them",
     layout="LIME/<image>",
-    licence="none stated",
+    licence="none stated; Zero-DCE: academic research only",
     terms=_LOWLIGHT_TERMS,
     terms_url="https://sites.google.com/view/xjguo/lime",
     citation="""@article{Guo17,
@@ -274,14 +279,13 @@ LIME = DataSource(
   title   = {{LIME}: Low-Light Image Enhancement via Illumination Map Estimation},
   journal = {IEEE Transactions on Image Processing}, volume = {26}, number = {2}, pages = {982--993}, year = {2017}
 }""",
-    files=(SourceFile(_ULBPNET.filename, _ULBPNET.urls, placements=(Placement(("LIME",), "LIME", holds="1.bmp"),)),),
-    expects=("LIME/1.bmp",),
-    tree_sha256=(("LIME", "73de94127704b216b85dba5e5ad8394d7293e4647c5ef1a98cd93e4c45a7e958"),),
-    note="5.bmp is missing: it was too large for the copy.",
+    files=(_of_zero_dce("LIME"),),
+    expects=tuple(f"LIME/{number}.bmp" for number in range(1, 11)),
+    # The hash of the content is not known: 5.bmp was missing from the copy at hand.
 )
 MEF = DataSource(
     name="mef",
-    title="MEF: 17 pictures, one exposure of each scene of the multi-exposure fusion database",
+    title="MEF: 17 pictures, one dark exposure of each scene of the multi-exposure fusion database",
     layout="MEF/<image>",
     licence="none stated",
     terms=_LOWLIGHT_TERMS,
@@ -291,29 +295,25 @@ MEF = DataSource(
   title   = {Perceptual Quality Assessment for Multi-Exposure Image Fusion},
   journal = {IEEE Transactions on Image Processing}, volume = {24}, number = {11}, pages = {3345--3356}, year = {2015}
 }""",
-    files=(
-        SourceFile(_ULBPNET.filename, _ULBPNET.urls, placements=(Placement(("MEF",), "MEF", holds="Balloons.png"),)),
-    ),
-    expects=("MEF/Balloons.png",),
-    tree_sha256=(("MEF", "b4bcf1173d9e65529e2052f8b6c1dc9c579fa88789efd0a49f303053879896d3"),),
+    files=(SourceFile(filename="MEF.zip", urls=(), placements=(Placement(("MEF",), "MEF"),)),),
+    expects=("MEF",),
+    note=_UNKNOWN_ADDRESS,
 )
 NPE = DataSource(
     name="npe",
-    title="NPE: 84 pictures of the naturalness-preserved enhancement paper",
+    title="NPE: pictures of the naturalness-preserved enhancement paper; the paper's Table 1 has 8 of its 84",
     layout="NPE/<image>",
     licence="none stated",
     terms=_LOWLIGHT_TERMS,
-    terms_url="https://github.com/VITA-Group/EnlightenGAN#dataset-preparing",
+    terms_url="https://doi.org/10.1109/TIP.2013.2261309",
     citation="""@article{Wang13,
   author  = {Wang, Shuhang and Zheng, Jin and Hu, Hai-Miao and Li, Bo},
   title   = {Naturalness Preserved Enhancement Algorithm for Non-Uniform Illumination Images},
   journal = {IEEE Transactions on Image Processing}, volume = {22}, number = {9}, pages = {3538--3548}, year = {2013}
 }""",
-    # Only Drive folders and a blog are left, no file with an address of its own; a user's copy is taken.
     files=(SourceFile(filename="NPE.zip", urls=(), placements=(Placement(("NPE",), "NPE"),)),),
     expects=("NPE",),
-    note="Download the folder NPE of https://drive.google.com/drive/folders/1lp6m5JE3kf3M66Dicbx5wSnvhxt90V4T in a "
-    "browser, which packs it as a zip, and pass that with --from-archive.",
+    note=f"{_UNKNOWN_ADDRESS} Which 8 pictures Table 1 has is not known either.",
 )
 
 SOURCES: dict[str, DataSource] = {
@@ -322,6 +322,7 @@ SOURCES: dict[str, DataSource] = {
 # Names for several sources at once.
 GROUPS: dict[str, tuple[str, ...]] = {
     "voc2007": ("voc2007-trainval", "voc2007-test"),
+    "lowlight": ("dicm", "lime"),
     "voc0712": ("voc2007-trainval", "voc2007-test", "voc2012-trainval"),
 }
 

@@ -1,28 +1,15 @@
-"""What is wrong with one image file: damage, EXIF orientation, content that its ending does not name."""
+"""What is wrong with one image file: damage, EXIF orientation, content that its extension does not name."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image, UnidentifiedImageError
-
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.image_opening import FORMATS, DamagedImageError, read_header
 from duskbench.data_tools.images import decode_image
-
-_ORIENTATION = 0x0112
-_FORMATS: dict[str, frozenset[str]] = {
-    "JPEG": frozenset({".jpg", ".jpeg"}),
-    "MPO": frozenset({".jpg", ".jpeg"}),
-    "PNG": frozenset({".png"}),
-    "BMP": frozenset({".bmp"}),
-    "TIFF": frozenset({".tif", ".tiff"}),
-    "WEBP": frozenset({".webp"}),
-    "PPM": frozenset({".ppm"}),
-}
 
 Problem = tuple[Literal["error", "warning", "info"], str, str]
 
@@ -52,29 +39,25 @@ def check_image(path: Path, *, decode: bool = True) -> ImageCheck:
         return ImageCheck("", None, (("error", "unreadable-image", f"cannot be read: {error}"),))
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        with Image.open(BytesIO(data)) as image:
-            size, kind = image.size, image.format or "?"
-            orientation = _orientation(image)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        message = "the file is empty" if not data else f"no image: {error}"
-        return ImageCheck(sha256, None, (("error", "unreadable-image", message),))
+        header = read_header(data, where=path)
+    except DataError as error:
+        return ImageCheck(sha256, None, (("error", "unreadable-image", _one_line(error)),))
     problems: list[Problem] = []
-    if orientation != 1:
-        problems.append(("warning", "exif-orientation", f"EXIF orientation {orientation}; it is read upright"))
-    if path.suffix.lower() not in _FORMATS.get(kind, ()):
-        problems.append(("info", "other-format", f"holds {kind}, whatever its ending says"))
+    if header.broken_exif is not None:
+        problems.append(("warning", "broken-exif", f"taken as it is stored: {header.broken_exif}"))
+    if header.orientation != 1:
+        problems.append(("warning", "exif-orientation", f"EXIF orientation {header.orientation}; it is read upright"))
+    if path.suffix.lower() not in FORMATS["JPEG" if header.format == "MPO" else header.format]:
+        problems.append(("info", "other-format", f"holds {header.format}, whatever its extension says"))
     if decode:
         try:
             decode_image(data, where=path)
-        except DataError as error:
+        except DamagedImageError as error:
             problems.append(("error", "truncated-image", f"does not decode: {error.got}"))
-    upright = (size[1], size[0]) if orientation in (5, 6, 7, 8) else size
-    return ImageCheck(sha256, upright, tuple(problems))
+        except DataError as error:
+            problems.append(("error", "unreadable-image", _one_line(error)))
+    return ImageCheck(sha256, header.size, tuple(problems))
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except (OSError, SyntaxError, ValueError, TypeError):
-        # Pillow decodes a PNG to find its EXIF chunk; one that is cut off is found out by the decoding that follows.
-        return 1
+def _one_line(error: DataError) -> str:
+    return f"{error.what} Got {error.got}; expected {error.expected}."

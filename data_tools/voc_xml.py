@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duskbench.data_tools.boxes import Box, BoxError
+from duskbench.data_tools.boxes import Box, BoxError, format_coordinate
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES, OUTSIDE_VOC, VOC_CLASSES
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_text
@@ -33,6 +33,8 @@ class VOCAnnotation:
         folder: The XML's `folder`, or None.
         lighting: One of `classes.LIGHTING_TYPES`; only in trees converted from ExDark.
         indoor: True or False; only in trees converted from ExDark.
+        source: Tag and text of what the XML's `source` holds (`database`, `annotation`, `image`), in its order.
+        segmented: Whether the image is among the segmented ones, or None where the XML does not say 0 or 1.
     """
 
     file: str | None
@@ -42,6 +44,8 @@ class VOCAnnotation:
     folder: str | None = None
     lighting: str | None = None
     indoor: bool | None = None
+    source: tuple[tuple[str, str], ...] = ()
+    segmented: bool | None = None
 
 
 def from_voc_box(box_1based: Box) -> Box:
@@ -111,6 +115,8 @@ def parse_annotation(data: bytes, *, where: str | Path = "bytes") -> VOCAnnotati
         folder=_text(root, "folder"),
         lighting=lighting if lighting in LIGHTING_TYPES else None,
         indoor=place == "Indoor" if place in INDOOR_OUTDOOR else None,
+        source=tuple((child.tag, child.text.strip()) for child in root.iterfind("source/*") if child.text),
+        segmented={"0": False, "1": True}.get(root.findtext("segmented", "").strip()),
     )
 
 
@@ -166,8 +172,12 @@ def format_annotation(annotation: VOCAnnotation) -> str:
     width, height = annotation.size or (0, 0)
     lines = ["<annotation>"]
     lines += _leaf("folder", annotation.folder) + _leaf("filename", annotation.file)
+    if annotation.source:
+        said = (leaf for tag, text in annotation.source for leaf in _leaf(tag, text, "\t\t"))
+        lines += ["\t<source>", *said, "\t</source>"]
     lines += ["\t<size>", f"\t\t<width>{width}</width>", f"\t\t<height>{height}</height>"]
     lines += [*_leaf("depth", annotation.depth, "\t\t"), "\t</size>"]
+    lines += _leaf("segmented", None if annotation.segmented is None else int(annotation.segmented))
     lines += _leaf("lighting", annotation.lighting)
     if annotation.indoor is not None:
         lines += _leaf("indoor_outdoor", INDOOR_OUTDOOR[0 if annotation.indoor else 1])
@@ -186,7 +196,7 @@ def _format_object(found: ObjectAnnotation) -> list[str]:
         f"\t\t<difficult>{int(found.difficult)}</difficult>",
         *(["\t\t<protocol>outside</protocol>"] if found.name in OUTSIDE_VOC else []),
         "\t\t<bndbox>",
-        *(f"\t\t\t<{edge}>{_number(value)}</{edge}>" for edge, value in edges),
+        *(f"\t\t\t<{edge}>{format_coordinate(value)}</{edge}>" for edge, value in edges),
         "\t\t</bndbox>",
         "\t</object>",
     ]
@@ -194,10 +204,6 @@ def _format_object(found: ObjectAnnotation) -> list[str]:
 
 def _leaf(tag: str, value: str | int | None, indent: str = "\t") -> list[str]:
     return [] if value is None else [f"{indent}<{tag}>{escape(str(value), quote=False)}</{tag}>"]
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def write_annotation(path: str | Path, annotation: VOCAnnotation) -> None:

@@ -34,16 +34,12 @@ def _github(repository: str, *places: tuple[str, str]) -> tuple[str, ...]:
 
 
 def _sci(name: str, sha256: str) -> WeightFile:
-    commit = "9d28a3f1237df248bb765e7fee16f7c4ac7dbeee"
+    # The last commit that has the folder weights/; the hash says whether it is still the same file.
+    commit = "975000b998cfc39e83b5cb5f59daabff26d223e0"
     return WeightFile(
         name=f"sci/{name}.pt",
         origin=f"vis-opt-group/SCI@{commit}",
-        # The folder moved when the journal version was added; the hash says whether it is still the same file.
-        urls=_github(
-            "vis-opt-group/SCI",
-            (commit, f"CVPR/weights/{name}.pt"),
-            ("975000b998cfc39e83b5cb5f59daabff26d223e0", f"weights/{name}.pt"),
-        ),
+        urls=_github("vis-opt-group/SCI", (commit, f"weights/{name}.pt")),
         sha256=sha256,
         licence="MIT",
         note="A training state: the keys under `enhance.` are what inference needs.",

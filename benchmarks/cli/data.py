@@ -274,13 +274,13 @@ def miniature(
     from duskbench.data_tools.miniature import VOC_IMAGES, make_miniature
 
     with Bar(err_console) as bar:
-        manifest = make_miniature(
+        made = make_miniature(
             root,
             seed=seed,
             voc_images=0 if night_only else VOC_IMAGES,
             workers=workers,
             progress=lambda done, total: bar.show("Rendering", done, total),
         )
-    for part, counts in manifest.counts.items():
-        images = ", ".join(f"{split} {number}" for split, number in counts["images"].items()) or "none"
+    for part, counts in made.images.items():
+        images = ", ".join(f"{split} {number}" for split, number in counts.items()) or "none"
         out_console.print(f"{root}, {part} images: {images}")

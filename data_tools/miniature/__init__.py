@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from duskbench.data_tools.miniature.build import VOC_IMAGES, make_miniature
-from duskbench.data_tools.miniature.manifest import Manifest, load_manifest
+from duskbench.data_tools.miniature.build import VOC_IMAGES, Miniature, make_miniature
 
-__all__ = ["VOC_IMAGES", "Manifest", "load_manifest", "make_miniature"]
+__all__ = ["VOC_IMAGES", "Miniature", "make_miniature"]

@@ -1,4 +1,4 @@
-"""Making the miniature: many pictures over several processes, interrupted and taken up again."""
+"""Making the miniature: many pictures over several processes; an interrupted call is finished by the next one."""
 
 from __future__ import annotations
 
@@ -7,39 +7,68 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
-import numpy as np
 
+from duskbench.data_tools.classes import SPLITS, VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, DataError
-from duskbench.data_tools.miniature.layout import (
-    Job,
-    class_list,
-    image_sets,
-    night_jobs,
-    render,
-    store,
-    store_lists,
-    voc_jobs,
-)
-from duskbench.data_tools.miniature.manifest import (
-    Arguments,
-    Manifest,
-    damaged_files,
-    digest,
-    load_manifest,
-    save_manifest,
-)
+from duskbench.data_tools.exdark import CLASS_LISTS, format_class_list
+from duskbench.data_tools.files import write_bytes, write_text
+from duskbench.data_tools.miniature.layout import VOC, Job, night_jobs, render, voc_jobs
+from duskbench.data_tools.voc import IMAGE_SETS, write_image_sets
+from duskbench.data_tools.voc_xml import read_annotation
 
 Progress = Callable[[int, int], None]
-_JOURNAL = ".miniature.jsonl"
-_OURS = ("VOCdevkit", "ExDark", "ExDark_Annno", "imageclasslist.txt", "lit")
-_BATCH = 8
+MANIFEST = "manifest.json"
+# Raised whenever the same seed would give other bytes.
+RENDERING_VERSION = 1
 # Of them one in six is for testing; what the bundled detector is trained and tested on.
 VOC_IMAGES = 1200
+_PARTS = ("VOCdevkit", "ExDark", "ExDark_Annno", "imageclasslist.txt", "lit")
+_CLASS_LIST = CLASS_LISTS[0]
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Everything the bytes depend on; the number of workers is not among it."""
+
+    seed: int
+    voc_images: int
+    night_images: tuple[int, int, int]
+    size: tuple[int, int]
+    rendering: int = RENDERING_VERSION
+
+    def jobs(self) -> list[Job]:
+        """Every picture, the lit part first."""
+        return [*voc_jobs(self.voc_images), *night_jobs(self.night_images)]
+
+
+@dataclass(frozen=True)
+class Miniature:
+    """A complete miniature: the folder it lies in, and what it was made from."""
+
+    root: Path
+    arguments: Arguments
+
+    @property
+    def voc_devkit(self) -> Path:
+        """The lit part, in the layout of the VOC devkit."""
+        return self.root / "VOCdevkit"
+
+    @property
+    def lit_twins(self) -> Path:
+        """The night part's images in full light, under the same names."""
+        return self.root / "lit"
+
+    @property
+    def images(self) -> dict[str, dict[str, int]]:
+        """Number of images by part (`voc`, `night`) and split."""
+        jobs = self.arguments.jobs()
+        return {part: dict(Counter(job.split for job in jobs if job.part == part)) for part in ("voc", "night")}
 
 
 def make_miniature(
@@ -51,23 +80,21 @@ def make_miniature(
     size: tuple[int, int] = (320, 240),
     workers: int = 2,
     progress: Progress | None = None,
-) -> Manifest:
+) -> Miniature:
     """Render the bundled miniature data set: a lit VOC part, a night ExDark part, and the night part's lit twins.
 
-    The same arguments give the same bytes, with any number of workers. A complete set is left as it is,
-    an interrupted one is finished, lost files are made again, and a set without the lit part can be given one.
+    The same arguments give the same bytes, with any number of workers. Files that are there are left as they are, so an
+    interrupted set is finished, lost files are made again, and a set without the lit part can be given one.
 
     Args:
-        root: Folder for `VOCdevkit/`, `ExDark/`, `ExDark_Annno/`, `imageclasslist.txt`, `lit/` and `manifest.json`.
+        root: Folder for `VOCdevkit/`, `ExDark/`, `ExDark_Annno/`, `imageclasslist.txt`, `lit/` and `manifest.json`
+            with the arguments.
         seed: Non-negative seed of everything random.
         voc_images: Lit images; one in six is for testing. With 0, a lit part that is there stays.
         night_images: Night images for train, val and test.
         size: Width and height in pixels, at least 160 x 120.
         workers: Processes; with 1 it stays in this one. More than 1 needs an importable main module, as `spawn` does.
         progress: Called with the numbers of finished and of all pictures.
-
-    Returns:
-        The manifest, with a sha256 for every file.
 
     Raises:
         ConfigError: An argument is out of range.
@@ -79,30 +106,15 @@ def make_miniature(
     # A config file gives lists.
     arguments = Arguments(seed, voc_images, tuple(night_images), tuple(size))  # type: ignore[arg-type]
     _check(arguments, workers)
-    finished = load_manifest(root)
-    if finished is not None:
-        there = finished.arguments
-        if voc_images == 0:
-            arguments = replace(arguments, voc_images=there.voc_images)
-        without_lit_part = there.voc_images == 0
-        _refuse_other(root, replace(there, voc_images=arguments.voc_images) if without_lit_part else there, arguments)
-        if there == arguments and not damaged_files(finished):
-            return finished
-    journal = _open_journal(root, arguments, finished)
-    jobs = [*voc_jobs(voc_images), *night_jobs(arguments.night_images)]
-    done = {entry["stem"]: entry for entry in journal if _intact(root, entry)}
-    todo = [job for job in jobs if job.stem not in done]
-    with (root / _JOURNAL).open("a", encoding="utf-8") as log:
-        for batch in _work(root, todo, arguments, workers):
-            for entry in batch:
-                done[entry["stem"]] = entry
-                log.write(json.dumps(entry) + "\n")
-            log.flush()
-            if progress is not None:
-                progress(len(done), len(jobs))
-    manifest = _close(root, arguments, jobs, done)
-    (root / _JOURNAL).unlink()
-    return manifest
+    arguments = _claim(root, arguments)
+    jobs = arguments.jobs()
+    todo = [job for job in jobs if not all(_is_there(root / name) for name in job.files)]
+    n_there = len(jobs) - len(todo)
+    for finished, _ in enumerate(_render_all(root, todo, arguments, workers), start=n_there + 1):
+        if progress is not None:
+            progress(finished, len(jobs))
+    _write_lists(root, jobs)
+    return Miniature(root, arguments)
 
 
 def _check(arguments: Arguments, workers: int) -> None:
@@ -122,8 +134,19 @@ def _check(arguments: Arguments, workers: int) -> None:
             raise ConfigError("The miniature cannot be made so.", where=name, expected=expected, got=str(got))
 
 
-def _refuse_other(root: Path, there: Arguments, wanted: Arguments) -> None:
-    if there != wanted:
+def _claim(root: Path, wanted: Arguments) -> Arguments:
+    """Note in the folder what it is made from, first of all; refuse a folder that holds anything else."""
+    there = _read_arguments(root)
+    if there is None:
+        foreign = [name for name in _PARTS if (root / name).exists()]
+        if foreign:
+            raise DataError(
+                "The folder holds a data set that is not a miniature; it would be mixed up or overwritten.",
+                where=root, expected="an empty folder", got=", ".join(foreign), todo="choose another folder",
+            )  # fmt: skip
+    elif wanted.voc_images == 0:
+        wanted = replace(wanted, voc_images=there.voc_images)
+    if there is not None and replace(there, voc_images=there.voc_images or wanted.voc_images) != wanted:
         raise DataError(
             "The folder holds a miniature made from other arguments.",
             where=root,
@@ -131,109 +154,63 @@ def _refuse_other(root: Path, there: Arguments, wanted: Arguments) -> None:
             got=str(there),
             todo="remove the folder, or choose another one",
         )
+    if there != wanted:
+        write_text(root / MANIFEST, json.dumps({"arguments": asdict(wanted)}, indent=1, sort_keys=True) + "\n")
+    return wanted
 
 
-def _open_journal(root: Path, arguments: Arguments, finished: Manifest | None) -> list[dict[str, Any]]:
-    """Read what an interrupted run finished, or begin a new journal."""
-    path = root / _JOURNAL
-    header = json.dumps(asdict(arguments))
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        there = lines[0] if lines else ""
-        if there != header:
-            raise DataError(
-                "The folder holds an unfinished miniature made from other arguments.",
-                where=path, expected=header, got=there, todo="remove the folder, or choose another one",
-            )  # fmt: skip
-        return list(_entries(lines[1:]))
-    foreign = [name for name in _OURS if (root / name).exists()]
-    if foreign and finished is None:
+def _read_arguments(root: Path) -> Arguments | None:
+    path = root / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))["arguments"]
+        night, size = (tuple(int(value) for value in said[key]) for key in ("night_images", "size"))
+        seed, voc_images, rendering = (int(said[key]) for key in ("seed", "voc_images", "rendering"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            "The folder holds a data set that is not a miniature; it would be mixed up or overwritten.",
-            where=root, expected="an empty folder", got=", ".join(foreign), todo="choose another folder",
-        )  # fmt: skip
-    root.mkdir(parents=True, exist_ok=True)
-    path.write_text(header + "\n", encoding="utf-8")
-    return []
+            "The file is not a miniature's manifest.",
+            where=path,
+            got=repr(error),
+            todo="remove it and make the set again",
+        ) from error
+    return Arguments(seed, voc_images, night, size, rendering)  # type: ignore[arg-type]
 
 
-def _entries(lines: list[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            # The last line of a killed run; its picture is made again.
-            continue
+def _is_there(path: Path) -> bool:
+    # A power cut may leave an empty file under a name that was just given.
+    return path.is_file() and path.stat().st_size > 0
 
 
-def _intact(root: Path, entry: dict[str, Any]) -> bool:
-    return all(
-        (root / name).is_file() and (root / name).stat().st_size == size for name, (size, _) in entry["files"].items()
-    )
-
-
-def _work(root: Path, jobs: list[Job], arguments: Arguments, workers: int) -> Iterator[list[dict[str, Any]]]:
-    batches = [jobs[start : start + _BATCH] for start in range(0, len(jobs), _BATCH)]
-    tasks = [(root, batch, arguments.seed, arguments.size) for batch in batches]
-    if workers == 1 or len(batches) < 2:
+def _render_all(root: Path, jobs: list[Job], arguments: Arguments, workers: int) -> Iterator[None]:
+    render_one = partial(_render_one, root, arguments.seed, arguments.size)
+    if workers == 1 or len(jobs) <= _BATCH:
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
         try:
-            yield from map(_render_batch, tasks)
+            yield from map(render_one, jobs)
         finally:
             cv2.setNumThreads(threads)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(batches)), context, cv2.setNumThreads, (1,)) as pool:
-        yield from pool.map(_render_batch, tasks)
+    with ProcessPoolExecutor(min(workers, len(jobs) // _BATCH + 1), context, cv2.setNumThreads, (1,)) as pool:
+        yield from pool.map(render_one, jobs, chunksize=_BATCH)
 
 
-def _render_batch(task: tuple[Path, list[Job], int, tuple[int, int]]) -> list[dict[str, Any]]:
-    root, jobs, seed, size = task
-    entries = []
-    for job in jobs:
-        rendered = render(job, seed, size)
-        store(root, rendered.files)
-        entries.append({
-            "stem": job.stem,
-            "names": rendered.names,
-            "counted": rendered.counted,
-            "files": {name: digest(data) for name, data in rendered.files.items()},
-        })  # fmt: skip
-    return entries
+def _render_one(root: Path, seed: int, size: tuple[int, int], job: Job) -> None:
+    for name, data in render(job, seed, size).items():
+        write_bytes(root / name, data)
 
 
-def _close(root: Path, arguments: Arguments, jobs: list[Job], done: dict[str, dict[str, Any]]) -> Manifest:
-    """Write the lists, and the manifest after everything else."""
-    lit = [job for job in jobs if job.part == "voc"]
-    night = [job for job in jobs if job.part == "night"]
-    lists: dict[str, str] = {}
-    if lit:
-        lists.update(
-            image_sets([(job, tuple(done[job.stem]["names"]), tuple(done[job.stem]["counted"])) for job in lit])
-        )
-    if night:
-        lists["imageclasslist.txt"] = class_list(night)
-    store_lists(root, lists)
-    files = {name: (int(size), str(sha)) for job in jobs for name, (size, sha) in done[job.stem]["files"].items()}
-    files.update({name: digest(text.encode("utf-8")) for name, text in lists.items()})
-    versions = {"numpy": np.__version__, "opencv": cv2.__version__}
-    manifest = Manifest(root, arguments, versions, _count(jobs, done), files)
-    save_manifest(manifest)
-    return manifest
-
-
-def _count(jobs: list[Job], done: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    counts: dict[str, Any] = {}
-    for part in ("voc", "night"):
-        mine = [job for job in jobs if job.part == part]
-        boxes = {split: Counter[str]() for split in ("train", "val", "test")}
-        for job in mine:
-            boxes[job.split].update(done[job.stem]["names"])
-        counts[part] = {
-            "images": dict(Counter(job.split for job in mine)),
-            "boxes": {split: dict(sorted(counter.items())) for split, counter in boxes.items()},
-            "indoor": sum(job.indoor for job in mine),
-        }
-    counts["night"]["lighting"] = dict(Counter(str(job.lighting) for job in jobs if job.part == "night"))
-    return counts
+def _write_lists(root: Path, jobs: list[Job]) -> None:
+    """Write the lists of either part unless all of them are there."""
+    night, lit = ([job for job in jobs if job.part == part] for part in ("night", "voc"))
+    if night and not _is_there(root / _CLASS_LIST):
+        write_text(root / _CLASS_LIST, format_class_list(job.listed for job in night))
+    tree = root / VOC
+    splits = {split: [job.stem for job in lit if job.split == split] for split in SPLITS}
+    splits["trainval"] = [job.stem for job in lit if job.split != "test"]
+    names = [f"{prefix}{split}" for split in splits for prefix in ("", *(f"{name}_" for name in VOC_CLASSES))]
+    if lit and not all((tree / IMAGE_SETS / f"{name}.txt").is_file() for name in names):
+        objects = {job.stem: read_annotation(tree / "Annotations" / f"{job.stem}.xml").objects for job in lit}
+        write_image_sets(tree, splits, objects, VOC_CLASSES)

@@ -11,8 +11,8 @@ import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError
 from duskbench.data_tools.image_metadata import read_metadata, write_image_with_metadata
-from duskbench.data_tools.images import is_image_file, read_image
-from duskbench.pipeline.apply.video import FrameProgress, enhance_video, is_video_file
+from duskbench.data_tools.images import IMAGE_SUFFIXES, is_image_file, read_image
+from duskbench.pipeline.apply.video import VIDEO_SUFFIXES, FrameProgress, enhance_video, is_video_file
 from duskbench.pipeline.enhancers.base import Enhancer
 
 logger = logging.getLogger(__name__)
@@ -115,8 +115,9 @@ def _pairs(source: Path, target: Path, image_suffix: str | None) -> list[tuple[P
             raise DataError(
                 "The file is neither an image nor a video that can be read.",
                 where=source,
+                expected=f"an extension of {', '.join(sorted(IMAGE_SUFFIXES))}; {', '.join(sorted(VIDEO_SUFFIXES))}",
                 got=repr(source.suffix),
-                todo="develop raw photos to TIFF or JPEG first",
+                todo="convert it first: HEIC with pillow-heif, raw photos by developing them, others to PNG",
             )
         return _checked([(source, target / _name(source, image_suffix) if target.is_dir() else target)])
     if target.resolve() == source.resolve():
@@ -156,7 +157,10 @@ def _checked(pairs: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
                 "The result would take the original's place.", where=result, todo="give another folder or file as OUT"
             )
         if is_video_file(file) and not is_video_file(result):
-            raise ConfigError("The result of a video is a video.", where=result, got=repr(result.suffix))
+            raise ConfigError(
+                "The result of a video is a video.",
+                where=result, expected=", ".join(sorted(VIDEO_SUFFIXES)), got=repr(result.suffix),
+            )  # fmt: skip
         seen[result] = file
     return pairs
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-VIDEO_SUFFIXES: frozenset[str] = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
+VIDEO_SUFFIXES: frozenset[str] = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".3gp"})
 
 # Values of FFmpeg's enumerations AVColorSpace, AVColorRange and AVColorTransferCharacteristic (ITU-T H.273).
 _BT709, _UNSPECIFIED, _SMPTE170M = 1, 2, 6
@@ -188,8 +188,7 @@ class _Transcoder:
                 self._describe(self.encoder, image, upright=upright)
                 copied: Stream = self.encoder
             elif stream.type in ("video", "audio", "subtitle"):
-                copied = self.write.add_stream_from_template(stream)
-                self.copies[stream.index] = copied
+                copied = self.copies[stream.index] = self._added(stream)
             else:
                 continue
             copied.metadata.update({key: text for key, text in stream.metadata.items() if key not in _OF_THE_ENCODER})
@@ -207,6 +206,17 @@ class _Transcoder:
             context.sample_aspect_ratio = shape if upright else 1 / shape
         context.colorspace, context.color_range = original.colorspace, original.color_range
         context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
+
+    def _added(self, stream: Stream) -> Stream:
+        try:
+            return self.write.add_stream_from_template(stream)
+        except ValueError as error:
+            raise DataError(
+                f"The result's container cannot hold the {stream.type} of the video.",
+                where=self.source,
+                got=str(error),
+                todo="give a result with the extension .mkv, which holds any",
+            ) from error
 
     def _copy(self, packets: list[Packet]) -> None:
         for packet in packets:

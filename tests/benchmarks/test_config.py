@@ -28,6 +28,21 @@ def test_tables_differ_in_data_detector_and_enhancers_only() -> None:
     assert len(protocols) == 1
 
 
+@pytest.mark.parametrize(("name", "data", "n_images"), [("table1", "lowlight", 99), ("table2", "ExDark", 2563)])
+def test_the_papers_rows_say_which_set_they_are_for(name: str, data: str, n_images: int) -> None:
+    paper = load_benchmark_config(name).paper
+    assert (paper["data"], paper["n_images"]) == (data, n_images)
+
+
+def test_all_of_table_1_is_the_mean_over_its_images() -> None:
+    images = {"DICM": 64, "LIME": 10, "MEF": 17, "NPE": 8}
+    paper = load_benchmark_config("table1").paper
+    assert sum(images.values()) == paper["n_images"]
+    for label, row in paper["rows"].items():
+        weighted = sum(number * float(row[group]) for group, number in images.items()) / 99
+        assert weighted == pytest.approx(float(row["All"]), abs=0.002 if label == "CycleGAN" else 0.0007)
+
+
 def test_overrides_win() -> None:
     config = load_benchmark_config(
         "table2",

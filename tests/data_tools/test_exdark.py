@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from duskbench.data_tools.boxes import BoxError, clip_box
 from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC
 from duskbench.data_tools.errors import DataError, UnknownNameError
-from duskbench.data_tools.exdark import ExDark, UnknownClassError, parse_bbgt, read_class_list
+from duskbench.data_tools.exdark import (
+    BbgtObject,
+    ExDark,
+    UnknownClassError,
+    format_bbgt,
+    format_class_list,
+    parse_bbgt,
+    read_class_list,
+)
 from duskbench.data_tools.ids import UnknownIdError
 from duskbench.data_tools.images import write_image
 
@@ -195,6 +203,32 @@ def test_parse_returns_what_was_written(objects: list[tuple[str, int, int, int, 
     parsed = parse_bbgt(text)
     assert [(o.name, o.left, o.top, o.width, o.height) for o in parsed] == objects
     assert [o.line for o in parsed] == list(range(2, len(objects) + 2))
+
+
+coordinates = numbers | st.floats(-50, 5000).map(lambda value: round(value * 1024) / 1024)
+lengths = sides | st.floats(0.01, 5000)
+
+
+@given(st.lists(st.tuples(st.sampled_from(EXDARK_CLASSES), coordinates, coordinates, lengths, lengths)))
+def test_what_is_written_is_parsed(objects: list[tuple[str, float, float, float, float]]) -> None:
+    written = [BbgtObject(*found, line) for line, found in enumerate(objects, start=2)]
+    assert parse_bbgt(format_bbgt(written)) == written
+
+
+def test_a_box_is_written_as_the_release_counts() -> None:
+    line = BbgtObject.from_box("Car", (0, 1, 4, 3), 2)
+    assert format_bbgt([line]) == f"% bbGt version=3\nCar 1 2 4 2{TAIL}\n"
+    assert line.box_xyxy() == (0, 1, 4, 3)
+
+
+def test_the_class_list_is_written_as_it_was_read(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes((HEADER + ROWS).encode())
+    assert format_class_list(read_class_list(tmp_path / "list.txt")) == HEADER + ROWS
+
+
+def test_the_official_class_list_is_written_as_it_was_read(shared: Path) -> None:
+    official = shared / "data/exdark/imageclasslist.txt"
+    assert format_class_list(read_class_list(official)).encode() == official.read_bytes()
 
 
 @given(numbers, numbers, sides, sides, sides, sides)

@@ -296,10 +296,18 @@ def test_catalogue_entries_are_whole(source: DataSource) -> None:
         assert set(group) <= set(SOURCES)
 
 
-@pytest.mark.parametrize(("name", "folder"), [("dicm", "DICM64"), ("lime", "LIME"), ("mef", "MEF")])
-def test_content_hashes_are_those_of_real_copies(shared: Path, name: str, folder: str) -> None:
-    ((_, expected),) = SOURCES[name].tree_sha256
-    assert tree_sha256(shared / "data" / "lowlight" / folder) == expected
+def test_content_hash_is_that_of_a_real_copy(shared: Path) -> None:
+    ((_, expected),) = SOURCES["dicm"].tree_sha256
+    assert tree_sha256(shared / "data" / "lowlight" / "DICM64") == expected
+
+
+@pytest.mark.parametrize("name", ["mef", "npe"])
+def test_a_set_without_an_address_says_so_and_takes_a_copy(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"(?s)no address.*another method's results.*--from-archive"):
+        fetch(name, tmp_path, accept_terms=agree)
+    (tmp_path / "mine.zip").write_bytes(zip_of({f"sets/{name.upper()}/a.png": b"png"}))
+    fetch(name, tmp_path, accept_terms=agree, from_archives=[tmp_path / "mine.zip"])
+    assert (tmp_path / name.upper() / "a.png").read_bytes() == b"png"
 
 
 def test_hash_of_the_real_class_list(shared: Path) -> None:

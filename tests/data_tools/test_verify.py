@@ -14,6 +14,7 @@ from duskbench.data_tools.convert import exdark_to_voc
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.findings import Report
 from duskbench.data_tools.images import write_image
+from duskbench.data_tools.miniature import make_miniature
 from duskbench.data_tools.verify import verify
 
 BBGT = "% bbGt version=3\n"
@@ -120,6 +121,8 @@ def test_a_whole_release_is_ok(tree: Path) -> None:
          ("error", "count", "ExDark_Annno")),
         (lambda t: edit(t / "imageclasslist.txt", "c.jpg", "a.jpg"), ("error", "duplicate-id", "imageclasslist.txt")),
         (lambda t: edit(t / "imageclasslist.txt", "c.jpg 2 2 1 3", "c.jpg 2 2 1 1"),
+         ("warning", "count", "imageclasslist.txt")),
+        (lambda t: (t / "imageclasslist.txt").write_text("Name | Class | Light | In/Out | Train/Val/Test"),
          ("error", "count", "imageclasslist.txt")),
         (lambda t: edit(t / "imageclasslist.txt", "c.jpg 2 2 1 3", "c.jpg 2 2 1"),
          ("error", "broken-list", "imageclasslist.txt")),
@@ -201,9 +204,19 @@ def test_every_fault_of_a_voc_tree(
 
 def test_voc_counts_are_the_official_ones(voc_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     official = voc_tree.rename(voc_tree.parent / "VOC2007")
-    assert ("error", "count", "ImageSets/Main") in found(verify(official))
+    assert ("warning", "count", "ImageSets/Main") in found(verify(official))
     monkeypatch.setitem(voc.OFFICIAL_IMAGES, "VOC2007", {"train": 2, "val": 1, "trainval": 3, "test": 1})
-    assert verify(official).ok
+    assert "count" not in {finding.code for finding in verify(official).findings}
+
+
+def test_nothing_is_wrong_with_the_miniature(tmp_path: Path) -> None:
+    """It has the layouts of two releases and is neither, which is no fault of it."""
+    made = make_miniature(tmp_path, voc_images=2, night_images=(1, 1, 2), size=(160, 120), workers=1)
+    report = verify(made.root)
+    (count,) = report.findings
+    assert (count.severity, count.code, report.ok) == ("warning", "count", True)
+    assert "train 1 (3000), val 1 (1800), test 2 (2563)" in count.message
+    assert found(verify(made.voc_devkit)) == {("warning", "count", "ImageSets/Main")}
 
 
 def test_voc2012_has_no_test_annotations(voc_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,5 +262,5 @@ def test_real_exdark(shared: Path) -> None:
 
 def test_real_voc(shared: Path) -> None:
     report = verify(shared / "data/voc2007", decode=False)
-    assert found(report) == {("error", "count", "ImageSets/Main")}
+    assert found(report) == {("warning", "count", "ImageSets/Main")}
     assert report.counts["boxes"] - report.counts["boxes difficult"] == 1993

@@ -65,7 +65,10 @@ def make_voc(root: Path, *, name: str = "VOC2007", suffixes: tuple[str, ...] = (
 
 def test_annotation_as_the_devkit_writes_it() -> None:
     said = parse_annotation(DEVKIT.encode())
-    assert said == VOCAnnotation("000001.jpg", (353, 500), OBJECTS, depth=3, folder="VOC2007")
+    assert said == VOCAnnotation(
+        "000001.jpg", (353, 500), OBJECTS, depth=3, folder="VOC2007",
+        source=(("database", "The VOC2007 Database"),), segmented=False,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,8 @@ annotations = st.builds(
     st.sampled_from([None, 1, 3]),
     st.sampled_from([None, "VOC2007"]),
     st.sampled_from([None, "Low", "Twilight"]),
+    flags,
+    st.sampled_from([(), (("database", "a & b"), ("image", "flickr"))]),
     flags,
 )
 

@@ -48,6 +48,16 @@ def test_equals_the_official_matlab_release(
     assert niqe(read_image(shared / "golden" / "niqe" / file), luma=luma) == pytest.approx(matlab, rel=tolerance)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "number", "mean"), [("DICM64", 64, 4.2544), ("LIME", 9, 4.5625)])
+def test_input_in_the_papers_table_1(shared: Path, name: str, number: int, mean: float) -> None:
+    """The paper has 4.255 for DICM; for all 10 pictures of LIME, of which 9 are here, 4.438."""
+    files = sorted((shared / "data" / "lowlight" / name).iterdir())
+    scores = [niqe(read_image(file)) for file in files]
+    assert len(scores) == number
+    assert np.mean(scores) == pytest.approx(mean, abs=1e-4)
+
+
 def test_the_model_is_that_of_the_release(shared: Path) -> None:
     release = loadmat(shared / "weights" / "niqe" / "modelparameters.mat")
     mean, covariance = _pristine_model()

@@ -166,8 +166,11 @@ def test_odd_sizes_stay(tmp_path: Path, height: int, width: int) -> None:
 
 @pytest.mark.parametrize(
     ("suffix", "codec", "sound"),
-    [(".webm", "libvpx-vp9", None), (".avi", "mpeg4", "pcm_s16le"), (".avi", "libx264", None)],
-)
+    [
+        (".webm", "libvpx-vp9", None), (".avi", "mpeg4", "pcm_s16le"), (".avi", "libx264", None),
+        (".3gp", "libx264", None), (".ts", "libx264", None),
+    ],
+)  # fmt: skip
 def test_other_containers(tmp_path: Path, suffix: str, codec: str, sound: str | None) -> None:
     source = make_video(tmp_path / f"in{suffix}", codec=codec, sound=sound)
     enhance_video(source, tmp_path / f"out{suffix}", load_enhancer("input"))
@@ -176,6 +179,13 @@ def test_other_containers(tmp_path: Path, suffix: str, codec: str, sound: str | 
     if sound:
         wanted, got = sound_packets(source), sound_packets(tmp_path / f"out{suffix}")
         assert b"".join(data for data, _ in got) == b"".join(data for data, _ in wanted)
+
+
+def test_sound_that_the_container_cannot_hold_is_an_error_that_names_one(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mov", sound="pcm_s16le")
+    with pytest.raises(DataError, match=r"(?s)cannot hold the audio.*\.mkv"):
+        enhance_video(source, tmp_path / "out.webm", load_enhancer("input"))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mov"]
 
 
 def rotate_90_clockwise(path: Path) -> None:

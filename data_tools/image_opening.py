@@ -1,0 +1,286 @@
+"""Image files opened with Pillow: which formats, up to which size, and what their headers say."""
+
+from __future__ import annotations
+
+import os
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from PIL import Image, TiffTags, UnidentifiedImageError
+
+from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
+from duskbench.data_tools.file_kinds import HEAD, kind_of
+
+# Every format that is opened, as Pillow calls it, with the extensions of its files. Pillow knows many more; most of
+# their readers are written in Python, slow and seldom tested with hostile files.
+FORMATS: dict[str, tuple[str, ...]] = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "PPM": (".ppm",),
+    "AVIF": (".avif",),
+}
+FORMAT_OF: dict[str, str] = {suffix: form for form, suffixes in FORMATS.items() for suffix in suffixes}
+IMAGE_SUFFIXES: frozenset[str] = frozenset(FORMAT_OF)
+
+# 128 million pixels are 384 MB of RGB, and more than all but a few cameras take. A PNG of one colour claims as many in
+# 400 kB.
+MAX_PIXELS = 128_000_000
+MAX_PIXELS_VARIABLE = "DUSKBENCH_MAX_PIXELS"
+
+ORIENTATION = 0x0112
+_OPENING = threading.Lock()
+# PNG chunks that the pixels need, and those that may hold EXIF data.
+_PNG_PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL"})
+_PNG_EXIF = frozenset({b"eXIf", b"zTXt", b"tEXt", b"iTXt"})
+_READ_KINDS = frozenset({
+    "a JPEG image", "a PNG image", "a BMP image", "a TIFF image", "a WebP image", "a PPM image", "an AVIF image",
+})  # fmt: skip
+_ADVICE = {
+    "an empty file": "fetch the file again",
+    "a web page": "fetch the file again: a server or a log-in page answered in its place",
+    "a HEIC image": "convert it to JPEG or PNG, with pillow-heif or another program",
+    "a HEIF image": "convert it to JPEG or PNG, with pillow-heif or another program",
+    "a camera's raw photo": "develop it to TIFF or JPEG",
+    "a Git LFS pointer, not the file itself": "run `git lfs pull` where it came from",
+}
+T = TypeVar("T")
+
+
+class DamagedImageError(DataError):
+    """An image file of a known format cannot be decoded."""
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What an image file says before its pixels are decoded.
+
+    Attributes:
+        format: As Pillow calls it: a key of `FORMATS`, or `MPO` (a phone's JPEG with smaller versions behind it).
+        size: Width and height of the upright picture.
+        orientation: EXIF orientation, 1 to 8; 1 where there is none or it cannot be read.
+        broken_exif: Why the EXIF data cannot be read, or None.
+    """
+
+    format: str
+    size: tuple[int, int]
+    orientation: int
+    broken_exif: str | None
+
+
+def is_image_file(path: Path) -> bool:
+    """Tell by the extension, in any case, whether a path names an image file that `read_image` can read."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def max_pixels() -> int:
+    """Most pixels that an image may have: `$DUSKBENCH_MAX_PIXELS`, else `MAX_PIXELS`.
+
+    Raises:
+        ConfigError: The variable is no positive number.
+    """
+    said = os.environ.get(MAX_PIXELS_VARIABLE, "")
+    if said and (not said.isascii() or not said.isdigit() or int(said) == 0):
+        raise ConfigError("Not a number of pixels.", where=f"${MAX_PIXELS_VARIABLE}", expected="1 or more", got=said)
+    return int(said) if said else MAX_PIXELS
+
+
+def read_header(data: bytes, *, where: str | Path = "bytes") -> ImageHeader:
+    """Read what the bytes of an image file say before the pixels.
+
+    Raises:
+        DataError: As `read_image`, but for what only decoding shows.
+    """
+    return with_image(data, _header, where=where)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of an image file as `read_image` would return it, from its header alone.
+
+    Raises:
+        DataError: As `read_image`, but for what only decoding shows.
+    """
+    try:
+        with Path(path).open("rb") as file, _opened(file, path) as image:
+            return _header(image).size
+    except DamagedImageError:
+        return read_header(read_bytes(path), where=path).size
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def with_image(data: bytes, work: Callable[[Image.Image], T], *, where: str | Path = "bytes") -> T:
+    """Open an image with Pillow and return what `work` makes of it; whatever Pillow raises becomes a `DataError`.
+
+    A PNG whose text or profile chunks are broken is opened without them.
+    """
+    try:
+        with _opened(BytesIO(data), where) as image:
+            return work(image)
+    except DamagedImageError:
+        bare = _without_texts(data)
+        if bare == data:
+            raise
+        with _opened(BytesIO(bare), where) as image:
+            return work(image)
+
+
+def load(image: Image.Image) -> None:
+    """Decode the pixels of an image that Pillow opened, whatever state its EXIF data is in."""
+    if image.format == "TIFF":
+        # Pillow parses a TIFF's EXIF and GPS data after its pixels, and fails where they are broken.
+        exif = image.getexif()
+        for tag in TiffTags.TAGS_V2_GROUPS:
+            exif.pop(tag, None)
+    image.load()
+
+
+def orientation_of(image: Image.Image) -> tuple[int, str | None]:
+    """EXIF orientation, 1 to 8, and why the EXIF data cannot be read, or None.
+
+    Pillow turns a TIFF as it loads it, and says 1 from then on.
+    """
+    try:
+        exif = image.getexif()
+        value = exif.get(ORIENTATION, 1)
+    except Exception as error:  # noqa: BLE001 - see _opened
+        return 1, f"{type(error).__name__}: {error}"
+    # Pillow forgets why a block cannot be read once it has looked into it for the resolution.
+    unread = "nothing in it can be read" if not exif and image.info.get("exif") else None
+    return (int(value) if value in range(1, 9) else 1), unread
+
+
+@contextmanager
+def _opened(file: IO[bytes], where: str | Path) -> Iterator[Image.Image]:
+    try:
+        with _OPENING:
+            # Pillow's own limit is one for the whole process and no error below its double; ours is checked below.
+            usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(file, formats=tuple(FORMATS))
+            finally:
+                Image.MAX_IMAGE_PIXELS = usual
+        with image:
+            _check(image, where)
+            yield image
+    except DuskbenchError:
+        raise
+    except Exception as error:  # Pillow lets through what its readers run into: struct.error, TypeError, ...
+        raise _undecodable(file, where, error) from error
+
+
+def _check(image: Image.Image, where: str | Path) -> None:
+    width, height = image.size
+    most = max_pixels()
+    if width * height > most:
+        raise DataError(
+            "The image has too many pixels.",
+            where=where,
+            expected=f"at most {most:,}",
+            got=f"{width} x {height} = {width * height:,}",
+            todo=f"scale it down; if it is meant, set the environment variable {MAX_PIXELS_VARIABLE}: each pixel takes "
+            "3 bytes, and enhancers many more",
+        )
+    # A phone's MPO is a JPEG followed by smaller versions of itself.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise DataError(
+            "The file holds several pictures.",
+            where=where,
+            expected="one picture a file",
+            got=f"{getattr(image, 'n_frames', 'several')} (an animation or pages)",
+            todo="save each as a file of its own",
+        )
+
+
+def _undecodable(file: IO[bytes], where: str | Path, error: Exception) -> DataError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return _unreadable(where, error)
+    n_bytes = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(HEAD)
+    kind = kind_of(head)
+    if kind not in _READ_KINDS and (kind is not None or isinstance(error, UnidentifiedImageError)):
+        return DataError(
+            "The file is not an image of a format that is read.",
+            where=where,
+            expected=", ".join(FORMATS),
+            got=kind or f"{n_bytes} bytes that begin with {head[:12]!r}",
+            todo=_ADVICE.get(kind or "", "convert it to PNG or JPEG; if it should be an image, fetch it again"),
+        )
+    return DamagedImageError(
+        "Cannot decode the image.",
+        where=where,
+        expected="a complete image file",
+        got=f"{n_bytes} bytes; {type(error).__name__}: {error}"[:300],
+        todo="fetch the file again; `duskbench data verify` lists every damaged file of a tree",
+    )
+
+
+def _unreadable(where: str | Path, error: OSError) -> DataError:
+    return DataError("Cannot read the image file.", where=where, got=error.strerror or str(error))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Read an image file's bytes.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _header(image: Image.Image) -> ImageHeader:
+    orientation, broken = orientation_of(image) if _may_have_exif(image) else (1, None)
+    tags: Any = getattr(image, "tag_v2", {})
+    # Pillow gives a TIFF's size turned already.
+    width, height = (int(tags[256]), int(tags[257])) if image.format == "TIFF" else image.size
+    return ImageHeader(
+        str(image.format), (height, width) if orientation in (5, 6, 7, 8) else (width, height), orientation, broken
+    )
+
+
+def _may_have_exif(image: Image.Image) -> bool:
+    """Pillow decodes a whole PNG to look for EXIF data behind the pixels; it is asked only where there may be some."""
+    file: Any = getattr(image, "fp", None)
+    if image.format != "PNG" or file is None:
+        return True
+    before = file.tell()
+    file.seek(8)
+    found = any(kind in _PNG_EXIF for kind, _, _ in _png_chunks(file))
+    file.seek(before)
+    return found
+
+
+def _png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and length (with its 12 bytes around the content) of each chunk; the content is skipped."""
+    while len(header := file.read(8)) == 8:
+        start = file.tell() - 8
+        length = int.from_bytes(header[:4], "big") + 12
+        yield header[4:], start, length
+        file.seek(start + length)
+
+
+def _without_texts(data: bytes) -> bytes:
+    """A PNG without the chunks that its pixels do not need, EXIF data with a right checksum excepted; others as is."""
+    if not data.startswith(b"\x89PNG"):
+        return data
+    file = BytesIO(data)
+    file.seek(8)
+    kept = [data[:8]]
+    for kind, start, length in _png_chunks(file):
+        chunk = data[start : start + length]
+        intact = zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
+        if kind in _PNG_PIXELS or (kind == b"eXIf" and intact):
+            kept.append(chunk)
+    return b"".join(kept)
