@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.files import write_bytes
 from duskbench.data_tools.image_opening import (
     FORMAT_OF,
     FORMATS,
@@ -21,10 +22,7 @@ from duskbench.data_tools.image_opening import (
     with_image,
 )
 
-__all__ = [
-    "IMAGE_SUFFIXES", "decode_image", "image_size", "is_image_file", "read_image", "write_bytes", "write_image",
-    "write_text",
-]  # fmt: skip
+__all__ = ["IMAGE_SUFFIXES", "decode_image", "image_size", "is_image_file", "read_image", "write_image"]
 
 
 def read_image(path: str | Path) -> np.ndarray:

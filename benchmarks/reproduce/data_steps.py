@@ -15,6 +15,7 @@ from duskbench.data_tools.convert import MissingMode, exdark_to_voc
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.findings import Report
+from duskbench.data_tools.fingerprint import source_hashes
 from duskbench.data_tools.unpaired import build_unpaired
 from duskbench.data_tools.unpaired_manifest import MANIFEST as UNPAIRED_MANIFEST
 from duskbench.data_tools.verify import verify
