@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from duskbench.benchmarks.metrics.base import DetectionMetric, ImageMetric, Metric, Value
     from duskbench.benchmarks.metrics.niqe import niqe
     from duskbench.benchmarks.metrics.voc_ap import voc_ap
     from duskbench.data_tools.errors import DuskbenchError
@@ -33,20 +34,28 @@ _ADDRESSES = {
     "ObjectAnnotation": "duskbench.data_tools.records",
     "DuskbenchError": "duskbench.data_tools.errors",
     "EnhanceImage": "duskbench.pipeline.transforms.mmdet",
+    "Metric": "duskbench.benchmarks.metrics.base",
+    "ImageMetric": "duskbench.benchmarks.metrics.base",
+    "DetectionMetric": "duskbench.benchmarks.metrics.base",
+    "Value": "duskbench.benchmarks.metrics.base",
     "niqe": "duskbench.benchmarks.metrics.niqe",
     "voc_ap": "duskbench.benchmarks.metrics.voc_ap",
 }
 
 __all__ = [
     "Dataset",
+    "DetectionMetric",
     "Detections",
     "Detector",
     "DuskbenchError",
     "EnhanceImage",
     "Enhancer",
+    "ImageMetric",
     "ImageRecord",
+    "Metric",
     "ObjectAnnotation",
     "TorchEnhancer",
+    "Value",
     "__version__",
     "load_detector",
     "load_enhancer",

@@ -21,6 +21,8 @@ METRICS = Registry(
         "niqe": Entry("duskbench.benchmarks.metrics.of_images:Niqe"),
         "psnr": Entry("duskbench.benchmarks.metrics.of_images:Psnr"),
         "ssim": Entry("duskbench.benchmarks.metrics.of_images:Ssim"),
+        "brisque": Entry("duskbench.benchmarks.metrics.brisque:Brisque"),
+        "loe": Entry("duskbench.benchmarks.metrics.loe:Loe"),
         "voc_ap": Entry("duskbench.benchmarks.metrics.voc_ap:VocAPMetric"),
         "coco_ap": Entry("duskbench.benchmarks.metrics.coco_ap:CocoAPMetric"),
         "coco_ap50": Entry("duskbench.benchmarks.metrics.coco_ap:CocoAP50Metric"),

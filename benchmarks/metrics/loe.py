@@ -1,0 +1,70 @@
+"""LOE, the lightness order error: how often an enhancer swaps which of two pixels is lighter; lower is better.
+
+Source: Wang, Zheng, Hu and Li, "Naturalness preserved enhancement algorithm for non-uniform illumination images", IEEE
+Transactions on Image Processing 2013, equations 23 to 26.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from duskbench.benchmarks.metrics.base import ImageMetric
+from duskbench.data_tools.errors import ConfigError, DataError
+
+
+class Loe(ImageMetric):
+    """LOE of the enhanced image against the image before it was enhanced.
+
+    Args:
+        side: See `loe`.
+    """
+
+    key, heading, better, digits = "loe", "LOE", "lower", 1
+    needs = frozenset({"original"})
+
+    def __init__(self, side: int = 50) -> None:
+        if side < 1:
+            raise ConfigError(
+                "Pixels cannot be sampled like this.", where="loe(side)", expected="1 or more", got=str(side)
+            )
+        self.side = side
+        self.arguments = {"side": side}
+
+    def measure(self, image_rgb: np.ndarray, **given: np.ndarray) -> float:
+        """Measure one image; see `loe`."""
+        return loe(image_rgb, given["original_rgb"], side=self.side)
+
+    def describe(self) -> str:
+        """How it is computed."""
+        return (
+            "LOE: lightness order error of Wang et al. 2013 against the image before, lightness max(R, G, "
+            f"B), sampled to {self.side} pixels on the smaller side; mean over images."
+        )
+
+
+def loe(image_rgb: np.ndarray, original_rgb: np.ndarray, *, side: int = 50) -> float:
+    """Lightness order error of one image.
+
+    Args:
+        image_rgb: (H, W, 3) uint8 RGB, enhanced.
+        original_rgb: The same shape and type, before.
+        side: Every pixel is compared with every other, so both images are sampled at regular steps to at least so many
+            pixels on the smaller side (the paper's 50).
+
+    Returns:
+        Mean over the sampled pixels of the number of pixels whose order to it has changed: 0 where the order of all is
+        kept, as any rising curve keeps it.
+
+    Raises:
+        DataError: The arrays are no such images, or differ in size.
+    """
+    if image_rgb.shape != original_rgb.shape or image_rgb.ndim != 3 or image_rgb.size == 0:
+        raise DataError(
+            "An image and its original differ in size.", expected=str(original_rgb.shape), got=str(image_rgb.shape)
+        )
+    step = max(1, min(image_rgb.shape[:2]) // side)
+    # The middle of each cell: the corner of the image stands for nothing.
+    cells = slice(step // 2, None, step)
+    before, after = (each.max(axis=2)[cells, cells].ravel() for each in (original_rgb, image_rgb))
+    changed = (before[:, None] >= before[None]) ^ (after[:, None] >= after[None])
+    return float(changed.sum(axis=1).mean())
