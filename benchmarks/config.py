@@ -9,11 +9,13 @@ from typing import Any
 
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.references import resolve_reference
+from duskbench.data_tools.datasets import reader_options
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.pipeline.registry import config_root
 
 _KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "paper")
-_DATA_KEYS = ("root", "layout", "split", "box_origin", "year", "allow_missing", "groups", "reference")
+# What every data set has; besides, each layout has options of its own.
+_DATA_KEYS = ("root", "layout", "split", "allow_missing", "groups", "reference")
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class BenchmarkConfig:
     Attributes:
         name: File stem of the configuration.
         title: Heading of the table.
-        data: `root`, `layout` (auto, exdark, voc, folder), `split`, `allow_missing`, what the layout takes
+        data: `root`, `layout` (see `datasets.open_dataset`), `split`, `allow_missing`, what the layout takes
             besides, and `reference`: folder of lit originals for PSNR and SSIM, relative to `root`.
         detectors: Specifications for `load_detector`, one, several or none; a dict may carry a `label`.
         enhancers: Specifications for `load_enhancer`; a dict may carry a `label` for the table. `lit` is
@@ -98,7 +100,8 @@ def load_benchmark_config(
                 expected=f"{key} = a {kind.__name__}",
                 got=repr(values.get(key)),
             )
-    _check_keys(values["data"], _DATA_KEYS, "key of data", path)
+    options = reader_options(values["data"].get("layout") or "auto")
+    _check_keys(values["data"], (*_DATA_KEYS, *options), "key of data", path)
     if not values["enhancers"]:
         raise ConfigError("There is no enhancer to run.", where=path, todo="name at least one: --enhancer input")
     return BenchmarkConfig(

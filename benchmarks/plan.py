@@ -15,7 +15,7 @@ from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric, 
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry
 from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.store import Key, ResultStore, StoredImage
-from duskbench.data_tools.dataset import HasImagePath, missing, open_dataset
+from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.records import Dataset, ImageRecord
@@ -272,7 +272,7 @@ def _select(dataset: Dataset, absent: set[str], limit: int | None, drop_cup: boo
                 todo="choose among those there are: --cfg-options data.groups=DICM,LIME,MEF",
             )
         ids = [image_id for image_id in ids if group_of[image_id] in groups]
-    if drop_cup and isinstance(dataset, HasImagePath):
+    if drop_cup:
         ids = [image_id for image_id in ids if dataset.image_path(image_id).parent.name != "Cup"]
     if limit is None:
         return ids
@@ -282,7 +282,7 @@ def _select(dataset: Dataset, absent: set[str], limit: int | None, drop_cup: boo
 
 
 def _absent_record(dataset: Dataset, image_id: str) -> ImageRecord:
-    path = dataset.image_path(image_id) if isinstance(dataset, HasImagePath) else dataset.root / image_id
+    path = dataset.image_path(image_id)
     return ImageRecord(image_id, path, group=path.parent.name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 from duskbench.benchmarks.store import FileState
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import file_sha256
-from duskbench.data_tools.images import is_image_file
+from duskbench.data_tools.ids import stem
+from duskbench.data_tools.image_files import find_images
 
 LIT = "lit"
 
@@ -64,16 +64,17 @@ def find_references(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
     Raises:
         DataError: An image has none, or several.
     """
-    files: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        if is_image_file(path) and not path.name.startswith("."):
-            files[path.stem].append(path)
-    wanted = {image_id: files.get(Path(image_id).name, []) for image_id in ids}
-    wrong = {image_id: found for image_id, found in wanted.items() if len(found) != 1}
+    found = find_images(folder)
+    files = {**found.by_id(lambda file: stem(Path(file).name)), **found.by_id()}
+    wanted = {
+        image_id: [folder / file for file in files.get(image_id) or files.get(Path(image_id).name, [])]
+        for image_id in ids
+    }
+    wrong = {image_id: same for image_id, same in wanted.items() if len(same) != 1}
     if wrong:
         named = [
-            f"{image_id}: {', '.join(path.name for path in found) or 'none'}"
-            for image_id, found in list(wrong.items())[:5]
+            f"{image_id}: {', '.join(path.name for path in same) or 'none'}"
+            for image_id, same in list(wrong.items())[:5]
         ]
         raise DataError(
             "Images have no reference, or more than one.",
@@ -82,7 +83,7 @@ def find_references(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
             got=f"{len(wrong)} of {len(wanted)} without: {'; '.join(named)}{'; ...' if len(wrong) > 5 else ''}",
             todo="complete the folder, or restrict the run with --split FILE",
         )
-    return {image_id: found[0] for image_id, found in wanted.items()}
+    return {image_id: same[0] for image_id, same in wanted.items()}
 
 
 def read_state(path: Path, earlier: FileState | None) -> FileState:

@@ -20,12 +20,11 @@ from duskbench.benchmarks.provenance import annotations_sha256, environment, ima
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.store import Detected, Key, ResultStore, Row, StoredImage
-from duskbench.data_tools.dataset import open_dataset
+from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.records import ImageRecord
-from duskbench.data_tools.voc import is_voc_tree
-from duskbench.data_tools.voc_xml import read_annotation
+from duskbench.data_tools.voc import VOCAnnotations, is_voc_tree
 from duskbench.pipeline.detectors.results_file import ResultsFile, known_class
 
 if TYPE_CHECKING:
@@ -228,12 +227,10 @@ def _percent(interval: Interval | None) -> tuple[str, str]:
 
 def _read_truth(annotations: Path, split: str) -> list[ImageRecord]:
     """Every image with its objects, in the data set's order."""
-    if annotations.is_dir() and any(annotations.glob("*.xml")):
-        if annotations.name != "Annotations" or not is_voc_tree(annotations.parent):
-            files = sorted(path for path in annotations.glob("*.xml") if not path.name.startswith("."))
-            return [ImageRecord(f.stem, f.with_suffix(".jpg"), read_annotation(f).objects) for f in files]
+    if annotations.name == "Annotations" and is_voc_tree(annotations.parent):
         annotations = annotations.parent
-    dataset = open_dataset(annotations, split=split)
+    is_lone = annotations.is_dir() and any(file.suffix.lower() == ".xml" for file in annotations.iterdir())
+    dataset = VOCAnnotations(annotations) if is_lone else open_dataset(annotations, split=split)
     records = [dataset.record(image_id) for image_id in dataset.ids]
     if any(record.objects is None for record in records):
         raise DataError("The data set has no annotation to score on.", where=annotations, expected="a VOC tree")

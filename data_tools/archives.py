@@ -14,10 +14,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.ids import path_parts
 
 MAX_BYTES = 16 << 30
 MAX_FILES = 200_000
@@ -204,17 +205,8 @@ def safe_parts(name: str, *, where: str) -> tuple[str, ...]:
     Raises:
         DataError: The path is absolute, has a drive letter, `..`, a control character or an overlong part.
     """
-    path = PurePosixPath(name.replace("\\", "/"))
-    parts = tuple(part for part in path.parts if part != ".")
-    has_drive = bool(parts) and len(parts[0]) >= 2 and parts[0][1] == ":"
-    wrong = (
-        path.is_absolute()
-        or has_drive
-        or ".." in parts
-        or any(ord(character) < 32 or ord(character) == 127 for character in name)
-        or any(len(os.fsencode(part)) > 255 for part in parts)
-    )
-    if wrong:
+    parts = path_parts(name)
+    if parts is None:
         raise DataError(
             "The archive holds a path that is not safe to write.",
             where=where,

@@ -41,3 +41,13 @@ def clip_box(box_xyxy: Box, size: tuple[int, int] | None, *, where: str | Path |
 def format_coordinate(value: float) -> str:
     """A coordinate as annotation files have it: `3` for 3.0, otherwise the shortest text that reads back the same."""
     return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def iou(first_xyxy: Box, second_xyxy: Box) -> float:
+    """Intersection over union of two boxes with an area, 0 to 1."""
+    width = min(first_xyxy[2], second_xyxy[2]) - max(first_xyxy[0], second_xyxy[0])
+    height = min(first_xyxy[3], second_xyxy[3]) - max(first_xyxy[1], second_xyxy[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (first_xyxy, second_xyxy))
+    return width * height / (areas - width * height)

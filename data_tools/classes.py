@@ -1,9 +1,14 @@
-"""Class names of PASCAL VOC and ExDark, and the map between them.
+"""Class names: those of PASCAL VOC, ExDark and COCO, and the one table that says which of them mean the same.
 
-Sources: the VOC devkit (20 classes, alphabetical) and the ExDark ground-truth README (12 classes).
+Sources: the VOC devkit (20 classes, alphabetical), the ExDark ground-truth README (12 classes), and COCO's
+instances_val2017.json (80 classes).
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 VOC_CLASSES: tuple[str, ...] = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -14,24 +19,99 @@ EXDARK_CLASSES: tuple[str, ...] = (
     "Bicycle", "Boat", "Bottle", "Bus", "Car", "Cat", "Chair", "Cup", "Dog", "Motorbike", "People", "Table",
 )  # fmt: skip
 
-# VOC has no cup: a detector trained on VOC cannot find one, so the paper leaves it out of its mean (section 4.3).
-# Cup boxes keep their name in converted annotations and are dropped by the protocol, not by the data tools.
-EXDARK_TO_VOC: dict[str, str] = {
-    "Bicycle": "bicycle",
-    "Boat": "boat",
-    "Bottle": "bottle",
-    "Bus": "bus",
-    "Car": "car",
-    "Cat": "cat",
-    "Chair": "chair",
-    "Cup": "cup",
-    "Dog": "dog",
-    "Motorbike": "motorbike",
-    "People": "person",
-    "Table": "diningtable",
+COCO_CLASSES: tuple[str, ...] = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
+    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
+    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
+    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
+    "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
+    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
+
+# What other data sets and detectors call a class of VOC, beside the spellings that differ in case, blanks, `_`, `-` or
+# `/` alone: ExDark (People, Table), COCO (airplane, motorcycle, couch, tv), and the usual variants of both.
+SYNONYMS: dict[str, str] = {
+    "airplane": "aeroplane",
+    "couch": "sofa",
+    "motorcycle": "motorbike",
+    "people": "person",
+    "persons": "person",
+    "table": "diningtable",
+    "television": "tvmonitor",
+    "tv": "tvmonitor",
 }
 
+# Names outside VOC that keep one spelling too. DARK FACE has faces alone.
+_OTHERS: tuple[str, ...] = (*COCO_CLASSES, "face")
+_SEPARATORS = re.compile(r"[\s_/-]+")
+
+
+def _squeeze(name: str) -> str:
+    return _SEPARATORS.sub("", name).casefold()
+
+
+_CANONICAL: dict[str, str] = {
+    **{_squeeze(name): name for name in _OTHERS},
+    **{_squeeze(name): name for name in VOC_CLASSES},
+    **SYNONYMS,
+}
+
+
+def canonical(name: str) -> str:
+    """Bring a class name to the spelling that is compared: VOC's where VOC has the class, else COCO's.
+
+    `People`, `TV Monitor`, `dining table` and `motorcycle` become `person`, `tvmonitor`, `diningtable` and `motorbike`.
+    A name of neither, `Pedestrian`, stays as it is but for blanks around it.
+    """
+    return _CANONICAL.get(_squeeze(name), " ".join(name.split()))
+
+
+def is_known(name: str) -> bool:
+    """Whether VOC, ExDark, COCO or DARK FACE has a class of this name, in any spelling."""
+    return _squeeze(name) in _CANONICAL
+
+
+def is_synonym(name: str) -> bool:
+    """Whether a name is another word for a class, not only another spelling of it."""
+    return _squeeze(name) in SYNONYMS
+
+
+@dataclass(frozen=True)
+class ClassMatch:
+    """How a detector's classes meet a protocol's.
+
+    Attributes:
+        to_protocol: Of each class of the detector, the position of the same class in the protocol; None where the
+            protocol does not ask for it.
+        not_detectable: Classes of the protocol that the detector does not have.
+        not_asked: Classes of the detector that the protocol does not ask for.
+    """
+
+    to_protocol: tuple[int | None, ...]
+    not_detectable: tuple[str, ...]
+    not_asked: tuple[str, ...]
+
+
+def match_classes(detector_classes: Sequence[str], protocol_classes: Iterable[str]) -> ClassMatch:
+    """Match a detector's classes with a protocol's by what they mean; see `canonical`."""
+    wanted = tuple(protocol_classes)
+    positions = {canonical(name): position for position, name in enumerate(wanted)}
+    to_protocol = tuple(positions.get(canonical(name)) for name in detector_classes)
+    found = set(to_protocol)
+    return ClassMatch(
+        to_protocol,
+        not_detectable=tuple(name for position, name in enumerate(wanted) if position not in found),
+        not_asked=tuple(name for name, position in zip(detector_classes, to_protocol, strict=True) if position is None),
+    )
+
+
+# VOC has no cup: a detector trained on VOC cannot find one, so the paper leaves it out of its mean (section 4.3).
+# Cup boxes keep their name in converted annotations and are dropped by the protocol, not by the data tools.
 OUTSIDE_VOC: tuple[str, ...] = ("cup",)
+
+EXDARK_TO_VOC: dict[str, str] = {name: canonical(name) for name in EXDARK_CLASSES}
 
 # The eleven classes over which Table 2 takes its mean, in ExDark's order.
 SHARED_CLASSES: tuple[str, ...] = tuple(name for name in EXDARK_TO_VOC.values() if name in VOC_CLASSES)

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from duskbench.data_tools.boxes import clip_box
 from duskbench.data_tools.classes import EXDARK_TO_VOC, SPLITS
+from duskbench.data_tools.datasets import missing as missing_images
+from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import ExDark, read_bbgt
 from duskbench.data_tools.files import CopyMode, file_sha256, place_file, write_text
@@ -75,7 +77,7 @@ def exdark_to_voc(
     exdark_root: str | Path,
     out: str | Path,
     *,
-    split: str | Sequence[str] = "all",
+    split: str | Path | Sequence[str] = "all",
     copy: CopyMode = "hardlink",
     missing: MissingMode = "error",
     box_origin: int = 1,
@@ -95,7 +97,7 @@ def exdark_to_voc(
     Args:
         exdark_root: ExDark tree as released.
         out: Folder of the VOC tree.
-        split: Which images; see `exdark.ExDark`.
+        split: Which images; see `datasets.open_dataset`.
         copy: `hardlink` where the file system allows it, `copy` for files of their own.
         missing: What to do where an image file is absent: `error`, leave it out (`skip`), or write its annotation
             alone (`annotate`), with size 0 and boxes clipped at the left and top edges only.
@@ -112,8 +114,9 @@ def exdark_to_voc(
     ):
         if value not in known:
             raise ConfigError("Unknown choice.", where=option, expected=" or ".join(known), got=repr(value))
-    dataset, out = ExDark(exdark_root, split, box_origin=box_origin), Path(out)
-    absent = [image_id for image_id in dataset.ids if not dataset.image_path(image_id).is_file()]
+    dataset, out = open_dataset(exdark_root, layout="exdark", split=split, box_origin=box_origin), Path(out)
+    assert isinstance(dataset, ExDark)  # noqa: S101 - what layout="exdark" opens
+    absent = missing_images(dataset)
     if absent and missing == "error":
         raise _missing_error(dataset, absent)
     left_out = set(absent) if missing == "skip" else set()

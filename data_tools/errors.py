@@ -31,6 +31,12 @@ class DuskbenchError(Exception):
         named = (("where", where), ("expected", expected), ("got", got), ("what to do", todo))
         super().__init__("\n".join([what, *(f"  {name}: {text}" for name, text in named if text is not None)]))
 
+    @property
+    def one_line(self) -> str:
+        """What is wrong, where, and what was found there, in one line."""
+        parts = [self.what, *(f"{name} {text}" for name, text in (("at", self.where), ("got", self.got)) if text)]
+        return " ".join(" ".join(map(str, parts)).split())
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by keyword, so that the error survives the way back from a worker process."""
         return _rebuild, (type(self), dict(self.__dict__))

@@ -6,16 +6,18 @@ Source: https://github.com/cs-chan/Exclusively-Dark-Image-Dataset, Groundtruth/R
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from duskbench.data_tools.boxes import Box, BoxError, clip_box, format_coordinate
+from duskbench.data_tools.boxes import Box, BoxError, format_coordinate
 from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC, INDOOR_OUTDOOR, LIGHTING_TYPES, SPLITS
 from duskbench.data_tools.errors import DataError, UnknownNameError
-from duskbench.data_tools.ids import resolve, resolve_all, stem
-from duskbench.data_tools.images import image_size
-from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
+from duskbench.data_tools.findings import Finding, compare_counts
+from duskbench.data_tools.ids import check_id, read_text, resolve, stem
+from duskbench.data_tools.images import is_image_file
+from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation
 
 OFFICIAL_IMAGES: dict[str, int] = {"train": 3000, "val": 1800, "test": 2563}
 OFFICIAL_BOXES = 23710
@@ -31,12 +33,16 @@ class UnknownClassError(DataError):
     """An annotation names a class that ExDark does not have."""
 
 
+class DuplicateIdError(DataError):
+    """A list names an image twice."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListedImage:
     """One row of imageclasslist.txt.
 
     Attributes:
-        file: File name with the ending in its real case.
+        file: File name with the extension in its real case.
         class_folder: ExDark's name of the class the image is filed under; it may hold objects of other classes.
         lighting: One of `classes.LIGHTING_TYPES`.
         indoor: True indoors, False outdoors.
@@ -53,7 +59,7 @@ class ListedImage:
 
     @property
     def id(self) -> str:
-        """File name without ending; unique in ExDark."""
+        """File name without extension; unique in ExDark."""
         return stem(self.file)
 
 
@@ -80,55 +86,49 @@ class BbgtObject:
         return cls(name, x1 + 1, y1 + 1, x2 - x1, y2 - y1, line)
 
 
-class ExDark:
+class ExDark(Dataset):
     """ExDark's images with their annotations; a bbGt file is read when its image is asked for.
 
-    Boxes come 0-based and end-exclusive, (l-1, t-1, l-1+w, t-1+h), clipped to the image. Where the image file is
-    absent its size is unknown, and only the left and top edges are clipped.
+    Boxes come 0-based and end-exclusive, (l-1, t-1, l-1+w, t-1+h), in a record clipped to the image.
 
     Args:
         root: Folder with `ExDark/`, `ExDark_Annno/` (or `ExDark_Anno/`) and `imageclasslist.txt` (or `Groundtruth/`
             with it).
-        split: `test`, `val`, `train`, `all`, or the image ids themselves, with or without endings.
+        split: `test`, `val`, `train` or `all`.
         box_origin: 1 if `l, t` count from 1, which the numbers of the release say; 0 for those who read them as
             0-based.
+        tolerant: See `Dataset`.
 
     Raises:
         DataError: The list is missing or broken, or has an id twice.
-        UnknownNameError: No such split or id.
+        UnknownNameError: No such split.
 
     Source: Groundtruth/README.md of the release; its MATLAB tool (Piotr's toolbox, bbGt) counts pixels from 1.
     """
 
-    name = "ExDark"
+    known_without_box = KNOWN_WITHOUT_BOX
 
-    def __init__(self, root: str | Path, split: str | Sequence[str] = "test", *, box_origin: int = 1) -> None:
+    def __init__(self, root: str | Path, split: str = "test", *, box_origin: int = 1, tolerant: bool = False) -> None:
         if box_origin not in (0, 1):
             raise DataError("Boxes cannot start there.", where="box_origin", expected="0 or 1", got=repr(box_origin))
-        self.root = Path(root)
+        if split not in (*SPLITS, "all"):
+            raise UnknownNameError("split of ExDark", split, [*SPLITS, "all"], where=root)
+        root = Path(root)
         self.box_origin = box_origin
-        self.class_list = find_class_list(self.root)
-        self.image_folder = self.root / "ExDark"
-        self.annotation_folder = find_annotation_folder(self.root)
-        self.listed: dict[str, ListedImage] = {}
-        for row in read_class_list(self.class_list):
-            if row.id in self.listed:
-                raise DataError(
-                    "An image id is listed twice.",
-                    where=f"{self.class_list}:{row.line}",
-                    got=f"{row.file}, already on line {self.listed[row.id].line} as {self.listed[row.id].file}",
-                )
-            self.listed[row.id] = row
-        self.ids = self._select(split)
+        self.class_list = find_class_list(root)
+        self.image_folder = root / "ExDark"
+        self.annotation_folder = find_annotation_folder(root)
+        self.listed, faults = _read_listed(self.class_list, tolerant=tolerant)
+        chosen = [image_id for image_id, row in self.listed.items() if split in ("all", row.split)]
+        super().__init__(root, chosen, name="ExDark", listed_in=self.class_list, tolerant=tolerant)
+        self.faults += faults
+        by_split = Counter(row.split for row in self.listed.values())
+        self.counts = {f"listed {name}": by_split[name] for name in SPLITS}
 
-    def _select(self, split: str | Sequence[str]) -> list[str]:
-        if not isinstance(split, str):
-            return resolve_all(split, self.listed, where=self.class_list)
-        if split == "all":
-            return list(self.listed)
-        if split not in SPLITS:
-            raise UnknownNameError("split of ExDark", split, [*SPLITS, "all"], where=self.root)
-        return [image_id for image_id, row in self.listed.items() if row.split == split]
+    @classmethod
+    def detects(cls, root: Path) -> bool:
+        """By imageclasslist.txt."""
+        return any((root / name).is_file() for name in CLASS_LISTS)
 
     def image_path(self, image_id: str) -> Path:
         """Where the image lies, by what imageclasslist.txt says; it need not exist."""
@@ -136,29 +136,79 @@ class ExDark:
         return self.image_folder / row.class_folder / row.file
 
     def annotation_path(self, image_id: str) -> Path:
-        """Where the image's bbGt file lies: named after the image file including its ending."""
+        """Where the image's bbGt file lies: named after the image file including its extension."""
         row = self.listed[resolve(image_id, self.listed, where=self.class_list)]
         return self.annotation_folder / row.class_folder / f"{row.file}.txt"
 
-    def record(self, image_id: str) -> ImageRecord:
-        """Parse one image's annotation; the image's header is read for its size, its pixels are not.
+    def annotation(self, image_id: str) -> ImageRecord:
+        """Parse one image's bbGt file; class names are VOC's already.
 
         Raises:
-            UnknownIdError: The id is not listed.
-            DataError: The annotation is missing or broken; says which line.
+            MissingAnnotationError: There is no such file.
+            DataError: It is broken; says which line.
         """
-        row = self.listed[resolve(image_id, self.listed, where=self.class_list)]
-        path = self.image_path(row.id)
-        size = image_size(path) if path.exists() else None
-        annotation = self.annotation_path(row.id)
+        row, path = self.listed[image_id], self.annotation_path(image_id)
+        if not path.is_file():
+            raise MissingAnnotationError("The annotation is missing.", where=path, got="listed in imageclasslist.txt")
         objects = tuple(
-            ObjectAnnotation(
-                name=EXDARK_TO_VOC[found.name],
-                box_xyxy=clip_box(found.box_xyxy(self.box_origin), size, where=f"{annotation}:{found.line}"),
-            )
-            for found in read_bbgt(annotation)
+            ObjectAnnotation(EXDARK_TO_VOC[one.name], one.box_xyxy(self.box_origin)) for one in read_bbgt(path)
         )
-        return ImageRecord(row.id, path, objects, row.split, row.lighting, row.indoor, group=row.class_folder)
+        image = self.image_path(image_id)
+        return ImageRecord(image_id, image, objects, row.split, row.lighting, row.indoor, group=row.class_folder)
+
+    def check(self) -> Iterator[Finding]:
+        """Numbers other than the release's, files that the list does not name, images without their folder's class."""
+        listed = {name: self.counts[f"listed {name}"] for name in SPLITS}
+        yield from compare_counts(listed, OFFICIAL_IMAGES, self.class_list)
+        boxes, annotated = 0, 0
+        for image_id, row in self.listed.items():
+            path = self.annotation_path(image_id)
+            try:
+                names = [one.name for one in read_bbgt(path)] if path.is_file() else None
+            except DataError:
+                continue  # `verify` reports it with the image
+            annotated += names is not None
+            boxes += len(names or ())
+            if names and row.class_folder not in names:
+                message = f"no box of {row.class_folder}, the class of its folder"
+                yield Finding("info", "no-own-class", path, message)
+        if annotated == sum(OFFICIAL_IMAGES.values()) and boxes != OFFICIAL_BOXES:
+            message = f"{boxes} boxes; the release has {OFFICIAL_BOXES}"
+            yield Finding("error", "count", self.annotation_folder, message)
+        yield from _orphans(self.image_folder, {self.image_path(one) for one in self.listed}, "image")
+        yield from _orphans(self.annotation_folder, {self.annotation_path(one) for one in self.listed}, "annotation")
+
+
+def _read_listed(path: Path, *, tolerant: bool) -> tuple[dict[str, ListedImage], list[Finding]]:
+    """Rows of imageclasslist.txt by id, and what is wrong with the others; without `tolerant`, the first is raised."""
+    listed: dict[str, ListedImage] = {}
+    faults = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        try:
+            row = _parse_row(line, f"{path}:{number}", number)
+            if row is not None and row.id in listed:
+                earlier = listed[row.id]
+                raise DuplicateIdError(
+                    "An image id is listed twice.",
+                    where=f"{path}:{number}",
+                    got=f"{row.file}, already on line {earlier.line} as {earlier.file}",
+                )
+        except DataError as error:
+            if not tolerant:
+                raise
+            code = "duplicate-id" if isinstance(error, DuplicateIdError) else "broken-list"
+            faults.append(Finding("error", code, path, error.one_line))
+        else:
+            if row is not None:
+                listed[row.id] = row
+    return listed, faults
+
+
+def _orphans(folder: Path, known: set[Path], kind: str) -> Iterator[Finding]:
+    for path in sorted(folder.glob("*/*")):
+        wanted = path.is_file() and not path.name.startswith(".") and path not in known
+        if wanted and (kind == "annotation" or is_image_file(path)):
+            yield Finding("warning", f"orphan-{kind}", path, "imageclasslist.txt does not list it here")
 
 
 def find_class_list(root: Path) -> Path:
@@ -191,25 +241,31 @@ def read_class_list(path: str | Path) -> Iterator[ListedImage]:
     Raises:
         DataError: The file is missing, or a line is not such a row; says which line.
     """
-    for number, line in enumerate(_read_text(Path(path)).splitlines(), start=1):
-        fields = line.split()
-        is_header = number == 1 and fields[:1] == ["Name"]
-        if fields and not is_header:
-            yield _parse_row(fields, f"{path}:{number}", number)
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        row = _parse_row(line, f"{path}:{number}", number)
+        if row is not None:
+            yield row
 
 
-def _parse_row(fields: list[str], where: str, number: int) -> ListedImage:
+def _parse_row(line: str, where: str, number: int) -> ListedImage | None:
+    """One row; None for a blank line and the header. A file name may have blanks: the four codes come last."""
+    file, *fields = line.strip().rsplit(maxsplit=4) or [""]
+    if not line.strip() or (number == 1 and line.split(maxsplit=1)[0] == "Name"):
+        return None
     names = (EXDARK_CLASSES, LIGHTING_TYPES, INDOOR_OUTDOOR, SPLITS)
-    codes = [int(field) if field.isascii() and field.isdigit() else 0 for field in fields[1:]]
-    if len(fields) != 5 or any(not 1 <= code <= len(known) for code, known in zip(codes, names, strict=True)):
+    codes = [int(field) if field.isascii() and field.isdigit() else 0 for field in fields]
+    whole = len(fields) == 4 and is_image_file(Path(file))
+    if not whole or any(not 1 <= code <= len(known) for code, known in zip(codes, names, strict=True)):
         raise DataError(
             "Broken line in imageclasslist.txt.",
             where=where,
             expected="file name, class 1-12, light 1-10, indoor 1 or outdoor 2, split 1-3",
-            got=" ".join(fields),
+            got=line.strip(),
         )
+    if PurePosixPath(check_id(file, where=where)).name != file:
+        raise DataError("A file name of imageclasslist.txt is a path.", where=where, expected="a name", got=file)
     class_folder, lighting, place, split = (known[code - 1] for code, known in zip(codes, names, strict=True))
-    return ListedImage(fields[0], class_folder, lighting, place == "Indoor", split, number)
+    return ListedImage(file, class_folder, lighting, place == "Indoor", split, number)
 
 
 def read_bbgt(path: str | Path) -> list[BbgtObject]:
@@ -218,7 +274,7 @@ def read_bbgt(path: str | Path) -> list[BbgtObject]:
     Raises:
         DataError: The file is missing, or a line is broken; says which line.
     """
-    return parse_bbgt(_read_text(Path(path)), where=path)
+    return parse_bbgt(read_text(path), where=path)
 
 
 def parse_bbgt(text: str, *, where: str | Path = "text") -> list[BbgtObject]:
@@ -292,10 +348,3 @@ def format_bbgt(objects: Iterable[BbgtObject]) -> str:
         box = (found.left, found.top, found.width, found.height)
         lines.append(f"{found.name} {' '.join(map(format_coordinate, box))} 0 0 0 0 0 0 0")
     return "".join(f"{line}\n" for line in lines)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("Cannot read the text file.", where=path, got=str(error)) from error

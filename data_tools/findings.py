@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from duskbench.data_tools.ids import printable
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -19,14 +22,29 @@ class Finding:
         severity: `error` makes a run fail or its numbers wrong; `warning` is a known trap that the readers handle;
             `info` is a fact.
         code: Its kind, for programs: `missing-image`, `orphan-annotation`, `box-outside`, ...
-        file: The file, relative to the data set's root.
+        file: The file; in a report its path is relative to the data set's root.
         message: What is wrong, for people.
     """
 
     severity: Severity
     code: str
-    file: str
+    file: str | Path
     message: str
+
+
+def compare_counts(got: Mapping[str, int], official: Mapping[str, int], file: Path) -> Iterator[Finding]:
+    """Compare how many images each split lists with the release's numbers.
+
+    The layout says nothing of whose images these are: other numbers are another set's, or those of a part.
+    """
+    other = [
+        f"{split} {got[split]} ({number})" for split, number in official.items() if got.get(split, number) != number
+    ]
+    if other:
+        message = f"images listed (official number): {', '.join(other)}; not comparable with published numbers"
+        yield Finding("warning", "count", file, message)
+    if not any(got.get(split) for split in official):
+        yield Finding("error", "count", file, f"lists no image; the official sets are {dict(official)}")
 
 
 @dataclass
@@ -35,7 +53,7 @@ class Report:
 
     Attributes:
         root: The data set.
-        layout: `exdark`, `voc` or `folder`.
+        layout: Name of the reader: `exdark`, `voc`, `folder`, ...
         findings: In the order of the data set, errors not first.
         counts: Images, boxes, splits and so on, as found.
     """
@@ -75,14 +93,14 @@ class Collector:
         """Add a finding about a file."""
         path = Path(file)
         shown = path.relative_to(self.root) if path.is_relative_to(self.root) else path
-        self.report.findings.append(Finding(severity, code, shown.as_posix(), message))
+        self.report.findings.append(Finding(severity, code, printable(shown.as_posix()), printable(message)))
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a count."""
         self.report.counts[name] = self.report.counts.get(name, 0) + number
 
     def of_same_stem(self, path: Path) -> list[str]:
-        """Names in the file's folder that differ from its own in the ending; each folder is listed once."""
+        """Names in the file's folder that differ from its own in the extension; each folder is listed once."""
         folder = path.parent
         if folder not in self._folders:
             by_stem: dict[str, list[str]] = {}

@@ -1,13 +1,19 @@
-"""Image ids: file names without ending, as every layout and every list of images spells them."""
+"""Image ids, and lists of them as files have it: one rule for what a name may be, one reader of "a list of names"."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator
+import os
+import re
+from collections.abc import Collection, Container, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.images import IMAGE_SUFFIXES
+
+# Most ids by far: one part, nothing in it that a path could be made of.
+_PLAIN = re.compile(r"[^/\\:\x00-\x1f\x7f\ud800-\udfff]{1,60}")
+_COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
 class UnknownIdError(UnknownNameError):
@@ -31,31 +37,93 @@ class UnknownIdError(UnknownNameError):
         )
 
 
+def path_parts(name: str) -> tuple[str, ...] | None:
+    """Split a relative path, or return None if it could lead out of the folder it is meant for.
+
+    Backslashes separate too, as on Windows. None for an absolute path, a drive letter, `..`, a control character, a
+    name that is not valid UTF-8, and a part of more than 255 bytes.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    parts = tuple(part for part in path.parts if part != ".")
+    has_drive = bool(parts) and len(parts[0]) >= 2 and parts[0][1] == ":"
+    unsafe = (
+        path.is_absolute()
+        or has_drive
+        or ".." in parts
+        or any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 or ord(character) == 127 for character in name)
+        or any(len(os.fsencode(part)) > 255 for part in parts)
+    )
+    return None if unsafe else parts
+
+
+def check_id(image_id: str, *, where: str | Path) -> str:
+    """Return an image id, refusing what is no name of a file in the data set's folder or below it.
+
+    Raises:
+        DataError: It could lead out of the folder, or is not valid UTF-8.
+    """
+    if (_PLAIN.fullmatch(image_id) and image_id not in (".", "..")) or path_parts(image_id):
+        return image_id
+    raise DataError(
+        "An image id is no name of a file in the data set.",
+        where=where,
+        expected="a name, or a relative path without `..`, of valid UTF-8 without control characters",
+        got=printable(repr(image_id[:300])),
+        todo="rename the file, or correct the list that names it",
+    )
+
+
+def printable(text: str) -> str:
+    """Text that any output takes: bytes of a file name that are not UTF-8 are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def stem(file_name: str) -> str:
-    """Cut an image file's ending off, and nothing else: `2015_00001.png` -> `2015_00001`, `a.v2` stays."""
+    """Remove an image file's extension, and nothing else: `2015_00001.png` -> `2015_00001`, `a.v2` stays."""
     path = PurePosixPath(file_name)
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else file_name
 
 
+def bare_id(name: str) -> str:
+    """What an image id is without quotes, with `/` between folders, and without an extension of image or annotation."""
+    bare = name.strip().strip("\"'").replace("\\", "/").removeprefix("./")
+    return bare[:-4] if bare.lower().endswith(".xml") else stem(bare)
+
+
+def _spellings(name: str) -> Iterator[str]:
+    r"""What a name may stand for, from the most to the least literal: as it is, as a bare id, without folders.
+
+    A list from elsewhere names `a.jpg`, `a.xml`, `JPEGImages/a.jpg`, `/data/VOC2007/JPEGImages/a.jpg`,
+    `C:\data\a.jpg` or `"a.jpg"`.
+    """
+    yield name
+    parts = PurePosixPath(bare_id(name)).parts
+    if ".." not in parts:
+        yield from ("/".join(parts[first:]) for first in range(len(parts)))
+
+
+def find_id(name: str, known: Container[str]) -> str | None:
+    """The known id that a name from a list means, given with or without extension, folders and quotes; else None."""
+    return next((spelling for spelling in _spellings(name) if spelling in known), None)
+
+
 def resolve(image_id: str, known: Collection[str], *, where: str | Path | None = None) -> str:
-    """Return the listed id that `image_id`, given with or without an ending, stands for.
+    """Return the known id that a name means; see `find_id`.
 
     Raises:
-        UnknownIdError: No such id is listed.
+        UnknownIdError: There is no such id.
     """
-    if image_id in known:
-        return image_id
-    shortened = stem(image_id)
-    if shortened in known:
-        return shortened
-    raise UnknownIdError(image_id, known, where=where)
+    found = find_id(image_id, known)
+    if found is None:
+        raise UnknownIdError(image_id, known, where=where)
+    return found
 
 
 def resolve_all(image_ids: Iterable[str], known: Collection[str], *, where: str | Path | None = None) -> list[str]:
     """Resolve many ids, in the order given; an id given twice is an error, for it would be counted twice.
 
     Raises:
-        UnknownIdError: An id is not listed.
+        UnknownIdError: There is no such id.
         DataError: An id occurs twice.
     """
     seen: dict[str, None] = {}
@@ -67,25 +135,44 @@ def resolve_all(image_ids: Iterable[str], known: Collection[str], *, where: str 
     return list(seen)
 
 
-def read_id_list(path: str | Path) -> list[str]:
-    """Read a text file of image ids: one a line, with or without ending; `#` starts a comment, blank lines are skipped.
+def numbered_names(path: str | Path) -> list[tuple[int, str]]:
+    """Read a text file of names, one a line, with their line numbers from 1.
+
+    A byte order mark, any line ends, blanks around a name, quotes around it, blank lines, and comments (`#` at the
+    start of a line or behind a blank) are passed over. Blanks inside a name belong to it.
 
     Raises:
-        DataError: The file cannot be read as UTF-8 text or names no image.
+        DataError: The file cannot be read as UTF-8 text.
     """
-    path = Path(path)
+    names = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        name = _COMMENT.sub("", line).strip()
+        if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
+            name = name[1:-1].strip()
+        if name:
+            names.append((number, name))
+    return names
+
+
+def read_names(path: str | Path) -> list[str]:
+    """Read a text file of names, such as image ids or classes; see `numbered_names`.
+
+    Raises:
+        DataError: The file cannot be read as UTF-8 text, or holds no name.
+    """
+    names = [name for _, name in numbered_names(path)]
+    if not names:
+        raise DataError("The list holds no name.", where=path, expected="one name a line")
+    return names
+
+
+def read_text(path: str | Path) -> str:
+    """Read a UTF-8 text file, with or without a byte order mark.
+
+    Raises:
+        DataError: It cannot be read, or is not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError("Cannot read the list of image ids.", where=path, got=str(error)) from error
-    found = list(_uncommented(text))
-    if not found:
-        raise DataError("The list of image ids is empty.", where=path, expected="one image id or file name a line")
-    return found
-
-
-def _uncommented(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        content = line.split("#", maxsplit=1)[0].strip()
-        if content:
-            yield content
+        raise DataError("Cannot read the text file.", where=path, expected="UTF-8 text", got=str(error)) from error

@@ -1,10 +1,20 @@
-"""What the rest of the project knows of an image in a data set, whatever layout it came from."""
+"""What the rest of the project knows of a data set and of an image in it, whatever layout they came from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
+
+from duskbench.data_tools.boxes import clip_box
+from duskbench.data_tools.classes import canonical, is_synonym
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.findings import Finding
+from duskbench.data_tools.ids import check_id, resolve, resolve_all
+from duskbench.data_tools.images import image_size
+from duskbench.data_tools.plugins import naming
 
 
 @dataclass(frozen=True)
@@ -12,7 +22,7 @@ class ObjectAnnotation:
     """One ground-truth object.
 
     Attributes:
-        name: Class name in VOC's spelling (`person`, `diningtable`); ExDark's Cup is `cup`.
+        name: Class name. In a record it is spelled as `classes.canonical` does: `person`, `diningtable`, `cup`.
         box_xyxy: x1, y1, x2, y2 in absolute pixels, 0-based, end-exclusive: a box over the whole image is 0, 0, W, H.
         difficult: VOC's flag; such an object counts neither as found nor as missed.
         truncated: VOC's flag, or None where the file does not say.
@@ -31,13 +41,14 @@ class ImageRecord:
     """One image of a data set with its annotation.
 
     Attributes:
-        id: File name without ending; unique in its data set.
+        id: File name without extension; unique in its data set.
         path: The image file. It need not exist: the reader of pixels reports that.
         objects: Ground truth, or None where the data set has no annotation (a plain folder).
         split: `train`, `val`, `test`, or None.
         lighting: One of `classes.LIGHTING_TYPES`, or None.
         indoor: True indoors, False outdoors, None where the data set does not say.
         group: Sub-set it belongs to: the class folder in ExDark, the first folder below the root in a plain folder.
+        size: Width and height that the annotation states, or None.
     """
 
     id: str
@@ -47,15 +58,175 @@ class ImageRecord:
     lighting: str | None = None
     indoor: bool | None = None
     group: str | None = None
+    size: tuple[int, int] | None = None
 
 
-class Dataset(Protocol):
-    """An ordered set of images. Annotations are parsed when asked for, so memory does not grow with the set."""
+class MissingAnnotationError(DataError):
+    """An image has no annotation file where its layout wants one."""
 
-    name: str
-    root: Path
-    ids: list[str]
+
+class Dataset(ABC):
+    """An ordered set of images: what the reader of a layout is built on, and all that the rest of the project asks for.
+
+    A reader says where an image lies (`image_path`) and what the files say of it (`annotation`); it may say by what it
+    is recognised (`detects`) and what else can be wrong with it (`check`). Its constructor takes the folder and, by
+    name, whatever options it likes: they are those of `data` in a configuration. Two names have a meaning: `split`,
+    where the layout has splits (`"all"` must be one), and `tolerant`, where lists can be broken: then faults are kept
+    in `faults` for `verify` and the rest is read.
+
+    Annotations are parsed when asked for, so memory need not grow with the set.
+
+    Args:
+        root: The data set's folder.
+        ids: The images' ids, in order: file names without extension, with folders where they are needed to be unique.
+        name: What to call the data set; by default its folder's name.
+        listed_in: The file that lists the ids, for errors.
+        tolerant: Keep an id that is not safe, or comes twice, in `faults` instead of refusing the data set.
+
+    Attributes:
+        name: What the data set is called.
+        root: Its folder.
+        ids: The images' ids, in order.
+        left_out: What of the folder is not in the data set, one sentence each.
+        faults: What was wrong with its lists; empty unless `tolerant`.
+        counts: Further numbers for `verify`'s report, such as the images of each split.
+
+    Raises:
+        DataError: An id could lead out of the folder, or occurs twice.
+    """
+
+    known_without_box: ClassVar[frozenset[str]] = frozenset()
+    """Ids that have no box in the release itself."""
+
+    def __init__(
+        self,
+        root: str | Path,
+        ids: Iterable[str],
+        *,
+        name: str | None = None,
+        listed_in: str | Path | None = None,
+        tolerant: bool = False,
+    ) -> None:
+        self.root = Path(root)
+        self.name = name or self.root.resolve().name
+        self.left_out: tuple[str, ...] = ()
+        self._renamed: dict[str, set[str]] = {}
+        self._other_sizes: dict[str, str] = {}
+        self.faults: list[Finding] = []
+        self.counts: Mapping[str, int] = {}
+        self._known: dict[str, None] = {}
+        where = listed_in or self.root
+        for image_id in ids:
+            try:
+                check_id(image_id, where=where)
+                if image_id in self._known:
+                    raise DataError("An image id is given twice.", where=where, got=image_id)
+            except DataError as error:
+                if not tolerant:
+                    raise
+                code = "duplicate-id" if image_id in self._known else "unsafe-id"
+                self.faults.append(Finding("error", code, where, error.one_line))
+            else:
+                self._known[image_id] = None
+        self.ids = list(self._known)
+
+    @classmethod
+    def detects(cls, root: Path) -> bool:
+        """Whether a folder has this layout; asked for `layout="auto"`, so it must be quick and must not raise."""
+        return False
+
+    @abstractmethod
+    def image_path(self, image_id: str) -> Path:
+        """Where an image of `ids` lies, by names alone; the file need not exist."""
+
+    @abstractmethod
+    def annotation(self, image_id: str) -> ImageRecord:
+        """What the files say of an image of `ids`: class names as they are spelled there, boxes not clipped.
+
+        Raises:
+            MissingAnnotationError: It has no annotation.
+            DataError: The annotation is broken; says where.
+        """
+
+    def annotation_path(self, image_id: str) -> Path:
+        """The file that holds an image's annotation, for messages."""
+        return self.image_path(image_id)
+
+    def check(self) -> Iterator[Finding]:
+        """What can be wrong with this layout alone.
+
+        `verify` itself looks at every image and its annotation: missing files, boxes, sizes, classes.
+        """
+        return iter(())
 
     def record(self, image_id: str) -> ImageRecord:
-        """Parse and return one image's record."""
-        ...
+        """One image: the annotation with class names in their canonical spelling and boxes clipped to the image.
+
+        Where the image file is absent, boxes are clipped at the left and top edges only.
+
+        Args:
+            image_id: One of `ids`, or the image's file name.
+
+        Raises:
+            UnknownIdError: There is no such id.
+            DataError: The annotation is missing or broken, or a box lies outside the image.
+        """
+        found = resolve(image_id, self._known, where=self.root)
+        with naming(DataError, "The data set's reader fails.", type(self), f"{self.root}, {found}"):
+            record = self.annotation(found)
+        size, where = _size_if_readable(record.path), self.annotation_path(found)
+        if size and record.size and size != record.size:
+            self._other_sizes[found] = (
+                f"{record.size[0]} x {record.size[1]}, the image of {found} {size[0]} x {size[1]}"
+            )
+        objects = []
+        for number, one in enumerate(record.objects or (), start=1):
+            name = canonical(one.name)
+            if is_synonym(one.name):
+                self._renamed.setdefault(f"{one.name} as {name}", set()).add(found)
+            box = clip_box(one.box_xyxy, size, where=f"{where}, object {number} ({one.name})")
+            objects.append(replace(one, name=name, box_xyxy=box))
+        return record if record.objects is None else replace(record, objects=tuple(objects))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user of the data set should know, one sentence each.
+
+        Files that were left out; and of the records read so far, classes that were read under another name, and images
+        of another size than their annotation states.
+        """
+        notes = list(self.left_out)
+        if self._renamed:
+            each = (f"{names} ({_images(len(ids))})" for names, ids in sorted(self._renamed.items()))
+            notes.append(f"Classes read under another name: {', '.join(each)}")
+        if self._other_sizes:
+            first = next(iter(self._other_sizes.values()))
+            notes.append(
+                f"{_images(len(self._other_sizes))} of another size than annotated, so boxes may be wrong: {first}"
+            )
+        return tuple(notes)
+
+    def select(self, image_ids: Iterable[str]) -> None:
+        """Take only these images, in this order.
+
+        Args:
+            image_ids: Ids or file names; see `ids.find_id`.
+
+        Raises:
+            UnknownIdError: There is no such image.
+            DataError: An image is given twice.
+        """
+        self.ids = resolve_all(image_ids, self._known, where=self.root)
+        self._known = dict.fromkeys(self.ids)
+
+
+def _images(number: int) -> str:
+    return f"{number} image{'' if number == 1 else 's'}"
+
+
+def _size_if_readable(path: Path) -> tuple[int, int] | None:
+    """An image that cannot be read is a fault of that image, found when it is decoded."""
+    try:
+        return image_size(path)
+    except DataError:
+        return None

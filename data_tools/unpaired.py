@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.dataset import HasImagePath, open_dataset
+from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import CopyMode, place_file
 from duskbench.data_tools.folder import ImageFolder
@@ -190,7 +190,7 @@ def _candidates(domain: str, sources: Sequence[str | Path | Dataset]) -> Iterato
         # Two sources of one name (DICM/images, MEF/images) must not overwrite each other's files.
         label = dataset.name if labels[dataset.name] == 1 else f"{dataset.name}-{labels[dataset.name]}"
         for image_id in dataset.ids:
-            path = dataset.image_path(image_id) if isinstance(dataset, HasImagePath) else dataset.record(image_id).path
+            path = dataset.image_path(image_id)
             yield Candidate(domain, label, image_id, path, f"{label}@{image_id.replace('/', '@')}{path.suffix}")
 
 

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from duskbench.data_tools import exdark, voc
-from duskbench.data_tools.boxes import Box, BoxError
-from duskbench.data_tools.classes import EXDARK_CLASSES, OUTSIDE_VOC, SPLITS, VOC_CLASSES
-from duskbench.data_tools.dataset import LAYOUTS, detect_layout
-from duskbench.data_tools.errors import DataError, UnknownNameError
-from duskbench.data_tools.findings import Collector, Report, Severity
-from duskbench.data_tools.folder import ImageFolder
-from duskbench.data_tools.ids import stem
-from duskbench.data_tools.images import is_image_file
+from duskbench.data_tools.boxes import Box, BoxError, iou
+from duskbench.data_tools.classes import OUTSIDE_VOC, VOC_CLASSES, canonical, is_known, is_synonym
+from duskbench.data_tools.datasets import open_for_checking
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.exdark import UnknownClassError
+from duskbench.data_tools.findings import Collector, Report
 from duskbench.data_tools.ordered_map import Progress, ordered_map
+from duskbench.data_tools.plugins import naming
+from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation
 from duskbench.data_tools.verify_image import ImageCheck, check_image
-from duskbench.data_tools.voc_xml import read_annotation
+
+# Two boxes of a class that overlap more are one object annotated twice.
+_SAME_OBJECT_IOU = 0.95
 
 
 @dataclass(frozen=True)
 class Expectation:
     """An image that should be there: its file, the size its annotation states, and its boxes with their names."""
 
-    id: str
     path: Path
     size: tuple[int, int] | None = None
     boxes: tuple[tuple[str, Box], ...] = ()
@@ -36,26 +37,24 @@ def verify(
     root: str | Path,
     layout: str = "auto",
     *,
-    year: int | str | None = None,
-    box_origin: int = 1,
     decode: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Report:
     """Look for everything that is wrong with a data set.
 
-    Counts against the official ones, missing and orphan files, images that do not decode to their last row, EXIF
-    orientation, image sizes against those the annotation states, boxes outside the image, unknown classes, ids listed
-    twice, images without boxes, and files of the same bytes.
+    Of every image: whether it is there, decodes to its last row and has the size that its annotation states; its
+    annotation, boxes outside it or twice, class names. Of the whole: files of the same bytes, classes that no VOC
+    detector knows, and what the reader of the layout checks, such as lists and official numbers.
 
     Args:
         root: The folder.
-        layout: `exdark`, `voc`, `folder`, or `auto`.
-        year: Which VOC year, where the folder holds several.
-        box_origin: See `exdark.ExDark`.
+        layout: See `datasets.open_dataset`.
         decode: Decode every image to its last row; False reads headers and bytes only.
         workers: Threads; as many as there are cores by default.
         progress: Called with images done and images in all.
+        options: Of the reader: `year`, `box_origin`, ...
 
     Returns:
         The report; what is wrong inside the data set is a finding, not an exception.
@@ -64,22 +63,102 @@ def verify(
         DataError: No such folder, or not of this layout.
         UnknownNameError: No such layout.
     """
-    root = Path(root)
-    if layout not in LAYOUTS:
-        raise UnknownNameError("layout", layout, LAYOUTS)
-    if not root.is_dir():
-        raise DataError("No such data set folder.", where=root)
-    chosen = detect_layout(root) if layout == "auto" else layout
-    root = voc.find_voc_tree(root, year) if chosen == "voc" else root
-    report = Report(str(root), chosen)
-    found = Collector(report, root)
-    expectations = {
-        "exdark": partial(_exdark, root, found, box_origin),
-        "voc": partial(_voc, root, found),
-        "folder": partial(_folder, root, found),
-    }[chosen]()
-    _check_images(expectations, found, decode, workers, progress)
+    layout, dataset = open_for_checking(root, layout, **options)
+    report = Report(str(root), layout)
+    found = Collector(report, dataset.root)
+    found.count("images listed", len(dataset.ids))
+    report.counts.update(dataset.counts)
+    with naming(DataError, "The data set's reader fails.", type(dataset), root):
+        for finding in (*dataset.faults, *dataset.check()):
+            found.add(finding.severity, finding.code, finding.file, finding.message)
+    for note in dataset.left_out:
+        found.add("warning", "left-out", dataset.root, note)
+    expected = _check_annotations(dataset, found)
+    _check_images(expected, found, decode, workers, progress)
     return report
+
+
+def _check_annotations(dataset: Dataset, found: Collector) -> list[Expectation]:
+    spelled: dict[str, _Class] = {}
+    expected = []
+    for image_id in dataset.ids:
+        path = dataset.image_path(image_id)
+        if not path.is_file():
+            # Another extension is the usual cause: `x.JPG` unpacked as `x.jpg`.
+            near = found.of_same_stem(path)
+            found.add("error", "missing-image", path, f"not there, but {', '.join(near)} is" if near else "not there")
+        record = _read(dataset, image_id, found)
+        if record is None or record.objects is None:
+            expected.append(Expectation(path))
+            continue
+        file = dataset.annotation_path(image_id)
+        found.count("annotations present")
+        found.count("boxes", len(record.objects))
+        difficult = sum(one.difficult for one in record.objects)
+        if difficult:
+            found.count("boxes difficult", difficult)
+        if not record.objects and image_id in dataset.known_without_box:
+            found.add("info", "no-boxes-known", file, "the release itself has no box for this image")
+        elif not record.objects:
+            found.add("warning", "no-boxes", file, "no box in the file")
+        for message in _twice(record.objects):
+            found.add("warning", "object-twice", file, message)
+        for name, number in Counter(one.name for one in record.objects).items():
+            spelled.setdefault(name, _Class(file)).add(number)
+        expected.append(Expectation(path, record.size, tuple((one.name, one.box_xyxy) for one in record.objects)))
+    _report_classes(spelled, found)
+    return expected
+
+
+def _read(dataset: Dataset, image_id: str, found: Collector) -> ImageRecord | None:
+    try:
+        with naming(DataError, "The data set's reader fails.", type(dataset), dataset.annotation_path(image_id)):
+            return dataset.annotation(image_id)
+    except MissingAnnotationError as error:
+        found.add("error", "missing-annotation", error.where or dataset.root, f"{error.got}, not there")
+    except DataError as error:
+        code = "broken-annotation"
+        if isinstance(error, BoxError | UnknownClassError):
+            code = "degenerate-box" if isinstance(error, BoxError) else "unknown-class"
+        found.add("error", code, dataset.annotation_path(image_id), error.one_line)
+    return None
+
+
+def _twice(objects: tuple[ObjectAnnotation, ...]) -> Iterator[str]:
+    for number, one in enumerate(objects, start=1):
+        for earlier, other in enumerate(objects[: number - 1], start=1):
+            same = canonical(one.name) == canonical(other.name)
+            if same and iou(one.box_xyxy, other.box_xyxy) > _SAME_OBJECT_IOU:
+                yield f"objects {earlier} and {number} ({one.name}) are one, annotated twice"
+                break
+
+
+class _Class:
+    """A class name as it is spelled: in how many objects and images, and the first file that has it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.objects, self.images = file, 0, 0
+
+    def add(self, number: int) -> None:
+        self.objects += number
+        self.images += 1
+
+    def __str__(self) -> str:
+        return f"{self.objects} object{'s' * (self.objects != 1)} in {self.images} image{'s' * (self.images != 1)}"
+
+
+def _report_classes(spelled: dict[str, _Class], found: Collector) -> None:
+    outside = []
+    for name, seen in sorted(spelled.items()):
+        if not is_known(name):
+            message = f"{name!r} ({seen}) is no class of VOC, ExDark or COCO; it counts only where `classes` names it"
+            found.add("warning", "unknown-class", seen.file, message)
+        elif is_synonym(name):
+            found.add("info", "class-synonym", seen.file, f"{name!r} ({seen}) is read as {canonical(name)!r}")
+        if is_known(name) and canonical(name) not in (*VOC_CLASSES, *OUTSIDE_VOC):
+            outside.append(f"{canonical(name)} ({seen})")
+    if outside:
+        found.add("info", "class-outside-voc", found.root, f"a VOC detector cannot find {', '.join(outside)}")
 
 
 def _check_images(
@@ -115,191 +194,3 @@ def _compare_sizes(one: Expectation, size: tuple[int, int], found: Collector) ->
             found.add("error", "box-off-image", one.path, f"{shown}: nothing of it is inside")
         elif x1 < 0 or y1 < 0 or x2 > width or y2 > height:
             found.add("warning", "box-outside", one.path, f"{shown}: reaches outside")
-
-
-def _exdark(root: Path, found: Collector, box_origin: int) -> list[Expectation]:
-    class_list = exdark.find_class_list(root)
-    listed: dict[str, exdark.ListedImage] = {}
-    try:
-        for row in exdark.read_class_list(class_list):
-            if row.id in listed:
-                found.add(
-                    "error",
-                    "duplicate-id",
-                    class_list,
-                    f"line {row.line}: {row.file} again, after {listed[row.id].file}",
-                )
-            else:
-                listed[row.id] = row
-    except DataError as error:
-        found.add("error", "broken-list", class_list, _one_line(error))
-    found.count("images listed", len(listed))
-    by_split = Counter(row.split for row in listed.values())
-    for split in SPLITS:
-        found.count(f"listed {split}", by_split[split])
-    _compare_counts(dict(by_split), exdark.OFFICIAL_IMAGES, class_list, found)
-
-    image_folder, annotation_folder = root / "ExDark", exdark.find_annotation_folder(root)
-    expected = []
-    for row in listed.values():
-        path = image_folder / row.class_folder / row.file
-        annotation = annotation_folder / row.class_folder / f"{row.file}.txt"
-        _report_missing(path, found)
-        expected.append(Expectation(row.id, path, boxes=_exdark_boxes(row, annotation, box_origin, found)))
-    boxes = found.report.counts.get("boxes", 0)
-    has_all = found.report.counts.get("annotations present", 0) == sum(exdark.OFFICIAL_IMAGES.values())
-    if has_all and boxes != exdark.OFFICIAL_BOXES:
-        found.add("error", "count", annotation_folder, f"{boxes} boxes; the release has {exdark.OFFICIAL_BOXES}")
-    _report_orphans(image_folder, {one.path for one in expected}, "image", found)
-    annotations = {annotation_folder / row.class_folder / f"{row.file}.txt" for row in listed.values()}
-    _report_orphans(annotation_folder, annotations, "annotation", found)
-    return expected
-
-
-def _exdark_boxes(
-    row: exdark.ListedImage, annotation: Path, box_origin: int, found: Collector
-) -> tuple[tuple[str, Box], ...]:
-    if not annotation.is_file():
-        found.add("error", "missing-annotation", annotation, "listed in imageclasslist.txt, not there")
-        return ()
-    found.count("annotations present")
-    try:
-        objects = exdark.read_bbgt(annotation)
-    except DataError as error:
-        found.add("error", _code(error), annotation, _one_line(error))
-        return ()
-    found.count("boxes", len(objects))
-    if not objects and row.id in exdark.KNOWN_WITHOUT_BOX:
-        found.add("info", "no-boxes-known", annotation, "the release itself has no box for this image")
-    elif not objects:
-        found.add("warning", "no-boxes", annotation, "no box in the file")
-    elif row.class_folder not in {one.name for one in objects}:
-        found.add("info", "no-own-class", annotation, f"no box of {row.class_folder}, the class of its folder")
-    return tuple((one.name, one.box_xyxy(box_origin)) for one in objects)
-
-
-def _voc(root: Path, found: Collector) -> list[Expectation]:
-    main = _read_image_sets(root, found)
-    for name, ids in main.items():
-        file = root / voc.IMAGE_SETS / f"{name}.txt"
-        found.count(f"listed {name}", len(ids))
-        for image_id, times in Counter(ids).items():
-            if times > 1:
-                found.add("error", "duplicate-id", file, f"{image_id} is listed {times} times")
-    if not main:
-        found.add("error", "no-image-sets", root / voc.IMAGE_SETS, "none of train, val, trainval, test")
-    _report_leaks(root, main, found)
-    official = voc.OFFICIAL_IMAGES.get(root.resolve().name)
-    if official:
-        _compare_counts({name: len(ids) for name, ids in main.items()}, official, root / voc.IMAGE_SETS, found)
-
-    images = {stem(path.name): path for path in sorted(root.glob("JPEGImages/*")) if is_image_file(path)}
-    annotations = {path.stem: path for path in sorted(root.glob("Annotations/*.xml"))}
-    listed = list(dict.fromkeys(image_id for ids in main.values() for image_id in ids)) or list(annotations)
-    found.count("images listed", len(listed))
-    for image_id in sorted(images.keys() - annotations.keys() - set(listed)):
-        found.add("warning", "orphan-image", images[image_id], "no annotation and in no image set")
-    for image_id in sorted(annotations.keys() - images.keys()):
-        found.add("warning", "orphan-annotation", annotations[image_id], "there is no image of this id")
-    # The test annotations of VOC2012 were never published.
-    unannotated = set(main.get("test", ())) if root.resolve().name == "VOC2012" else set()
-    expected = []
-    for image_id in listed:
-        path = images.get(image_id, root / "JPEGImages" / f"{image_id}.jpg")
-        _report_missing(path, found)
-        expected.append(_voc_expectation(image_id, path, annotations.get(image_id), image_id in unannotated, found))
-    return expected
-
-
-def _read_image_sets(root: Path, found: Collector) -> dict[str, list[str]]:
-    main = {}
-    for name in ("train", "val", "trainval", "test"):
-        file = root / voc.IMAGE_SETS / f"{name}.txt"
-        try:
-            if file.is_file():
-                main[name] = voc.read_image_set(file)
-        except DataError as error:
-            found.add("error", "broken-list", file, _one_line(error))
-    return main
-
-
-def _report_leaks(root: Path, main: dict[str, list[str]], found: Collector) -> None:
-    for training in ("train", "val", "trainval"):
-        both = sorted(set(main.get(training, ())) & set(main.get("test", ())))
-        if both:
-            message = f"{len(both)} ids are in test as well: {', '.join(both[:5])}"
-            found.add("error", "leak", root / voc.IMAGE_SETS / f"{training}.txt", message)
-
-
-def _voc_expectation(
-    image_id: str, path: Path, annotation: Path | None, may_lack_it: bool, found: Collector
-) -> Expectation:
-    if annotation is None:
-        if not may_lack_it:
-            missing = path.parent.parent / "Annotations" / f"{image_id}.xml"
-            found.add("error", "missing-annotation", missing, "listed in ImageSets/Main, not there")
-        return Expectation(image_id, path)
-    try:
-        said = read_annotation(annotation)
-    except DataError as error:
-        found.add("error", _code(error), annotation, _one_line(error))
-        return Expectation(image_id, path)
-    found.count("annotations present")
-    found.count("boxes", len(said.objects))
-    found.count("boxes difficult", sum(one.difficult for one in said.objects))
-    if not said.objects:
-        severity: Severity = "info" if image_id in exdark.KNOWN_WITHOUT_BOX else "warning"
-        found.add(severity, "no-boxes", annotation, "no object in the file")
-    if said.file and stem(said.file) != image_id:
-        found.add("warning", "other-filename", annotation, f"its <filename> is {said.file}")
-    for name in sorted({one.name for one in said.objects}):
-        if name not in VOC_CLASSES and name not in OUTSIDE_VOC:
-            hint = " (ExDark's name; convert with `duskbench data exdark`)" if name in EXDARK_CLASSES else ""
-            found.add("error", "unknown-class", annotation, f"{name!r} is no VOC class{hint}")
-    return Expectation(image_id, path, said.size, tuple((one.name, one.box_xyxy) for one in said.objects))
-
-
-def _folder(root: Path, found: Collector) -> list[Expectation]:
-    dataset = ImageFolder(root)
-    found.count("images listed", len(dataset.ids))
-    return [Expectation(image_id, dataset.image_path(image_id)) for image_id in dataset.ids]
-
-
-def _compare_counts(got: dict[str, int], official: dict[str, int], file: Path, found: Collector) -> None:
-    """The layout says nothing of whose images these are: other counts are another set's, or those of a part."""
-    other = [f"{split} {got[split]} ({n})" for split, n in official.items() if split in got and got[split] != n]
-    if other:
-        message = f"images listed (official number): {', '.join(other)}; not comparable with published numbers"
-        found.add("warning", "count", file, message)
-    if not got.keys() & official.keys():
-        found.add("error", "count", file, f"lists no image; the official sets are {official}")
-
-
-def _report_missing(path: Path, found: Collector) -> None:
-    if path.is_file():
-        return
-    # A renamed ending is the usual cause: `x.JPG` unpacked as `x.jpg`.
-    near = found.of_same_stem(path)
-    found.add("error", "missing-image", path, f"not there, but {', '.join(near)} is" if near else "not there")
-
-
-def _report_orphans(folder: Path, known: set[Path], kind: str, found: Collector) -> None:
-    for path in _files(folder):
-        if path not in known and (kind == "annotation" or is_image_file(path)):
-            found.add("warning", f"orphan-{kind}", path, "imageclasslist.txt does not list it here")
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    paths: Iterable[Path] = sorted(folder.glob("*/*")) if folder.is_dir() else ()
-    return (path for path in paths if path.is_file() and not path.name.startswith("."))
-
-
-def _code(error: DataError) -> str:
-    if isinstance(error, BoxError):
-        return "degenerate-box"
-    return "unknown-class" if isinstance(error, exdark.UnknownClassError) else "broken-annotation"
-
-
-def _one_line(error: DataError) -> str:
-    parts = [error.what, *(f"{name} {text}" for name, text in (("at", error.where), ("got", error.got)) if text)]
-    return " ".join(" ".join(str(part) for part in parts).split())

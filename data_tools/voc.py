@@ -5,17 +5,20 @@ Source: the VOC development kit (2007, 2012); the annotation files themselves ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from duskbench.data_tools.classes import SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.exdark import KNOWN_WITHOUT_BOX
 from duskbench.data_tools.files import write_text
-from duskbench.data_tools.ids import resolve, resolve_all, stem
-from duskbench.data_tools.images import is_image_file
-from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
-from duskbench.data_tools.voc_xml import VOCAnnotation, read_annotation
+from duskbench.data_tools.findings import Finding, compare_counts
+from duskbench.data_tools.ids import bare_id, check_id, find_id, numbered_names, resolve, stem
+from duskbench.data_tools.image_files import find_images
+from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation
+from duskbench.data_tools.voc_xml import read_annotation
 
 # Main (detection) image sets. Source: host.robots.ox.ac.uk/pascal/VOC/voc2007/dbstats.html, voc2012/dbstats.html.
 OFFICIAL_IMAGES: dict[str, dict[str, int]] = {
@@ -28,97 +31,211 @@ IMAGE_SETS = "ImageSets/Main"
 _UNION: tuple[str, ...] = ("trainval", "train", "val", "test")
 
 
-class VOC:
+class VOC(Dataset):
     """A VOC tree; an annotation file is read when its image is asked for.
+
+    Images and annotations may lie in folders below JPEGImages and Annotations: the ids then have these folders.
 
     Args:
         root: `VOCdevkit`, `VOCdevkit/VOC2007`, the folder above `VOCdevkit`, or any folder with Annotations,
             ImageSets/Main and JPEGImages.
-        year: Which `VOC<year>` to take where `root` holds several.
         split: `test`, `val`, `train`, `trainval`, `all` (the union of these, or of all annotations where there are no
-            image sets), any other file of ImageSets/Main (`car_test`: the images it does not mark -1), or the image
-            ids themselves.
+            image sets), or any other file of ImageSets/Main (`car_test`: the images it does not mark -1).
+        year: Which `VOC<year>` to take where `root` holds several.
+        tolerant: See `Dataset`.
 
     Raises:
         DataError: No VOC tree there, or its image set is missing, empty or names an image twice.
-        UnknownNameError: No such image set, year or id.
+        UnknownNameError: No such image set or year.
     """
 
-    def __init__(self, root: str | Path, year: int | str | None = None, split: str | Sequence[str] = "test") -> None:
+    known_without_box = KNOWN_WITHOUT_BOX
+
+    def __init__(
+        self, root: str | Path, split: str = "test", *, year: int | str | None = None, tolerant: bool = False
+    ) -> None:
         self.root = find_voc_tree(Path(root), year)
-        self.name = self.root.resolve().name
-        self.split = split if isinstance(split, str) else None
-        self.ids = self._select(split)
-        self._known = frozenset(self.ids)
+        self.split = split
+        self._images = find_images(self.root / "JPEGImages") if (self.root / "JPEGImages").is_dir() else None
+        self._tolerant, self._list_faults = tolerant, list[Finding]()
+        ids, listed_in = self._select(split)
+        super().__init__(self.root, ids, listed_in=listed_in, tolerant=tolerant)
+        self.left_out = self._images.notes if self._images else ()
+        self.faults += self._list_faults
+        self.counts = {f"listed {name}": len(ids) for name, ids in self._main.items()}
 
-    def _select(self, split: str | Sequence[str]) -> list[str]:
-        sets = self._image_sets()
-        if not isinstance(split, str):
-            # Ids given by hand need be in no image set, only in the tree.
-            return resolve_all(split, frozenset(self._annotated()) | frozenset(self._all()), where=self.root)
+    @classmethod
+    def detects(cls, root: Path) -> bool:
+        """By Annotations beside ImageSets/Main or JPEGImages."""
+        return bool(voc_trees(root))
+
+    def _select(self, split: str) -> tuple[list[str], Path]:
         if split == "all":
-            return self._all()
-        if split not in sets:
-            usual = [name for name in _UNION if name in sets] or sorted(sets)
-            raise UnknownNameError(f"image set of {self.name}", split, [*usual, "all"], where=self.root / IMAGE_SETS)
-        ids = read_image_set(sets[split])
-        return resolve_all(ids, frozenset(ids), where=sets[split])
+            return _union(self._main) or sorted(self._annotations), self.root
+        if split not in self._set_files:
+            usual = [name for name in _UNION if name in self._set_files] or sorted(self._set_files)
+            raise UnknownNameError(
+                f"image set of {self.root.resolve().name}", split, [*usual, "all"], where=self.root / IMAGE_SETS
+            )
+        return read_image_set(self._set_files[split], self._in_tree), self._set_files[split]
 
-    def _image_sets(self) -> dict[str, Path]:
-        return {path.stem: path for path in sorted((self.root / IMAGE_SETS).glob("*.txt"))}
+    def select(self, image_ids: Iterable[str]) -> None:
+        """Take only these images, which need be in no image set, only in the tree; see `Dataset.select`."""
+        self._known = dict.fromkeys([*self._known, *self._annotations, *_union(self._main)])
+        super().select(image_ids)
 
-    def _annotated(self) -> list[str]:
-        return sorted(path.stem for path in (self.root / "Annotations").glob("*.xml"))
+    @cached_property
+    def _set_files(self) -> dict[str, Path]:
+        files = sorted((self.root / IMAGE_SETS).glob("*.txt"))
+        return {path.stem: path for path in files if not path.name.startswith(".")}
 
-    def _all(self) -> list[str]:
-        sets = self._image_sets()
-        union: dict[str, None] = {}
-        for name in _UNION:
-            if name in sets:
-                union.update(dict.fromkeys(read_image_set(sets[name])))
-        return list(union) or self._annotated()
+    @cached_property
+    def _main(self) -> dict[str, list[str]]:
+        """The usual image sets that there are."""
+        sets = {}
+        for name in (one for one in _UNION if one in self._set_files):
+            try:
+                sets[name] = read_image_set(self._set_files[name], self._in_tree)
+            except DataError as error:
+                if not self._tolerant:
+                    raise
+                self._list_faults.append(Finding("error", "broken-list", self._set_files[name], error.one_line))
+        return sets
+
+    @cached_property
+    def _annotations(self) -> dict[str, str]:
+        """Id -> annotation file, relative to Annotations."""
+        return xml_files(self.root / "Annotations")
+
+    @cached_property
+    def _image_files(self) -> dict[str, list[str]]:
+        """Id -> image files, relative to JPEGImages, the one that is read first."""
+        return self._images.by_id() if self._images else {}
+
+    def _in_tree(self) -> Container[str]:
+        return self._image_files.keys() | self._annotations.keys()
 
     @cached_property
     def _membership(self) -> dict[str, str]:
-        sets = self._image_sets()
-        return {image_id: name for name in SPLITS if name in sets for image_id in read_image_set(sets[name])}
-
-    @cached_property
-    def _image_names(self) -> dict[str, str]:
-        """Image file of every id, from one look at the folder: jpg before other endings."""
-        names = [path.name for path in _entries(self.root / "JPEGImages") if is_image_file(path)]
-        ranked = sorted(names, key=lambda name: (not name.endswith(".jpg"), name), reverse=True)
-        return {stem(name): name for name in ranked}
+        return {image_id: name for name in SPLITS for image_id in self._main.get(name, ())}
 
     def image_path(self, image_id: str) -> Path:
-        """The image's file, of whatever ending is there; `<id>.jpg` where there is none."""
+        """The image's file, of whatever extension is there; `<id>.jpg` where there is none."""
         found = resolve(image_id, self._known, where=self.root)
-        return self.root / "JPEGImages" / self._image_names.get(found, f"{found}.jpg")
+        return self.root / "JPEGImages" / self._image_files.get(found, [f"{found}.jpg"])[0]
 
     def annotation_path(self, image_id: str) -> Path:
         """The image's annotation file."""
-        return self.root / "Annotations" / f"{resolve(image_id, self._known, where=self.root)}.xml"
-
-    def annotation(self, image_id: str) -> VOCAnnotation:
-        """All that the image's annotation file says.
-
-        Raises:
-            UnknownIdError: The id is not in this image set.
-            DataError: The annotation is missing or broken.
-        """
-        return read_annotation(self.annotation_path(image_id))
-
-    def record(self, image_id: str) -> ImageRecord:
-        """Parse one image's annotation.
-
-        Raises:
-            UnknownIdError: The id is not in this image set.
-            DataError: The annotation is missing or broken.
-        """
         found = resolve(image_id, self._known, where=self.root)
-        said = self.annotation(found)
-        split = self.split if self.split in SPLITS else self._membership.get(found)
-        return ImageRecord(found, self.image_path(found), said.objects, split, said.lighting, said.indoor)
+        return self.root / "Annotations" / self._annotations.get(found, f"{found}.xml")
+
+    def annotation(self, image_id: str) -> ImageRecord:
+        """Parse one image's annotation file.
+
+        Raises:
+            MissingAnnotationError: There is no such file.
+            DataError: It is broken.
+        """
+        split = self.split if self.split in SPLITS else self._membership.get(image_id)
+        image = self.image_path(image_id)
+        if image_id not in self._annotations:
+            if self._tolerant and image_id in self._unpublished:
+                return ImageRecord(image_id, image, None, split)
+            raise MissingAnnotationError(
+                "The annotation is missing.", where=self.annotation_path(image_id), got="listed in ImageSets/Main"
+            )
+        said = read_annotation(self.annotation_path(image_id))
+        return ImageRecord(image_id, image, said.objects, split, said.lighting, said.indoor, size=said.size)
+
+    @cached_property
+    def _unpublished(self) -> frozenset[str]:
+        # The test annotations of VOC2012 were never published.
+        return frozenset(self._main.get("test", ()) if self.name == "VOC2012" else ())
+
+    def check(self) -> Iterator[Finding]:
+        """What is wrong with image sets, files that belong to nothing, and what XML files say of themselves."""
+        yield from self._check_sets()
+        yield from self._check_files()
+        for image_id in (one for one in self.ids if one in self._annotations):
+            path = self.annotation_path(image_id)
+            try:
+                said = read_annotation(path)
+            except DataError:
+                continue  # `verify` reports it with the image
+            if said.file and stem(said.file) != image_id.rpartition("/")[2]:
+                yield Finding("warning", "other-filename", path, f"its <filename> is {said.file}")
+            for oddity in said.oddities:
+                yield Finding("warning", "odd-value", path, oddity)
+
+    def _check_sets(self) -> Iterator[Finding]:
+        folder = self.root / IMAGE_SETS
+        if not self._main:
+            yield Finding("error", "no-image-sets", folder, "none of train, val, trainval, test")
+        for name, ids in self._main.items():
+            for image_id, times in Counter(ids).items():
+                if times > 1:
+                    message = f"{image_id} is listed {times} times"
+                    yield Finding("error", "duplicate-id", self._set_files[name], message)
+            both = sorted(set(ids) & set(self._main.get("test", ())))
+            if name != "test" and both:
+                message = f"{len(both)} ids are in test as well: {', '.join(both[:5])}"
+                yield Finding("error", "leak", self._set_files[name], message)
+        official = OFFICIAL_IMAGES.get(self.name)
+        if official:
+            yield from compare_counts({name: len(ids) for name, ids in self._main.items()}, official, folder)
+
+    def _check_files(self) -> Iterator[Finding]:
+        images, annotations = self._image_files, self._annotations
+        for image_id in sorted(images.keys() - annotations.keys() - self._known.keys()):
+            path = self.root / "JPEGImages" / images[image_id][0]
+            yield Finding("warning", "orphan-image", path, "no annotation and in no image set")
+        for image_id in sorted(annotations.keys() - images.keys()):
+            path = self.root / "Annotations" / annotations[image_id]
+            yield Finding("warning", "orphan-annotation", path, "there is no image of this id")
+        for image_id, files in images.items():
+            if len(files) > 1:
+                path = self.root / "JPEGImages" / files[0]
+                yield Finding(
+                    "warning", "several-images", str(path), f"read for {image_id}, not {', '.join(files[1:])}"
+                )
+
+
+class VOCAnnotations(Dataset):
+    """A lone folder of VOC's XML files as a data set; the images would lie beside them and need not be there.
+
+    Raises:
+        DataError: The folder holds no XML file.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self._files = xml_files(Path(root))
+        if not self._files:
+            raise DataError("The folder holds no XML file.", where=root)
+        super().__init__(root, sorted(self._files))
+
+    def image_path(self, image_id: str) -> Path:
+        """Where the image would lie."""
+        return self.root / f"{image_id}.jpg"
+
+    def annotation_path(self, image_id: str) -> Path:
+        """The XML file."""
+        return self.root / self._files[resolve(image_id, self._files, where=self.root)]
+
+    def annotation(self, image_id: str) -> ImageRecord:
+        """Parse one XML file."""
+        said = read_annotation(self.annotation_path(image_id))
+        return ImageRecord(
+            image_id, self.image_path(image_id), said.objects, None, said.lighting, said.indoor, size=said.size
+        )
+
+
+def xml_files(folder: Path) -> dict[str, str]:
+    """Id -> XML file in a folder or below it, relative to it; `.XML` counts, hidden files do not."""
+    return {file[:-4]: file for file in find_images(folder).others if file.lower().endswith(".xml")}
+
+
+def _union(sets: Mapping[str, list[str]]) -> list[str]:
+    return list(dict.fromkeys(image_id for ids in sets.values() for image_id in ids))
 
 
 def is_voc_tree(folder: Path) -> bool:
@@ -164,18 +281,47 @@ def find_voc_tree(root: Path, year: int | str | None = None) -> Path:
     return next(iter(trees.values()))
 
 
-def read_image_set(path: str | Path) -> list[str]:
+def read_image_set(path: str | Path, in_tree: Callable[[], Container[str]] = frozenset) -> list[str]:
     """Read a file of ImageSets/Main: one id a line; of a class's file, the ids not marked -1.
 
+    An id is the whole line unless its last word is a mark: 1, 0 or -1, in a file where every line has one or behind an
+    id that the tree has. It may be given as a file name or a path, also a Windows one.
+
+    Args:
+        path: The file.
+        in_tree: Gives the ids that the tree has files for; asked once, and only where a line needs it.
+
     Raises:
-        DataError: The file cannot be read.
+        DataError: The file cannot be read, or an id could lead out of the tree; says which line.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("Cannot read the image set.", where=path, got=str(error)) from error
-    rows = [line.split() for line in lines]
-    return [row[0] for row in rows if row and row[1:2] != ["-1"]]
+    names = numbered_names(path)
+    marks = [_mark(name) for _, name in names]
+    all_marked = None not in marks
+    known: Container[str] | None = None
+    ids = []
+    for (number, name), mark in zip(names, marks, strict=True):
+        if mark is None and _is_bare(name):
+            ids.append(name)
+            continue
+        known = in_tree() if known is None else known
+        found = find_id(name, known)
+        if found is None and mark is not None:
+            head = name.rsplit(maxsplit=1)[0]
+            at = find_id(head, known)
+            if mark == "-1" and (at is not None or all_marked):
+                continue
+            found = at or (bare_id(head) if all_marked else None)
+        ids.append(check_id(bare_id(name) if found is None else found, where=f"{path}:{number}"))
+    return ids
+
+
+def _mark(name: str) -> str | None:
+    *head, last = name.rsplit(maxsplit=1)
+    return last if head and last in ("1", "0", "-1") else None
+
+
+def _is_bare(name: str) -> bool:
+    return bare_id(name) == name and "/" not in name and name not in (".", "..")
 
 
 def write_image_sets(
@@ -207,7 +353,3 @@ def _class_marks(objects: Iterable[ObjectAnnotation]) -> dict[str, int]:
     for found in objects:
         marks[found.name] = max(marks.get(found.name, 0), 0 if found.difficult else 1)
     return marks
-
-
-def _entries(folder: Path) -> Iterator[Path]:
-    return folder.iterdir() if folder.is_dir() else iter(())

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.dataset import missing, open_dataset
+from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import file_sha256, place_file, write_bytes, write_text
 from duskbench.data_tools.images import read_image, write_image
@@ -123,7 +123,7 @@ def make_voc_dark(
     Args:
         voc: VOC tree of lit photographs; see `voc.VOC`.
         out: Folder of the dark tree.
-        split: Which images; see `dataset.open_dataset`. Ids or a file of them are written as split `test`.
+        split: Which images; see `datasets.open_dataset`. Ids or a file of them are written as split `test`.
         year: Which VOC year, where `voc` holds several.
         limit: Only so many of the images that are there, evenly spread.
         seed: Non-negative; each image's own seed comes from it and the image id.

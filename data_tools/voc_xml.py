@@ -6,19 +6,25 @@ Source: the VOC development kit, VOCcode/PASreadrecord.m and its annotation file
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duskbench.data_tools.boxes import Box, BoxError, format_coordinate
-from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES, OUTSIDE_VOC, VOC_CLASSES
+from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES, OUTSIDE_VOC
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.records import ObjectAnnotation
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
+
+_ENCODING = re.compile(rb"""(\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*["'](?P<name>[\w.-]+)["'][^>]*\?>""")
+# What declares the smaller set is often written in the larger.
+_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class VOCAnnotation:
         indoor: True or False; only in trees converted from ExDark.
         source: Tag and text of what the XML's `source` holds (`database`, `annotation`, `image`), in its order.
         segmented: Whether the image is among the segmented ones, or None where the XML does not say 0 or 1.
+        oddities: What was read otherwise than it is written, one sentence each.
     """
 
     file: str | None
@@ -46,6 +53,7 @@ class VOCAnnotation:
     indoor: bool | None = None
     source: tuple[tuple[str, str], ...] = ()
     segmented: bool | None = None
+    oddities: tuple[str, ...] = ()
 
 
 def from_voc_box(box_1based: Box) -> Box:
@@ -58,16 +66,6 @@ def to_voc_box(box_xyxy: Box) -> Box:
     """Turn a 0-based end-exclusive x1, y1, x2, y2 into VOC's 1-based inclusive xmin, ymin, xmax, ymax."""
     x1, y1, x2, y2 = box_xyxy
     return x1 + 1, y1 + 1, x2, y2
-
-
-def normalise_class(name: str) -> str:
-    """Bring a class name to VOC's spelling where only case, blanks, `_`, `-` or `/` differ; any other stays as it is.
-
-    `TV Monitor` -> `tvmonitor`, ` Person ` -> `person`; `People` stays `People`, for what it means is not this file's
-    to say.
-    """
-    squeezed = name.lower().translate({ord(mark): None for mark in " \t\r\n_-/"})
-    return squeezed if squeezed in VOC_CLASSES or squeezed in OUTSIDE_VOC else name.strip()
 
 
 def read_annotation(path: str | Path) -> VOCAnnotation:
@@ -86,46 +84,86 @@ def read_annotation(path: str | Path) -> VOCAnnotation:
 def parse_annotation(data: bytes, *, where: str | Path = "bytes") -> VOCAnnotation:
     """Parse the bytes of a VOC annotation file.
 
-    `pose` and `truncated` may be missing (None), `difficult` too (False); coordinates may be fractions, as some of
-    VOC2011's are. Boxes inside an object's `part` are not objects.
+    `pose` and `truncated` may be missing or hold any word (None), `difficult` too (False; a word that is neither yes
+    nor no is named in `oddities`); coordinates may be fractions, as some of VOC2011's are. Each box of an object is an
+    object of its own, as some labelling tools write them. Boxes inside an object's `part` are not objects.
 
     Raises:
-        DataError: Not XML, XML with entities or external references, or an object without name, box or area.
+        DataError: Not XML, XML with entities or external references, or an object without one name, box or area.
     """
-    from xml.etree.ElementTree import ParseError
-
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
-    try:
-        root = fromstring(data)
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise DataError(
-            "The annotation is no safe XML.", where=where, got=str(error) or type(error).__name__
-        ) from error
+    root = _parse_xml(data, where)
     if root.tag != "annotation":
         raise DataError("Not a VOC annotation.", where=where, expected="<annotation>", got=f"<{root.tag}>")
-    width, height, depth = (_integer(root, f"size/{key}", where) for key in ("width", "height", "depth"))
+    width, height, depth = (_integer(root, f"size/{key}") for key in ("width", "height", "depth"))
     lighting, place = root.findtext("lighting"), root.findtext("indoor_outdoor")
+    oddities: list[str] = []
+    elements = enumerate(root.findall("object"), 1)
     return VOCAnnotation(
         file=_text(root, "filename"),
         size=(width, height) if width and height else None,
-        objects=tuple(_parse_object(element, index, where) for index, element in enumerate(root.findall("object"), 1)),
+        objects=tuple(one for index, element in elements for one in _parse_object(element, index, where, oddities)),
         depth=depth,
         folder=_text(root, "folder"),
         lighting=lighting if lighting in LIGHTING_TYPES else None,
         indoor=place == "Indoor" if place in INDOOR_OUTDOOR else None,
         source=tuple((child.tag, child.text.strip()) for child in root.iterfind("source/*") if child.text),
         segmented={"0": False, "1": True}.get(root.findtext("segmented", "").strip()),
+        oddities=tuple(oddities),
     )
 
 
-def _parse_object(element: Element, index: int, where: str | Path) -> ObjectAnnotation:
+def _parse_xml(data: bytes, where: str | Path) -> Element:
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    # Expat knows no multi-byte encoding but UTF; Python does, and text that is decoded already needs no declaration.
+    declared = _ENCODING.match(data)
+    encoding = declared["name"].decode("ascii").lower() if declared else "utf-8"
+    try:
+        if declared and not encoding.startswith(("utf", "us-ascii", "iso-8859-1")):
+            text = data[declared.end() :].decode(_SUPERSETS.get(encoding, encoding))
+            return fromstring(text)
+        return fromstring(data)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise DataError(
+            f"The annotation's encoding {encoding} cannot be read.",
+            where=where,
+            got=str(error),
+            todo="save it as UTF-8",
+        ) from error
+    except (ParseError, DefusedXmlException, ValueError) as error:
+        raise DataError(
+            "The annotation is no safe XML.", where=where, got=str(error) or type(error).__name__
+        ) from error
+
+
+def _parse_object(element: Element, index: int, where: str | Path, oddities: list[str]) -> Iterator[ObjectAnnotation]:
+    """The objects of an <object>: one for each of its boxes."""
     name = _text(element, "name")
     place = f"{where}, object {index} ({name})"
     if name is None:
         raise DataError("An object has no name.", where=place, expected="<name> inside <object>")
-    edges = [element.findtext(f"bndbox/{edge}", "") for edge in ("xmin", "ymin", "xmax", "ymax")]
+    if len(element.findall("name")) > 1:
+        names = ", ".join((found.text or "").strip() for found in element.findall("name"))
+        raise DataError("An object has several names.", where=place, expected="one <name> in <object>", got=names)
+    said = _text(element, "difficult")
+    difficult = False if said is None else _switch(said)
+    if difficult is None:
+        oddities.append(f"object {index} ({name}): <difficult> is {said!r}, read as 0")
+    for box in element.findall("bndbox") or [element]:
+        yield ObjectAnnotation(
+            name=name,
+            box_xyxy=_parse_box(box, place),
+            difficult=bool(difficult),
+            truncated=_switch(_text(element, "truncated")),
+            pose=_text(element, "pose"),
+        )
+
+
+def _parse_box(element: Element, place: str) -> Box:
+    edges = [element.findtext(edge, "").strip() for edge in ("xmin", "ymin", "xmax", "ymax")]
     try:
         xmin, ymin, xmax, ymax = (float(edge) for edge in edges)
     except ValueError as error:
@@ -138,14 +176,7 @@ def _parse_object(element: Element, index: int, where: str | Path) -> ObjectAnno
     box = from_voc_box((xmin, ymin, xmax, ymax))
     if not all(map(math.isfinite, box)) or box[0] >= box[2] or box[1] >= box[3]:
         raise BoxError("The box has no area.", where=place, expected="xmin <= xmax, ymin <= ymax", got=", ".join(edges))
-    truncated = _integer(element, "truncated", place)
-    return ObjectAnnotation(
-        name=normalise_class(name),
-        box_xyxy=box,
-        difficult=bool(_integer(element, "difficult", place)),
-        truncated=None if truncated is None else bool(truncated),
-        pose=_text(element, "pose"),
-    )
+    return box
 
 
 def _text(element: Element, tag: str) -> str | None:
@@ -153,14 +184,25 @@ def _text(element: Element, tag: str) -> str | None:
     return text or None
 
 
-def _integer(element: Element, tag: str, where: str | Path) -> int | None:
-    text = _text(element, tag)
-    if text is None:
-        return None
+def _integer(element: Element, tag: str) -> int | None:
+    """A number, or None where there is none: nothing depends on it."""
     try:
-        return int(float(text))
-    except (ValueError, OverflowError) as error:
-        raise DataError(f"<{tag}> is not a number.", where=where, got=repr(text)) from error
+        return int(float(_text(element, tag) or ""))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _switch(text: str | None) -> bool | None:
+    """Yes or no, in words or as a number; None for anything else."""
+    word = (text or "").lower()
+    if word in ("true", "yes", "y"):
+        return True
+    if word in ("false", "no", "n"):
+        return False
+    try:
+        return bool(int(float(word)))
+    except (ValueError, OverflowError):
+        return None
 
 
 def format_annotation(annotation: VOCAnnotation) -> str:

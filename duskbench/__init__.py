@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from duskbench.benchmarks.metrics.base import DetectionMetric, ImageMetric, Metric, Value
     from duskbench.benchmarks.metrics.niqe import niqe
     from duskbench.benchmarks.metrics.voc_ap import voc_ap
+    from duskbench.data_tools.datasets import open_dataset
     from duskbench.data_tools.errors import DuskbenchError
+    from duskbench.data_tools.findings import Finding
     from duskbench.data_tools.records import Dataset, ImageRecord, ObjectAnnotation
     from duskbench.pipeline.detectors.base import Detections, Detector
     from duskbench.pipeline.enhancers.base import Enhancer
@@ -29,9 +31,11 @@ _ADDRESSES = {
     "TorchEnhancer": "duskbench.pipeline.enhancers.torch_base",
     "Detector": "duskbench.pipeline.detectors.base",
     "Detections": "duskbench.pipeline.detectors.base",
+    "open_dataset": "duskbench.data_tools.datasets",
     "Dataset": "duskbench.data_tools.records",
     "ImageRecord": "duskbench.data_tools.records",
     "ObjectAnnotation": "duskbench.data_tools.records",
+    "Finding": "duskbench.data_tools.findings",
     "DuskbenchError": "duskbench.data_tools.errors",
     "EnhanceImage": "duskbench.pipeline.transforms.mmdet",
     "Metric": "duskbench.benchmarks.metrics.base",
@@ -50,6 +54,7 @@ __all__ = [
     "DuskbenchError",
     "EnhanceImage",
     "Enhancer",
+    "Finding",
     "ImageMetric",
     "ImageRecord",
     "Metric",
@@ -60,6 +65,7 @@ __all__ = [
     "load_detector",
     "load_enhancer",
     "niqe",
+    "open_dataset",
     "voc_ap",
 ]
 

@@ -22,7 +22,7 @@ Missing = Literal["error", "skip", "annotate"]
 
 data_app = typer.Typer(help="Fetch, convert, verify and make data sets.", no_args_is_help=True, rich_markup_mode=None)
 
-Layout = Annotated[str, typer.Option(help="exdark, voc, folder, or auto.")]
+Layout = Annotated[str, typer.Option(help="exdark, voc, coco, ..., file.py:Class; recognised by default.")]
 
 
 @data_app.command()
@@ -123,15 +123,21 @@ def voc(
     """Count what a VOC tree holds: images and objects by class."""
     from collections import Counter
 
-    from duskbench.data_tools.dataset import missing, open_dataset
+    from duskbench.data_tools.datasets import missing, open_dataset
+    from duskbench.data_tools.errors import DataError
 
     dataset = open_dataset(root, layout="voc", split=split)
-    absent = set(missing(dataset))
+    absent = missing(dataset)
     normal: Counter[str] = Counter()
     difficult: Counter[str] = Counter()
     images: Counter[str] = Counter()
+    broken = []
     for image_id in dataset.ids:
-        objects = dataset.record(image_id).objects or ()
+        try:
+            objects = dataset.record(image_id).objects or ()
+        except DataError as error:
+            broken.append(error.one_line)
+            continue
         images.update({o.name for o in objects})
         normal.update(o.name for o in objects if not o.difficult)
         difficult.update(o.name for o in objects if o.difficult)
@@ -142,6 +148,28 @@ def voc(
     out_console.print(listing)
     if absent:
         out_console.print(f"{len(absent)} of {len(dataset.ids)} images are not in the tree.", style="yellow")
+    if broken:
+        listed = [*broken[:_FINDINGS_SHOWN], *(["..."] if len(broken) > _FINDINGS_SHOWN else [])]
+        err_console.print(Text("\n".join([f"{len(broken)} annotations cannot be read:", *listed]), style="red"))
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+@data_app.command()
+def coco(
+    root: Annotated[Path, typer.Argument(help="Any data set with boxes.")],
+    out: Annotated[Path, typer.Argument(help="JSON file to write.")],
+    split: Annotated[str, typer.Option(help="test, val, train, all, or a file of image ids.")] = "test",
+    layout: Layout = "auto",
+) -> None:
+    """Write the boxes of a data set as COCO JSON, for pycocotools, FiftyOne or CVAT."""
+    from duskbench.benchmarks.progress import Bar
+    from duskbench.data_tools.coco_json import write_coco_truth
+    from duskbench.data_tools.datasets import open_dataset
+
+    dataset = open_dataset(root, layout=layout, split=split)
+    with Bar(err_console) as bar:
+        written = write_coco_truth(out, dataset, lambda done, total: bar.show("Writing", done, total))
+    out_console.print(Text(str(written)))
 
 
 @data_app.command()
@@ -248,7 +276,7 @@ def _print_report(report: Report, everything: bool) -> None:
         found = [finding for finding in report.findings if (finding.severity, finding.code) == (severity, code)]
         shown = found if everything else found[:_FINDINGS_SHOWN]
         for finding in shown:
-            listing.add_row(*map(Text, (severity, code, finding.file, finding.message)), style=style)
+            listing.add_row(*map(Text, (severity, code, str(finding.file), finding.message)), style=style)
         if len(shown) < count:
             listing.add_row(severity, code, "", f"and {count - len(shown)} more (--all)", style=style)
     if report.findings:

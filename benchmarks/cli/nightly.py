@@ -18,6 +18,7 @@ from duskbench.benchmarks.cli.options import (
     CfgOptions,
     Checkpoint,
     Device,
+    Layout,
     Limit,
     Weights,
     Workers,
@@ -45,6 +46,7 @@ def nightly(
         float, typer.Option(help="Least share of the baseline's throughput, relative to the reference workload.")
     ] = 0.7,
     data: Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")] = None,
+    layout: Layout = None,
     detector: Annotated[
         str | None, typer.Option(help="A name, an mmdet config, an .onnx file, or 'none' for NIQE alone.")
     ] = None,
@@ -80,7 +82,7 @@ def nightly(
     use_weights(weights)
     overrides = {
         "data.root": str(data) if data else None,
-        "data.layout": "auto" if data else None,
+        "data.layout": layout or ("auto" if data else None),
         "data.allow_missing": allow_missing or None,
         "detector": detector,
     }

@@ -18,6 +18,7 @@ from duskbench.benchmarks.cli.options import (
     Coco,
     Detector,
     Device,
+    Layout,
     Limit,
     Metric,
     Weights,
@@ -32,6 +33,7 @@ def run(
         str, typer.Argument(help="Configuration file, or the name of one that ships: miniature, table1, table2.")
     ],
     data: Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")] = None,
+    layout: Layout = None,
     split: Annotated[str | None, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = None,
     enhancer: Annotated[
         list[str] | None,
@@ -69,7 +71,7 @@ def run(
     overrides = {
         "data.root": str(data) if data else None,
         # Another tree need not have the layout of the configured one.
-        "data.layout": "auto" if data else None,
+        "data.layout": layout or ("auto" if data else None),
         "data.split": split,
         "data.allow_missing": allow_missing or None,
         "enhancers": list(enhancer) if enhancer else None,

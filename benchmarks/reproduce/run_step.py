@@ -202,7 +202,7 @@ def _rows_there(store: Path) -> str | None:
 
 
 def _estimate(config: BenchmarkConfig, setting: RunSetting, machine: Machine) -> Estimate:
-    from duskbench.data_tools.dataset import missing, open_dataset
+    from duskbench.data_tools.datasets import missing, open_dataset
 
     data = {key: value for key, value in config.data.items() if key not in ("root", "allow_missing", "groups")}
     dataset = open_dataset(config.data["root"], **data)

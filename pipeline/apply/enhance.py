@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError
+from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.image_metadata import read_metadata, write_image_with_metadata
 from duskbench.data_tools.images import IMAGE_SUFFIXES, is_image_file, read_image
 from duskbench.pipeline.apply.video import VIDEO_SUFFIXES, FrameProgress, enhance_video, is_video_file
@@ -124,11 +125,14 @@ def _pairs(source: Path, target: Path, image_suffix: str | None) -> list[tuple[P
         raise ConfigError(
             "The results would take the originals' place.", where=target, todo="give another folder as OUT"
         )
-    everything = sorted(file for file in source.rglob("*") if file.is_file()) if source.is_dir() else []
+    found = find_images(source) if source.is_dir() else ImageFiles(source)
     # A target inside the source is not enhanced again on the next call.
+    everything = sorted(source / file for file in (*found.files, *found.others))
     inside = [file for file in everything if target.resolve() not in file.resolve().parents]
     files = [file for file in inside if is_image_file(file) or is_video_file(file)]
     _log_what_is_left_out(source, [file for file in inside if file not in set(files)])
+    for note in found.notes:
+        logger.warning("%s: %s", source, note)
     if not files:
         raise DataError(
             "There is no image to enhance.", where=source, expected="an image or video file or a folder of them"

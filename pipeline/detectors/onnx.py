@@ -15,6 +15,7 @@ import numpy as np
 from duskbench.data_tools.classes import VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, DetectorError, WeightsError
 from duskbench.data_tools.fingerprint import fingerprint, identity
+from duskbench.data_tools.ids import read_names
 from duskbench.pipeline.detectors.base import Detections
 from duskbench.pipeline.onnx_session import model_hashes, open_session
 
@@ -145,7 +146,7 @@ def _class_names(path: Path, count: int | None, given: Sequence[str] | None) -> 
     if given is not None:
         names, origin = tuple(given), "the argument `classes`"
     elif found is not None:
-        names, origin = tuple(found.read_text(encoding="utf-8").split()), str(found)
+        names, origin = tuple(read_names(found)), str(found)
     elif count == len(VOC_CLASSES):
         names, origin = VOC_CLASSES, "VOC"
     else:

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.classes import EXDARK_TO_VOC, VOC_CLASSES
+from duskbench.data_tools.classes import VOC_CLASSES, canonical
 from duskbench.data_tools.errors import DataError, DetectorError, UnknownNameError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.data_tools.ids import UnknownIdError, stem
-from duskbench.data_tools.voc_xml import normalise_class
 from duskbench.pipeline.detectors.base import Detections
 
 
@@ -171,7 +170,7 @@ def _read(path: Path) -> tuple[list[Any], dict[Any, str], dict[Any, str]]:
             got=type(content).__name__ if not isinstance(content, dict) else f"keys {', '.join(sorted(content))}",
         )
     try:
-        categories = {c["id"]: class_name(c["name"]) for c in content.get("categories", ())}
+        categories = {c["id"]: canonical(c["name"]) for c in content.get("categories", ())}
         images = {i["id"]: str(i["file_name"]) for i in content.get("images", ())}
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
@@ -193,19 +192,14 @@ def _spellings(image_id: str) -> set[str]:
     return {image_id, _number(image_id)}
 
 
-def class_name(name: str) -> str:
-    """VOC's spelling of a class name, where VOC or ExDark has the class."""
-    return EXDARK_TO_VOC.get(name, normalise_class(name))
-
-
 def known_class(name: str, known: Iterable[str], *, where: str | Path) -> str:
-    """Bring a class name, VOC's or ExDark's in any usual spelling, to the known one.
+    """Bring a class name in any usual spelling to the known one.
 
     Raises:
         UnknownNameError: There is none.
     """
     known = tuple(known)
-    for candidate in (name, normalise_class(name), EXDARK_TO_VOC.get(name, name)):
+    for candidate in (name, canonical(name)):
         if candidate in known:
             return candidate
     raise UnknownNameError("class", name, known, where=where)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint
-from duskbench.data_tools.images import is_image_file, read_image
+from duskbench.data_tools.ids import stem
+from duskbench.data_tools.image_files import find_images
+from duskbench.data_tools.images import read_image
 from duskbench.pipeline.enhancers.base import Enhancer
 
 
 class Folder(Enhancer):
-    """Looks enhanced images up by the image's id: the file name without its ending, in the folder or below it.
+    """Looks enhanced images up by the image's id: the file name without extension, in the folder or below it.
 
     The list of files is read once; the fingerprint covers the names and the content of all of them, not the place of
     the folder, so that a changed picture is measured anew and a moved folder is not.
@@ -62,7 +63,7 @@ class Folder(Enhancer):
 
     @cached_property
     def _content(self) -> dict[str, str]:
-        files = [file for same in self._files.values() for file in same]
+        files = {file for same in self._files.values() for file in same}
         return {file.relative_to(self.path).as_posix(): file_sha256(file) for file in files}
 
     @property
@@ -74,17 +75,18 @@ class Folder(Enhancer):
         if image_id is None:
             raise EnhancerError(
                 f"Enhancer {self.name!r} looks images up by their id and was given none.",
-                expected="image_id, the file name of the original without its ending",
+                expected="image_id, the file name of the original without its extension",
                 got="None",
                 todo="call it as enhancer(image_rgb, image_id=...)",
             )
-        found = self._files.get(image_id, [])
+        # A data set with folders has them in its ids; the enhanced images may have been written without.
+        found = self._files.get(image_id) or self._files.get(PurePosixPath(image_id).name, [])
         if not found:
             near = difflib.get_close_matches(image_id, self._files, n=3)
             raise EnhancerError(
                 "The folder of enhanced images lacks an image.",
                 where=self.path,
-                expected=f"{image_id}.png, or another image ending",
+                expected=f"{image_id}.png, or another image extension",
                 got=f"{len(self._files)} images" + (f", the nearest {', '.join(near)}" if near else ""),
                 todo="enhance this image too, or restrict the run to the images there are with --split FILE",
             )
@@ -100,10 +102,10 @@ class Folder(Enhancer):
 
 
 def images_by_stem(folder: Path) -> dict[str, list[Path]]:
-    """The image files in a folder and below it, sorted, by their name without its ending."""
-    files: defaultdict[str, list[Path]] = defaultdict(list)
-    for file in sorted(folder.rglob("*")):
-        # Hidden files are what other systems leave behind (`._a.jpg`), not pictures.
-        if is_image_file(file) and not file.name.startswith(".") and file.is_file():
-            files[file.stem].append(file)
-    return dict(files)
+    """The image files in a folder and below it by their path and by their name alone, both without extension.
+
+    See `image_files.find_images` for what an image is.
+    """
+    found = find_images(folder)
+    by_name = found.by_id(lambda file: stem(PurePosixPath(file).name))
+    return {key: [folder / file for file in sorted(files)] for key, files in {**by_name, **found.by_id()}.items()}

@@ -116,7 +116,7 @@ def test_list_and_version(duskbench) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_score_of_perfect_detections(duskbench, bench: Bench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    from duskbench.data_tools.dataset import open_dataset
+    from duskbench.data_tools.datasets import open_dataset
 
     dataset = open_dataset(bench.root, split="test")
     entries = []

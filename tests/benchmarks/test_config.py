@@ -18,8 +18,9 @@ from duskbench.pipeline.registry import config_root
 def test_what_ships_loads(name: str) -> None:
     config = load_benchmark_config(name)
     assert config.name == name
-    # VOC-dark has all of VOC; the others the classes that ExDark shares with it.
-    assert config.protocol.classes == (VOC_CLASSES if name == "voc_dark" else SHARED_CLASSES)
+    # Those of ExDark and of rendered scenes have the classes that ExDark shares with VOC.
+    own = {"voc_dark": VOC_CLASSES, "darkface": ("face",), "nod": ("person", "bicycle", "car")}
+    assert config.protocol.classes == own.get(name, SHARED_CLASSES)
     assert load_benchmark_config(f"configs/{name}.py") == config
 
 
@@ -60,6 +61,9 @@ def test_overrides_win() -> None:
         ("protocl.ap=area", "did you mean protocol"),
         ("protocol.app=area", "did you mean ap"),
         ("data.splt=test", "did you mean split"),
+        ("data.box_orign=0", "did you mean box_origin"),
+        ("data.camera=Sony", "Unknown key of data 'camera'"),
+        ("data.layout=exdrak", "did you mean exdark"),
         ("protocol.ap=12point", "'11point' or 'area'"),
         ("protocol.iou_threshold=0", "0 < t <= 1"),
         ("enhancers", "a.b=c"),

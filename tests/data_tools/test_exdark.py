@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from duskbench.data_tools.boxes import BoxError, clip_box
 from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC
+from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.exdark import (
     BbgtObject,
@@ -72,7 +73,7 @@ def tree(tmp_path: Path) -> Path:
     ],
 )
 def test_split_selects_ids_in_order(tree: Path, split: str, ids: list[str]) -> None:
-    assert ExDark(tree, split).ids == ids
+    assert open_dataset(tree, split=split).ids == ids
 
 
 @pytest.mark.parametrize(
@@ -167,9 +168,9 @@ def test_unknown_split_and_id(tree: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean test"):
         ExDark(tree, "tst")
     with pytest.raises(UnknownIdError, match="did you mean 2015_00003"):
-        ExDark(tree, ["2015_0003"])
+        open_dataset(tree, split=["2015_0003"])
     with pytest.raises(DataError, match="given twice"):
-        ExDark(tree, ["2015_00003", "2015_00003.JPEG"])
+        open_dataset(tree, split=["2015_00003", "2015_00003.JPEG"])
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_unknown_split_and_id(tree: Path) -> None:
         (lambda tree: (tree / "ExDark_Annno/Cup/2015_00005.jpg.txt").unlink(), r"2015_00005\.jpg\.txt"),
         (lambda tree: (tree / "ExDark_Annno/Cup/2015_00005.jpg.txt").write_bytes(b"\xff\xfe"), "Cannot read the text"),
         (lambda tree: (tree / "ExDark_Annno/Cup/2015_00005.jpg.txt").write_text("% bbGt version=3\nCup 50 1 5 5\n"),
-         r"outside the image(?s:.*)jpg\.txt:2"),
+         r"outside the image(?s:.*)jpg\.txt, object 1 \(cup\)"),
     ],
 )  # fmt: skip
 def test_broken_trees(tree: Path, breakage, match: str) -> None:
@@ -247,7 +248,7 @@ def test_clip_equals_the_pixels_covered(left: int, top: int, width: int, height:
 def test_real_images_found_with_their_sizes(shared: Path) -> None:
     root = shared / "data/exdark"
     present = json.loads((root / "images_present.json").read_text())
-    dataset = ExDark(root, [row["file"] for row in present])
+    dataset = open_dataset(root, split=[row["file"] for row in present])
     for row in present:
         record = dataset.record(row["file"])
         assert (record.path.name, record.split, record.group) == (row["file"], row["official_split"], row["class"])

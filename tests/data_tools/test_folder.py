@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.ids import UnknownIdError
@@ -46,9 +47,9 @@ def test_record(tmp_path: Path) -> None:
 
 def test_chosen_ids_keep_their_order(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
-    assert ImageFolder(tmp_path, ["c.jpg", "a"]).ids == ["c", "a"]
+    assert open_dataset(tmp_path, split=["c.jpg", "a"]).ids == ["c", "a"]
     with pytest.raises(UnknownIdError, match="one of a, b, c"):
-        ImageFolder(tmp_path, ["d"])
+        open_dataset(tmp_path, split=["d"])
 
 
 def test_errors(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duskbench.data_tools.dataset import open_dataset
+from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.images import read_image, write_image

@@ -18,6 +18,7 @@ from duskbench.data_tools.night import Night, image_seed
 from duskbench.data_tools.verify import verify
 from duskbench.data_tools.voc import VOC
 from duskbench.data_tools.voc_dark import make_voc_dark, read_manifest
+from duskbench.data_tools.voc_xml import read_annotation
 
 XML = """<annotation><folder>VOC2007</folder><filename>{0}.jpg</filename><source><image>flickr</image></source>
 <size><width>60</width><height>40</height><depth>3</depth></size><segmented>0</segmented>
@@ -59,7 +60,7 @@ def test_the_tree_is_a_voc_tree_with_exact_boxes_and_references(lit: Path, tmp_p
     for image_id in dark.ids:
         assert dark.record(image_id).objects == original.record(image_id).objects
         assert dark.image_path(image_id).name == f"{image_id}.png"
-        assert dark.annotation(image_id).file == f"{image_id}.png"
+        assert read_annotation(dark.annotation_path(image_id)).file == f"{image_id}.png"
         expected = (lit / "Annotations" / f"{image_id}.xml").read_text().replace(f"{image_id}.jpg", f"{image_id}.png")
         assert (out / "Annotations" / f"{image_id}.xml").read_text() == expected
         assert (out / "lit" / f"{image_id}.jpg").samefile(lit / "JPEGImages" / f"{image_id}.jpg")

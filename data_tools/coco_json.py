@@ -1,0 +1,169 @@
+"""COCO's files written: the ground truth of any data set, and detections as a results file for it.
+
+Both are what pycocotools, FiftyOne and CVAT read. Source: https://cocodataset.org/#format-data, #format-results.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from duskbench.data_tools.classes import VOC_CLASSES, canonical
+from duskbench.data_tools.coco import read_json
+from duskbench.data_tools.errors import DataError, DuskbenchError
+from duskbench.data_tools.files import write_text
+from duskbench.data_tools.ids import UnknownIdError
+from duskbench.data_tools.images import image_size
+from duskbench.data_tools.ordered_map import Progress
+from duskbench.data_tools.records import Dataset, ImageRecord
+
+# An extra key of `images`, which COCO's format allows: what duskbench calls the image.
+_ID = "duskbench_id"
+
+
+@dataclass(frozen=True)
+class CocoTruth:
+    """What `write_coco_truth` wrote: the file, images, and objects by class, difficult ones (`iscrowd`) apart."""
+
+    path: Path
+    images: int
+    objects: dict[str, int]
+    difficult: int
+
+    def __str__(self) -> str:
+        by_class = ", ".join(f"{name} {number}" for name, number in self.objects.items())
+        return f"{self.path}: {self.images} images, {by_class or 'no objects'}; {self.difficult} of them difficult"
+
+
+@dataclass(frozen=True)
+class CocoResults:
+    """What `write_coco_results` wrote: the file, detections, and detections left out by class."""
+
+    path: Path
+    detections: int
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress | None = None) -> CocoTruth:
+    """Write a data set's annotations as COCO JSON.
+
+    Images are numbered from 1 in the data set's order, their `file_name` is relative to its root. Boxes are continuous
+    and clipped to the image. A difficult object gets `iscrowd` 1, as usual for VOC.
+
+    Args:
+        path: The file to write.
+        dataset: The data set.
+        progress: Called with images done and images in all.
+
+    Raises:
+        DataError: The data set has no annotations, or one is broken.
+    """
+    images, found = [], []
+    for number, image_id in enumerate(dataset.ids, start=1):
+        record = dataset.record(image_id)
+        if record.objects is None:
+            raise DataError("The data set has no annotation to write.", where=f"{dataset.root}, {image_id}")
+        width, height = _size(record)
+        file_name = record.path.relative_to(dataset.root) if record.path.is_relative_to(dataset.root) else record.path
+        name = file_name.as_posix()
+        images.append({"id": number, "file_name": name, "width": width, "height": height, _ID: image_id})
+        found += [(number, one) for one in record.objects]
+        if progress:
+            progress(number, len(dataset.ids))
+    names = {one.name for _, one in found}
+    ordered = [*(name for name in VOC_CLASSES if name in names), *sorted(names.difference(VOC_CLASSES))]
+    category = {name: number for number, name in enumerate(ordered, start=1)}
+    annotations = []
+    for number, (image, one) in enumerate(found, start=1):
+        bbox = _xywh(one.box_xyxy)
+        annotations.append(
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": category[one.name],
+                "bbox": bbox,
+                "area": bbox[2] * bbox[3],
+                "segmentation": [],
+                "iscrowd": int(one.difficult),
+            }
+        )
+    content = {
+        "info": {"description": f"{dataset.name}, written by duskbench"},
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for name, number in category.items()],
+    }
+    write_text(path, json.dumps(content, allow_nan=False) + "\n")
+    counted = Counter(one.name for _, one in found)
+    return CocoTruth(
+        Path(path), len(images), {name: counted[name] for name in ordered}, sum(one.difficult for _, one in found)
+    )
+
+
+def _size(record: ImageRecord) -> tuple[int, int]:
+    """Of the image as it is read; what the annotation states where it is absent or damaged, else 0 x 0."""
+    try:
+        return image_size(record.path)
+    except DuskbenchError:
+        return record.size or (0, 0)
+
+
+def _xywh(box_xyxy: Sequence[float]) -> list[float]:
+    x1, y1, x2, y2 = map(float, box_xyxy)
+    return [x1, y1, x2 - x1, y2 - y1]
+
+
+def write_coco_results(
+    path: str | Path,
+    truth: str | Path,
+    image_ids: Sequence[str],
+    boxes_xyxy: Sequence[np.ndarray],
+    scores: Sequence[np.ndarray],
+    class_names: Sequence[Sequence[str]],
+) -> CocoResults:
+    """Write detections as a COCO results file that belongs to a ground-truth file.
+
+    Args:
+        path: The file to write.
+        truth: Ground truth that `write_coco_truth` wrote; its numbers of images and classes are used.
+        image_ids: Ids of the images, as the data set has them.
+        boxes_xyxy: For each image (N, 4) floats, x1 y1 x2 y2 in pixels of the image, 0-based.
+        scores: For each image (N,) floats.
+        class_names: For each image the N classes, in any usual spelling. Detections of a class that the ground truth
+            does not have are left out and counted.
+
+    Raises:
+        DataError: The lengths differ, a number is not finite, or `truth` is no such file.
+        UnknownIdError: An image is not in the ground truth.
+    """
+    content = read_json(Path(truth))
+    number_of = {str(entry.get(_ID, entry["file_name"])): entry["id"] for entry in content["images"]}
+    category = {canonical(entry["name"]): entry["id"] for entry in content["categories"]}
+    rows: list[dict[str, Any]] = []
+    left_out: Counter[str] = Counter()
+    for image_id, boxes, values, names in zip(image_ids, boxes_xyxy, scores, class_names, strict=True):
+        if image_id not in number_of:
+            raise UnknownIdError(image_id, number_of, where=truth)
+        if not len(boxes) == len(values) == len(names) or not (np.isfinite(boxes).all() and np.isfinite(values).all()):
+            raise DataError(
+                "Detections cannot be written.",
+                where=image_id,
+                expected="as many boxes as scores and classes, all numbers finite",
+                got=f"{len(boxes)} boxes, {len(values)} scores, {len(names)} classes",
+            )
+        for box, score, name in zip(np.asarray(boxes, float).tolist(), np.asarray(values, float), names, strict=True):
+            number = category.get(canonical(name))
+            if number is None:
+                left_out[name] += 1
+                continue
+            rows.append(
+                {"image_id": number_of[image_id], "category_id": number, "bbox": _xywh(box), "score": float(score)}
+            )
+    write_text(path, json.dumps(rows, allow_nan=False) + "\n")
+    return CocoResults(Path(path), len(rows), dict(left_out))

@@ -1,0 +1,160 @@
+"""One way to open any data set: the readers by name, how a layout is recognised, which images of it to take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from duskbench.data_tools.classes import SPLITS
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.folder import annotation_traces
+from duskbench.data_tools.ids import read_names
+from duskbench.data_tools.plugins import naming
+from duskbench.data_tools.records import Dataset
+from duskbench.data_tools.registry import Entry, Registry, build, check_arguments
+from duskbench.data_tools.specs import parse_spec
+
+_AUTO = "auto"
+_FOLDER = "folder"
+# Asked in this order; a plain folder is what is left.
+DATASETS = Registry(
+    "data set",
+    {
+        "exdark": Entry("duskbench.data_tools.exdark:ExDark", "ExDark"),
+        "voc": Entry("duskbench.data_tools.voc:VOC", "PASCAL VOC"),
+        "nod": Entry("duskbench.data_tools.nod:NOD", "NOD"),
+        "coco": Entry("duskbench.data_tools.coco:COCO", "COCO JSON"),
+        "darkface": Entry("duskbench.data_tools.darkface:DarkFace", "DARK FACE"),
+        _FOLDER: Entry("duskbench.data_tools.folder:ImageFolder", "Folder of images"),
+    },
+)
+_WHOLE = ("all", "test")
+
+
+def open_dataset(
+    root: str | Path, *, layout: str = _AUTO, split: str | Path | Sequence[str] = "test", **options: Any
+) -> Dataset:
+    """Open a data set.
+
+    Args:
+        root: Its folder.
+        layout: How it is laid out: a name of `DATASETS`, a name that an installed package brings (entry point group
+            `duskbench.datasets`), `file.py:Class`, `package.module:Class`, each with `(option=value)` if wanted; or
+            `auto`, to recognise it by what the folder holds.
+        split: `test`, `val`, `train`, `all`, or whatever else the layout has; a text file of image ids, one a line (see
+            `ids.numbered_names`); or the ids themselves. A layout without splits is taken whole for `test` and `all`.
+        options: Further arguments of the reader: `year`, `box_origin`, ...
+
+    Returns:
+        The images, in order; annotations are read when they are asked for.
+
+    Raises:
+        DataError: No such folder, not what a data set of this layout needs, or annotations of no known layout.
+        UnknownNameError: No such layout, split, id or option; with the nearest names and the list.
+        ConfigError: What `layout` names is no reader of data sets.
+    """
+    return _open(Path(root), layout, split, options)[1]
+
+
+def open_for_checking(root: str | Path, layout: str = _AUTO, **options: Any) -> tuple[str, Dataset]:
+    """Open a whole data set and keep what is wrong with its lists in `faults`, where its reader can.
+
+    Returns:
+        The layout, and the data set; see `open_dataset`.
+    """
+    return _open(Path(root), layout, "all", options, tolerant=True)
+
+
+def _open(
+    root: Path, layout: str, split: str | Path | Sequence[str], options: Mapping[str, Any], **offered: Any
+) -> tuple[str, Dataset]:
+    if not root.is_dir():
+        raise DataError(
+            "No such data set folder.",
+            where=root,
+            expected="a folder",
+            got="a file" if root.exists() else "nothing",
+            todo="name another; `duskbench data fetch` downloads real sets, `duskbench data miniature` renders one",
+        )
+    spec, given = parse_spec(layout)
+    chosen = detect_layout(root) if spec == _AUTO else spec
+    reader = _find_reader(chosen)
+    arguments = {**given, **options, "root": root}
+    wanted = _wanted(split)
+    if "split" in check_arguments(reader, chosen, arguments):
+        arguments["split"] = wanted if isinstance(wanted, str) else "all"
+    elif isinstance(wanted, str) and wanted not in _WHOLE:
+        what = "a plain folder" if chosen == _FOLDER else f"{chosen}, which has none"
+        raise UnknownNameError(f"split of {what}", wanted, _WHOLE, where=root)
+    with naming(DataError, "The data set's reader fails.", reader, root):
+        dataset = build(reader, chosen, arguments, **offered)
+    if not isinstance(dataset, Dataset):
+        raise ConfigError(
+            "The layout names no reader of data sets.",
+            where=layout,
+            expected="a class derived from duskbench.Dataset",
+            got=type(dataset).__name__,
+        )
+    if not isinstance(wanted, str):
+        dataset.select(wanted)
+    return chosen, dataset
+
+
+def detect_layout(root: Path) -> str:
+    """The name of the first reader that recognises a folder; `folder` for images without annotations.
+
+    Raises:
+        DataError: The folder holds annotations, and no reader knows them.
+    """
+    others = [name for name in DATASETS if name != _FOLDER]
+    for name in [*others, *(each.name for each in DATASETS.installed() if each.clash is None)]:
+        if _find_reader(name).detects(root):
+            return name
+    traces = annotation_traces(root)
+    if traces:
+        # Read as a plain folder, it would run without its annotations and say nothing.
+        raise DataError(
+            "The folder holds annotations of no layout that is known.",
+            where=root,
+            expected="Annotations beside JPEGImages (VOC); imageclasslist.txt beside ExDark and ExDark_Annno; "
+            f"or another of {', '.join(DATASETS)}, as docs/data-sets.md has them",
+            got="; ".join(traces),
+            todo="complete or rearrange it, name its reader (--layout file.py:Class), "
+            "or take it as images without boxes: --layout folder (layout='folder')",
+        )
+    return _FOLDER
+
+
+def _find_reader(layout: str) -> Any:
+    names = [*DATASETS, *(each.name for each in DATASETS.installed())]
+    if ":" not in layout and layout not in names:
+        raise UnknownNameError("layout", layout, [_AUTO, *names])
+    return DATASETS.find(layout).code
+
+
+def _wanted(split: str | Path | Sequence[str]) -> str | Sequence[str]:
+    """The name of a split, or ids."""
+    if isinstance(split, str) and split in (*SPLITS, "trainval", "all"):
+        return split
+    if isinstance(split, str | Path):
+        return read_names(split) if Path(split).is_file() else str(split)
+    return split
+
+
+def reader_options(layout: str = _AUTO) -> list[str]:
+    """The options that the reader of a layout takes; for `auto`, those of all registered ones.
+
+    Raises:
+        UnknownNameError: There is no such layout.
+    """
+    spec, _ = parse_spec(layout)
+    readers = [DATASETS.load(name) for name in DATASETS] if spec == _AUTO else [_find_reader(spec)]
+    taken = {name for reader in readers for name in inspect.signature(reader).parameters}
+    return sorted(taken - {"root", "tolerant"})
+
+
+def missing(dataset: Dataset) -> list[str]:
+    """List the ids whose image file is absent, in the data set's order; no annotation is read."""
+    return [image_id for image_id in dataset.ids if not dataset.image_path(image_id).is_file()]

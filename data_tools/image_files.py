@@ -1,0 +1,127 @@
+"""What is an image of a folder: one rule for data sets, training folders, references and enhanced images."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.ids import printable, stem
+from duskbench.data_tools.images import is_image_file
+
+_NAMED = 3
+_DEVELOP = "raw photos: develop them to TIFF or JPEG first"
+_CONVERT = "no format that is read: convert them to PNG"
+# Extensions of pictures that are not read; anything else that is no image is not of interest.
+_PICTURES: dict[str, str] = {
+    **dict.fromkeys((".heic", ".heif"), "HEIF, which needs the package pillow-heif: convert them to PNG or JPEG"),
+    **dict.fromkeys((".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2"), _DEVELOP),
+    **dict.fromkeys((".dds", ".exr", ".gif", ".hdr", ".ico", ".jp2", ".jxl", ".mpo", ".psd", ".svg", ".tga"), _CONVERT),
+}
+
+
+@dataclass
+class ImageFiles:
+    """The image files in a folder and below it.
+
+    Attributes:
+        root: The folder.
+        files: Paths relative to it, with `/`, sorted.
+        others: The other files, likewise; hidden ones are in neither.
+        left_out: Reason -> what was left out for it: pictures of a format that is not read, hidden pictures, links that
+            lead nowhere or to a folder that was read already.
+    """
+
+    root: Path
+    files: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, one sentence a reason with the number and the first names."""
+        return tuple(
+            f"{len(names)} left out, {reason}: {', '.join(map(printable, names[:_NAMED]))}"
+            f"{', ...' if len(names) > _NAMED else ''}"
+            for reason, names in self.left_out.items()
+        )
+
+    def by_id(self, key: Callable[[str], str] = stem) -> dict[str, list[str]]:
+        """Id -> its files; by default the relative path without extension. The one to read comes first."""
+        return group_by_id(self.files, key)
+
+
+def find_images(folder: str | Path) -> ImageFiles:
+    """Find the image files in a folder and below it.
+
+    An image is a file whose extension, in any case, is one that `read_image` reads, and whose name does not begin with
+    a dot (`._a.jpg` is what macOS leaves behind). Hidden folders are passed over. Links to files and folders are
+    followed; a folder that was read already, which includes any loop of links, is not read again.
+
+    Raises:
+        DataError: A folder cannot be listed.
+    """
+    root = Path(folder)
+    found = ImageFiles(root)
+    left_out: defaultdict[str, list[str]] = defaultdict(list)
+    seen: set[tuple[int, int]] = set()
+    for place, folders, names in os.walk(root, onerror=_unlisted, followlinks=True):
+        inside = Path(place).relative_to(root)
+        if _seen_before(place, seen):
+            folders.clear()
+            left_out["folders that were read already under another name"].append(inside.as_posix())
+            continue
+        # Folders before links to folders: of two names of a folder its own is the one that counts.
+        folders[:] = sorted(
+            (name for name in folders if not name.startswith(".")),
+            key=lambda name: (Path(place, name).is_symlink(), name),
+        )
+        for name in names:
+            path = (inside / name).as_posix()
+            kind, reason = _sort_out(Path(place, name))
+            if kind is not None:
+                getattr(found, kind).append(path)
+            elif reason:
+                left_out[reason].append(path)
+    found.files.sort()
+    found.others.sort()
+    found.left_out = {reason: sorted(left_out[reason]) for reason in sorted(left_out)}
+    return found
+
+
+def _sort_out(file: Path) -> tuple[str | None, str]:
+    """The list of `ImageFiles` that a file belongs to; or None, and why it is left out if that is of interest."""
+    is_picture = is_image_file(file) or file.suffix.lower() in _PICTURES
+    if file.name.startswith("."):
+        return None, "hidden files" if is_picture else ""
+    if not is_picture:
+        return "others", ""
+    if not file.is_file():
+        return None, "links that lead nowhere"
+    return ("files", "") if is_image_file(file) else (None, _PICTURES[file.suffix.lower()])
+
+
+def _seen_before(place: str, seen: set[tuple[int, int]]) -> bool:
+    state = os.stat(place)  # noqa: PTH116
+    known = (state.st_dev, state.st_ino)
+    if known in seen:
+        return True
+    seen.add(known)
+    return False
+
+
+def _unlisted(error: OSError) -> None:
+    raise DataError(
+        "Cannot list a folder of images.", where=printable(str(error.filename)), got=str(error.strerror)
+    ) from error
+
+
+def group_by_id(files: Iterable[str], key: Callable[[str], str] = stem) -> dict[str, list[str]]:
+    """Group relative paths by id. Where an id has several files, `.jpg` comes first, the others by name."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for file in sorted(files, key=lambda file: (not file.endswith(".jpg"), file)):
+        groups[key(file)].append(file)
+    return {image_id: groups[image_id] for image_id in sorted(groups)}

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from duskbench.data_tools.boxes import BoxError
+from duskbench.data_tools.coco import COCO, find_annotation_files
+from duskbench.data_tools.datasets import detect_layout, open_dataset
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.images import write_image
+from duskbench.data_tools.records import ObjectAnnotation
+from duskbench.data_tools.verify import verify
+
+CATEGORIES = [{"id": 4, "name": "motorcycle"}, {"id": 67, "name": "dining table"}, {"id": 10, "name": "traffic light"}]
+
+
+def truth(*files: str, boxes: Any = None, **changes: Any) -> dict[str, Any]:
+    """Every file has the same two objects: a motorcycle, and a crowd of tables that leaves the image."""
+    images = [{"id": 100 + n, "file_name": file, "width": 40, "height": 30} for n, file in enumerate(files)]
+    boxes = boxes or [(4, [1, 2, 3.5, 4], 0), (67, [30, 20, 15, 15], 1)]
+    annotations = [
+        {"id": 10 * n + k, "image_id": 100 + n, "category_id": category, "bbox": bbox, "iscrowd": crowd}
+        for n in range(len(files))
+        for k, (category, bbox, crowd) in enumerate(boxes)
+    ]
+    return {"images": images, "annotations": annotations, "categories": CATEGORIES, **changes}
+
+
+def make(root: Path, files: dict[str, dict[str, Any]], images: tuple[str, ...] = ()) -> Path:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(json.dumps(content))
+    for number, name in enumerate(images):
+        write_image(root / name, np.full((30, 40, 3), number, dtype=np.uint8))
+    return root
+
+
+def test_records(tmp_path: Path) -> None:
+    root = make(tmp_path, {"annotations/instances_val2017.json": truth("a.jpg")}, ("val2017/a.jpg",))
+    dataset = open_dataset(root, split="val")
+    assert isinstance(dataset, COCO) and dataset.ids == ["a"]
+    record = dataset.record("a")
+    assert (record.path, record.size, record.split) == (root / "val2017/a.jpg", (40, 30), "val")
+    assert record.objects == (
+        ObjectAnnotation("motorbike", (1, 2, 4.5, 6)),
+        ObjectAnnotation("diningtable", (30, 20, 40, 30), difficult=True),
+    )
+    # As it is written: what `verify` looks at.
+    assert [one.name for one in dataset.annotation("a").objects or ()] == ["motorcycle", "dining table"]
+    assert dataset.annotation_path("a") == root / "annotations/instances_val2017.json"
+
+
+@pytest.mark.parametrize(
+    ("json_file", "file_name", "image"),
+    [
+        ("a.json", "x.png", "x.png"),
+        ("a.json", "x.png", "images/deep/x.png"),
+        ("annotations/a.json", "images/x.png", "images/x.png"),
+        ("annotations/a.json", "./x.png", "images/x.png"),
+        ("annotations/a.json", "images\\x.png", "images/x.png"),
+        ("test/_annotations.coco.json", "x.png", "test/x.png"),
+        ("a.json", "/home/else/where/x.png", "x.png"),
+    ],
+)
+def test_images_are_found_wherever_they_lie(tmp_path: Path, json_file: str, file_name: str, image: str) -> None:
+    root = make(tmp_path, {json_file: truth(file_name)}, (image,))
+    dataset = open_dataset(root)
+    assert dataset.image_path(dataset.ids[0]) == root / image
+    assert not dataset.ids[0].startswith("/")
+
+
+@pytest.mark.parametrize(
+    ("split", "ids"),
+    [("train", ["a", "b"]), ("val", ["c"]), ("all", ["a", "b", "c"]), ("instances_val2017", ["c"]), (["c"], ["c"])],
+)
+def test_splits(tmp_path: Path, split: str, ids: list[str]) -> None:
+    files = {"instances_train2017": truth("a.jpg", "b.jpg"), "instances_val2017": truth("c.jpg")}
+    others = {"captions_val2017": {"images": [], "annotations": [{"caption": "x"}]}, "person_keypoints": truth("c.jpg")}
+    make(tmp_path, {f"annotations/{name}.json": content for name, content in {**files, **others}.items()})
+    assert open_dataset(tmp_path, layout="coco", split=split).ids == ids
+    with pytest.raises(UnknownNameError, match="one of all, train, val"):
+        open_dataset(tmp_path, split="test")
+
+
+def test_two_splits_may_number_their_images_alike(tmp_path: Path) -> None:
+    files = {f"{split}/_annotations.coco.json": truth("1.jpg") for split in ("train", "valid")}
+    root = make(tmp_path, files, ("train/1.jpg", "valid/1.jpg"))
+    assert open_dataset(root, split="val").image_path("1") == root / "valid/1.jpg"
+    assert open_dataset(root, split="train").image_path("1") == root / "train/1.jpg"
+    with pytest.raises(DataError, match="given twice"):
+        open_dataset(root, split="all")
+
+
+def test_images_of_one_name_need_a_folder(tmp_path: Path) -> None:
+    root = make(tmp_path, {"a.json": truth("1.jpg")}, ("dark/1.jpg", "lit/1.jpg"))
+    with pytest.raises(DataError, match=r"Several images(?s:.*)dark/1\.jpg, lit/1\.jpg(?s:.*)images=FOLDER"):
+        open_dataset(root)
+    assert open_dataset(root, images="lit").image_path("1") == root / "lit/1.jpg"
+    with pytest.raises(ConfigError, match="no such folder"):
+        open_dataset(root, images="nowhere")
+    assert open_dataset(root, images="lit", annotations="a.json", split="val").record("1").split == "val"
+
+
+def test_the_format_is_recognised_without_reading_all_of_it(tmp_path: Path) -> None:
+    large = truth(*(f"{number:06d}.jpg" for number in range(3000)))
+    # As the official files have it: images first, categories last, both far from each other.
+    ordered = {key: large[key] for key in ("images", "annotations", "categories")}
+    make(tmp_path, {"large.json": ordered, "notes.json": {"a": 1}, "results.json": [{"image_id": 1, "bbox": [1]}]})  # type: ignore[dict-item]
+    (tmp_path / "large.json").write_text(json.dumps(ordered, indent=1))
+    (tmp_path / "broken.json").write_bytes(b"\xff{")
+    assert find_annotation_files(tmp_path) == [tmp_path / "large.json"]
+    assert detect_layout(tmp_path) == "coco"
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ("[1, 2]", "not in COCO's format"),
+        ("{", "Cannot read the annotation file"),
+        ("[" * 200_000, "Cannot read the annotation file"),
+        (json.dumps(truth("a.jpg", images=[{"id": 1}])), "no image"),
+        (json.dumps(truth("a.jpg", categories=[{"id": 1}])), "no category"),
+        (json.dumps(truth("a.jpg", annotations=[{"image_id": 7, "category_id": 4}])), "7 is missing or not known"),
+        (json.dumps(truth("a.jpg", annotations=[{"image_id": 100, "category_id": 9}])), "9 is missing or not known"),
+        (json.dumps(truth("a.jpg", annotations=[None])), "no annotation"),
+        (json.dumps(truth("../../evil.jpg")), "no name of a file"),
+        (json.dumps(truth("/evil.jpg")), "no name of a file"),
+        (json.dumps(truth("a.jpg", "a.jpg")), "given twice"),
+    ],
+)
+def test_broken_files(tmp_path: Path, content: str, match: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(DataError, match=match):
+        COCO(tmp_path, annotations="a.json")
+
+
+@pytest.mark.parametrize(
+    ("bbox", "error"),
+    [([1, 2, 3], DataError), (None, DataError), ([1, 2, 0, 4], BoxError), ([1, 2, "x", 4], DataError)],
+)
+def test_a_broken_box_is_the_fault_of_its_image(tmp_path: Path, bbox: Any, error: type[DataError]) -> None:
+    root = make(tmp_path, {"a.json": truth("a.jpg", boxes=[(4, bbox, 0)])}, ("a.jpg",))
+    with pytest.raises(error, match=r"a\.json, annotation 0"):
+        open_dataset(root).record("a")
+
+
+def test_verify_names_every_fault(tmp_path: Path) -> None:
+    content = truth(
+        "a.jpg", "b.jpg", "../evil.jpg", boxes=[(4, [1, 2, 3, 4], 0), (4, [1, 2, 3, 4], 0), (10, [1, 1, 2, 2], 0)]
+    )
+    content["annotations"].append({"id": 9, "image_id": 999, "category_id": 4, "bbox": [1, 1, 1, 1]})
+    content["images"][0]["width"] = 41
+    report = verify(make(tmp_path, {"a.json": content}, ("a.jpg",)))
+    assert report.layout == "coco" and not report.ok
+    found = {(finding.severity, finding.code, finding.file) for finding in report.findings}
+    assert found >= {
+        ("error", "broken-list", "a.json"),
+        ("error", "unsafe-id", "a.json"),
+        ("error", "missing-image", "b.jpg"),
+        ("error", "size-mismatch", "a.jpg"),
+        ("warning", "object-twice", "a.json"),
+        ("info", "class-synonym", "a.json"),
+    }
+    [outside] = [finding.message for finding in report.findings if finding.code == "class-outside-voc"]
+    assert outside == "a VOC detector cannot find traffic light (2 objects in 2 images)"

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from duskbench.data_tools.datasets import detect_layout, missing, open_dataset, reader_options
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.exdark import ExDark
+from duskbench.data_tools.folder import ImageFolder
+from duskbench.data_tools.ids import UnknownIdError, read_names, stem
+from duskbench.data_tools.records import Dataset, ImageRecord
+from duskbench.data_tools.verify import verify
+from duskbench.data_tools.voc import VOC
+
+EXDARK_LIST = "Name | Class | Light | In/Out | Train/Val/Test\r\na.jpg 1 1 1 1\r\nb.png 2 2 2 3\r\nc.JPG 3 3 1 3\r\n"
+XML = "<annotation><filename>a.jpg</filename></annotation>"
+
+
+@pytest.fixture
+def exdark(tmp_path: Path) -> Path:
+    root = tmp_path / "exdark"
+    for name in ("Bicycle/a.jpg", "Boat/b.png"):
+        (root / "ExDark" / name).parent.mkdir(parents=True)
+        (root / "ExDark" / name).touch()
+    (root / "imageclasslist.txt").write_bytes(EXDARK_LIST.encode())
+    return root
+
+
+@pytest.fixture
+def voc(tmp_path: Path) -> Path:
+    root = tmp_path / "VOCdevkit"
+    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (root / "VOC2007" / folder).mkdir(parents=True)
+    (root / "VOC2007/ImageSets/Main/test.txt").write_text("a\nb\n")
+    for image_id in "ab":
+        (root / f"VOC2007/Annotations/{image_id}.xml").write_text(XML)
+    (root / "VOC2007/JPEGImages/a.jpg").touch()
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "photos").mkdir()
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / "photos" / name).touch()
+    return tmp_path / "photos"
+
+
+def test_layout_is_told_by_content(exdark: Path, voc: Path, folder: Path) -> None:
+    assert [detect_layout(root) for root in (exdark, voc, voc / "VOC2007", folder)] == [
+        "exdark",
+        "voc",
+        "voc",
+        "folder",
+    ]
+    assert isinstance(open_dataset(exdark), ExDark)
+    assert isinstance(open_dataset(voc), VOC)
+    assert isinstance(open_dataset(folder), ImageFolder)
+    assert isinstance(open_dataset(exdark, layout="folder"), ImageFolder)
+
+
+@pytest.mark.parametrize("halves", [["ExDark"], ["ExDark_Annno"], ["Annotations"], ["ExDark", "ExDark_Annno"]])
+def test_half_a_data_set_is_no_plain_folder(tmp_path: Path, halves: list[str]) -> None:
+    for name in halves:
+        (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match=rf"no layout that is known(?s:.*)a folder {halves[0]}(?s:.*)layout='folder'"):
+        open_dataset(tmp_path)
+
+
+def test_default_split_is_test(exdark: Path, voc: Path, folder: Path) -> None:
+    assert open_dataset(exdark).ids == ["b", "c"]
+    assert open_dataset(voc).ids == ["a", "b"]
+    assert open_dataset(folder).ids == ["a", "b"]
+
+
+def test_split_from_a_file(exdark: Path, folder: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "ids.txt"
+    listed.write_text("\ufeff# chosen by hand\nc.JPG\n\n  a   # bicycle\r\n", encoding="utf-8")
+    assert read_names(listed) == ["c.JPG", "a"]
+    assert open_dataset(exdark, split=str(listed)).ids == ["c", "a"]
+    assert open_dataset(exdark, split=listed).ids == ["c", "a"]
+    assert open_dataset(exdark, split=["b.png"]).ids == ["b"]
+    with pytest.raises(UnknownIdError, match=r"image id 'c\.JPG'"):
+        open_dataset(folder, split=listed)
+
+
+@pytest.mark.parametrize("content", [b"", b"# nothing\n\n", b"\xff\xfe\x00"])
+def test_unusable_id_file(tmp_path: Path, exdark: Path, content: bytes) -> None:
+    (tmp_path / "ids.txt").write_bytes(content)
+    with pytest.raises(DataError, match=r"ids\.txt"):
+        open_dataset(exdark, split=tmp_path / "ids.txt")
+
+
+def test_wrong_names(exdark: Path, voc: Path, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean exdark"):
+        open_dataset(exdark, layout="exdrak")
+    with pytest.raises(UnknownNameError, match="one of all, test, train, val"):
+        open_dataset(exdark, split="trainval")
+    with pytest.raises(UnknownNameError, match="one of all, test"):
+        open_dataset(voc, split="train")
+    with pytest.raises(UnknownNameError, match="split of a plain folder"):
+        open_dataset(folder, split="train")
+    with pytest.raises(UnknownNameError, match=r"'ids\.txt'"):
+        open_dataset(exdark, split="ids.txt")
+    with pytest.raises(DataError, match="No such data set folder"):
+        open_dataset(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("2015_00001.png", "2015_00001"),
+        ("a.JPEG", "a"),
+        ("a.v2", "a.v2"),
+        ("a.v2.jpg", "a.v2"),
+        ("x/a.jpg", "x/a"),
+        ("a", "a"),
+    ],
+)
+def test_stem(file: str, expected: str) -> None:
+    assert stem(file) == expected
+
+
+class Foreign(Dataset):
+    """A data set of someone else's, with nothing but what the contract asks for."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, ["here", "gone"])
+        (root / "here").touch()
+
+    def image_path(self, image_id: str) -> Path:
+        return self.root / image_id
+
+    def annotation(self, image_id: str) -> ImageRecord:
+        return ImageRecord(image_id, self.image_path(image_id))
+
+
+def test_missing(exdark: Path, voc: Path, folder: Path, tmp_path: Path) -> None:
+    assert missing(open_dataset(exdark, split="all")) == ["c"]
+    assert missing(open_dataset(voc)) == ["b"]
+    assert missing(open_dataset(folder)) == []
+    assert missing(Foreign(tmp_path)) == ["gone"]
+
+
+def test_real_trees(shared: Path) -> None:
+    exdark = open_dataset(shared / "data/exdark", split="all")
+    assert len(exdark.ids) == 7363
+    assert len(missing(exdark)) == 7363 - 35
+    assert len(open_dataset(shared / "data/exdark").ids) == 2563
+    voc = open_dataset(shared / "data/voc2007", split="trainval")
+    assert (len(voc.ids), missing(voc)) == (450, [])
+
+
+READER = """
+from pathlib import Path
+from duskbench import Dataset, ImageRecord
+
+class Flat(Dataset):
+    def __init__(self, root, suffix=".png"):
+        self.files = {path.stem: path for path in Path(root).glob("*" + suffix)}
+        super().__init__(root, sorted(self.files))
+    def image_path(self, image_id):
+        return self.files[image_id]
+    def annotation(self, image_id):
+        return ImageRecord(image_id, self.image_path(image_id), ())
+
+class Broken(Flat):
+    def __init__(self, root):
+        raise KeyError("lost")
+
+def no_reader(root):
+    return 3
+"""
+
+
+def test_a_reader_from_a_file(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(READER)
+    assert open_dataset(folder, layout=f"{file}:Flat").ids == ["b"]
+    assert open_dataset(folder, layout=f"{file}:Flat(suffix='.jpg')").ids == ["a"]
+    assert open_dataset(folder, layout=f"{file}:Flat", suffix=".jpg", split=["a.jpg"]).ids == ["a"]
+    assert reader_options(f"{file}:Flat") == ["suffix"]
+    assert verify(folder, f"{file}:Flat", decode=False).layout == f"{file}:Flat"
+    with pytest.raises(UnknownNameError, match="did you mean suffix"):
+        open_dataset(folder, layout=f"{file}:Flat", sufix=".jpg")
+    with pytest.raises(UnknownNameError, match=r"split of .*Flat, which has none"):
+        open_dataset(folder, layout=f"{file}:Flat", split="train")
+    with pytest.raises(DataError, match=r"reader fails(?s:.*)KeyError: 'lost' \(.*mine\.py:16"):
+        open_dataset(folder, layout=f"{file}:Broken")
+    with pytest.raises(ConfigError, match=r"no reader of data sets(?s:.*)derived from duskbench\.Dataset(?s:.*)int"):
+        open_dataset(folder, layout=f"{file}:no_reader")
+    with pytest.raises(ConfigError, match="does not exist"):
+        open_dataset(folder, layout="nowhere.py:Flat")
+
+
+def test_a_reader_by_entry_point(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site"
+    (package / "flatset-1.0.dist-info").mkdir(parents=True)
+    (package / "flatset-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: flatset\nVersion: 1.0\n")
+    (package / "flatset-1.0.dist-info/entry_points.txt").write_text("[duskbench.datasets]\nflat = flatset:Seen\n")
+    detects = (
+        "\nclass Seen(Flat):\n    @classmethod\n    def detects(cls, root):\n        return (root / 'b.png').exists()\n"
+    )
+    (package / "flatset.py").write_text(READER + detects)
+    monkeypatch.syspath_prepend(str(package))
+    assert open_dataset(folder, layout="flat").ids == ["b"]
+    assert detect_layout(folder) == "flat"
+    (folder / "b.png").unlink()
+    assert detect_layout(folder) == "folder"
+
+
+def test_options_of_another_layout_are_errors(exdark: Path, voc: Path) -> None:
+    assert open_dataset(exdark, box_origin=0).ids == ["b", "c"]
+    with pytest.raises(UnknownNameError, match=r"argument 'box_origin'(?s:.*)where: voc(?s:.*)year"):
+        open_dataset(voc, box_origin=0)
+    assert {"box_origin", "year", "split", "camera"} <= set(reader_options())
+
+
+@pytest.mark.parametrize(
+    ("files", "seen"),
+    [
+        ({"a.xml": "<annotation/>"}, "1 XML files beside the images, as a.xml"),
+        ({"annotations/a.xml": "<annotation/>"}, "1 XML files, as annotations/a.xml; a folder annotations"),
+        ({"labels/a.txt": "0 0.5 0.5 0.1 0.1\n"}, r"1 text files .*YOLO labels\?.* as labels/a.txt; a folder labels"),
+        ({"a.txt": "", "b.txt": "3 0.5 0.5 0.1 0.1\n"}, "2 text files"),
+        ({"a.txt": "Car 0.0 0 -1.5 599.4 156.4 629.7 189.2 2.85 2.6 12.3 0.4 1.8 69.4 -1.56\n"}, "1 text files"),
+        ({"a.jpg.txt": "% bbGt version=3\n"}, "1 text files"),
+        ({"a.json": "{}"}, r"1 JSON files named after the images .LabelMe"),
+        ({"via_region_data.json": "{}"}, "1 JSON files named like annotations, as via_region_data.json"),
+        ({"sub/_annotations.csv": "x"}, "1 CSV files named like annotations"),
+        ({"imageclasslist.bak": "", "ExDark/Bus/c.jpg": ""}, "a folder ExDark without imageclasslist.txt"),
+    ],
+)  # fmt: skip
+def test_annotations_of_no_known_layout_are_named(folder: Path, files: dict[str, str], seen: str) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    with pytest.raises(DataError, match=rf"no layout that is known(?s:.*){seen}(?s:.*)--layout folder"):
+        open_dataset(folder)
+    with pytest.raises(DataError, match="no layout that is known"):
+        verify(folder)
+    assert {"a", "b"} <= set(open_dataset(folder, layout="folder").ids)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"notes.txt": "1 2 3 4\n"}, {"a.txt": "a street at night, 3 lamps\n"}, {"manifest.json": "{}"}, {"README.md": ""}],
+)
+def test_other_files_beside_images_are_no_annotations(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    assert detect_layout(folder) == "folder"
+
+
+@pytest.mark.parametrize(
+    "row", ["../../evil.png 1 1 1 3", "/etc/evil.png 1 1 1 3", "x/evil.png 1 1 1 3", "C:\\e.png 1 1 1 3"]
+)
+def test_exdark_lists_that_lead_out_of_the_tree(exdark: Path, row: str) -> None:
+    with (exdark / "imageclasslist.txt").open("a") as file:
+        file.write(f"{row}\r\n")
+    with pytest.raises(DataError, match=r"imageclasslist\.txt:5"):
+        open_dataset(exdark)
+    assert ("error", "broken-list") in verify(exdark).by_code

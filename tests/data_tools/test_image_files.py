@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from duskbench.data_tools.datasets import open_dataset
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.image_files import find_images
+from duskbench.data_tools.verify import verify
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_what_is_an_image(tmp_path: Path) -> None:
+    touch(tmp_path, "b.JPG", "a.png", "x/c.TIFF", "notes.txt", "x/a.xml", ".hidden/d.jpg", ".git/config")
+    found = find_images(tmp_path)
+    assert found.files == ["a.png", "b.JPG", "x/c.TIFF"]
+    assert found.others == ["notes.txt", "x/a.xml"]
+    assert found.notes == ()
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "._a.jpg", "b.heic", "c.NEF", *(f"{number}.gif" for number in range(5)))
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    notes = "\n".join(find_images(tmp_path).notes)
+    assert find_images(tmp_path).files == ["a.jpg"]
+    assert "5 left out, no format that is read: convert them to PNG: 0.gif, 1.gif, 2.gif, ..." in notes
+    assert "1 left out, HEIF, which needs the package pillow-heif" in notes and "b.heic" in notes
+    assert "raw photos: develop them to TIFF or JPEG first: c.NEF" in notes
+    assert "1 left out, hidden files: ._a.jpg" in notes
+    assert "1 left out, links that lead nowhere: gone.png" in notes
+
+
+def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+    store = touch(tmp_path / "store", "Car/a.jpg", "Bus/b.jpg")
+    data = touch(tmp_path / "data", "c.jpg", "Real/d.jpg")
+    for name in ("Car", "Bus"):
+        (data / name).symlink_to(store / name)
+    (data / "e.jpg").symlink_to(store / "Car/a.jpg")
+    assert find_images(data).files == ["Bus/b.jpg", "Car/a.jpg", "Real/d.jpg", "c.jpg", "e.jpg"]
+    assert find_images(data).notes == ()
+
+    (data / "Real/up").symlink_to(data)
+    (data / "Again").symlink_to(data / "Real")
+    found = find_images(data)
+    assert found.files == ["Bus/b.jpg", "Car/a.jpg", "Real/d.jpg", "c.jpg", "e.jpg"]
+    assert found.notes == ("2 left out, folders that were read already under another name: Again, Real/up",)
+
+
+def test_a_name_that_is_not_utf8_is_one_error_that_names_it(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.jpg")).touch()
+    with pytest.raises(DataError, match=r"no name of a file(?s:.*)udcff.udcfe"):
+        open_dataset(tmp_path)
+    report = verify(tmp_path)
+    assert ("error", "unsafe-id") in report.by_code and report.counts["images listed"] == 1
+    json.dumps(report.to_json()).encode("utf-8")
+
+
+def test_files_of_one_id(tmp_path: Path) -> None:
+    touch(tmp_path, "x/a.png", "x/a.jpg", "x/a.bmp", "b.png")
+    assert find_images(tmp_path).by_id() == {"b": ["b.png"], "x/a": ["x/a.jpg", "x/a.bmp", "x/a.png"]}
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Cannot list a folder"):
+        find_images(tmp_path / "nowhere")
