@@ -17,7 +17,7 @@ test: setup
 	$(PYTEST)
 
 test-quick: setup
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" --durations 10 --durations-min 3
 
 lint: setup
 	$(RUN) ruff check

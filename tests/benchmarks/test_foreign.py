@@ -45,6 +45,7 @@ def niqe(row: Row) -> float | None:
     return next(iter(row.values.values())).number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "starts"), [(1, [4, 2]), (2, [4, 2])])
 def test_a_program_gets_batches_and_its_rows_are_those_of_the_input(
     bench: Bench, tmp_path: Path, workers: int, starts: list[int]
@@ -66,6 +67,7 @@ def test_a_program_gets_batches_and_its_rows_are_those_of_the_input(
     assert len(list((tmp_path / "out" / "images" / "Theirs").iterdir())) == 5
 
 
+@pytest.mark.slow
 def test_model_files_and_packages_work_in_processes(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

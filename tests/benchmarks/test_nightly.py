@@ -70,6 +70,7 @@ def outcomes(night: Night, gate: str) -> dict[str, str]:
     return {finding.subject: finding.outcome for finding in night.findings if finding.gate == gate}
 
 
+@pytest.mark.slow
 def test_green_red_accepted_green(site: Bench, nightly: Nightly, tmp_path: Path) -> None:
     code, text = nightly()
     assert (code, "the first night; it is the baseline now" in text) == (0, True)

@@ -82,6 +82,7 @@ def test_environment_is_plain_values() -> None:
     assert json.loads(json.dumps(asdict(made)))["packages"] == made.packages
 
 
+@pytest.mark.slow
 def test_two_runs_give_one_table_to_the_last_digit(bench: Bench, tmp_path: Path) -> None:
     config = load_benchmark_config(bench.config)
     run(config, RunOptions(tmp_path / "one", workers=1))

@@ -49,6 +49,7 @@ def test_numbers_are_what_the_scene_says(bench: Bench, tmp_path: Path) -> None:
     assert found["Input"].number("niqe") is not None
 
 
+@pytest.mark.slow
 def test_workers_and_batches_change_no_number(bench: Bench, tmp_path: Path) -> None:
     run(configure(bench), RunOptions(tmp_path / "one", workers=1))
     run(configure(bench), RunOptions(tmp_path / "many", workers=2, batch_size=4))
@@ -165,6 +166,7 @@ def test_saved_images_can_be_run_as_an_enhancer(bench: Bench, tmp_path: Path) ->
     assert first.spread == again.spread
 
 
+@pytest.mark.slow
 def test_worker_that_dies_costs_one_image(tmp_path: Path) -> None:
     bench = make_bench(tmp_path, n=6)
     path = bench.root / "JPEGImages" / f"{bench.ids[3]}.png"
@@ -177,6 +179,7 @@ def test_worker_that_dies_costs_one_image(tmp_path: Path) -> None:
     assert summary.measured == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_run_is_resumed(tmp_path: Path, workers: int) -> None:
     bench = make_bench(tmp_path, n=12)
@@ -209,6 +212,7 @@ def test_killed_run_is_resumed(tmp_path: Path, workers: int) -> None:
     assert stored_rows(out) == stored_rows(tmp_path / "fresh")
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_rows_and_says_so(tmp_path: Path) -> None:
     bench = make_bench(tmp_path, n=30)
     out = tmp_path / "out"

@@ -438,6 +438,7 @@ def _rows(work: Path) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_run_and_the_same_command_goes_on(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     (tmp_path / "slow.py").write_text("import time\ndef slow(image):\n    time.sleep(1)\n    return image\n")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,6 @@ from scipy.special import gamma
 from duskbench.benchmarks.metrics.niqe import Niqe, _half, _normalise, _pristine_model, niqe, niqe_batch
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The pieces worked on are too small to be worth two, and threads that wait for a busy core cost seconds."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def natural(height: int, width: int, seed: int = 0) -> np.ndarray:

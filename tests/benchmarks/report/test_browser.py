@@ -16,7 +16,7 @@ from tests.needs import need_module, need_tool
 HOSTILE = "<script>window.hacked=1</script>"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless browser of the system."""
     chromium = need_tool("chromium", "chromium-browser", "google-chrome")

@@ -16,15 +16,6 @@ from duskbench.pipeline.enhancers.retinexnet import RetinexNet
 from duskbench.pipeline.networks.retinexnet import DecomNet, RelightNet, ReplicateConv2d, nearest_index
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Small tensors: a second thread costs more than it brings, and much more on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> list[Path]:
     """Random weights of the two networks, scaled so that the whole receptive field shows in the result."""

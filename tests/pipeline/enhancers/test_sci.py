@@ -15,15 +15,6 @@ from duskbench.pipeline.enhancers.sci import SCI, VARIANTS
 from duskbench.pipeline.networks.sci import SCINet
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Small tensors: a second thread costs more than it brings, and much more on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
     """Random weights in the layout of the published files, calibration module included."""

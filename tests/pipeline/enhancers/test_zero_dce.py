@@ -16,15 +16,6 @@ from duskbench.pipeline.enhancers.zero_dce import ZeroDCE
 from duskbench.pipeline.networks.zero_dce import DCENet, apply_curves
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Small tensors: a second thread costs more than it brings, and much more on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
     torch.manual_seed(0)
@@ -47,9 +38,11 @@ def picture(height: int, width: int) -> np.ndarray:
 )
 def test_equals_the_authors_output(shared, image, golden) -> None:
     enhance = ZeroDCE(shared / "weights" / "zero_dce" / "Epoch99.pth")
-    result = enhance(read_image(shared / "data" / "exdark" / "ExDark" / image))
+    # A corner is enough: what lies below and right of it reaches no farther in than the overlap.
+    corner, inside = np.s_[:150, :150], np.s_[: 150 - ZeroDCE.overlap, : 150 - ZeroDCE.overlap]
+    result = enhance(read_image(shared / "data" / "exdark" / "ExDark" / image)[corner])
     expected = read_image(shared / "golden" / "llie" / "zero_dce" / golden)
-    difference = np.abs(result.astype(int) - expected)
+    difference = np.abs(result[inside].astype(int) - expected[inside])
     assert (difference <= 1).mean() >= 0.999
 
 

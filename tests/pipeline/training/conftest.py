@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ from duskbench.data_tools.images import write_image
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIGS = ROOT / "configs" / "training"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_report_of_the_machine() -> Iterator[None]:
+    """The Runner asks compilers for their versions, which takes longer than these trainings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmengine.runner.runner.collect_env", dict)
+        yield
 
 
 @pytest.fixture(scope="session")

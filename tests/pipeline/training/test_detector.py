@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +71,6 @@ def options(devkit: Path, **more: Any) -> dict[str, Any]:
         "log_level": "WARNING",
         **more,
     }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_report_of_the_machine() -> Iterator[None]:
-    """The Runner asks compilers for their versions, which takes longer than these trainings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mmengine.runner.runner.collect_env", dict)
-        yield
 
 
 @pytest.fixture(scope="module")
