@@ -47,6 +47,10 @@ Metric = Annotated[
     typer.Option(help="Measure this too: a name (`duskbench list`), file.py:Class, package.module:Class; repeatable."),
 ]
 Baseline = Annotated[str | None, typer.Option(help="Label of the row that differences are taken to; by default Input.")]
+Layout = Annotated[
+    str | None,
+    typer.Option(help="Layout of the data set: exdark, voc, coco, ..., file.py:Class; recognised by default."),
+]
 Coco = Annotated[bool, typer.Option("--coco", help="Add COCO AP columns.")]
 
 
