@@ -126,7 +126,8 @@ def pack(evidence: EnhancerEvidence) -> bytes:
         },
     }
     arrays = {
-        "about": np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8),
+        # The order of the classes is that of the rankings behind them.
+        "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
         "measured": sample.measured,
         **{f"value {number}": values for number, values in enumerate(sample.values.values())},
         **{f"ms {stage}": ms for stage, ms in evidence.ms.items()},

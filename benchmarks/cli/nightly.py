@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,13 +18,16 @@ from duskbench.benchmarks.cli.options import (
     BatchSize,
     CfgOptions,
     Checkpoint,
+    Detector,
     Device,
     Layout,
     Limit,
+    Metric,
     Weights,
     Workers,
     use_weights,
 )
+from duskbench.data_tools.errors import ConfigError
 
 if TYPE_CHECKING:
     from duskbench.benchmarks.nightly.night import Night
@@ -40,22 +44,29 @@ def nightly(
     junit: Annotated[Path | None, typer.Option(help="JUnit XML to write: a test case per enhancer and gate.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Markdown to write, as for $GITHUB_STEP_SUMMARY.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML report to write, with the curves of all nights.")] = None,
-    tolerance_map: Annotated[float, typer.Option(help="mAP points that may be lost.")] = 0.5,
-    tolerance_niqe: Annotated[float, typer.Option(help="By how much a mean NIQE may rise.")] = 0.05,
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="By how much a metric may get worse, in the unit in which it is shown; repeatable. By default each "
+            "metric's own tolerance.",
+        ),
+    ] = None,
+    tolerance_map: Annotated[float | None, typer.Option(help="The same as --tolerance map=VALUE.")] = None,
+    tolerance_niqe: Annotated[float | None, typer.Option(help="The same as --tolerance niqe=VALUE.")] = None,
     throughput_ratio: Annotated[
-        float, typer.Option(help="Least share of the baseline's throughput, relative to the reference workload.")
+        float, typer.Option(help="Least share of the baseline's throughput, relative to the calibration workload.")
     ] = 0.7,
     data: Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")] = None,
     layout: Layout = None,
-    detector: Annotated[
-        str | None, typer.Option(help="A name, an mmdet config, an .onnx file, or 'none' for NIQE alone.")
-    ] = None,
+    detector: Detector = None,
+    metric: Metric = None,
     checkpoint: Checkpoint = None,
     weights: Weights = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the nights' results; by default runs/<configuration>-nights.")
     ] = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     batch_size: BatchSize = 1,
     workers: Workers = 0,
     limit: Limit = None,
@@ -64,17 +75,21 @@ def nightly(
 ) -> None:
     """Run a benchmark every night and say whether something got worse.
 
-    Exit code 0 is green, 3 red, 2 an error or a baseline that cannot be compared with. A night that was cut is taken
-    up where it stopped.
+    Exit code 0 is green, 3 red, 2 an error or a baseline that cannot be compared with. An interrupted night is resumed
+    by the same command.
     """
     from duskbench.benchmarks.config import find_config, load_benchmark_config
     from duskbench.benchmarks.nightly.gate import Limits
     from duskbench.benchmarks.nightly.outputs import Outputs
-    from duskbench.benchmarks.nightly.tonight import NightOptions, accept_newest, run_night
+    from duskbench.benchmarks.nightly.run import NightOptions, accept_newest, run_night
     from duskbench.benchmarks.progress import RichProgress
     from duskbench.benchmarks.runner import RunOptions
 
-    limits = Limits(tolerance_map, tolerance_niqe, throughput_ratio)
+    given = {"map": tolerance_map, "niqe": tolerance_niqe}
+    limits = Limits(
+        {key: value for key, value in given.items() if value is not None} | _tolerances(tolerance or ()),
+        throughput_ratio,
+    )
     if accept:
         night = accept_newest(find_config(config).stem, history)
         out_console.print(Text(f"Night {night.id} ({night.verdict}) is the baseline of {night.config} now."))
@@ -82,11 +97,14 @@ def nightly(
     use_weights(weights)
     overrides = {
         "data.root": str(data) if data else None,
+        # Another tree need not have the layout of the configured one.
         "data.layout": layout or ("auto" if data else None),
         "data.allow_missing": allow_missing or None,
-        "detector": detector,
+        "detector": list(detector) if detector else None,
     }
-    benchmark = load_benchmark_config(config, cfg_options=cfg_options or (), overrides=overrides)
+    benchmark = load_benchmark_config(
+        config, cfg_options=cfg_options or (), overrides=overrides, more_metrics=metric or ()
+    )
     run = RunOptions(
         out=out or Path("runs") / f"{benchmark.name}-nights",
         device=device,
@@ -95,14 +113,26 @@ def nightly(
         workers=workers,
         limit=limit,
     )
-    options = NightOptions(history, run, limits)
     command = shlex.join(["duskbench", "nightly", config, "--history", str(history), "--accept"])
-    outputs = Outputs(history, command, junit, summary, report, device)
+    outputs = Outputs(history, command, junit, summary, report)
     with RichProgress(err_console) as progress:
-        night = run_night(benchmark, options, outputs.write, progress)
+        night = run_night(benchmark, NightOptions(history, run, limits), outputs.write, progress, err_console.print)
     _print(night, command)
     if night.verdict != "green":
         raise typer.Exit(EXIT_REGRESSION if night.verdict == "red" else EXIT_USAGE)
+
+
+def _tolerances(given: Sequence[str]) -> dict[str, float]:
+    tolerances = {}
+    for each in given:
+        key, _, value = each.partition("=")
+        try:
+            tolerances[key] = float(value)
+        except ValueError as error:
+            raise ConfigError(
+                "A tolerance is not of the form.", where="--tolerance", expected="KEY=VALUE, as in niqe=0.1", got=each
+            ) from error
+    return tolerances
 
 
 def _print(night: Night, accept: str) -> None:

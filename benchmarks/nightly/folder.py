@@ -1,4 +1,4 @@
-"""The folders of nights under `--out`: one each, taken up again where it was cut, removed when nothing refers to it."""
+"""The folders of nights under `--out`: one each, resumed where it was interrupted, removed when nothing needs it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from duskbench.data_tools.files import write_text
 
 _RECORD = "night.json"
 _RESULTS = "results.sqlite"
+# A report that is so late is not worth a night without measuring.
 _SAME_NIGHT = timedelta(hours=12)
 
 
@@ -64,11 +65,12 @@ def night_folders(out: Path) -> list[NightFolder]:
 
 
 def open_night(out: Path, config: str, made_with: Mapping[str, Any], taken: Collection[str]) -> NightFolder:
-    """The folder of the night that was cut, or of a new one.
+    """The folder of the night that was interrupted, or of a new one.
 
-    A cut night is begun anew where its rows were measured with other versions, another commit or another device: a
-    night of two halves could not say what changed. One that is in the history and was cut before its report was written
-    comes back as it is, unless that is so long ago that another night is due.
+    An interrupted night is begun anew where its rows were measured with other versions, another commit or another
+    device: a night of two halves could not say what changed. One that is in the history and was interrupted before its
+    report was written comes back as it is, unless another night is due since, or the clock was set back and nobody
+    knows how long ago that was.
 
     Args:
         out: `--out`.
@@ -82,7 +84,7 @@ def open_night(out: Path, config: str, made_with: Mapping[str, Any], taken: Coll
             continue
         results = folder.path / _RESULTS
         if folder.id in taken:
-            if now - datetime.fromtimestamp(results.stat().st_mtime, UTC) < _SAME_NIGHT:
+            if results.is_file() and timedelta(0) <= now - _changed(results) < _SAME_NIGHT:
                 return folder
             folder.finish()
         elif folder.made_with == dict(made_with) and results.is_file():
@@ -95,6 +97,10 @@ def open_night(out: Path, config: str, made_with: Mapping[str, Any], taken: Coll
     folder = NightFolder(out / name, config, now.isoformat(timespec="seconds"), dict(made_with))
     folder.write()
     return folder
+
+
+def _changed(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 def prune(out: Path, config: str, keep: Collection[str]) -> None:

@@ -1,23 +1,26 @@
-"""The gates: what makes a night red, and what is only said."""
+"""The gates: what makes a night red, and what is only reported."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from duskbench.benchmarks.nightly.comparable import cause
-from duskbench.benchmarks.nightly.kept import Kept, same_numbers
-from duskbench.benchmarks.nightly.night import Finding, Gate, Reference
-from duskbench.benchmarks.nightly.speed import cost_change, throughput_finding
-from duskbench.benchmarks.statistics import Bootstrap, Difference, Interval
+from duskbench.benchmarks.compare import EnhancerComparison, RunComparison, compare_evidence
+from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence
+from duskbench.benchmarks.nightly.history import Baseline
+from duskbench.benchmarks.nightly.night import Calibration, Finding, Outcome, same_score
+from duskbench.benchmarks.nightly.speed import cost_change, stage_findings, throughput_finding
+from duskbench.benchmarks.record import MetricEntry, ScoreColumn
+from duskbench.benchmarks.statistics import Interval
+from duskbench.benchmarks.table import ends, score_column
 from duskbench.data_tools.errors import ConfigError
 
 _NEW = "not in the baseline yet: its numbers of tonight are its baseline from now on"
 _NEW_AND_FAILING = "not in the baseline, and does not become part of it while images fail (--accept overrules)"
+_NEW_SCORE = "not in the baseline yet; --accept makes tonight the baseline"
 _REASONS_SHOWN = 3
-_SAME = Interval(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -25,96 +28,152 @@ class Limits:
     """How much worse is still no regression.
 
     Attributes:
-        map: mAP points (0 to 100) that may be lost. Below it nothing is red, settled by the interval or not.
-        niqe: By how much the mean NIQE may rise.
-        throughput: Least share of the baseline's throughput, relative to the reference workload.
+        tolerances: Key of a metric -> by how much it may get worse, in the unit in which it is shown; instead of its
+            own, see `Metric.tolerance`. Below it nothing is red, whatever the interval says.
+        throughput: Least share of the baseline's throughput, relative to the calibration workload.
     """
 
-    map: float = 0.5
-    niqe: float = 0.05
+    tolerances: Mapping[str, float] = field(default_factory=dict)
     throughput: float = 0.7
 
     def __post_init__(self) -> None:
-        for option, value, ok, expected in (
-            ("--tolerance-map", self.map, 0 <= self.map <= 100, "mAP points, 0 to 100"),
-            ("--tolerance-niqe", self.niqe, self.niqe >= 0, "0 or more"),
-            ("--throughput-ratio", self.throughput, 0 <= self.throughput <= 1, "a share, 0 to 1"),
-        ):
-            if not ok:
-                raise ConfigError(
-                    "The gate cannot be set like this.", where=option, expected=expected, got=f"{value:g}"
-                )
+        for key, value in self.tolerances.items():
+            if not value >= 0:
+                raise _out_of_range(f"--tolerance {key}", "0 or more, in the unit in which it is shown", value)
+        if not 0 <= self.throughput <= 1:
+            raise _out_of_range("--throughput-ratio", "a share, 0 to 1", self.throughput)
+
+    def tolerance(self, metric: MetricEntry) -> float | None:
+        """Of a metric; None where it decides nothing."""
+        return self.tolerances.get(metric.key, metric.tolerance)
+
+
+def _out_of_range(option: str, expected: str, value: float) -> ConfigError:
+    return ConfigError("The gate cannot be set like this.", where=option, expected=expected, got=f"{value:g}")
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """What an enhancer is compared with.
+class GateResult:
+    """What the gates say of a night.
 
     Attributes:
-        kept: Its results image by image.
-        reference: The reference workload of that night.
-        versions: What changed since in versions and machine, see `changed_versions`.
+        findings: Gate by gate.
+        differences: Why it cannot be compared with its baseline; none where it can.
+        notes: What was seen and decides nothing.
+        joins: Labels whose baseline the night becomes by itself: all of a first night in which nothing fails, and new
+            ones.
     """
 
-    kept: Kept
-    reference: Reference
-    versions: Sequence[str] = ()
+    findings: tuple[Finding, ...]
+    differences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    joins: tuple[str, ...] = ()
 
 
-def judge_enhancer(
-    now: Kept, earlier: Earlier | None, reference: Reference, bootstrap: Bootstrap, limits: Limits
-) -> list[Finding]:
-    """All gates of one enhancer.
+@dataclass(frozen=True)
+class _Compared:
+    """Tonight beside one of the nights that its baseline is made of."""
+
+    baseline: Baseline
+    comparison: RunComparison
+    by_label: Mapping[str, EnhancerComparison]
+
+
+def gate_night(
+    tonight: RunEvidence,
+    calibration: Calibration,
+    baselines: Sequence[Baseline],
+    limits: Limits,
+    missing: Sequence[str] = (),
+) -> GateResult:
+    """Compare a night with its baseline.
 
     Args:
-        now: Tonight.
-        earlier: The baseline; None for an enhancer that is new, or in a first night.
-        reference: Tonight's reference workload.
-        bootstrap: Over the images of the night.
+        tonight: What was measured.
+        calibration: Tonight's calibration workload.
+        baselines: The nights that it is compared with, each in other enhancers; none for a first night.
         limits: What is tolerated.
+        missing: Ids of images that are not in the tree and should be.
     """
+    compared = [_compare(baseline, tonight) for baseline in baselines]
+    blocking = dict.fromkeys(str(change) for each in compared for change in each.comparison.blocking)
+    if blocking:
+        findings = [failures_finding(one, None, tonight) for one in tonight.enhancers.values()]
+        return GateResult((*findings, *_nothing_measured(tonight)), differences=tuple(blocking))
+    of = {label: each for each in compared for label in each.baseline.evidence.enhancers}
+    findings = list(_nothing_measured(tonight))
+    notes: list[str] = []
+    for label, one in tonight.enhancers.items():
+        findings += _enhancer_findings(one, of.get(label), tonight, calibration, limits)
+        if label in of and label in of[label].by_label:
+            notes += _unexplained(of[label].by_label[label], of[label].comparison)
+    findings += [_gone_finding(label) for label in of if label not in tonight.enhancers]
+    if compared:
+        findings += _stage_findings(compared, tonight, calibration, limits)
+    elif missing:
+        findings.append(_missing_finding(missing))
+    return GateResult(tuple(findings), notes=tuple(notes), joins=tuple(_joins(tonight, of, findings)))
+
+
+def _compare(baseline: Baseline, tonight: RunEvidence) -> _Compared:
+    comparison = compare_evidence(baseline.evidence, tonight)
+    return _Compared(baseline, comparison, {one.label: one for one in comparison.enhancers})
+
+
+def _enhancer_findings(
+    now: EnhancerEvidence,
+    compared: _Compared | None,
+    tonight: RunEvidence,
+    calibration: Calibration,
+    limits: Limits,
+) -> Iterator[Finding]:
+    """All gates of one enhancer; without `compared` it is new."""
     label = now.sample.label
-    before = earlier.kept if earlier is not None and not earlier.kept.is_empty else None
-    failures = failures_finding(now, earlier.kept if earlier is not None else None)
+    before = compared.baseline.evidence.enhancers[label] if compared is not None else None
+    failures = failures_finding(now, before, tonight)
+    yield failures
     if now.is_empty:
-        gates: tuple[Gate, ...] = ("mAP", "NIQE", "throughput")
-        return [failures, *(Finding(label, gate, "not judged", "no image has a result") for gate in gates)]
-    if earlier is None or before is None:
+        gates = [*((column.heading, column.key) for column in tonight.record.columns()), ("throughput", None)]
+        yield from (Finding(label, gate, "not gated", "no image has a result", score=key) for gate, key in gates)
+    elif compared is None or before is None or before.is_empty:
         message = _NEW if failures.outcome == "passed" else _NEW_AND_FAILING
-        return [failures, Finding(label, "presence", "not judged", message)]
-    why = cause(now, before, earlier.versions)
-    same = same_numbers(now.sample, before.sample)
-    difference = _no_change(now, before) if same else bootstrap.difference(now.sample, before.sample)
-    quality = [_map_finding(now, before, difference, limits, why), _niqe_finding(now, before, difference, limits, why)]
-    change = cost_change(now.ms.get("enhance"), before.ms.get("enhance"), reference, earlier.reference)
-    return [failures, *quality, throughput_finding(label, change, limits.throughput, why)]
+        yield Finding(label, "presence", "not gated", message)
+    else:
+        one, why = compared.by_label[label], cause(compared.by_label[label], compared.comparison)
+        for column in tonight.record.columns():
+            yield _score_finding(one, column, limits.tolerance(column.metric), why)
+        for column in compared.baseline.evidence.record.columns():
+            if not any(same_score(column, each) for each in tonight.record.columns()):
+                gated = limits.tolerance(column.metric) is not None
+                message = "in the baseline and not measured tonight; if that is meant, --accept takes it out"
+                yield Finding(label, column.heading, "failed" if gated else "not gated", message, score=column.key)
+        change = cost_change(
+            now.ms.get("enhance"), one.before.ms.get("enhance"), calibration, compared.baseline.night.calibration
+        )
+        yield throughput_finding(label, change, limits.throughput, why)
 
 
-def moved_without_reason(now: Kept, earlier: Earlier) -> str | None:
-    """Say so where the same fingerprint gave other numbers, whichever way they went."""
-    before = earlier.kept
-    if now.is_empty or before.is_empty or now.fingerprint != before.fingerprint:
-        return None
-    if same_numbers(now.sample, before.sample):
-        return None
-    return f"{now.sample.label}: other numbers than in the baseline; " + cause(now, before, earlier.versions)
-
-
-def failures_finding(now: Kept, before: Kept | None) -> Finding:
-    """Red for an image that fails and did not in the baseline, and for an enhancer that can no longer be built."""
+def failures_finding(now: EnhancerEvidence, before: EnhancerEvidence | None, tonight: RunEvidence) -> Finding:
+    """Red for an image that fails and did not in the baseline, for one that was not measured, and for an enhancer that
+    can no longer be built.
+    """  # noqa: D205 - a list of three
     label = now.sample.label
-    if now.error is not None:
-        reason = " ".join(now.error.split())
-        known = before is not None and before.error is not None
+    if now.entry.error is not None:
+        reason = " ".join(now.entry.error.split())
+        known = before is not None and before.entry.error is not None
         ending = "; so it was in the baseline" if known else ""
-        return Finding(label, "failures", "not judged" if known else "failed", f"cannot be built: {reason}{ending}")
+        return Finding(label, "failures", "not gated" if known else "failed", f"cannot be built: {reason}{ending}")
+    there = np.array([state.sha256 is not None for state in tonight.images], bool)
+    lost = int((there & ~now.sample.measured).sum()) - len(now.failures)
     excused = set() if before is None else set(before.failures)
-    news = [image_id for image_id in now.failures if image_id not in excused]
-    old = len(now.failures) - len(news)
-    ending = f"; {old} that failed in the baseline too" if old else ""
-    if not news:
-        return Finding(label, "failures", "passed", f"no image fails anew{ending}")
-    return Finding(label, "failures", "failed", f"{len(news)} images fail{ending}: {_reasons(now.failures, news)}")
+    new = [image_id for image_id in now.failures if image_id not in excused]
+    known_failures = len(now.failures) - len(new)
+    ending = f"; {known_failures} that failed in the baseline too" if known_failures else ""
+    if lost > 0:
+        return Finding(label, "failures", "failed", f"{lost} images were not measured{ending}")
+    if not new:
+        return Finding(label, "failures", "passed", f"no image fails that did not before{ending}")
+    return Finding(label, "failures", "failed", f"{len(new)} images fail{ending}: {_reasons(now.failures, new)}")
 
 
 def _reasons(failures: Mapping[str, str], image_ids: Sequence[str]) -> str:
@@ -127,81 +186,114 @@ def _reasons(failures: Mapping[str, str], image_ids: Sequence[str]) -> str:
     return "; ".join(shown[:_REASONS_SHOWN]) + more
 
 
-def missing_images_finding(image_ids: Sequence[str]) -> Finding:
-    """In a first night there is nothing that could say that missing images are known."""
-    message = f"{len(image_ids)} images of the split are not in the tree (the first: {', '.join(image_ids[:3])})"
-    return Finding("data set", "failures", "failed", message)
+def _score_finding(one: EnhancerComparison, column: ScoreColumn, tolerance: float | None, why: str) -> Finding:
+    """The gate of one score."""
+    outcome, message = _score_outcome(one, column, tolerance, why)
+    change = one.difference.scores.get(column.key)
+    if tolerance is None and outcome != "not gated":
+        # A change over other images than the baseline's would look like an answer.
+        change = None if outcome == "failed" else change
+        outcome, message = "not gated", f"{message}; it has no tolerance"
+    return Finding(one.label, column.heading, outcome, message, change, column.key)
 
 
-def vanished_finding(label: str) -> Finding:
+def _score_outcome(
+    one: EnhancerComparison, column: ScoreColumn, tolerance: float | None, why: str
+) -> tuple[Outcome, str]:
+    """Red where images lost their value, or it is worse than tolerated, beyond its interval."""
+    key, name = column.key, column.heading
+    now, before, change = one.after.sample, one.before.sample, one.difference.scores.get(key)
+    if key in before.values and key in now.values:
+        lost = now.measured & before.measured & np.isnan(now.values[key]) & ~np.isnan(before.values[key])
+        if lost.any():
+            # A constant image has no NIQE: leaving it out of the mean would hide that the enhancer broke.
+            return "failed", f"{lost.sum()} images had a {name} in the baseline and have none; {why}"
+    if change is None:
+        if key in one.spread_before.scores:
+            return "failed", f"had a {name} in the baseline and has none; {why}"
+        return "not gated", _NEW_SCORE if key in one.spread_after.scores else "no image has it in either night"
+    return _change_outcome(one, column, change, tolerance, why)
+
+
+def _change_outcome(
+    one: EnhancerComparison, column: ScoreColumn, change: Interval, tolerance: float | None, why: str
+) -> tuple[Outcome, str]:
+    metric, n_left_out = column.metric, one.difference.n_left_out
+    shown = score_column(column, signed=True)
+    if change.value == change.low == change.high == 0:
+        return "passed", "equal to the last digit"
+    over = f" over the {one.difference.n_images} images that both nights have" if n_left_out else ""
+    limit = "" if tolerance is None else f", tolerated {tolerance:g}"
+    seen = f"{shown.cell(ends(column.key, change))}{over}{limit}"
+    loss = change.value * metric.factor * (1 if metric.better == "lower" else -1)
+    if tolerance is None or loss <= tolerance:
+        return "passed", seen
+    # With one image there is no interval; then the tolerance decides alone.
+    if change.low is None or change.settled:
+        return "failed", f"worse: {seen}; {why}"
+    return "passed", f"{seen}: worse than tolerated, but not beyond its interval"
+
+
+def cause(one: EnhancerComparison, comparison: RunComparison) -> str:
+    """What may have caused other numbers: the enhancer itself, or what it stands on."""
+    before, after = one.before.entry, one.after.entry
+    around = [str(change) for change in comparison.changes if not change.field.startswith("enhancers.")]
+    changed = ", ".join(around)
+    if after.fingerprint != before.fingerprint:
+        part = "weights, and perhaps code or arguments" if after.weights != before.weights else "code or arguments"
+        also = f"; also changed: {changed}" if changed else ""
+        return f"its fingerprint changed ({part}: {before.fingerprint[:12]} -> {after.fingerprint[:12]}){also}"
+    if changed:
+        return f"same fingerprint, so not its code or weights; changed: {changed}"
+    return "same fingerprint, same versions, same machine: it is not deterministic, or reads something unrecorded"
+
+
+def _unexplained(one: EnhancerComparison, comparison: RunComparison) -> Iterator[str]:
+    """Say so where the same fingerprint gave other numbers, whichever way they went."""
+    if not one.same and one.after.entry.fingerprint == one.before.entry.fingerprint:
+        yield f"{one.label}: other numbers than in the baseline; {cause(one, comparison)}"
+
+
+def _gone_finding(label: str) -> Finding:
     """A guard that silently guards less is none, so an enhancer that is gone is red until it is accepted."""
     message = "in the baseline and not in tonight's configuration; if that is meant, --accept takes it out"
     return Finding(label, "presence", "failed", message)
 
 
-def _no_change(now: Kept, before: Kept) -> Difference:
-    n_images = int(now.sample.measured.sum())
-    return Difference(
-        reference=before.sample.label,
-        n_images=n_images,
-        n_left_out=0,
-        map=_SAME if now.sample.rankings else None,
-        niqe=_SAME if not np.isnan(now.sample.niqe).all() else None,
+def _missing_finding(image_ids: Sequence[str]) -> Finding:
+    """In a first night there is nothing that could say that missing images are known."""
+    message = f"{len(image_ids)} images of the split are not in the tree (the first: {', '.join(image_ids[:3])})"
+    return Finding("data set", "failures", "failed", message)
+
+
+def _nothing_measured(tonight: RunEvidence) -> Iterator[Finding]:
+    """Also where each failure is known: a night without a number cannot be green."""
+    if not tonight.within().any():
+        yield Finding("night", "presence", "failed", "no enhancer has a result of any image")
+
+
+def _stage_findings(
+    compared: Sequence[_Compared], tonight: RunEvidence, calibration: Calibration, limits: Limits
+) -> list[Finding]:
+    """The stages are compared over the enhancers that share the baseline night with the most of them."""
+    most = max(compared, key=lambda each: len(each.by_label))
+    if not most.by_label:
+        return []
+    around = [str(change) for change in most.comparison.changes if not change.field.startswith("enhancers.")]
+    records = most.baseline.evidence.record, tonight.record
+    return stage_findings(
+        list(most.by_label.values()),
+        records,
+        (most.baseline.night.calibration, calibration),
+        limits.throughput,
+        f"changed: {', '.join(around)}" if around else "",
     )
 
 
-def _map_finding(now: Kept, before: Kept, difference: Difference, limits: Limits, why: str) -> Finding:
-    label, change = now.sample.label, difference.map
-    if change is None:
-        if before.sample.rankings:
-            return Finding(label, "mAP", "failed", f"had a mAP in the baseline and has none; {why}")
-        return Finding(label, "mAP", "not judged", "there is no detector or no ground truth")
-    points = Interval(*(None if v is None else 100 * v for v in (change.value, change.low, change.high)))  # type: ignore[arg-type]
-    return _quality_finding(label, "mAP", change, points, -points.value, limits.map, 2, difference, why)
-
-
-def _niqe_finding(now: Kept, before: Kept, difference: Difference, limits: Limits, why: str) -> Finding:
-    label, change = now.sample.label, difference.niqe
-    both = now.sample.measured & before.sample.measured
-    lost = int((both & np.isnan(now.sample.niqe) & ~np.isnan(before.sample.niqe)).sum())
-    if lost:
-        # A constant image has no NIQE: leaving it out of the mean would hide that the enhancer broke.
-        return Finding(
-            label, "NIQE", "failed", f"{lost} images had a NIQE in the baseline and have none; {why}", change
-        )
-    if change is None:
-        return Finding(label, "NIQE", "not judged", "no image has a NIQE in both nights")
-    return _quality_finding(label, "NIQE", change, change, change.value, limits.niqe, 3, difference, why)
-
-
-def _quality_finding(
-    label: str,
-    gate: Gate,
-    change: Interval,
-    shown: Interval,
-    loss: float,
-    limit: float,
-    digits: int,
-    difference: Difference,
-    why: str,
-) -> Finding:
-    """`loss` is how much worse it became, in the unit of `limit`; `shown` is the change in that unit."""
-    over = f" over the {difference.n_images} images that both nights have" if difference.n_left_out else ""
-    seen = f"{shown.value:+.{digits}f} {show_interval(shown, digits)}{over}, tolerated {limit:g}"
-    if shown == _SAME:
-        return Finding(label, gate, "passed", "equal to the last digit", change)
-    if loss <= limit:
-        return Finding(label, gate, "passed", seen, change)
-    if change.low is None:
-        # With one image there is no interval; then the tolerance decides alone.
-        return Finding(label, gate, "failed", f"worse: {seen}; {why}", change)
-    if not change.settled:
-        return Finding(label, gate, "passed", f"{seen}: worse than tolerated, but not beyond its interval", change)
-    return Finding(label, gate, "failed", f"worse: {seen}; {why}", change)
-
-
-def show_interval(interval: Interval, digits: int) -> str:
-    """`[low, high]` with signs, or why there is none."""
-    if interval.low is None or interval.high is None:
-        return "[no interval]"
-    return f"[{interval.low:+.{digits}f}, {interval.high:+.{digits}f}]"
+def _joins(tonight: RunEvidence, of: Mapping[str, _Compared], findings: Sequence[Finding]) -> list[str]:
+    failed = {finding.subject for finding in findings if finding.outcome == "failed"}
+    if not of:
+        return [] if failed else list(tonight.enhancers)
+    known = {label for label, each in of.items() if not each.baseline.evidence.enhancers[label].is_empty}
+    new = [label for label in tonight.enhancers if label not in known and label not in failed]
+    return [label for label in new if not tonight.enhancers[label].is_empty]

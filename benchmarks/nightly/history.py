@@ -2,24 +2,29 @@
 
 An SQLite database that is never written in place: a change makes the whole file anew under a temporary name, flushes
 it to the disk and renames it. So there is no journal beside it that a cache or an artefact could miss, readers need no
-lock, and a kill, a full disk or a power cut leaves the history as it was. The last 32 bytes, which SQLite overlooks,
-are the sha256 of the others: a file that is cut or changed in a single bit is told.
+lock, and a kill, a full disk or a power failure leaves the history as it was. The last 32 bytes, which SQLite
+overlooks, are the sha256 of the others: a file that is truncated, or changed in a single bit, is noticed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from duskbench.benchmarks.evidence import RunEvidence, pack, pack_images, unpack, unpack_images
 from duskbench.benchmarks.nightly.night import Night, from_json, to_json
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_bytes
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Version 1 has the same tables; its nights are described in another way, see `night.from_json`.
+_KNOWN_VERSIONS = (1, SCHEMA_VERSION)
 _DIGEST_BYTES = 32
+_IMAGES = "images"
 _SCHEMA = f"""
 PRAGMA user_version={SCHEMA_VERSION};
 CREATE TABLE nights (
@@ -28,6 +33,14 @@ CREATE TABLE nights (
 CREATE TABLE evidence (night TEXT NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (night, name));
 CREATE TABLE baseline (config TEXT NOT NULL, label TEXT NOT NULL, night TEXT NOT NULL, PRIMARY KEY (config, label));
 """
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A night that others are compared with, in those of its enhancers that it is the baseline of."""
+
+    night: Night
+    evidence: RunEvidence
 
 
 def read_history(path: str | Path) -> list[Night]:
@@ -72,26 +85,54 @@ class History:
         query = "SELECT label, night FROM baseline WHERE config=? ORDER BY label"
         return dict(self._db.execute(query, (config,)))
 
-    def evidence(self, night: str, name: str) -> bytes | None:
-        """What a night left for comparisons under a name; None where it is not kept."""
-        row = self._db.execute("SELECT content FROM evidence WHERE night=? AND name=?", (night, name)).fetchone()
-        return None if row is None else bytes(row[0])
+    def baselines(self, config: str) -> list[Baseline]:
+        """The nights that the next one is compared with, the oldest first.
 
-    def put(self, night: Night, evidence: Mapping[str, bytes], *, joins: Sequence[str] = ()) -> None:
+        Raises:
+            DataError: What one of them measured is not in the file.
+        """
+        labels: dict[str, list[str]] = {}
+        for label, night in self.baseline(config).items():
+            labels.setdefault(night, []).append(label)
+        return [Baseline(n, self._evidence(n, labels[n.id])) for n in self.nights(config) if n.id in labels]
+
+    def _evidence(self, night: Night, labels: Sequence[str]) -> RunEvidence:
+        states, objects = unpack_images(self._content(night.id, _IMAGES))
+        record = replace(night.record, image_ids=tuple(state.id for state in states))
+        order = [entry.label for entry in record.enhancers if entry.label in labels]
+        enhancers = {label: unpack(self._content(night.id, f"enhancer:{label}"), record) for label in order}
+        record = replace(record, enhancers=tuple(one.entry for one in enhancers.values()))
+        return RunEvidence(record, states, objects, enhancers)
+
+    def _content(self, night: str, name: str) -> bytes:
+        query = "SELECT content FROM evidence WHERE night=? AND name=?"
+        row = self._db.execute(query, (night, name)).fetchone()
+        if row is None:
+            raise DataError(
+                "The history lacks what its baseline needs; it is left as it is.",
+                where=self.path,
+                expected=f"the results of night {night}",
+                todo="restore it from a copy, or name another file to begin a new history",
+            )
+        return bytes(row[0])
+
+    def put(self, night: Night, evidence: RunEvidence, *, joins: Sequence[str] = ()) -> None:
         """Append a night and write the file.
 
         Args:
             night: The night.
-            evidence: Name -> content; kept while the night is a baseline or its configuration's newest.
+            evidence: What it measured; kept while it is a baseline or its configuration's newest night.
             joins: Labels whose baseline it becomes.
 
         Raises:
             OSError: The disk is full, or the folder cannot be written. The file is as it was.
         """
+        packed = {f"enhancer:{label}": pack(one) for label, one in evidence.enhancers.items()}
+        packed[_IMAGES] = pack_images(evidence)
         with self._change():
             values = (night.id, night.config, to_json(night))
             self._db.execute("INSERT INTO nights (id, config, document) VALUES (?,?,?)", values)
-            rows = [(night.id, name, content) for name, content in evidence.items()]
+            rows = [(night.id, name, content) for name, content in packed.items()]
             self._db.executemany("INSERT INTO evidence VALUES (?,?,?)", rows)
             pairs = [(night.config, label, night.id) for label in joins]
             self._db.executemany("INSERT OR REPLACE INTO baseline VALUES (?,?,?)", pairs)
@@ -111,6 +152,7 @@ class History:
                 "DELETE FROM evidence WHERE night NOT IN (SELECT night FROM baseline) AND night NOT IN "
                 "(SELECT id FROM nights WHERE number IN (SELECT max(number) FROM nights GROUP BY config))"
             )
+            self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         self._db.execute("VACUUM")
         content = self._db.serialize()
         write_bytes(self.path, content + _digest(content), durable=True)
@@ -135,11 +177,11 @@ class History:
             )
         self._db.deserialize(content)
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA_VERSION:
+        if version not in _KNOWN_VERSIONS:
             raise DataError(
                 "The history was written by another version of duskbench; it is left as it is.",
                 where=self.path,
-                expected=f"schema {SCHEMA_VERSION}",
+                expected=f"schema {SCHEMA_VERSION} or earlier",
                 got=f"schema {version}",
                 todo="read it with that version, or name another file",
             )

@@ -29,7 +29,7 @@ def to_junit(night: Night) -> str:
     time = f"{max(0.0, seconds.total_seconds()):.0f}"
     name = _clean(f"duskbench nightly {night.config}")
     root = Tree.Element("testsuites", {"name": name, **counts, "time": time})
-    host = str(night.environment["host"])
+    host = night.record.environment.host
     # The schema's timestamp has no time zone.
     started = night.started[:19]
     about = {"name": name, **counts, "time": time, "timestamp": started, "hostname": _clean(host)}
@@ -49,8 +49,8 @@ def _properties(night: Night) -> dict[str, str]:
         "night": night.id,
         "verdict": night.verdict,
         "baseline": ", ".join(night.baseline) or "none",
-        "commit": str(night.environment["git"]),
-        **{f"version {name}": version for name, version in sorted(night.environment["packages"].items())},
+        "commit": str(night.record.environment.git),
+        **{f"version {name}": version for name, version in sorted(night.record.environment.packages.items())},
     }
 
 
@@ -70,7 +70,7 @@ def _case(night: Night, finding: Finding) -> Tree.Element:
     if finding.outcome == "failed":
         about = {"type": f"{finding.gate} regression", "message": _clean(finding.message)}
         Tree.SubElement(case, "failure", about).text = _clean(f"{finding.subject}, {finding.gate}: {finding.message}")
-    elif finding.outcome == "not judged":
+    elif finding.outcome == "not gated":
         Tree.SubElement(case, "skipped", {"message": _clean(finding.message)})
     else:
         Tree.SubElement(case, "system-out").text = _clean(finding.message)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from duskbench.benchmarks.record import RunRecord, ScoreColumn, differences
 from duskbench.benchmarks.statistics import Interval
 
 Verdict = Literal["green", "red", "not comparable"]
-Outcome = Literal["passed", "failed", "not judged"]
-Gate = Literal["presence", "failures", "mAP", "NIQE", "throughput"]
+Outcome = Literal["passed", "failed", "not gated"]
 
 
 @dataclass(frozen=True)
@@ -19,19 +20,21 @@ class Finding:
     """What one gate says of one enhancer.
 
     Attributes:
-        subject: Label of the enhancer, or the stage (`decode`, `detect`, `NIQE`) whose throughput is judged.
-        gate: Which gate.
-        outcome: `failed` makes the night red.
+        subject: Label of the enhancer, or the stage (`decode`, `detect`, `metrics`) whose throughput is gated.
+        gate: `presence`, `failures`, `throughput`, or the heading of a score.
+        outcome: `failed` makes the night red; `not gated` decides nothing.
         message: One line: what was seen, against what, and for `failed` what changed besides.
-        change: Tonight minus the baseline over the images that both have, for the gates mAP (0 to 1) and NIQE; tonight
-            over the baseline, so 1 is no change, for throughput. None where there is nothing to compare.
+        change: Of a score tonight minus the baseline over the images that both have, as it is stored; of throughput
+            tonight over the baseline, so 1 is no change. None where there is nothing to compare.
+        score: Key of the score, see `ScoreColumn`; None for the other gates.
     """
 
     subject: str
-    gate: Gate
+    gate: str
     outcome: Outcome
     message: str
     change: Interval | None = None
+    score: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,34 +43,26 @@ class NightEnhancer:
 
     Attributes:
         label: Row of the table.
-        fingerprint: Of code, arguments and weights; empty where it could not be built.
-        spec: How the configuration names it.
         n_images: Images with a result.
         n_failed: Images without one.
         error: Why it could not be built.
-        upper_bound: Whether it stands for a limit and does not compete.
-        map: mAP, 0 to 1, with its interval; None without a detector.
-        niqe: Mean NIQE with its interval.
+        scores: Key of a score -> its number with its interval; one that no image has is absent.
         ms_enhance: Median milliseconds of the enhancer alone, over the images that this night's machine measured.
-        relative_cost: `ms_enhance` over the night's reference workload: comparable between machines.
+        relative_cost: `ms_enhance` over the night's calibration workload: comparable between machines.
     """
 
     label: str
-    fingerprint: str
-    spec: Any
     n_images: int
     n_failed: int
     error: str | None = None
-    upper_bound: bool = False
-    map: Interval | None = None
-    niqe: Interval | None = None
+    scores: dict[str, Interval] = field(default_factory=dict)
     ms_enhance: float | None = None
     relative_cost: float | None = None
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The reference workload of a night.
+class Calibration:
+    """The calibration workload of a night.
 
     Attributes:
         parts: Name of a part -> median milliseconds with its 95 % interval; empty where it was timed too seldom to say.
@@ -94,34 +89,33 @@ class Night:
 
     Attributes:
         id: Time of its start in UTC, `2026-11-22T03-00-00Z`, and a number behind it where two nights share that.
-        config: Name of the configuration; nights of one configuration make one curve.
-        title: Heading of its table.
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
         verdict: green, red, or not comparable.
         baseline: Ids of the nights it was compared with, the oldest first: enhancers that came later have their own.
             Empty for the first night.
-        context: What must be equal for numbers to be comparable: `protocol`, `measure`, `detector`, `data`.
-        environment: Versions, commit, machine, as in the record of a run, and `host`.
-        reference: The reference workload.
+        record: Of its run, without the ids of its images: these are with its evidence, see `History`.
+        n_images: Images of the run.
+        images_digest: Hash of their contents and ground truth, see `images_digest`.
+        calibration: The calibration workload.
         enhancers: Numbers, in the configuration's order.
         findings: Gate by gate; those of an enhancer stand together.
         differences: Why it is not comparable with its baseline, a line for each thing that differs.
-        notes: What was seen and is not judged, a line each.
-        rows: How many rows the night has, and `reused`: how many of them an earlier, cut start of it had measured.
+        notes: What was seen and decides nothing, a line each.
+        rows: How many rows the night has, and `reused`: how many of them an earlier start had measured before it was
+            interrupted.
         is_baseline: Whether the next night is compared with it, in one enhancer at least.
     """
 
     id: str
-    config: str
-    title: str
     started: str
     finished: str
     verdict: Verdict
     baseline: tuple[str, ...]
-    context: dict[str, Any]
-    environment: dict[str, Any]
-    reference: Reference
+    record: RunRecord
+    n_images: int
+    images_digest: str
+    calibration: Calibration
     enhancers: tuple[NightEnhancer, ...]
     findings: tuple[Finding, ...]
     differences: tuple[str, ...] = ()
@@ -130,32 +124,100 @@ class Night:
     is_baseline: bool = False
 
     @property
+    def config(self) -> str:
+        """Name of the configuration; nights of one configuration make one curve."""
+        return self.record.name
+
+    @property
     def failed(self) -> tuple[Finding, ...]:
         """The findings that make it red."""
         return tuple(finding for finding in self.findings if finding.outcome == "failed")
 
+    def score(self, label: str, column: ScoreColumn) -> Interval | None:
+        """An enhancer's number in a column of this or another night; None where there is none."""
+        key = next((each.key for each in self.record.columns() if same_score(each, column)), None)
+        enhancer = next((each for each in self.enhancers if each.label == label), None)
+        return None if key is None or enhancer is None else enhancer.scores.get(key)
+
+    def is_comparable(self, other: Night) -> bool:
+        """Whether the numbers of two nights may be joined by a line."""
+        changes = differences(self.record, other.record, (), ())
+        return self.images_digest == other.images_digest and not any(change.blocking for change in changes)
+
+
+def same_score(one: ScoreColumn, other: ScoreColumn) -> bool:
+    """Whether two columns, perhaps of two runs, are of the same metric and detector."""
+    return one.metric.key == other.metric.key and (
+        (one.detector and one.detector.label) == (other.detector and other.detector.label)
+    )
+
 
 def to_json(night: Night) -> str:
     """Strict JSON with sorted keys; `is_baseline` is left out, because a later `--accept` changes it."""
-    values = asdict(night)
+    values = {**asdict(night), "record": json.loads(night.record.to_json())}
     del values["is_baseline"]
     return json.dumps(values, sort_keys=True, allow_nan=False)
 
 
 def from_json(text: str, *, is_baseline: bool = False) -> Night:
-    """The night that `to_json` wrote."""
+    """The night that `to_json` wrote, in this version of duskbench or an earlier one."""
     values = json.loads(text)
-    values["baseline"] = tuple(values["baseline"])
-    values["differences"], values["notes"] = tuple(values["differences"]), tuple(values["notes"])
-    reference = values["reference"]
-    parts = {name: Interval(**part) for name, part in reference["parts"].items()}
-    values["reference"] = Reference(**{**reference, "parts": parts})
-    values["findings"] = tuple(Finding(**{**f, "change": _interval(f["change"])}) for f in values["findings"])
-    values["enhancers"] = tuple(
-        NightEnhancer(**{**e, "map": _interval(e["map"]), "niqe": _interval(e["niqe"])}) for e in values["enhancers"]
+    if "record" not in values:
+        values = _from_version_1(values)
+    calibration = values.pop("calibration")
+    parts = {name: Interval(**part) for name, part in calibration.pop("parts").items()}
+    findings = [Finding(**{**f, "change": _interval(f["change"])}) for f in values.pop("findings")]
+    enhancers = [
+        NightEnhancer(**{**e, "scores": {key: Interval(**i) for key, i in e["scores"].items()}})
+        for e in values.pop("enhancers")
+    ]
+    values |= {key: tuple(values[key]) for key in ("baseline", "differences", "notes")}
+    return Night(
+        record=RunRecord.from_json(json.dumps(values.pop("record")), where=values["id"]),
+        calibration=Calibration(parts, **calibration),
+        enhancers=tuple(enhancers),
+        findings=tuple(findings),
+        **values,
+        is_baseline=is_baseline,
     )
-    return Night(**values, is_baseline=is_baseline)
 
 
 def _interval(values: dict[str, float | None] | None) -> Interval | None:
     return None if values is None else Interval(**values)  # type: ignore[arg-type]
+
+
+def _from_version_1(night: dict[str, Any]) -> dict[str, Any]:
+    """A night of duskbench 0.1.0 of November 2026, whose only scores were mAP and NIQE."""
+    context, environment = night.pop("context"), dict(night.pop("environment"))
+    code = environment.pop("detector_code", "")
+    entries = [{k: e[k] for k in ("label", "spec", "fingerprint", "error", "upper_bound")} for e in night["enhancers"]]
+    numbers = ("label", "n_images", "n_failed", "error", "ms_enhance", "relative_cost")
+    return {
+        **{key: night[key] for key in ("id", "started", "finished", "verdict", "baseline", "differences", "notes")},
+        "rows": night["rows"],
+        "record": {
+            "name": night["config"],
+            "title": night["title"],
+            "data": {"name": context["data"]["name"], "root": ""},
+            "detector": {**context["detector"], "fingerprint": code},
+            "enhancers": entries,
+            "protocol": context["protocol"],
+            "measure": context["measure"],
+            "environment": environment,
+            "image_ids": [],
+        },
+        "n_images": context["data"]["images"],
+        "images_digest": context["data"]["sha256"],
+        "calibration": night["reference"],
+        "enhancers": [{**{key: e[key] for key in numbers}, "scores": _old_scores(e)} for e in night["enhancers"]],
+        "findings": [_old_finding(finding) for finding in night["findings"]],
+    }
+
+
+def _old_scores(enhancer: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: enhancer[key] for key in ("map", "niqe") if enhancer[key] is not None}
+
+
+def _old_finding(finding: dict[str, Any]) -> dict[str, Any]:
+    outcome = "not gated" if finding["outcome"] == "not judged" else finding["outcome"]
+    return {**finding, "outcome": outcome, "score": {"mAP": "map", "NIQE": "niqe"}.get(finding["gate"])}

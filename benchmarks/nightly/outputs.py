@@ -24,7 +24,6 @@ class Outputs:
         junit: JUnit XML.
         summary: Markdown.
         report: One HTML file.
-        device: Torch device for making the report's pictures again.
     """
 
     history: Path
@@ -32,7 +31,6 @@ class Outputs:
     junit: Path | None = None
     summary: Path | None = None
     report: Path | None = None
-    device: str = "cpu"
 
     def write(self, night: Night, folder: Path) -> None:
         """Write them all; what a CI reads first is written first."""
@@ -45,7 +43,9 @@ class Outputs:
         if self.report is not None:
             from duskbench.benchmarks.report.write import write_report
 
-            write_report(folder, self.report, history=read_history(self.history), device=self.device)
+            write_report(
+                folder, self.report, history=read_history(self.history), device=night.record.environment.device
+            )
 
     def _links(self, night: Night) -> dict[str, str]:
         """The report beside the summary, and the page of the CI run, which has it among its files."""
@@ -55,7 +55,7 @@ class Outputs:
         server, repository, run = (os.environ.get(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
         if server and repository and run:
             links = {"run, with the report among its artefacts": f"{server}/{repository}/actions/runs/{run}"}
-            if night.environment["git"]:
-                commit = night.environment["git"].removesuffix("-dirty")
+            if night.record.environment.git:
+                commit = night.record.environment.git.removesuffix("-dirty")
                 links["commit"] = f"{server}/{repository}/commit/{commit}"
         return links

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer
+from duskbench.benchmarks.nightly.night import Finding, Night
 from duskbench.benchmarks.statistics import Interval
+from duskbench.benchmarks.table import Column, ends, score_column
 
 _SIGNS = {"green": "🟢 green", "red": "🔴 red", "not comparable": "🟠 not comparable"}
 _ABSENT = "–"
-# GitHub cuts a step's summary at 1 MiB; a message may hold a whole traceback.
+# GitHub truncates a step's summary at 1 MiB; a message may hold a whole traceback.
 _MESSAGE = 600
 
 
@@ -43,7 +44,7 @@ def to_markdown(night: Night, accept: str, links: Mapping[str, str] | None = Non
         accept: The command that accepts the night.
         links: Text -> address of the report and other files.
     """
-    lines = [f"## {_SIGNS[night.verdict]} · {escape(night.title)}", "", escape(headline(night)) + ".", ""]
+    lines = [f"## {_SIGNS[night.verdict]} · {escape(night.record.title)}", "", escape(headline(night)) + ".", ""]
     if night.differences:
         lines += ["The baseline was made otherwise:", "", *(f"- {escape(each)}" for each in night.differences), ""]
     if night.failed:
@@ -52,14 +53,14 @@ def to_markdown(night: Night, accept: str, links: Mapping[str, str] | None = Non
         lines += [todo, ""]
     lines += [*_table(night), ""]
     # In a first night everything is new, which the headline says.
-    told = [f for f in night.findings if night.baseline or f.gate != "presence"]
-    judged_not = [finding for finding in told if finding.outcome == "not judged"]
+    shown = [f for f in night.findings if night.baseline or f.gate != "presence"]
+    not_gated = [finding for finding in shown if finding.outcome == "not gated" and finding.change is None]
     notes = [
         *(escape(note) for note in night.notes),
-        *(f"{escape(finding.subject)}, {finding.gate}: {escape(finding.message)}" for finding in judged_not),
+        *(f"{escape(finding.subject)}, {finding.gate}: {escape(finding.message)}" for finding in not_gated),
     ]
     if notes:
-        lines += ["### Said, not judged", "", *(f"- {note}" for note in notes), ""]
+        lines += ["### Shown, not gated", "", *(f"- {note}" for note in notes), ""]
     lines += [f"- {line}" for line in _footer(night, links or {})]
     return "\n".join([*lines, ""])
 
@@ -69,54 +70,38 @@ def _failed_line(finding: Finding) -> str:
 
 
 def _table(night: Night) -> list[str]:
-    lines = [
-        "| Enhancer | mAP ↑ | change | NIQE ↓ | change | throughput | failed | |",
-        "|---|---:|---:|---:|---:|---:|---:|---|",
+    scores = night.record.columns()
+    headings = [
+        "Enhancer",
+        *(h for score in scores for h in (score_column(score).title, "change")),
+        "throughput",
+        "failed",
+        "",
     ]
-    found = {(finding.subject, finding.gate): finding for finding in night.findings}
+    lines = [_line(map(escape, headings)), _line(["---", *["---:"] * (len(headings) - 2), "---"])]
+    changes = {(finding.subject, finding.score or finding.gate): finding.change for finding in night.findings}
     for enhancer in night.enhancers:
-        of = {gate: found.get((enhancer.label, gate)) for gate in ("mAP", "NIQE", "throughput")}
-        cells = [
-            escape(enhancer.label),
-            _number(enhancer.map, 2, 100),
-            _change(of["mAP"], 2, 100),
-            _number(enhancer.niqe, 3),
-            _change(of["NIQE"], 3),
-            _ratio(of["throughput"]),
-            _failed(enhancer),
-            _mark(night, enhancer.label),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+        cells = [escape(enhancer.label)]
+        for score in scores:
+            cells += [
+                _number(score_column(score), enhancer.scores.get(score.key)),
+                _number(score_column(score, signed=True), changes.get((enhancer.label, score.key))),
+            ]
+        ratio = changes.get((enhancer.label, "throughput"))
+        failed = "not built" if enhancer.error is not None else str(enhancer.n_failed)
+        cells += [_ABSENT if ratio is None else f"×{ratio.value:.2f}", failed, _mark(night, enhancer.label)]
+        lines.append(_line(cells))
     return lines
 
 
-def _number(interval: Interval | None, digits: int, factor: float = 1.0) -> str:
-    if interval is None:
-        return _ABSENT
-    if interval.low is None or interval.high is None:
-        return f"{interval.value * factor:.{digits}f}"
-    low, value, high = (f"{each * factor:.{digits}f}" for each in (interval.low, interval.value, interval.high))
-    return f"{value} [{low}, {high}]"
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
-def _change(finding: Finding | None, digits: int, factor: float = 1.0) -> str:
-    change = finding.change if finding is not None else None
-    if change is None:
-        return _ABSENT
-    if change.value == change.low == change.high == 0:
+def _number(column: Column, interval: Interval | None) -> str:
+    if interval is not None and column.signed and interval.value == interval.low == interval.high == 0:
         return "="
-    ends = ""
-    if change.low is not None and change.high is not None:
-        ends = f" [{change.low * factor:+.{digits}f}, {change.high * factor:+.{digits}f}]"
-    return f"{change.value * factor:+.{digits}f}{ends}"
-
-
-def _ratio(finding: Finding | None) -> str:
-    return _ABSENT if finding is None or finding.change is None else f"×{finding.change.value:.2f}"
-
-
-def _failed(enhancer: NightEnhancer) -> str:
-    return "not built" if enhancer.error is not None else str(enhancer.n_failed)
+    return column.cell({} if interval is None else ends(column.key, interval))
 
 
 def _mark(night: Night, label: str) -> str:
@@ -127,18 +112,21 @@ def _mark(night: Night, label: str) -> str:
 
 
 def _footer(night: Night, links: Mapping[str, str]) -> list[str]:
-    data, detector = night.context["data"], night.context["detector"]
-    reused = night.rows.get("reused", 0)
-    taken_up = f", {reused} of them before it was cut and taken up again" if reused else ""
-    reference = f"{night.reference.ms:.1f} ms" if night.reference.ms is not None else "not timed often enough"
-    rows = f"{night.rows.get('total', 0)} rows{taken_up}"
+    record, reused = night.record, night.rows.get("reused", 0)
+    earlier = f", {reused} of them before it was interrupted" if reused else ""
+    calibration = f"{night.calibration.ms:.1f} ms" if night.calibration.ms is not None else "not timed often enough"
+    detectors = ", ".join(detector.label for detector in record.detectors) or "none"
+    free = dict.fromkeys(f.gate for f in night.findings if f.outcome == "not gated" and f.change is not None)
     lines = [
-        f"Night {night.id}, baseline {', '.join(night.baseline) or 'none'}; {rows}.",
-        f"Data: {escape(str(data['name']))}, {data['images']} images; detector: {escape(str(detector['name']))}.",
-        "Changes are tonight minus the baseline over the same images, with 95 % bootstrap intervals; throughput is "
-        f"tonight's over the baseline's, each relative to the reference workload of its night (tonight {reference}).",
-        f"Commit {night.environment['git'] or 'unknown'} on {escape(str(night.environment['processor']))}.",
+        f"Night {night.id}, baseline {', '.join(night.baseline) or 'none'}; {night.rows['total']} rows{earlier}.",
+        f"Data: {escape(record.data.name)}, {night.n_images} images; detector: {escape(detectors)}.",
+        f"Changes are tonight minus the baseline over the same images, with {100 * record.bootstrap.level:g} % "
+        "bootstrap intervals; throughput is tonight's over the baseline's, each relative to the calibration workload "
+        f"of its night (tonight {calibration}).",
+        f"Commit {record.environment.git or 'unknown'} on {escape(record.environment.processor)}.",
     ]
+    if free:
+        lines.append(f"Without a tolerance, so they decide nothing: {escape(', '.join(free))}.")
     if links:
         lines.append(" · ".join(f"[{escape(text)}]({address})" for text, address in links.items()))
     return lines

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
 
-from duskbench.benchmarks.nightly.night import Night, NightEnhancer
+from duskbench.benchmarks.nightly.night import Night
+from duskbench.benchmarks.record import ScoreColumn
 from duskbench.benchmarks.report.charts import CURVE_UNITS, Line, Scale, Tick, linear_scale
-from duskbench.benchmarks.report.figures import percent
-from duskbench.benchmarks.statistics import Interval
+from duskbench.benchmarks.table import Column, score_column
 
 # More nights than this would be less than two pixels apart on a phone; more rows than this nobody reads.
 _NIGHTS_DRAWN = 120
@@ -28,10 +28,10 @@ class NightMark:
 
 @dataclass(frozen=True)
 class HistoryChart:
-    """One metric of every enhancer over the nights."""
+    """One score of every enhancer over the nights; `unit` is what the axis says behind the heading."""
 
     heading: str
-    better: Literal["lower", "higher"]
+    unit: str
     y: Scale
     dates: tuple[Tick, ...]
     lines: tuple[Line, ...]
@@ -50,31 +50,40 @@ class ListedNight:
 
 
 def history_charts(nights: Sequence[Night], series: Mapping[str, str]) -> list[HistoryChart]:
-    """Draw mAP and NIQE over the nights of one configuration, the oldest first; none for fewer than two nights.
+    """Draw the newest night's scores over the nights of one configuration, the oldest first; none for fewer than two.
 
-    A line is broken where the protocol, the data or the detector changed: numbers on both sides do not compare.
+    A line is broken where the protocol, the data, a metric or a detector changed: numbers on both sides do not compare.
     """
     nights = nights[-_NIGHTS_DRAWN:]
     if len(nights) < 2:
         return []
-    charts = []
-    for heading, better, factor, read in (("mAP", "higher", 100.0, _map), ("NIQE", "lower", 1.0, _niqe)):
-        values = [i.value for night in nights for e in night.enhancers if (i := read(e)) is not None]
-        if values:
-            scale = linear_scale(values, factor=factor)
-            lines = tuple(_line(label, nights, scale, read, series[label]) for label in _labels(nights, series))
-            lines = tuple(line for line in lines if line.path)
-            charts.append(
-                HistoryChart(
-                    heading,
-                    "higher" if better == "higher" else "lower",
-                    scale,
-                    _dates(nights),
-                    lines,
-                    tuple(NightMark(_across(n, nights), _css(night), _detail(night)) for n, night in enumerate(nights)),
-                )
-            )
-    return charts
+    joined = [False, *(one.is_comparable(other) for one, other in pairwise(nights))]
+    charts = (_chart(score, nights, joined, series) for score in nights[-1].record.columns())
+    return [chart for chart in charts if chart is not None]
+
+
+def _chart(
+    score: ScoreColumn, nights: Sequence[Night], joined: Sequence[bool], series: Mapping[str, str]
+) -> HistoryChart | None:
+    """One score over the nights; None where no night has it."""
+    numbers = {
+        label: [interval.value if (interval := night.score(label, score)) else None for night in nights]
+        for label in _labels(nights, series)
+    }
+    values = [value for of in numbers.values() for value in of if value is not None]
+    if not values:
+        return None
+    column = score_column(score)
+    scale = linear_scale(values, factor=column.factor)
+    lines = (_line(label, of, nights, joined, scale, column, series[label]) for label, of in numbers.items())
+    return HistoryChart(
+        score.heading,
+        (", %" if column.factor == 100 else "") + column.title.removeprefix(column.heading),
+        scale,
+        _dates(nights),
+        tuple(line for line in lines if line.path),
+        tuple(NightMark(_across(n, nights), _css(night), _detail(night)) for n, night in enumerate(nights)),
+    )
 
 
 def listed_nights(nights: Sequence[Night]) -> list[ListedNight]:
@@ -83,20 +92,12 @@ def listed_nights(nights: Sequence[Night]) -> list[ListedNight]:
         ListedNight(
             started=_minute(night.started),
             verdict=night.verdict,
-            commit=str(night.environment.get("git") or "unknown"),
+            commit=night.record.environment.git or "unknown",
             reasons=tuple(f"{f.subject}, {f.gate}: {f.message}" for f in night.failed),
             is_baseline=night.is_baseline,
         )
         for night in reversed(nights[-_NIGHTS_LISTED:])
     ]
-
-
-def _map(enhancer: NightEnhancer) -> Interval | None:
-    return enhancer.map
-
-
-def _niqe(enhancer: NightEnhancer) -> Interval | None:
-    return enhancer.niqe
 
 
 def _labels(nights: Sequence[Night], series: Mapping[str, str]) -> list[str]:
@@ -107,23 +108,22 @@ def _labels(nights: Sequence[Night], series: Mapping[str, str]) -> list[str]:
 
 def _line(
     label: str,
+    values: Sequence[float | None],
     nights: Sequence[Night],
+    joined: Sequence[bool],
     scale: Scale,
-    read: Callable[[NightEnhancer], Interval | None],
+    column: Column,
     series: str,
 ) -> Line:
-    path, dots, context = "", [], None
-    for number, night in enumerate(nights):
-        interval = next((read(e) for e in night.enhancers if e.label == label), None)
-        if interval is None:
-            context = None
+    path, dots, drawn = "", [], False
+    for number, value in enumerate(values):
+        if value is None:
+            drawn = False
             continue
-        x, y = _across(number, nights), round(100 - scale.at(interval.value), 2)
-        joined = context == night.context
-        path += f"{'L' if joined else 'M'}{x * CURVE_UNITS / 100:g} {y * CURVE_UNITS / 100:g}"
-        shown = percent(interval.value) if read is _map else f"{interval.value:.3f}"
-        dots.append((x, y, f"{label}, {_minute(night.started)}: {shown}"))
-        context = night.context
+        x, y = _across(number, nights), round(100 - scale.at(value), 2)
+        path += f"{'L' if drawn and joined[number] else 'M'}{x * CURVE_UNITS / 100:g} {y * CURVE_UNITS / 100:g}"
+        dots.append((x, y, f"{label}, {_minute(nights[number].started)}: {column.show(value)}"))
+        drawn = True
     return Line(label, path, series, label, tuple(dots))
 
 

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.protocol import Protocol
-from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
+from duskbench.benchmarks.record import (
+    DataEntry,
+    DetectorEntry,
+    EnhancerEntry,
+    Environment,
+    MetricEntry,
+    RunRecord,
+)
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.store import Detected, Key, Measured, ResultStore, Row, StoredImage
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 
 CLASSES = ("car", "dog", "person")
-DETECTOR = "d" * 64
+DETECTOR = DetectorEntry("made", "made", "d" * 64, "i" * 64, CLASSES)
+ENVIRONMENT = Environment(started="now", device="cpu", packages={"torch": "2"})
 
 
 def make_images(n: int, seed: int = 0) -> list[StoredImage]:
@@ -62,25 +75,27 @@ def detect(image: StoredImage, skill: float, rng: np.random.Generator) -> tuple[
     )
 
 
-def make_record(images: Sequence[StoredImage], labels: Sequence[str], **changes: Any) -> dict[str, Any]:
-    """The record of a run over these images."""
-    return {
-        "name": "made",
-        "title": "Made by hand",
-        "data": {"name": "ExDark", "root": "nowhere", "split": "test"},
-        "detector": {"name": "made", "fingerprint": DETECTOR},
-        "enhancers": [
-            {"label": label, "spec": label.lower(), "fingerprint": label, "error": None, "upper_bound": False}
-            for label in labels
-        ],
-        "protocol": Protocol(classes=CLASSES).to_dict(),
-        "measure": "niqe=rgb2gray",
-        "paper": {},
-        "bootstrap": {"resamples": 50, "seed": 3, "level": 0.9},
-        "image_ids": [image.record.id for image in images],
-        "environment": {"device": "cpu", "gpu": None, "packages": {"torch": "2"}, "git": None, "started": "now"},
-        **changes,
-    }
+@cache
+def metric(name: str) -> MetricEntry:
+    """The entry of a metric that duskbench brings."""
+    return metric_entry(load_metric(name, Protocol(classes=CLASSES)), name)
+
+
+def make_record(images: Sequence[StoredImage], labels: Sequence[str], **changes: Any) -> RunRecord:
+    """The record of a run over these images; `changes` are fields of it."""
+    record = RunRecord(
+        name="made",
+        title="Made by hand",
+        data=DataEntry("ExDark", "nowhere"),
+        detectors=(DETECTOR,),
+        enhancers=tuple(EnhancerEntry(label, label.lower(), label) for label in labels),
+        metrics=(metric("niqe"), metric("voc_ap")),
+        protocol=Protocol(classes=CLASSES),
+        environment=ENVIRONMENT,
+        bootstrap=BootstrapOptions(50, 3, 0.9),
+        image_ids=tuple(image.record.id for image in images),
+    )
+    return replace(record, **changes)
 
 
 def make_run(
@@ -91,21 +106,28 @@ def make_run(
     failing: Mapping[str, Sequence[str]] | None = None,
     seed: int = 1,
     **changes: Any,
-) -> dict[str, Any]:
-    """Write a run folder: an enhancer for each skill, with failures where told; returns its record."""
+) -> RunRecord:
+    """Write a run folder: an enhancer for each skill, with failures where asked for; returns its record.
+
+    A metric of images is about 5 less the skill, whichever it is.
+    """
     record = make_record(images, list(skills), **changes)
     with ResultStore(folder / "results.sqlite") as store:
         store.put_images(images)
-        store.put_detector(record["detector"]["fingerprint"], "made", CLASSES)
-        for label, skill in skills.items():
-            rng = np.random.default_rng([seed, len(label)])
+        for enhancer in record.enhancers:
+            rng = np.random.default_rng([seed, len(enhancer.label)])
             for image in images:
-                boxes, scores, labels = detect(image, skill, rng)
-                key = Key(
-                    image.record.id, str(image.sha256), label, record["detector"]["fingerprint"], record["measure"]
-                )
-                row = Row(key, None, float(rng.normal(5 - skill, 1)), None, boxes, scores, labels, ms_enhance=1.0)
-                failed = image.record.id in (failing or {}).get(label, ())
-                store.put(Row(key, error="too dark") if failed else row)
+                row = _row(record, enhancer, image, skills[enhancer.label], rng)
+                failed = image.record.id in (failing or {}).get(enhancer.label, ())
+                store.put(Row(row.key, error="too dark") if failed else row)
         store.put_run(record)
     return record
+
+
+def _row(record: RunRecord, enhancer: EnhancerEntry, image: StoredImage, skill: float, rng: np.random.Generator) -> Row:
+    key = Key(image.record.id, str(image.content(record.decoder)), enhancer.fingerprint)
+    detections = {d.fingerprint: Detected(*detect(image, skill, rng), ms=2.0) for d in record.detectors}
+    values = {
+        m.fingerprint: Measured(float(rng.normal(5 - skill, 1)), ms=0.5) for m in record.metrics if m.kind == "image"
+    }
+    return Row(key, None, 0.25, 1.0, detections, values)

@@ -1,0 +1,227 @@
+"""A night from start to verdict: run, compare with the baseline, append to the history, write its files."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence, read_evidence
+from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric
+from duskbench.benchmarks.nightly.folder import NightFolder, open_night, prune
+from duskbench.benchmarks.nightly.gate import GateResult, Limits, gate_night
+from duskbench.benchmarks.nightly.history import Baseline, History
+from duskbench.benchmarks.nightly.night import Calibration, Night, NightEnhancer, Verdict
+from duskbench.benchmarks.nightly.speed import CalibrationWorkload
+from duskbench.benchmarks.progress import RunProgress
+from duskbench.benchmarks.provenance import available_cores, environment
+from duskbench.benchmarks.record import images_digest
+from duskbench.benchmarks.runner import RunOptions, RunSummary, run
+from duskbench.benchmarks.statistics import Bootstrap
+from duskbench.benchmarks.store import Key, ResultStore
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.files import only_one
+from duskbench.pipeline.device import chosen_device
+
+
+@dataclass(frozen=True)
+class NightOptions:
+    """How a night is run and gated.
+
+    Attributes:
+        history: The file of all nights.
+        run: How to measure; `out` is the folder of the nights' results, each has one of its own there.
+        limits: What is tolerated.
+    """
+
+    history: Path
+    run: RunOptions
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A night's results, read for the gates."""
+
+    evidence: RunEvidence
+    calibration: Calibration
+    summary: RunSummary
+
+
+def run_night(
+    config: BenchmarkConfig,
+    options: NightOptions,
+    write: Callable[[Night, Path], None],
+    progress: RunProgress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Night:
+    """Run a night, append it to the history, and write what is to be written of it; an interrupted night is resumed.
+
+    Killed while it measures, the same call measures the rest; killed after that, it measures nothing, appends nothing
+    and only writes.
+
+    Args:
+        config: What to measure.
+        options: How, and what is tolerated.
+        write: Writes reports of the night (it is in the history already), given its folder of results.
+        progress: Shows how far it is.
+        say: Given a line where an interrupted night is resumed.
+
+    Returns:
+        The night as it is in the history.
+
+    Raises:
+        ConfigError: An option is wrong, or another process uses the history or the folder.
+        DataError: The data or the history cannot be read, or a file cannot be written. The history is as it was.
+    """
+    _check_tolerances(config, options.limits)
+    options = replace(options, run=replace(options.run, device=chosen_device(options.run.device)))
+    out = options.run.out
+    with _naming_what_failed(out), only_one(options.history, "history"), only_one(out / "nights", "folder"):
+        history = History(options.history)
+        nights = {night.id: night for night in history.nights(config.name)}
+        folder = open_night(out, config.name, _made_with(options.run), nights)
+        if folder.id in nights:
+            say(f"Night {folder.id} was interrupted after it was measured; only its files are written.")
+        else:
+            if (folder.path / "results.sqlite").exists():
+                say(f"Night {folder.id} was interrupted; it is resumed.")
+            _measure_and_append(config, options, folder, history, progress)
+            nights = {night.id: night for night in history.nights(config.name)}
+        night = nights[folder.id]
+        write(night, folder.path)
+        folder.finish()
+        prune(out, config.name, {night.id, *history.baseline(config.name).values()})
+        return night
+
+
+def _check_tolerances(config: BenchmarkConfig, limits: Limits) -> None:
+    named = DEFAULT_METRICS if config.metrics is None else config.metrics
+    known = [load_metric(spec, config.protocol).key for spec in (*named, *config.more_metrics)]
+    for key in limits.tolerances:
+        if key not in known:
+            raise UnknownNameError("metric of this configuration", key, known, where="--tolerance")
+
+
+def _measure_and_append(
+    config: BenchmarkConfig,
+    options: NightOptions,
+    folder: NightFolder,
+    history: History,
+    progress: RunProgress | None,
+) -> None:
+    measured = _measure(config, replace(options.run, out=folder.path), progress)
+    baselines = history.baselines(config.name)
+    gates = gate_night(
+        measured.evidence, measured.calibration, baselines, options.limits, missing=measured.summary.missing
+    )
+    history.put(_night(folder, measured, baselines, gates), measured.evidence, joins=gates.joins)
+
+
+def _measure(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | None) -> _Measured:
+    """Run the benchmark with the calibration workload in turns; an enhancer that cannot be built is left out.
+
+    `workers=0` is one process per core on a CPU, however few rows are left: the calibration workload of two nights
+    compares only where the processes beside it are as many.
+    """
+    workers = options.workers or (available_cores() if options.device == "cpu" else 1)
+    calibration = CalibrationWorkload(options.device, workers, progress)
+    results = options.out / "results.sqlite"
+    earlier: set[Key] = set()
+    if results.is_file():
+        with ResultStore(results) as store:
+            earlier = set(store.done())
+    summary = run(config, replace(options, workers=workers, keep_broken=True), calibration)
+    with ResultStore(results, reading=True) as store:
+        return _Measured(read_evidence(store, earlier=earlier), calibration.result(), summary)
+
+
+def _night(folder: NightFolder, measured: _Measured, baselines: list[Baseline], gates: GateResult) -> Night:
+    evidence, summary = measured.evidence, measured.summary
+    failed = any(finding.outcome == "failed" for finding in gates.findings)
+    verdict: Verdict = "not comparable" if gates.differences else "red" if failed else "green"
+    drawn = Bootstrap(
+        evidence.objects, evidence.record.bootstrap, within=evidence.within(), aggregates=evidence.aggregates
+    )
+    return Night(
+        id=folder.id,
+        started=folder.started,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        verdict=verdict,
+        baseline=tuple(baseline.night.id for baseline in baselines),
+        record=replace(evidence.record, image_ids=()),
+        n_images=len(evidence.images),
+        images_digest=images_digest(evidence.images),
+        calibration=measured.calibration,
+        enhancers=tuple(_numbers(one, measured.calibration, drawn) for one in evidence.enhancers.values()),
+        findings=gates.findings,
+        differences=gates.differences,
+        notes=gates.notes,
+        rows={"total": summary.total, "reused": summary.reused, "measured": summary.measured},
+    )
+
+
+def _numbers(one: EnhancerEvidence, calibration: Calibration, drawn: Bootstrap) -> NightEnhancer:
+    times = one.ms["enhance"][~np.isnan(one.ms["enhance"])]
+    ms = float(np.median(times)) if len(times) else None
+    return NightEnhancer(
+        label=one.sample.label,
+        n_images=int(one.sample.measured.sum()),
+        n_failed=len(one.failures),
+        error=one.entry.error,
+        scores={} if one.is_empty else drawn.spread(one.sample).scores,
+        ms_enhance=ms,
+        relative_cost=ms / calibration.ms if ms is not None and calibration.ms else None,
+    )
+
+
+def accept_newest(config: str, path: Path) -> Night:
+    """Make the newest night of a configuration its baseline; nothing is measured.
+
+    Raises:
+        ConfigError: There is no night, or another is running.
+        DataError: There is no history, it is damaged, or cannot be written.
+    """
+    with _naming_what_failed(path), only_one(path, "history"):
+        history = History(path, must_exist=True)
+        nights = history.nights(config)
+        if not nights:
+            known = sorted({night.config for night in history.nights()})
+            raise ConfigError(
+                "There is no night to accept.",
+                where=path,
+                expected=f"a night of the configuration {config}",
+                got=f"nights of {', '.join(known)}" if known else "an empty history",
+                todo="run one first, look at it, then accept it",
+            )
+        history.accept(nights[-1])
+        return nights[-1]
+
+
+def _made_with(options: RunOptions) -> dict[str, Any]:
+    """What the rows of an interrupted night must share with the rest of it."""
+    made = environment(options.device)
+    kept = {key: getattr(made, key) for key in ("packages", "python", "git", "device", "gpu")}
+    return {**kept, "checkpoint": options.checkpoint}
+
+
+@contextmanager
+def _naming_what_failed(where: Path) -> Iterator[None]:
+    """A full disk, a folder that cannot be written: an error of ours with what to do, and nothing earlier lost."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise DataError(
+            "A file of the night could not be written or read.",
+            where=getattr(error, "filename", None) or where,
+            got=str(error),
+            todo="make room on the disk or mend its permissions, then start the same command again: rows that were "
+            "measured are not measured again, and the history is whole",
+        ) from error
