@@ -28,7 +28,7 @@ def fingerprint(code: object, arguments: Mapping[str, Any], weights: Mapping[str
     Returns:
         64 hexadecimal digits.
     """
-    name = f"{getattr(code, '__module__', '')}:{getattr(code, '__qualname__', repr(code))}"
+    name = f"{_module_name(code)}:{getattr(code, '__qualname__', repr(code))}"
     return _digest(
         {
             "code": name,
@@ -81,7 +81,7 @@ def source_hashes(code: object) -> dict[str, str]:
         return {distribution: _installed_version(distribution)}
     folder = Path(file).parent if "." not in module.__name__ else None
     hashes: dict[str, str] = {}
-    pending = [(module.__name__, Path(file))]
+    pending = [(_module_name(code), Path(file))]
     while pending:
         name, path = pending.pop()
         if name in hashes:
@@ -93,6 +93,13 @@ def source_hashes(code: object) -> dict[str, str]:
             if place is not None:
                 pending.append((found, place))
     return hashes
+
+
+def _module_name(code: object) -> str:
+    """What its module is called; one that was loaded from a file by path, wherever it lies, as the file is."""
+    name = str(getattr(code, "__module__", ""))
+    file = Path(getattr(inspect.getmodule(code), "__file__", None) or "")
+    return file.stem if file.suffix == ".py" and "." not in name and file.stem != "__init__" else name
 
 
 def _package(module: str) -> str:

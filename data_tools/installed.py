@@ -55,11 +55,11 @@ def installed(kind: Kind, ours: Collection[str] = ()) -> list[Installed]:
     return listed
 
 
-def load_installed(kind: Kind, name: str, ours: Collection[str] = ()) -> Any | None:
-    """Import what a package brings under a name; None if no package does.
+def find_installed(kind: Kind, name: str, ours: Collection[str] = ()) -> EntryPoint | None:
+    """What a package brings under a name; None if no package does. Nothing of it is imported.
 
     Raises:
-        ConfigError: Several bring the name, or one does and duskbench has it too, or it cannot be imported.
+        ConfigError: Several bring the name, or one does and duskbench has it too.
     """
     points = [point for point in _points(GROUPS[kind], tuple(sys.path)) if point.name == name]
     if not points:
@@ -73,14 +73,22 @@ def load_installed(kind: Kind, name: str, ours: Collection[str] = ()) -> Any | N
             got=" and ".join(owners),
             todo=f"name the one you mean by its address, as in {points[0].value}, or uninstall the other package",
         )
-    [point] = points
+    return points[0]
+
+
+def load_installed(kind: Kind, point: EntryPoint) -> Any:
+    """Import what a package brings.
+
+    Raises:
+        ConfigError: It cannot be imported.
+    """
     try:
         return point.load()
     # Not only ImportError: its module may raise anything, or end the process.
     except (Exception, SystemExit) as error:
         raise ConfigError(
             f"The {kind} of an installed package cannot be imported.",
-            where=f"{name} = {point.value}, of {_package(point)}",
+            where=f"{point.name} = {point.value}, of {_package(point)}",
             got=raised_at(error, None),
             todo="install what it needs, or uninstall it; the other names are not affected",
         ) from error

@@ -17,6 +17,8 @@ from typing import Any
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
 from duskbench.data_tools.fingerprint import beside, imported_names
 
+_LONGEST_MESSAGE = 1000
+
 
 def find_plugin(target: str) -> Any:
     """Import `file.py:Name` or `package.module:Name`.
@@ -46,7 +48,7 @@ def raised_at(error: BaseException, code: object) -> str:
         code: The plug-in's function or class. The deepest line of a file in its folder is named, not the library's
             that it called. None for code that is not known yet: then the deepest line of all.
     """
-    said = f"{type(error).__name__}: {error}".strip().removesuffix(":")
+    said = _text_of(error)
     frames = list(traceback.extract_tb(error.__traceback__))
     if code is not None:
         try:
@@ -57,6 +59,19 @@ def raised_at(error: BaseException, code: object) -> str:
     if not frames or isinstance(error, SyntaxError):
         return said
     return f"{said} ({frames[-1].filename}:{frames[-1].lineno}, in {frames[-1].name})"
+
+
+def _text_of(error: BaseException) -> str:
+    """Type and message, as far as they can be had, shown and stored."""
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - foreign code as well
+        message = "its message cannot be read"
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[:_LONGEST_MESSAGE]} ... ({len(message)} characters)"
+    # What is no text, as half a surrogate pair, could not be stored.
+    message = message.encode("utf-8", "backslashreplace").decode()
+    return f"{type(error).__name__}: {message}".strip().removesuffix(":")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
-from duskbench.data_tools.installed import Installed, Kind, installed, load_installed
+from duskbench.data_tools.installed import Installed, Kind, find_installed, installed, load_installed
 from duskbench.data_tools.plugins import find_plugin, raised_at
 
 
@@ -70,13 +70,22 @@ class Registry(Mapping[str, Entry]):
             UnknownNameError: No such name; the message has the nearest ones.
             ConfigError: The file, or the name in it, does not exist or cannot be imported.
         """
-        brought = load_installed(self.kind, target, self._entries)
-        if brought is not None:
-            return Found(brought, foreign=True)
+        foreign = self.is_foreign(target)
+        return Found(load_foreign(self.kind, target) if foreign else self.load(target), foreign)
+
+    def is_foreign(self, target: str) -> bool:
+        """Whether a target's code is not duskbench's own; nothing is imported to find out.
+
+        Raises:
+            UnknownNameError: No such name.
+            ConfigError: Several packages bring the name.
+        """
+        if find_installed(self.kind, target, self._entries) is not None:
+            return True
         if target in self._entries:
-            return Found(self.load(target), foreign=False)
+            return False
         if ":" in target:
-            return Found(find_plugin(target), foreign=True)
+            return True
         raise UnknownNameError(self.kind, target, [*self._entries, *(each.name for each in self.installed())])
 
     def load(self, name: str) -> Any:
@@ -92,6 +101,12 @@ class Registry(Mapping[str, Entry]):
             return target
         head, bracket, arguments = target.partition("(")
         return (head.rpartition(":")[2] if ":" in head else Path(head).name) + bracket + arguments
+
+
+def load_foreign(kind: Kind, target: str) -> Any:
+    """Import what is not duskbench's own: what a package brings under a name, or `find_plugin`'s; errors as there."""
+    point = find_installed(kind, target)
+    return find_plugin(target) if point is None else load_installed(kind, point)
 
 
 def build(code: Any, name: str, arguments: Mapping[str, Any], **offered: Any) -> Any:

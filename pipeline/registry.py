@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from duskbench.data_tools.errors import ConfigError, DetectorError, EnhancerError, UnknownNameError
-from duskbench.data_tools.fingerprint import argument_files
-from duskbench.data_tools.installed import load_installed
-from duskbench.data_tools.plugins import find_plugin, naming
-from duskbench.data_tools.registry import Entry, Registry, build, check_arguments
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.installed import find_installed
+from duskbench.data_tools.registry import Entry, Registry, build, load_foreign
 from duskbench.data_tools.specs import split_spec
-from duskbench.pipeline.enhancers.base import Enhancer, FunctionEnhancer
+from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.host.build import build_detector, build_enhancer
+from duskbench.pipeline.host.hosted import HostedDetector, HostedEnhancer
+from duskbench.pipeline.host.plugin import Plugin, seconds_an_image
 
 if TYPE_CHECKING:
     from duskbench.pipeline.detectors.base import Detector
@@ -62,8 +59,17 @@ MODEL_FILES: dict[str, str] = {
 DETECTOR_FILES: dict[str, str] = {".onnx": "onnx", ".json": "results"}
 
 
-def load_enhancer(spec: str | Mapping[str, Any] | Callable[..., Any], *, device: str = "cpu") -> Enhancer:
+def load_enhancer(
+    spec: str | Mapping[str, Any] | Callable[..., Any],
+    *,
+    device: str = "cpu",
+    time_limit: float | None = None,
+    isolate: bool = True,
+) -> Enhancer:
     """Turn a specification into an enhancer.
+
+    Code that is named and not duskbench's own runs in a process of its own, see `duskbench.pipeline.host`: whatever
+    happens to that process is an error for the image at hand. A callable runs in this one.
 
     Args:
         spec: One of
@@ -77,6 +83,8 @@ def load_enhancer(spec: str | Mapping[str, Any] | Callable[..., Any], *, device:
             a dict `{"type": <any of the above>, **arguments}`;
             a callable from (H, W, 3) uint8 RGB to the same.
         device: Torch device for the enhancers that compute on one.
+        time_limit: Seconds that a plug-in may take for an image; None takes $DUSKBENCH_TIME_LIMIT, or 600.
+        isolate: False runs a plug-in in this process, for those who need its object.
 
     Returns:
         A checked callable `(H, W, 3) uint8 RGB -> same`.
@@ -85,24 +93,29 @@ def load_enhancer(spec: str | Mapping[str, Any] | Callable[..., Any], *, device:
         UnknownNameError: No such registered name; the message has the nearest ones.
         ConfigError: The file, the name in it or an argument does not exist, or a model file leaves something open.
         WeightsError: The enhancer's weights cannot be had.
-        EnhancerError: A plug-in fails while it is built.
+        EnhancerError: A plug-in fails while it is built, or ends its process, or takes too long.
     """
     if isinstance(spec, Enhancer):
         return spec
     target, arguments = split_spec(spec, "enhancer")
     if not isinstance(target, str):
-        return _wrap(target, getattr(target, "__qualname__", type(target).__name__), arguments, device)
+        return build_enhancer(target, getattr(target, "__qualname__", type(target).__name__), arguments, device)
     kind = MODEL_FILES.get(Path(target).suffix.lower())
     if kind is not None:
         return _build(ENHANCERS.load(kind), target, {"path": target, **arguments}, device)
-    found = ENHANCERS.find(target)
-    make = _wrap if found.foreign else _build
-    enhancer: Enhancer = make(found.code, target, arguments, device)
-    return enhancer
+    if not ENHANCERS.is_foreign(target):
+        return _build(ENHANCERS.load(target), target, arguments, device)
+    if not isolate:
+        return build_enhancer(load_foreign("enhancer", target), target, arguments, device)
+    return HostedEnhancer(Plugin("enhancer", target, arguments, device, seconds_an_image(time_limit)))
 
 
 def load_detector(
-    config_or_name: str | Path | Mapping[str, Any], checkpoint: str | Path | None = None, *, device: str = "cpu"
+    config_or_name: str | Path | Mapping[str, Any],
+    checkpoint: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    time_limit: float | None = None,
 ) -> Detector:
     """Turn a name, a model file or a configuration into a frozen detector.
 
@@ -115,25 +128,28 @@ def load_detector(
             "onnx" | "results" | "mmdet" | "rfbnet", **arguments}`.
         checkpoint: Weight file; None takes the one that the configuration names.
         device: Torch device.
+        time_limit: Seconds that a plug-in may take for an image; None takes $DUSKBENCH_TIME_LIMIT, or 600.
 
     Returns:
         An object with `.detect(images) -> list[Detections]`, `.classes`, `.name` and `.fingerprint`. What a plug-in
-        detects is checked.
+        detects is checked, and it runs in a process of its own, as in `load_enhancer`.
 
     Raises:
         UnknownNameError, ConfigError: No such name, file or argument.
         WeightsError: The weights are missing or are not this detector's.
-        DetectorError: A plug-in fails while it is built.
+        DetectorError: A plug-in fails while it is built, or ends its process, or takes too long.
     """
     target, arguments = split_spec(_as_text(config_or_name), "detector")
     known = detector_configs()
-    brought = load_installed("detector", target, {**DETECTORS, **known}) if isinstance(target, str) else target
-    if brought is None and ":" in target and not target.startswith("mmdet::"):
-        brought = find_plugin(target)
-    if brought is not None:
-        if checkpoint is not None:
-            arguments["checkpoint"] = str(checkpoint)
-        return _check_detector(brought, str(target), arguments, device)
+    named = isinstance(target, str)
+    foreign = named and find_installed("detector", target, {**DETECTORS, **known}) is not None
+    foreign = foreign or (named and ":" in target and not target.startswith("mmdet::"))
+    if checkpoint is not None and (foreign or not named):
+        arguments["checkpoint"] = str(checkpoint)
+    if not named:
+        return build_detector(target, str(target), arguments, device)
+    if foreign:
+        return HostedDetector(Plugin("detector", target, arguments, device, seconds_an_image(time_limit)))
     kind, own = _detector_kind(target, known)
     arguments = {**own, **arguments}
     if checkpoint is not None:
@@ -187,40 +203,6 @@ def _detector_of_config(path: Path) -> tuple[str, dict[str, Any]]:
     own = dict(Config.fromfile(str(path)).get("detector") or {})
     # The config is this file, also where `detector` is inherited from another one.
     return own.pop("type", "mmdet"), {**own, "config": str(path)}
-
-
-def _wrap(found: Any, name: str, arguments: dict[str, Any], device: str) -> Enhancer:
-    """A class is built, a function takes its arguments at every call; both come back checked."""
-    if inspect.isclass(found):
-        with naming(EnhancerError, f"Enhancer {name!r} fails while it is built.", found):
-            built = _build(found, name, arguments, device)
-        enhancer = built if isinstance(built, Enhancer) else FunctionEnhancer(_need_callable(built, name), name)
-    else:
-        if arguments:
-            check_arguments(found, name, arguments)
-        enhancer = FunctionEnhancer(functools.partial(found, **arguments) if arguments else found, name, code=found)
-    enhancer.foreign = True
-    enhancer.arguments = {**enhancer.arguments, **arguments}
-    enhancer.weights = {**enhancer.weights, **argument_files(arguments)}
-    return enhancer
-
-
-def _check_detector(found: Any, name: str, arguments: dict[str, Any], device: str) -> Detector:
-    from duskbench.pipeline.detectors.checked import CheckedDetector
-
-    with naming(DetectorError, f"Detector {name!r} fails while it is built.", found):
-        return CheckedDetector(_build(found, name, arguments, device), name, arguments)
-
-
-def _need_callable(built: Any, name: str) -> Callable[[np.ndarray], np.ndarray]:
-    if not callable(built):
-        raise ConfigError(
-            "The plug-in's objects cannot be called.",
-            where=name,
-            expected="a class with __call__(image_rgb) -> image_rgb, or a subclass of duskbench.Enhancer",
-            got=type(built).__name__,
-        )
-    return built
 
 
 def _build(code: Any, name: str, arguments: Mapping[str, Any], device: str) -> Any:

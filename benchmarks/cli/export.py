@@ -28,7 +28,7 @@ def export(
     from duskbench.pipeline.registry import load_enhancer
 
     use_weights(weights)
-    enhancer = load_enhancer(name)
+    enhancer = load_enhancer(name, isolate=False)
     err_console.print(Text(f"Exporting {name}; this takes about a minute."))
     made = export_onnx(enhancer, out, opset=opset)
     out_console.print(

@@ -47,5 +47,5 @@ def attention(
     from duskbench.pipeline.apply.attention_figure import attention_figure
 
     use_weights(weights)
-    write_image(out, attention_figure(load_enhancer(enhancer, device=device), read_image(image)))
+    write_image(out, attention_figure(load_enhancer(enhancer, device=device, isolate=False), read_image(image)))
     out_console.print(f"Written: {out}")

@@ -37,21 +37,21 @@ class CheckedDetector:
                 got=f"no {' and no '.join(lacking)}",
             )
         classes = detector.classes
-        if isinstance(classes, str) or not classes or not all(isinstance(each, str) for each in classes):
+        names = isinstance(classes, list | tuple) and all(isinstance(each, str) for each in classes)
+        if not names or not classes or len(set(classes)) < len(classes):
             raise ConfigError(
                 "The detector's classes are not names.",
                 where=name,
-                expected='a tuple of names, ("car", "person", ...)',
+                expected='a tuple of different names, ("car", "person", ...)',
                 got=repr(classes)[:100],
             )
         self.detector = detector
-        self.name = str(getattr(detector, "name", "") or name)
+        self.name = self._own_text("name") or name
         self.classes: tuple[str, ...] = tuple(classes)
-        self.fingerprint: str = getattr(detector, "fingerprint", "") or fingerprint(
-            type(detector), arguments, argument_files(arguments)
-        )
+        files = argument_files(arguments)
+        self.fingerprint = self._own_text("fingerprint") or fingerprint(type(detector), arguments, files)
         # What of foreign code is setting and what is adapter only its author can say.
-        self.identity: str = getattr(detector, "identity", "") or self.fingerprint
+        self.identity = self._own_text("identity") or self.fingerprint
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detect in a batch of (H, W, 3) uint8 RGB images; see `Detector`.
@@ -60,31 +60,43 @@ class CheckedDetector:
             DetectorError: The plug-in raised something, changed an image, or returned anything but one `Detections`
                 with its own classes for each image.
         """
-        before = [image.copy() for image in images]
+        given = [image.copy() for image in images]
         try:
             with naming(DetectorError, f"Detector {self.name!r} failed.", type(self.detector)):
-                found = self.detector.detect(images)
+                found = self.detector.detect(given)
         except DetectorError as error:
             if self.name in error.what:
                 raise
             # `Detections` does not know who makes it.
             raise self._broken(error.expected or error.what, error.got or error.what) from error
-        touched = False
-        for image, original in zip(images, before, strict=True):
-            if not np.array_equal(image, original):
-                image[...] = original
-                touched = True
-        if touched:
+        if not all(np.array_equal(*pair) for pair in zip(given, images, strict=True)):
             raise self._broken("images that stay as they are", "an image that was changed in place")
         if not isinstance(found, list | tuple) or len(found) != len(images):
             got = f"{len(found)} results" if isinstance(found, list | tuple) else type(found).__name__
             raise self._broken(f"a list of {len(images)} Detections, one for each image", got)
-        for each in found:
-            if not isinstance(each, Detections):
-                raise self._broken("duskbench.Detections", type(each).__name__)
-            if each.classes != self.classes:
-                raise self._broken(f"the detector's classes, {self.classes}", f"{each.classes}")
-        return list(found)
+        return [self._copy(each) for each in found]
+
+    def _copy(self, found: object) -> Detections:
+        """What was found in one image, checked again on arrays that nobody else has."""
+        if not isinstance(found, Detections):
+            raise self._broken("duskbench.Detections", type(found).__name__)
+        if found.classes != self.classes:
+            raise self._broken(f"the detector's classes, {self.classes}", f"{found.classes}")
+        arrays = (found.boxes_xyxy, found.scores, found.labels)
+        boxes, scores, labels = (np.array(each) if isinstance(each, np.ndarray) else each for each in arrays)
+        try:
+            return Detections(boxes, scores, labels, self.classes)
+        except DetectorError as error:
+            raise self._broken(error.expected or error.what, error.got or error.what) from error
+
+    def _own_text(self, attribute: str) -> str:
+        """What the detector says of itself; empty where it says nothing."""
+        text = getattr(self.detector, attribute, "")
+        if not isinstance(text, str):
+            raise ConfigError(
+                f"The detector's {attribute} is no text.", where=type(self.detector).__name__, got=repr(text)[:100]
+            )
+        return text
 
     def _broken(self, expected: str, got: str) -> DetectorError:
         return DetectorError(f"Detector {self.name!r} broke its contract.", expected=expected, got=got)

@@ -23,7 +23,8 @@ class Enhancer:
         weights: Name -> sha256 of the weight files in use; part of the fingerprint.
         origin: Where they come from, in words for the reader of a table; None where there are none.
         batch_size: Images that it wants at once, through `many`, because starting it is worth sharing.
-        foreign: Whether it is not duskbench's own: what it raises is then named, and its input watched.
+        foreign: Whether it is not duskbench's own: what it raises is then named, and it gets copies and its results
+            are copied, so that what it keeps and changes later changes no other result.
     """
 
     name: str = ""
@@ -63,10 +64,10 @@ class Enhancer:
         self._check_input(image_rgb, image_id)
         if not self.foreign:
             return self._checked(self.enhance(image_rgb, image_id), image_rgb, image_id)
-        before = image_rgb.copy()
+        given = image_rgb.copy()
         with naming(EnhancerError, f"Enhancer {self.name!r} failed.", self.code, image_id):
-            result = self.enhance(image_rgb, image_id)
-        self._check_untouched(image_rgb, before, image_id)
+            result = _copy(self.enhance(given, image_id))
+        self._check_untouched(given, image_rgb, image_id)
         return self._checked(result, image_rgb, image_id)
 
     def many(
@@ -79,9 +80,11 @@ class Enhancer:
         """
         for image, image_id in zip(images_rgb, image_ids, strict=True):
             self._check_input(image, image_id)
-        before = [image.copy() for image in images_rgb] if self.foreign else []
+        given = [image.copy() for image in images_rgb] if self.foreign else images_rgb
         with naming(EnhancerError, f"Enhancer {self.name!r} failed on {len(images_rgb)} images.", self.code):
-            results = list(self.enhance_many(images_rgb, image_ids))
+            results = list(self.enhance_many(given, image_ids))
+        if self.foreign:
+            results = [_copy(result) for result in results]
         if len(results) != len(images_rgb):
             raise EnhancerError(
                 f"Enhancer {self.name!r} broke its contract.",
@@ -90,14 +93,17 @@ class Enhancer:
             )
         for number, (image, image_id) in enumerate(zip(images_rgb, image_ids, strict=True)):
             try:
-                if before:
-                    self._check_untouched(image, before[number], image_id)
+                if self.foreign:
+                    self._check_untouched(given[number], image, image_id)
                 result = results[number]
                 if not isinstance(result, EnhancerError):
                     self._checked(result, image, image_id)
             except EnhancerError as error:
                 results[number] = error
         return results
+
+    def close(self) -> None:
+        """End what it has started, such as a process; used again, it starts it again."""
 
     @property
     def code(self) -> object:
@@ -124,11 +130,9 @@ class Enhancer:
         check_image(result, what=what, where=image_id, size=image_rgb.shape[:2])
         return result
 
-    def _check_untouched(self, image_rgb: np.ndarray, before: np.ndarray, image_id: str | None) -> None:
-        if np.array_equal(image_rgb, before):
+    def _check_untouched(self, given: np.ndarray, image_rgb: np.ndarray, image_id: str | None) -> None:
+        if np.array_equal(given, image_rgb):
             return
-        # The rows of the other enhancers are made from the same array.
-        image_rgb[...] = before
         raise EnhancerError(
             f"Enhancer {self.name!r} broke its contract.",
             where=image_id,
@@ -163,6 +167,11 @@ class FunctionEnhancer(Enhancer):
     def code(self) -> object:
         """The wrapped code."""
         return self._code
+
+
+def _copy(result: Any) -> Any:
+    """A plain array that nobody else has; what is no array stays what it is."""
+    return np.array(result, order="C") if isinstance(result, np.ndarray) else result
 
 
 def check_image(image: object, *, what: str, where: str | None, size: tuple[int, ...] | None = None) -> None:

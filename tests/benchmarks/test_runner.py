@@ -166,16 +166,16 @@ def test_saved_images_can_be_run_as_an_enhancer(bench: Bench, tmp_path: Path) ->
     assert first.spread == again.spread
 
 
-@pytest.mark.slow
-def test_worker_that_dies_costs_one_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_plug_in_that_dies_costs_one_image(tmp_path: Path, workers: int) -> None:
     bench = make_bench(tmp_path, n=6)
     path = bench.root / "JPEGImages" / f"{bench.ids[3]}.png"
     image = read_image(path).copy()
     image[0, 0] = 255
     write_image(path, image)
     config = configure(bench, enhancers=[f"{PLUGINS}:kills_its_process"])
-    summary = run(config, RunOptions(tmp_path / "out", workers=2))
-    assert [(image_id, "died" in reason) for _, image_id, reason in summary.failures] == [(bench.ids[3], True)]
+    summary = run(config, RunOptions(tmp_path / "out", workers=workers))
+    assert [(image_id, "signal 9" in reason) for _, image_id, reason in summary.failures] == [(bench.ids[3], True)]
     assert summary.measured == 6
 
 

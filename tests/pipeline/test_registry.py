@@ -230,12 +230,35 @@ def test_a_file_sees_the_modules_beside_it_and_no_others_of_their_name(tmp_path:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "helper_of_many.py").write_text(f"def add(image):\n    return image + {value}\n")
         (tmp_path / folder / "mine.py").write_text("from helper_of_many import add\n")
-    first = load_enhancer(f"{tmp_path}/one/mine.py:add")
-    assert np.array_equal(first(IMAGE), IMAGE + 1)
+    files = [f"{tmp_path}/{folder}/mine.py:add" for folder in ("one", "two")]
+    for value, enhancer in enumerate([load_enhancer(file) for file in files], 1):
+        assert np.array_equal(enhancer(IMAGE), IMAGE + value)
+    # In one process there is one module of a name.
+    assert np.array_equal(load_enhancer(files[0], isolate=False)(IMAGE), IMAGE + 1)
     with pytest.raises(ConfigError, match=r"(?s)'helper_of_many'.*two/mine\.py.*two/helper_of_many.*one/helper.*cmd:"):
-        load_enhancer(f"{tmp_path}/two/mine.py:add")
-    (tmp_path / "one" / "mine2.py").write_text("import duskbench.pipeline.registry\ndef f(image):\n    return image\n")
-    assert np.array_equal(load_enhancer(f"{tmp_path}/one/mine2.py:f")(IMAGE), IMAGE)
+        load_enhancer(files[1], isolate=False)
+
+
+def test_a_callable_of_this_process_gets_and_gives_copies() -> None:
+    kept: list[np.ndarray] = []
+
+    def keeps(image: np.ndarray) -> np.ndarray:
+        for each in kept:
+            each[...] = 0
+        kept.append(image)
+        return image
+
+    def resizes(image: np.ndarray) -> np.ndarray:
+        image.resize((1, 1, 3), refcheck=False)
+        return np.zeros((20, 30, 3), np.uint8)
+
+    enhancer = load_enhancer(keeps)
+    results = [enhancer(IMAGE), enhancer(IMAGE)]
+    assert all(np.array_equal(each, IMAGE) for each in results)
+    image = IMAGE.copy()
+    with pytest.raises(EnhancerError, match="changed in place"):
+        load_enhancer(resizes)(image)
+    assert np.array_equal(image, IMAGE)
 
 
 def test_fingerprint_knows_files_of_arguments_and_modules_beside(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""What a host runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from duskbench.data_tools.errors import ConfigError, DetectorError, DuskbenchError, EnhancerError
+
+DEFAULT_TIME_LIMIT = 600.0
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Everything that must be the same when a host is started again, or in another process.
+
+    Attributes:
+        kind: What it is.
+        target: `file.py:Name`, `package.module:Name`, or a name that an installed package brings.
+        arguments: What it is built with.
+        device: Torch device, passed where it takes one.
+        time_limit: Seconds that it may take for an image.
+        folder: Current folder.
+        search_path: Where its imports are looked for.
+    """
+
+    kind: Literal["enhancer", "detector"]
+    target: str
+    arguments: Mapping[str, Any]
+    device: str
+    time_limit: float
+    folder: str = field(default_factory=os.getcwd)
+    search_path: tuple[str, ...] = field(default_factory=lambda: tuple(str(Path(each).absolute()) for each in sys.path))
+
+    def says(self, what: str) -> str:
+        """A sentence about it: `Enhancer 'mine.py:f' failed.`."""
+        return f"{self.kind.capitalize()} {self.target!r} {what}"
+
+    @property
+    def failure(self) -> type[DuskbenchError]:
+        """The error of its kind."""
+        return EnhancerError if self.kind == "enhancer" else DetectorError
+
+
+def seconds_an_image(seconds: float | None = None) -> float:
+    """Seconds that foreign code may take for an image.
+
+    Args:
+        seconds: What the caller wants; None takes $DUSKBENCH_TIME_LIMIT, or 600 where that is not set.
+
+    Raises:
+        ConfigError: It is no number above 0.
+    """
+    value = seconds if seconds is not None else os.environ.get("DUSKBENCH_TIME_LIMIT") or DEFAULT_TIME_LIMIT
+    try:
+        limit = float(value)
+    except (TypeError, ValueError):
+        limit = 0.0
+    # Written so that NaN is refused as well.
+    if not limit > 0:
+        raise ConfigError(
+            "The time limit of plug-ins is no number of seconds.",
+            where="time_limit" if seconds is not None else "$DUSKBENCH_TIME_LIMIT",
+            expected="a number above 0",
+            got=repr(value),
+        )
+    return limit
