@@ -9,7 +9,6 @@ from typing import Any
 from duskbench.benchmarks.store import FileState
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import file_sha256
-from duskbench.data_tools.ids import stem
 from duskbench.data_tools.image_files import find_images
 
 LIT = "lit"
@@ -59,17 +58,13 @@ def _named_folder(data: Mapping[str, Any]) -> Path | None:
 
 
 def find_references(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
-    """Find each image's reference by its stem, in the folder or below it.
+    """Find each image's reference by its path or file name without extension, in the folder or below it.
 
     Raises:
         DataError: An image has none, or several.
     """
-    found = find_images(folder)
-    files = {**found.by_id(lambda file: stem(Path(file).name)), **found.by_id()}
-    wanted = {
-        image_id: [folder / file for file in files.get(image_id) or files.get(Path(image_id).name, [])]
-        for image_id in ids
-    }
+    lit = find_images(folder)
+    wanted = {image_id: lit.matching(image_id) for image_id in ids}
     wrong = {image_id: same for image_id, same in wanted.items() if len(same) != 1}
     if wrong:
         named = [

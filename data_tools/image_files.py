@@ -6,7 +6,8 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.ids import printable, stem
@@ -49,9 +50,24 @@ class ImageFiles:
             for reason, names in self.left_out.items()
         )
 
-    def by_id(self, key: Callable[[str], str] = stem) -> dict[str, list[str]]:
-        """Id -> its files; by default the relative path without extension. The one to read comes first."""
-        return group_by_id(self.files, key)
+    def by_id(self) -> dict[str, list[str]]:
+        """Relative path without extension -> the files; where there are several, the one to read comes first."""
+        return _group(self.files, stem)
+
+    @cached_property
+    def by_name(self) -> dict[str, list[str]]:
+        """File name without extension -> the files of that name, in whatever folder."""
+        return _group(self.files, lambda file: stem(PurePosixPath(file).name))
+
+    def matching(self, image_id: str) -> list[Path]:
+        """The files that belong to an image of a data set, as its enhanced or lit versions do.
+
+        Of an id with folders those of the same path, if there are any; else those of its file name, in whatever folder.
+        Extensions do not matter. More than one is for the caller to settle.
+        """
+        folder, _, name = image_id.rpartition("/")
+        same = [file for file in self.by_name.get(name, []) if stem(file) == image_id] if folder else []
+        return [self.root / file for file in sorted(same or self.by_name.get(name, []))]
 
 
 def find_images(folder: str | Path) -> ImageFiles:
@@ -119,7 +135,7 @@ def _unlisted(error: OSError) -> None:
     ) from error
 
 
-def group_by_id(files: Iterable[str], key: Callable[[str], str] = stem) -> dict[str, list[str]]:
+def _group(files: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
     """Group relative paths by id. Where an id has several files, `.jpg` comes first, the others by name."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for file in sorted(files, key=lambda file: (not file.endswith(".jpg"), file)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +40,7 @@ def enhance_files(
 
     Args:
         source: An image or video file, or a folder. Files of a folder that are neither (raw photos, notes) are left
-            out, with a warning in the log that counts them by ending.
+            out, with a warning in the log that counts them by extension.
         target: For a file, a file or an existing folder; for a folder, a folder, which gets the same tree.
         enhancer: From `duskbench.load_enhancer`.
         overwrite: Whether to make again what is there; otherwise a folder is taken up where it was left.
@@ -130,9 +131,7 @@ def _pairs(source: Path, target: Path, image_suffix: str | None) -> list[tuple[P
     everything = sorted(source / file for file in (*found.files, *found.others))
     inside = [file for file in everything if target.resolve() not in file.resolve().parents]
     files = [file for file in inside if is_image_file(file) or is_video_file(file)]
-    _log_what_is_left_out(source, [file for file in inside if file not in set(files)])
-    for note in found.notes:
-        logger.warning("%s: %s", source, note)
+    _log_what_is_left_out(source, [*{*inside}.difference(files)], found.notes)
     if not files:
         raise DataError(
             "There is no image to enhance.", where=source, expected="an image or video file or a folder of them"
@@ -169,11 +168,10 @@ def _checked(pairs: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def _log_what_is_left_out(source: Path, files: list[Path]) -> None:
-    if not files:
-        return
-    counts: dict[str, int] = {}
-    for file in files:
-        counts[file.suffix.lower() or "no ending"] = counts.get(file.suffix.lower() or "no ending", 0) + 1
-    named = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
-    logger.warning("%s: left out what is neither image nor video (%s)", source, named)
+def _log_what_is_left_out(source: Path, files: list[Path], notes: Iterable[str]) -> None:
+    counts = Counter(file.suffix.lower() or "no extension" for file in files)
+    if counts:
+        named = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+        logger.warning("%s: left out what is neither image nor video (%s)", source, named)
+    for note in notes:
+        logger.warning("%s: %s", source, note)

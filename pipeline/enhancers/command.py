@@ -18,9 +18,9 @@ import numpy as np
 from duskbench.data_tools.errors import ConfigError, DataError, EnhancerError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint
+from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.pipeline.enhancers.base import Enhancer
-from duskbench.pipeline.enhancers.folder import images_by_stem
 
 _LEASH = Path(__file__).with_name("leash.py")
 # So many failures in a row, one image at a time, and the program is taken for broken.
@@ -140,7 +140,7 @@ class Command(Enhancer):
                 said = _last_lines(Path(root) / "stderr") or _last_lines(Path(root) / "stdout")
                 # A program that took too long for the batch would take as long again.
                 return [self._failed(code, said, image_id) for image_id in image_ids], code is not None
-            made = images_by_stem(back)
+            made = find_images(back)
             return [
                 self._collect(made, stem, image.shape, image_id)
                 for stem, image, image_id in zip(stems, images_rgb, image_ids, strict=True)
@@ -187,13 +187,13 @@ class Command(Enhancer):
             todo="give it more time or fewer images at once: timeout=..., batch=..." if code is None else None,
         )
 
-    def _collect(self, made: dict[str, list[Path]], stem: str, shape: tuple[int, ...], image_id: str | None) -> Result:
-        files = made.get(stem, [])
+    def _collect(self, made: ImageFiles, stem: str, shape: tuple[int, ...], image_id: str | None) -> Result:
+        files = made.matching(stem)
         height, width = shape[:2]
         expected = f"one image {stem}.png of {width} x {height} pixels in the folder {{out}}"
         if len(files) != 1:
-            there = ", ".join(sorted(file.name for same in made.values() for file in same)[:3]) or "no image"
-            got = f"{len(files)} of that name; there is {there}{', ...' if len(made) > 3 else ''}"
+            there = ", ".join(made.files[:3]) or "no image"
+            got = f"{len(files)} of that name; there is {there}{', ...' if len(made.files) > 3 else ''}"
             return EnhancerError(
                 f"Enhancer {self.name!r} made no image of this one.", where=image_id, expected=expected, got=got
             )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint
-from duskbench.data_tools.ids import stem
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline.enhancers.base import Enhancer
@@ -42,8 +41,8 @@ class Folder(Enhancer):
                 got="a file" if self.path.exists() else "nothing",
                 todo="give the folder that holds the images: dir:FOLDER",
             )
-        self._files = images_by_stem(self.path)
-        if not self._files:
+        self._images = find_images(self.path)
+        if not self._images.files:
             raise ConfigError("The folder of enhanced images holds no image.", where=self.path)
 
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
@@ -63,8 +62,7 @@ class Folder(Enhancer):
 
     @cached_property
     def _content(self) -> dict[str, str]:
-        files = {file for same in self._files.values() for file in same}
-        return {file.relative_to(self.path).as_posix(): file_sha256(file) for file in files}
+        return {file: file_sha256(self.path / file) for file in self._images.files}
 
     @property
     def fingerprint(self) -> str:
@@ -79,15 +77,14 @@ class Folder(Enhancer):
                 got="None",
                 todo="call it as enhancer(image_rgb, image_id=...)",
             )
-        # A data set with folders has them in its ids; the enhanced images may have been written without.
-        found = self._files.get(image_id) or self._files.get(PurePosixPath(image_id).name, [])
+        found = self._images.matching(image_id)
         if not found:
-            near = difflib.get_close_matches(image_id, self._files, n=3)
+            near = difflib.get_close_matches(image_id, self._images.by_name, n=3)
             raise EnhancerError(
                 "The folder of enhanced images lacks an image.",
                 where=self.path,
                 expected=f"{image_id}.png, or another image extension",
-                got=f"{len(self._files)} images" + (f", the nearest {', '.join(near)}" if near else ""),
+                got=f"{len(self._images.files)} images" + (f", the nearest {', '.join(near)}" if near else ""),
                 todo="enhance this image too, or restrict the run to the images there are with --split FILE",
             )
         if len(found) > 1:
@@ -99,13 +96,3 @@ class Folder(Enhancer):
                 todo="keep one of them",
             )
         return found[0]
-
-
-def images_by_stem(folder: Path) -> dict[str, list[Path]]:
-    """The image files in a folder and below it by their path and by their name alone, both without extension.
-
-    See `image_files.find_images` for what an image is.
-    """
-    found = find_images(folder)
-    by_name = found.by_id(lambda file: stem(PurePosixPath(file).name))
-    return {key: [folder / file for file in sorted(files)] for key, files in {**by_name, **found.by_id()}.items()}

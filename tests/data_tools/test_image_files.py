@@ -73,3 +73,12 @@ def test_files_of_one_id(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_listed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Cannot list a folder"):
         find_images(tmp_path / "nowhere")
+
+
+def test_files_that_belong_to_an_id(tmp_path: Path) -> None:
+    found = find_images(touch(tmp_path, "cam1/a.png", "cam2/a.png", "b.v2.jpg", "x/c.bmp"))
+    for image_id, files in (
+        ("cam1/a", ["cam1/a.png"]), ("a", ["cam1/a.png", "cam2/a.png"]), ("cam9/a", ["cam1/a.png", "cam2/a.png"]),
+        ("b.v2", ["b.v2.jpg"]), ("c", ["x/c.bmp"]), ("y/c", ["x/c.bmp"]), ("d", []),
+    ):  # fmt: skip
+        assert found.matching(image_id) == [tmp_path / file for file in files]

@@ -41,7 +41,8 @@ def test_names_and_formats_stay(tree: Path, tmp_path: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         assert enhance_files(tree, tmp_path / "out", load_enhancer(double)) == []
     assert names(tmp_path / "out") == ["Night/b.JPG", "Night/deep/c.bmp", "a.png"]
-    assert "left out what is neither image nor video (1 .cr2, 1 .txt)" in caplog.text
+    assert "left out what is neither image nor video (1 .txt)" in caplog.text
+    assert "1 left out, raw photos: develop them to TIFF or JPEG first: Night/raw.CR2" in caplog.text
     assert (read_image(tmp_path / "out/a.png") == 20).all()
     assert Image.open(tmp_path / "out/Night/b.JPG").format == "JPEG"
     assert np.abs(read_image(tmp_path / "out/Night/b.JPG").astype(int) - 80).max() <= 1
@@ -163,3 +164,11 @@ def test_wrong_calls_are_errors(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="result of a video is a video"):
         enhance_files(tree / "clip.mp4", tmp_path / "out.png", enhancer)
     assert read_image(tree / "a.png").max() == 10
+
+
+def test_folders_that_are_links_are_enhanced(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/Night").symlink_to(tree / "Night")
+    (tmp_path / "links/._a.png").write_bytes(b"left by another system")
+    assert enhance_files(tmp_path / "links", tmp_path / "out", load_enhancer(double)) == []
+    assert names(tmp_path / "out") == ["Night/b.JPG", "Night/deep/c.bmp"]

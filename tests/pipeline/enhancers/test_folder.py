@@ -103,3 +103,14 @@ def test_the_fingerprint_is_that_of_the_files_and_not_of_the_place(enhanced: Pat
 
 def test_the_name_tells_folders_apart_in_a_table(enhanced: Path) -> None:
     assert Folder(enhanced).name == f"dir:{enhanced}"
+
+
+def test_ids_with_folders(tmp_path: Path) -> None:
+    for number, name in enumerate(("cam1/1.png", "cam2/1.png", "flat.png")):
+        write_image(tmp_path / name, picture(number))
+    folder = Folder(tmp_path)
+    for number, image_id in enumerate(("cam1/1", "cam2/1", "cam3/flat")):
+        assert (folder(picture(9), image_id=image_id) == picture(number)).all()
+    for ambiguous in ("1", "cam3/1"):
+        with pytest.raises(EnhancerError, match=r"several images(?s:.*)cam1/1\.png, cam2/1\.png"):
+            folder(picture(9), image_id=ambiguous)
