@@ -38,6 +38,9 @@ class Found:
 class Registry(Mapping[str, Entry]):
     """Registered names of one kind, and the way from a specification to its code.
 
+    `find` imports plug-ins into this process, which is where metrics and readers of data sets run: their inputs and
+    results are objects and not pixels. Enhancers and detectors run elsewhere; see `duskbench.pipeline.registry`.
+
     Args:
         kind: What is registered; errors and the entry points are named after it.
         entries: Name -> entry.

@@ -81,6 +81,7 @@ def export_onnx(enhancer: Enhancer, path: str | Path, *, opset: int | None = Non
             where=enhancer.name,
             expected="a TorchEnhancer: guided, enlightengan, cyclegan, zero_dce, retinexnet, sci, or one of your own",
             got=type(enhancer).__name__,
+            todo="load one of your own with load_enhancer(..., isolate=False)",
         )
     _need_packages()
     graph = _AnySize(enhancer).eval()

@@ -142,10 +142,10 @@ class Host:
         self, process: HostProcess, reply: Callable[[], dict[str, Any]], limit: float, where: str | None
     ) -> dict[str, Any]:
         """A reply of the process; its death and its silence are errors."""
-        file = self.about.get("file")
+        file = self.about.get("file") or self.plugin.file
         try:
             return reply()
-        except (EOFError, OSError):
+        except (EOFError, OSError, ValueError):
             how = process.autopsy(file)
             raise self._loss("ended its process.", how, where, "a result or an exception") from None
         except TooLongError:
@@ -180,8 +180,8 @@ class Host:
     def _after_fork(self) -> None:
         if self._process is not None:
             self._finalizer.detach()
-            # The parent's; held open here, it would outlive the parent.
-            self._process.release()
+            # Held open here, it would outlive the process that started it.
+            self._process.let_go()
         self._without_process()
 
     def __getstate__(self) -> dict[str, Any]:

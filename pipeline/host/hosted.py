@@ -26,9 +26,8 @@ class HostedEnhancer(Enhancer):
     def __init__(self, plugin: Plugin) -> None:
         self._host = Host(plugin)
         about = self._host.about
-        super().__init__(**about["arguments"])
+        self.arguments, self.weights = about["arguments"], about["weights"]
         self.name, self.origin, self.batch_size = about["name"], about["origin"], about["batch_size"]
-        self.weights = about["weights"]
 
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
         """Enhance one image; see `Enhancer.__call__`."""

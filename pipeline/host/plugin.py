@@ -41,6 +41,12 @@ class Plugin:
         return f"{self.kind.capitalize()} {self.target!r} {what}"
 
     @property
+    def file(self) -> str | None:
+        """The file that the target names; None where it names a module or a package's name."""
+        place = self.target.rpartition(":")[0]
+        return str(Path(self.folder, place).expanduser().resolve()) if place.endswith(".py") else None
+
+    @property
     def failure(self) -> type[DuskbenchError]:
         """The error of its kind."""
         return EnhancerError if self.kind == "enhancer" else DetectorError

@@ -29,6 +29,7 @@ _GRACE = 2.0
 _LOOK = 0.5
 _TAIL = 4096
 _SHOWN_LINES = 5
+_LAST_READS = 64
 _FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)')
 
 
@@ -50,7 +51,6 @@ class HostProcess:
     """
 
     def __init__(self, folder: str) -> None:
-        self.owner = os.getpid()
         self._tail = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._channel, channel = multiprocessing.Pipe()
@@ -73,6 +73,9 @@ class HostProcess:
                 start_new_session=True,
             )
             _kill_when_closed(lifeline, self._process.pid)
+        except OSError:
+            self._close()
+            raise
         finally:
             channel.close()
             os.close(noise)
@@ -90,7 +93,7 @@ class HostProcess:
             The reply; under `arrays` copies of the arrays that came with it.
 
         Raises:
-            EOFError, OSError: The process has ended.
+            EOFError, OSError, ValueError: The process has ended, or does not reply but writes something.
             TooLongError: It has not replied.
         """
         self.request({**request, "images": self._given.put(images)})
@@ -147,7 +150,7 @@ class HostProcess:
             self._process.wait(_GRACE)
         code = self._process.poll()
         if code is None:
-            how = "its process closed the channel"
+            how = "its process closed the channel between them, or wrote to it"
         elif code >= 0:
             how = f"its process ended with exit code {code}"
         else:
@@ -156,34 +159,41 @@ class HostProcess:
         return self._bury(how, file)
 
     def end(self) -> None:
-        """Let it end by itself, or else kill it, and let go of it; a copy in a forked process only lets go."""
+        """Let it end by itself, or else kill it, and let go of it."""
+        if not self._open:
+            # Dead and gone; another process may have its number by now.
+            return
         self._channel.close()
-        if self.owner == os.getpid():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_GRACE)
-            self._kill_group()
-        self.release()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE)
+        self._kill_group()
+        self._close()
 
-    def release(self) -> None:
-        """Close what this process has open of it."""
+    def let_go(self) -> None:
+        """Leave it to the process that started it, of which this one is a fork."""
+        self._close()
+        # Not a child of this one, which can neither wait for it nor need warn of it.
+        self._process.returncode = 0
+
+    def _close(self) -> None:
         self._channel.close()
         while self._open:
             os.close(self._open.pop())
-        # Nobody waits for it any more, and in a forked process nobody can.
-        self._process.returncode = self._process.poll() or 0
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        # Bounded: what left the group may go on printing.
+        for _ in range(_LAST_READS):
+            if not self._show_noise():
+                break
 
     def _bury(self, how: str, file: str | None) -> str:
         self._kill_group()
-        while self._show_noise():
-            pass
         trace = os.pread(self._traces, 2**16, 0).decode("utf-8", "replace")
-        self.release()
-        place = _deepest_line(trace, Path(file).parent if file is not None else None)
+        self._close()
+        place = _deepest_line(trace, Path(file).parent) if file is not None else None
         said = " | ".join(self._tail.strip().splitlines()[-_SHOWN_LINES:])
         return how + (f", at {place}" if place else "") + (f"; it said: {said}" if said else "")
 
@@ -225,11 +235,10 @@ def _kill_when_closed(lifeline: int, group: int) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _deepest_line(trace: str, folder: Path | None) -> str | None:
+def _deepest_line(trace: str, folder: Path) -> str | None:
     """The plug-in's line in what Python's faulthandler wrote; None where it wrote none or has no line of it."""
     for frame in _FRAME.finditer(trace):
         file = Path(frame["file"])
-        inside = folder in file.parents if folder is not None else _MAIN.parent not in file.parents
-        if inside:
+        if folder in file.parents:
             return f"{file}:{frame['line']}, in {frame['name']}"
     return None

@@ -51,6 +51,13 @@ def close_everything(image):
     return image.copy()
 
 
+def write_to_everything(image):
+    for descriptor in range(3, 64):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, b"\0\0\0\4nope")
+    return image.copy()
+
+
 def loop(image):
     while True:
         pass
