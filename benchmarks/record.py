@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -312,12 +313,16 @@ def _from_version_1(values: dict[str, Any], classes_of: Callable[[str], Sequence
 
 
 def _built_in(name: str, fingerprint: str, protocol: Protocol) -> dict[str, Any]:
-    from dataclasses import replace
+    entry = _entry(name, protocol)
+    return asdict(replace(entry, fingerprint=fingerprint or entry.fingerprint))
 
+
+@cache
+def _entry(name: str, protocol: Protocol) -> MetricEntry:
+    """A history has hundreds of records, and a fingerprint takes a quarter of a second."""
     from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 
-    entry = metric_entry(load_metric(name, protocol), name)
-    return asdict(replace(entry, fingerprint=fingerprint or entry.fingerprint))
+    return metric_entry(load_metric(name, protocol), name)
 
 
 @dataclass(frozen=True)

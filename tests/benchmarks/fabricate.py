@@ -1,4 +1,4 @@
-"""A run folder written by hand: images with labels, objects and detections drawn from a seed, no file decoded."""
+"""Runs and nights written by hand: images with labels, objects and detections drawn from a seed, no file decoded."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
+from duskbench.benchmarks.nightly.night import Calibration, Night, NightEnhancer
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import (
     DataEntry,
@@ -20,7 +21,7 @@ from duskbench.benchmarks.record import (
     MetricEntry,
     RunRecord,
 )
-from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import Detected, Key, Measured, ResultStore, Row, StoredImage
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
@@ -131,3 +132,23 @@ def _row(record: RunRecord, enhancer: EnhancerEntry, image: StoredImage, skill: 
         m.fingerprint: Measured(float(rng.normal(5 - skill, 1)), ms=0.5) for m in record.metrics if m.kind == "image"
     }
     return Row(key, None, 0.25, 1.0, detections, values)
+
+
+def make_night(number: int, scores: Mapping[str, Mapping[str, Interval]] | None = None, **changes: Any) -> Night:
+    """The night of a day of November; `scores` are label -> key -> number, `changes` fields of the night."""
+    scores = {"LIME": {"map": Interval(0.5, 0.4, 0.6), "niqe": Interval(4.0)}} if scores is None else scores
+    night = Night(
+        id=f"2026-11-{number:02d}T03-00-00Z",
+        started=f"2026-11-{number:02d}T03:00:00+00:00",
+        finished=f"2026-11-{number:02d}T04:00:00+00:00",
+        verdict="green",
+        baseline=("2026-11-01T03-00-00Z",),
+        record=make_record((), list(scores)),
+        n_images=10,
+        images_digest="s" * 64,
+        calibration=Calibration({"FFT": Interval(2.0, 1.9, 2.2)}, 40, 2, 1),
+        enhancers=tuple(NightEnhancer(label, 10, 0, scores=dict(of)) for label, of in scores.items()),
+        findings=(),
+        rows={"total": 10, "reused": 0, "measured": 10},
+    )
+    return replace(night, **changes)

@@ -2,46 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from duskbench.benchmarks.nightly.comparable import cause, changed_versions, differences
-from duskbench.benchmarks.nightly.gate import Earlier, Limits, failures_finding, judge_enhancer
-from duskbench.benchmarks.nightly.kept import ImageState, Kept, images_sha256, pack, pack_images, unpack, unpack_images
-from duskbench.benchmarks.nightly.night import Finding, Gate, Reference
-from duskbench.benchmarks.nightly.reference import median_interval
-from duskbench.benchmarks.nightly.speed import cost_change, stage_findings, throughput_finding
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, Ranking, Sample
+from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence
+from duskbench.benchmarks.metrics.base import Ranked, Ranking
+from duskbench.benchmarks.nightly.gate import GateResult, Limits, gate_night
+from duskbench.benchmarks.nightly.history import Baseline
+from duskbench.benchmarks.nightly.night import Calibration, Finding
+from duskbench.benchmarks.nightly.speed import CostChange, cost_change, median_interval, throughput_finding
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import EnhancerEntry, ImageState
+from duskbench.benchmarks.statistics import BootstrapOptions, Interval, Sample
 from duskbench.data_tools.errors import ConfigError
+from tests.benchmarks.fabricate import DETECTOR, ENVIRONMENT, make_night, make_record, metric
 
 N = 60
-REFERENCE = Reference({"convolution": Interval(10.0, 9.9, 10.1), "FFT": Interval(5.0, 4.9, 5.1)}, 40, 1, 2)
-MEASURED = np.ones(N, bool)
+STATES = tuple(ImageState(f"{n}", f"sha{n}", f"truth{n}") for n in range(N))
+CALIBRATION = Calibration({"convolution": Interval(10.0, 9.9, 10.1), "FFT": Interval(5.0, 4.9, 5.1)}, 40, 1, 1)
+EVERYWHERE = np.ones(N, bool)
 
 
-def kept(found: int = N, niqe: float = 4.0, ms: float = 30.0, fingerprint: str = "f1", label: str = "LIME") -> Kept:
-    """One object of one class in each image; the first `found` are found, each image's best detection otherwise not."""
+def one(
+    found: int = N, niqe: float = 4.0, ms: float = 30.0, fingerprint: str = "f1", label: str = "LIME"
+) -> EnhancerEvidence:
+    """One object in each image; the first `found` are found, each image's best detection otherwise misses."""
     noise = np.linspace(-0.5, 0.5, N)
-    ranking = Ranking(np.arange(N), np.arange(N) < found)
-    sample = Sample(label, MEASURED, niqe + noise, {"car": ranking})
-    return Kept(fingerprint, sample, ms={"enhance": np.full(N, ms) + noise, "decode": np.full(N, 2.0)})
+    ranked = Ranked({"car": (Ranking(np.arange(N), np.arange(N) < found),)}, "area")
+    sample = Sample(label, EVERYWHERE, {"niqe": niqe + noise}, {"map": ranked})
+    times = {"enhance": np.full(N, ms) + noise, "decode": np.full(N, 2.0)}
+    return EnhancerEvidence(EnhancerEntry(label, label.lower(), fingerprint), sample, ms=times)
 
 
-def bootstrap() -> Bootstrap:
-    return Bootstrap({"car": np.ones(N, int)}, BootstrapOptions(resamples=500), "area", within=MEASURED)
+def with_values(evidence: EnhancerEvidence, **values: Any) -> EnhancerEvidence:
+    return replace(evidence, sample=replace(evidence.sample, values={**evidence.sample.values, **values}))
 
 
-def judge(now: Kept, before: Kept | None, versions: tuple[str, ...] = (), **limits: float) -> dict[Gate, Finding]:
-    earlier = None if before is None else Earlier(before, REFERENCE, versions)
-    findings = judge_enhancer(now, earlier, REFERENCE, bootstrap(), Limits(**limits))
-    assert {finding.subject for finding in findings} == {now.sample.label}
-    return {finding.gate: finding for finding in findings}
+def failing(evidence: EnhancerEvidence, **reasons: str) -> EnhancerEvidence:
+    """Images `i3` and so on fail."""
+    measured = evidence.sample.measured.copy()
+    measured[[int(name[1:]) for name in reasons]] = False
+    failures = {name[1:]: reason for name, reason in reasons.items()}
+    return replace(evidence, sample=replace(evidence.sample, measured=measured), failures=failures)
+
+
+def broken(error: str, label: str = "LIME") -> EnhancerEvidence:
+    entry = EnhancerEntry(label, label.lower(), "", error)
+    return EnhancerEvidence(entry, Sample(label, np.zeros(N, bool), {"niqe": np.full(N, np.nan)}))
+
+
+def run(*enhancers: EnhancerEvidence, images: Sequence[ImageState] = STATES, **changes: Any) -> RunEvidence:
+    record = make_record(
+        (),
+        (),
+        **{
+            "enhancers": tuple(each.entry for each in enhancers),
+            "bootstrap": BootstrapOptions(500),
+            "protocol": Protocol(classes=("car",), ap="area"),
+            **changes,
+        },
+    )
+    return RunEvidence(record, tuple(images), {"car": np.ones(N, int)}, {e.sample.label: e for e in enhancers})
+
+
+def gates(now: RunEvidence, *before: RunEvidence, calibration: Calibration = CALIBRATION, **limits: Any) -> GateResult:
+    nights = [make_night(number + 1, calibration=CALIBRATION, record=run.record) for number, run in enumerate(before)]
+    baselines = [Baseline(night, run) for night, run in zip(nights, before, strict=True)]
+    return gate_night(now, calibration, baselines, Limits(**limits))
+
+
+def findings(now: EnhancerEvidence, before: EnhancerEvidence, **limits: Any) -> dict[str, Finding]:
+    """Gate -> what it says of one enhancer in two runs."""
+    result = gates(run(now), run(before), **limits)
+    return {finding.gate: finding for finding in result.findings if finding.subject == now.sample.label}
+
+
+def outcomes(result: GateResult) -> dict[tuple[str, str], str]:
+    return {(finding.subject, finding.gate): finding.outcome for finding in result.findings}
 
 
 def test_equal_nights_are_green_to_the_last_digit() -> None:
-    found = judge(kept(50), kept(50))
+    found = findings(one(50), one(50))
     assert {gate: finding.outcome for gate, finding in found.items()} == dict.fromkeys(
         ("failures", "mAP", "NIQE", "throughput"), "passed"
     )
@@ -50,239 +95,250 @@ def test_equal_nights_are_green_to_the_last_digit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found_now", "limits", "outcome", "text"),
+    ("now", "before", "tolerances", "gate", "outcome", "text"),
     [
-        (30, {}, "failed", "worse: -33"),
-        (59, {}, "passed", "+15"),
+        (one(30), one(50), {}, "mAP", "failed", "worse: -33"),
+        (one(59), one(50), {}, "mAP", "passed", "+15"),
         # One object of sixty: more than the tolerance, but another draw of photos would do as much.
-        (49, {}, "passed", "not beyond its interval"),
-        (30, {"map": 40.0}, "passed", "tolerated 40"),
+        (one(49), one(50), {}, "mAP", "passed", "not beyond its interval"),
+        (one(30), one(50), {"map": 40.0}, "mAP", "passed", "tolerated 40"),
+        (one(niqe=4.2), one(), {}, "NIQE", "failed", "worse: +0.200"),
+        (one(niqe=3.5), one(), {}, "NIQE", "passed", "-0.500"),
+        (one(niqe=4.04), one(), {}, "NIQE", "passed", "tolerated 0.05"),
+        (one(niqe=4.2), one(), {"niqe": 0.3}, "NIQE", "passed", "tolerated 0.3"),
     ],
 )
-def test_map_is_red_beyond_interval_and_tolerance(
-    found_now: int, limits: dict[str, float], outcome: str, text: str
+def test_red_is_worse_than_tolerated_and_beyond_the_interval(
+    now: EnhancerEvidence, before: EnhancerEvidence, tolerances: Any, gate: str, outcome: str, text: str
 ) -> None:
-    finding = judge(kept(found_now), kept(50), **limits)["mAP"]
+    finding = findings(now, before, tolerances=tolerances)[gate]
     assert (finding.outcome, text in finding.message) == (outcome, True), finding
 
 
-@pytest.mark.parametrize(
-    ("niqe", "limits", "outcome"),
-    [(4.2, {}, "failed"), (3.5, {}, "passed"), (4.04, {}, "passed"), (4.2, {"niqe": 0.3}, "passed")],
-)
-def test_niqe_is_red_where_it_rises(niqe: float, limits: dict[str, float], outcome: str) -> None:
-    finding = judge(kept(niqe=niqe), kept(niqe=4.0), **limits)["NIQE"]
-    assert finding.outcome == outcome
-    assert finding.change is not None and finding.change.value == pytest.approx(niqe - 4.0)
-
-
 def test_a_difference_within_the_interval_is_not_red_however_large() -> None:
-    rng = np.random.default_rng(0)
-    now = kept()
-    noisy = replace(now, sample=replace(now.sample, niqe=now.sample.niqe + 0.1 + rng.normal(0, 5, N)))
-    finding = judge(noisy, kept())["NIQE"]
+    noise = np.random.default_rng(0).normal(0, 5, N)
+    finding = findings(with_values(one(), niqe=one().sample.values["niqe"] + 0.1 + noise), one())["NIQE"]
     assert finding.change is not None and finding.change.value > 0.05 and finding.change.low < 0  # type: ignore[operator]
     assert (finding.outcome, "not beyond its interval" in finding.message) == ("passed", True)
 
 
-def test_images_that_lose_their_niqe_are_red() -> None:
-    now = kept()
-    niqe = now.sample.niqe.copy()
+OTHERS = {
+    "lower": replace(metric("niqe"), key="brisque", heading="BRISQUE", fingerprint="b", tolerance=1.0),
+    "higher": replace(metric("ssim"), key="sharp", heading="Sharpness", fingerprint="s", tolerance=1.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("better", "change", "outcome"),
+    [("lower", 2.0, "failed"), ("lower", -2.0, "passed"), ("higher", -2.0, "failed"), ("higher", 0.5, "passed")],
+)
+def test_every_metric_is_gated_by_its_own_tolerance(better: str, change: float, outcome: str) -> None:
+    entry, numbers = OTHERS[better], np.linspace(20, 30, N)
+    metrics = (metric("niqe"), metric("voc_ap"), entry)
+    before = run(with_values(one(), **{entry.key: numbers}), metrics=metrics)
+    now = run(with_values(one(), **{entry.key: numbers + change}), metrics=metrics)
+    assert outcomes(gates(now, before))["LIME", entry.heading] == outcome
+    free = [replace(each, tolerance=None) if each is entry else each for each in metrics]
+    runs = [replace(each, record=replace(each.record, metrics=tuple(free))) for each in (now, before)]
+    [finding] = [finding for finding in gates(*runs).findings if finding.gate == entry.heading]
+    assert (finding.outcome, finding.change is not None) == ("not gated", True)
+    assert outcomes(gates(*runs, tolerances={entry.key: 1.0}))["LIME", entry.heading] == outcome
+
+
+def test_a_metric_that_is_new_is_shown_and_one_that_is_gone_is_red() -> None:
+    more = with_values(one(), brisque=np.linspace(20, 30, N))
+    metrics = (metric("niqe"), metric("voc_ap"), OTHERS["lower"])
+    with_it, without = run(more, metrics=metrics), run(one())
+    [finding] = [finding for finding in gates(with_it, without).findings if finding.gate == "BRISQUE"]
+    assert (finding.outcome, "--accept makes tonight the baseline" in finding.message) == ("not gated", True)
+    [finding] = [finding for finding in gates(without, with_it).findings if finding.gate == "BRISQUE"]
+    assert (finding.outcome, "not measured tonight" in finding.message) == ("failed", True)
+
+
+def test_each_detector_has_its_gate_and_one_that_is_gone_is_red() -> None:
+    other = replace(DETECTOR, label="other", fingerprint="o" * 64)
+    good, bad = one(50).sample.ranked["map"], one(20).sample.ranked["map"]
+
+    def both(first: Ranked, second: Ranked) -> RunEvidence:
+        sample = replace(one().sample, ranked={"map made": first, "map other": second})
+        return run(replace(one(), sample=sample), detectors=(DETECTOR, other))
+
+    result = outcomes(gates(both(good, bad), both(good, good)))
+    assert (result["LIME", "mAP made"], result["LIME", "mAP other"]) == ("passed", "failed")
+    result = outcomes(gates(run(one(50)), both(good, good)))
+    assert (result["LIME", "mAP"], result["LIME", "mAP other"]) == ("passed", "failed")
+
+
+def test_images_that_lose_their_value_are_red() -> None:
+    niqe = one().sample.values["niqe"].copy()
     niqe[:3] = np.nan
-    finding = judge(replace(now, sample=replace(now.sample, niqe=niqe)), kept())["NIQE"]
+    finding = findings(with_values(one(), niqe=niqe), one())["NIQE"]
     assert (finding.outcome, finding.message[:27]) == ("failed", "3 images had a NIQE in the ")
 
 
-def test_a_map_that_is_gone_is_red_and_one_that_never_was_is_not_judged() -> None:
-    bare = replace(kept(), sample=replace(kept().sample, rankings={}))
-    assert judge(bare, kept())["mAP"].outcome == "failed"
-    assert judge(replace(bare, ms={}), bare)["mAP"].outcome == "not judged"
+def test_a_score_that_is_gone_is_red_and_one_that_never_was_is_not_gated() -> None:
+    bare = replace(one(), sample=replace(one().sample, ranked={}))
+    assert findings(bare, one())["mAP"].outcome == "failed"
+    assert findings(replace(bare, ms={}), bare)["mAP"].outcome == "not gated"
 
 
 def test_failures_that_are_new_are_red_and_known_ones_are_not() -> None:
-    before = replace(kept(), failures={"a": "too dark"})
-    assert failures_finding(before, before).outcome == "passed"
-    assert "1 that failed in the baseline too" in failures_finding(before, before).message
-    now = replace(kept(), failures={"a": "too dark", "b": "boom\nat line 3", "c": "boom\nat line 3", "d": "bang"})
-    finding = failures_finding(now, before)
+    before = failing(one(), i0="too dark")
+    finding = findings(before, before)["failures"]
+    assert (finding.outcome, "1 that failed in the baseline too" in finding.message) == ("passed", True)
+    now = failing(one(), i0="too dark", i1="boom\nat line 3", i2="boom\nat line 3", i3="bang")
+    finding = findings(now, before)["failures"]
     assert finding.outcome == "failed"
-    assert finding.message == "3 images fail; 1 that failed in the baseline too: b and 1 more: boom at line 3; d: bang"
-    assert failures_finding(now, None).message.startswith("4 images fail: a: too dark")
+    assert finding.message == "3 images fail; 1 that failed in the baseline too: 1 and 1 more: boom at line 3; 3: bang"
 
 
-def test_an_enhancer_that_cannot_be_built_is_red_and_the_rest_is_not_judged() -> None:
-    empty = Sample("LIME", np.zeros(N, bool), np.full(N, np.nan))
-    broken = Kept("", empty, error="no weights\n  where: x")
-    found = judge(broken, kept())
-    assert (found["failures"].outcome, found["failures"].message) == ("failed", "cannot be built: no weights where: x")
-    assert {found[gate].outcome for gate in ("mAP", "NIQE", "throughput")} == {"not judged"}
-    assert failures_finding(broken, broken).outcome == "not judged"
-    # Mended: it was accepted as broken, so it has no number to be compared with.
-    assert judge(kept(), broken)["presence"].message.startswith("not in the baseline yet")
+def test_images_that_were_not_measured_are_red() -> None:
+    lost = failing(one(), i3="x", i4="y")
+    finding = findings(replace(lost, failures={"3": "x"}), one())["failures"]
+    assert (finding.outcome, finding.message) == ("failed", "1 images were not measured")
+    # One that is not in the tree cannot be.
+    states = [replace(state, sha256=None) if state.id == "3" else state for state in STATES]
+    gone = run(replace(failing(one(), i3=""), failures={}), images=states)
+    assert outcomes(gates(gone, gone))["LIME", "failures"] == "passed"
 
 
-def test_a_new_enhancer_is_not_judged() -> None:
-    found = judge(kept(), None)
-    assert (found["failures"].outcome, found["presence"].outcome) == ("passed", "not judged")
-    failing = judge(replace(kept(), failures={"a": "boom"}), None)
-    assert failing["failures"].outcome == "failed" and "does not become part of it" in failing["presence"].message
-
-
-@pytest.mark.parametrize(
-    ("fingerprint", "versions", "text"),
-    [
-        ("f2", (), "its fingerprint changed (code or arguments: f1 -> f2)"),
-        ("f2", ("torch 2.14 -> 2.15",), "f1 -> f2); also changed: torch 2.14 -> 2.15"),
-        ("f1", ("torch 2.14 -> 2.15",), "same fingerprint, so not its code or weights; changed: torch 2.14 -> 2.15"),
-        ("f1", (), "it is not deterministic"),
-    ],
-)
-def test_the_message_tells_code_from_environment(fingerprint: str, versions: tuple[str, ...], text: str) -> None:
-    message = judge(kept(20, fingerprint=fingerprint), kept(50), versions)["mAP"].message
-    assert message.endswith(text) or text in message
-    retrained = replace(kept(20, fingerprint="f2"), weights={"guided.safetensors": "abc"})
-    assert "weights, and perhaps code or arguments: f1 -> f2" in cause(retrained, kept(50), versions)
-
-
-def test_versions_that_changed() -> None:
-    before = {
-        "packages": {"torch": "2.14", "numpy": "2.4", "gone": "1"}, "python": "3.11.7", "git": "abc", "device": "cpu",
-        "gpu": None, "processor": "EPYC", "cores": 2, "host": "a", "detector_code": "abc",
-    }  # fmt: skip
-    now = {
-        **before, "packages": {"torch": "2.15", "numpy": "2.4", "new": "2"},
-        "processor": "Xeon", "host": "b", "detector_code": "def",
-    }  # fmt: skip
-    assert changed_versions(now, before) == [
-        "torch 2.14 -> 2.15",
-        "new None -> 2",
-        "processor EPYC -> Xeon",
-        "detector's code abc -> def",
-        "gone 1 -> None",
-    ]
-    assert changed_versions(before, before) == []
-
-
-STATES = [ImageState(f"{n}", f"sha{n}", f"truth{n}") for n in range(5)]
-PROTOCOL = {"ap": "11point", "iou_threshold": 0.5}
-
-
-def context(
-    states: list[ImageState], detector: str = "d1", measure: str = "m", **protocol: object
-) -> dict[str, object]:
-    return {
-        "protocol": {**PROTOCOL, **protocol},
-        "measure": measure,
-        "detector": {"name": "rfb", "identity": detector},
-        "data": {"name": "ExDark", "images": len(states), "sha256": images_sha256(states)},
+def test_a_night_without_a_result_is_red_however_well_known_its_failures_are() -> None:
+    nothing = run(broken("no weights"))
+    assert outcomes(gates(nothing, nothing)) == {
+        ("night", "presence"): "failed",
+        **{("LIME", gate): "not gated" for gate in ("failures", "NIQE", "mAP", "throughput")},
     }
+    assert gates(nothing).joins == ()
+
+
+def test_an_enhancer_that_cannot_be_built_is_red_and_no_other() -> None:
+    before = run(one(), one(label="Ours"))
+    result = gates(run(broken("no weights\n  where: x"), one(label="Ours")), before)
+    [finding] = [finding for finding in result.findings if finding.outcome == "failed"]
+    assert (finding.subject, finding.message) == ("LIME", "cannot be built: no weights where: x")
+    # Mended: it was accepted as broken, so it has no number to be compared with, and joins.
+    result = gates(before, run(broken("no weights"), one(label="Ours")))
+    assert (outcomes(result)["LIME", "presence"], result.joins) == ("not gated", ("LIME",))
+
+
+def test_what_joins_the_baseline() -> None:
+    assert gates(run(one(), one(label="Ours"))).joins == ("LIME", "Ours")
+    assert gates(run(failing(one(), i3="boom"), one(label="Ours"))).joins == ()
+    assert gates(run(one(), one(label="Ours")), run(one())).joins == ("Ours",)
+    result = gates(run(one(), failing(one(label="Ours"), i3="boom")), run(one()))
+    assert result.joins == () and outcomes(result)["Ours", "failures"] == "failed"
+    assert outcomes(gates(run(one()), run(one(), one(label="Ours"))))["Ours", "presence"] == "failed"
+
+
+def test_missing_images_are_red_in_a_first_night() -> None:
+    result = gate_night(run(one()), CALIBRATION, [], Limits(), missing=["a", "b"])
+    assert (outcomes(result)["data set", "failures"], result.joins) == ("failed", ())
+
+
+def test_enhancers_that_came_later_are_compared_with_their_own_night() -> None:
+    torch = replace(ENVIRONMENT, packages={"torch": "1"})
+    now = run(one(20), one(20, label="Ours"))
+    result = gates(now, run(one(50), environment=torch), run(one(50, label="Ours")))
+    of_map = {finding.subject: finding.message for finding in result.findings if finding.gate == "mAP"}
+    assert "environment.packages.torch: 1 -> 2" in of_map["LIME"] and "torch" not in of_map["Ours"]
+    assert set(outcomes(result).values()) <= {"passed", "failed", "not gated"} and result.differences == ()
 
 
 @pytest.mark.parametrize(
-    ("now", "states", "lines"),
+    ("now", "changed", "text"),
     [
-        (context(STATES), STATES, []),
-        # A field that came with a later version has its default in an older history.
-        (context(STATES, cup_images="keep"), STATES, []),
-        (context(STATES, ap="area"), STATES, ["protocol.ap: '11point' -> 'area'"]),
-        (context(STATES, measure="m2"), STATES, ["measure: 'm' -> 'm2'"]),
-        (context(STATES, detector="d2"), STATES, ["detector: rfb d1 -> rfb d2"]),
+        (one(20, fingerprint="f2"), {}, "its fingerprint changed (code or arguments: f1 -> f2)"),
+        (one(20, fingerprint="f2"), {"torch": "3"}, "f1 -> f2); also changed: environment.packages.torch: 2 -> 3"),
+        (one(20), {"torch": "3"}, "same fingerprint, so not its code or weights; changed: environment.packages.torch"),
+        (one(20), {}, "it is not deterministic"),
     ],
 )
-def test_differing_fields_are_named(now: dict[str, object], states: list[ImageState], lines: list[str]) -> None:
-    assert differences(now, context(STATES), states, STATES) == lines
+def test_the_message_tells_code_from_environment(now: EnhancerEvidence, changed: dict[str, str], text: str) -> None:
+    tonight = run(now, environment=replace(ENVIRONMENT, packages={"torch": "2", **changed}))
+    result = gates(tonight, run(one(50)))
+    assert text in next(finding.message for finding in result.findings if finding.gate == "mAP")
+    # What moves without a reason is also said where it moves to the better.
+    better = gates(run(replace(now, sample=one(60).sample), environment=tonight.record.environment), run(one(50)))
+    assert bool(better.notes) == (now.entry.fingerprint == "f1")
+    retrained = replace(now, entry=replace(now.entry, fingerprint="f3", weights={"w": "1"}))
+    message = next(f.message for f in gates(run(retrained), run(one(50))).findings if f.gate == "mAP")
+    assert "weights, and perhaps code or arguments: f1 -> f3" in message
 
 
-@pytest.mark.parametrize(
-    ("states", "line"),
-    [
-        (STATES[:-1], "1 image gone (the first: 4)"),
-        ([*STATES, ImageState("9", "s", "t")], "1 image new (the first: 9)"),
-        ([replace(STATES[0], sha256=None), *STATES[1:]], "1 image missing from the tree (the first: 0)"),
-        ([replace(s, sha256="x") for s in STATES], "5 images with other content (the first: 0, 1, 2)"),
-        ([*STATES[:4], replace(STATES[4], truth="x")], "1 image with other ground truth (the first: 4)"),
-        (STATES[::-1], "the same images in another order"),
-    ],
-)
-def test_differing_images_are_named(states: list[ImageState], line: str) -> None:
-    assert differences(context(states), context(STATES), states, STATES) == [f"data set: {line}"]
+def test_whatever_blocks_a_comparison_is_named() -> None:
+    states = [replace(STATES[0], sha256="other"), *STATES[1:]]
+    now = run(failing(one(), i7="boom"), images=states, protocol=Protocol(classes=("car",), ap="11point"))
+    result = gates(now, run(one()))
+    protocol, images = result.differences
+    assert protocol == "protocol.ap: area -> 11point"
+    assert images.endswith("1 image with other content (the first: 0)")
+    assert outcomes(result) == {("LIME", "failures"): "failed"} and result.joins == ()
 
 
-def test_what_is_kept_comes_back() -> None:
-    images = np.array([5, 0, 59, 3, 3])
-    sample = Sample(
-        "LIME", np.arange(N) % 3 > 0, np.where(np.arange(N) % 2, np.nan, 4.25),
-        {"car": Ranking(images, images % 2 > 0), "dog": Ranking(images[:0], images[:0] > 0)},
-    )  # fmt: skip
-    whole = Kept("abc", sample, {"a": "ü\n"}, None, {"w": "1"}, {"enhance": np.linspace(0, 1, N)})
-    again = unpack(pack(whole))
-    assert (again.fingerprint, again.failures, again.error, again.sample.label) == ("abc", {"a": "ü\n"}, None, "LIME")
-    assert again.weights == whole.weights
-    for name in ("measured", "niqe"):
-        np.testing.assert_array_equal(getattr(again.sample, name), getattr(sample, name))
-    for name in ("car", "dog"):
-        np.testing.assert_array_equal(again.sample.rankings[name].images, sample.rankings[name].images)
-        np.testing.assert_array_equal(again.sample.rankings[name].tp, sample.rankings[name].tp)
-    np.testing.assert_array_equal(again.ms["enhance"], whole.ms["enhance"])
-    assert unpack_images(pack_images(STATES)) == STATES
-
-
-def reference(convolution: float, fft: float, spread: float = 0.01, workers: int = 1) -> Reference:
+def calibration(convolution: float, fft: float, spread: float = 0.01, workers: int = 1) -> Calibration:
     parts = {"convolution": convolution, "FFT": fft}
-    return Reference({k: Interval(v, v * (1 - spread), v * (1 + spread)) for k, v in parts.items()}, 40, workers, 2)
+    return Calibration({k: Interval(v, v * (1 - spread), v * (1 + spread)) for k, v in parts.items()}, 40, workers, 1)
 
 
 @pytest.mark.parametrize(
     ("now_ms", "tonight", "outcome", "ratio"),
     [
-        (30.0, REFERENCE, "passed", 1.0),
-        (60.0, REFERENCE, "failed", 0.5),
+        (30.0, CALIBRATION, "passed", 1.0),
+        (60.0, CALIBRATION, "failed", 0.5),
         # Everything takes twice as long: a slower machine.
-        (60.0, reference(20, 10), "passed", 1.0),
+        (60.0, calibration(20, 10), "passed", 1.0),
         # Code that is as fast as before on a machine twice as fast has become slower.
-        (30.0, reference(5, 2.5), "failed", 0.5),
+        (30.0, calibration(5, 2.5), "failed", 0.5),
         # One part explains it: a machine of another balance.
-        (60.0, reference(10, 10), "passed", 1.0),
-        # The reference itself varied so much that it could be the machine.
-        (60.0, reference(10, 5, spread=0.6), "passed", 0.5),
+        (60.0, calibration(10, 10), "passed", 1.0),
+        # The calibration itself varied so much that it could be the machine.
+        (60.0, calibration(10, 5, spread=0.6), "passed", 0.5),
     ],
 )
-def test_throughput_is_relative_to_the_reference(now_ms: float, tonight: Reference, outcome: str, ratio: float) -> None:
-    change = cost_change(np.full(N, now_ms), np.full(N, 30.0), tonight, REFERENCE)
+def test_throughput_is_relative_to_the_calibration(
+    now_ms: float, tonight: Calibration, outcome: str, ratio: float
+) -> None:
+    change = cost_change(np.full(N, now_ms), np.full(N, 30.0), tonight, CALIBRATION)
     finding = throughput_finding("LIME", change, 0.7)
     assert finding.outcome == outcome
     assert finding.change is not None and finding.change.value == pytest.approx(ratio)
 
 
-def test_what_cannot_be_timed_is_not_judged() -> None:
+def test_what_cannot_be_timed_is_not_gated() -> None:
     times = np.full(N, 30.0)
     few = np.where(np.arange(N) < 19, 90.0, np.nan)
-    seldom = replace(REFERENCE, parts={})
+    seldom = replace(CALIBRATION, parts={})
     for arguments, text in (
-        ((few, times, REFERENCE, REFERENCE), "19 images were timed in both nights, fewer than 20"),
-        ((times * 9, times, seldom, REFERENCE), "timed too seldom tonight"),
-        ((times * 9, times, REFERENCE, seldom), "timed too seldom in the baseline"),
-        ((times * 9, times, reference(1, 1, workers=4), REFERENCE), "measured by 4 processes with 2 threads"),
-        ((None, times, REFERENCE, REFERENCE), "no times"),
+        ((few, times, CALIBRATION, CALIBRATION), "19 images were timed in both nights, fewer than 20"),
+        ((times * 9, times, seldom, CALIBRATION), "timed too seldom tonight"),
+        ((times * 9, times, CALIBRATION, seldom), "timed too seldom in the baseline"),
+        ((times * 9, times, calibration(1, 1, workers=4), CALIBRATION), "measured by 4 processes with 1 threads"),
+        ((None, times, CALIBRATION, CALIBRATION), "no times"),
     ):
         change = cost_change(*arguments)  # type: ignore[arg-type]
         assert isinstance(change, str) and text in change
-        assert throughput_finding("LIME", change, 0.7).outcome == "not judged"
+        assert throughput_finding("LIME", change, 0.7).outcome == "not gated"
 
 
 def test_a_doubled_tenth_of_a_millisecond_is_not_red() -> None:
-    change = cost_change(np.full(N, 0.2), np.full(N, 0.1), REFERENCE, REFERENCE)
-    assert throughput_finding("Input", change, 0.7).outcome == "passed"
+    change = cost_change(np.full(N, 0.2), np.full(N, 0.1), CALIBRATION, CALIBRATION)
+    assert isinstance(change, CostChange) and throughput_finding("Input", change, 0.7).outcome == "passed"
 
 
-def test_stages_are_judged_apart() -> None:
-    before = kept()
-    slow = replace(before, ms={**before.ms, "decode": np.full(N, 9.0)})
-    found = {f.subject: f for f in stage_findings([(slow, before)] * 2, REFERENCE, REFERENCE, 0.7, ["pillow 11 -> 12"])}
-    assert {name: finding.outcome for name, finding in found.items()} == {
-        "decode": "failed", "detect": "not judged", "NIQE": "not judged",
+def test_stages_are_gated_apart_and_only_where_they_do_the_same() -> None:
+    slow = replace(one(), ms={**one().ms, "decode": np.full(N, 9.0), "metrics": np.full(N, 9.0)})
+    fast = replace(one(), ms={**one().ms, "metrics": np.full(N, 2.0)})
+    environment = replace(ENVIRONMENT, packages={"torch": "3"})
+    result = gates(run(slow, environment=environment), run(fast))
+    stages = {f.subject: f for f in result.findings if f.subject != "LIME"}
+    assert {name: finding.outcome for name, finding in stages.items()} == {
+        "decode": "failed", "detect": "not gated", "metrics": "failed",
     }  # fmt: skip
-    assert found["decode"].message.endswith("changed: pillow 11 -> 12")
+    assert stages["decode"].message.endswith("changed: environment.packages.torch: 2 -> 3")
+    more = (metric("niqe"), metric("voc_ap"), OTHERS["lower"])
+    result = gates(run(with_values(slow, brisque=np.ones(N)), metrics=more), run(fast))
+    [finding] = [finding for finding in result.findings if finding.subject == "metrics"]
+    assert (finding.outcome, finding.message) == ("not gated", "tonight it is BRISQUE, NIQE, in the baseline NIQE")
 
 
 def test_the_interval_of_a_median_holds_it_as_often_as_it_says() -> None:
@@ -294,7 +350,10 @@ def test_the_interval_of_a_median_holds_it_as_often_as_it_says() -> None:
     assert 0.94 <= inside / 1000 <= 0.99
 
 
-@pytest.mark.parametrize("limits", [{"map": -1.0}, {"niqe": -0.1}, {"throughput": 1.5}, {"map": float("nan")}])
-def test_limits_out_of_range_are_told(limits: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "limits",
+    [{"tolerances": {"map": -1.0}}, {"tolerances": {"niqe": float("nan")}}, {"throughput": 1.5}],
+)
+def test_limits_out_of_range_are_errors(limits: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="cannot be set"):
         Limits(**limits)

@@ -1,9 +1,8 @@
-"""The history: what is put is there, what is damaged is told, and nothing is ever half written."""
+"""The history: what is put is there, what is damaged is noticed, and nothing is ever half written."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import resource
 import signal
 import sqlite3
@@ -12,41 +11,72 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence
+from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.nightly.history import History, read_history
-from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer, Reference, from_json, to_json
-from duskbench.benchmarks.statistics import Interval
+from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer, from_json, to_json
+from duskbench.benchmarks.record import EnhancerEntry, ImageState
+from duskbench.benchmarks.statistics import Interval, Sample
 from duskbench.data_tools.errors import DataError
+from tests.benchmarks.fabricate import make_night
 
 ROOT = Path(__file__).resolve().parents[2]
+LABELS = ("LIME", "Ours")
 
 
-def night(number: int, config: str = "table2", verdict: str = "green") -> Night:
-    return Night(
-        id=f"2026-11-{number:02d}T03-00-00Z",
-        config=config,
-        title="Table 2",
-        started=f"2026-11-{number:02d}T03:00:00+00:00",
-        finished=f"2026-11-{number:02d}T04:00:00+00:00",
-        verdict=verdict,  # type: ignore[arg-type]
-        baseline=("2026-11-01T03-00-00Z",),
-        context={
-            "protocol": {"ap": "11point"},
-            "measure": "niqe=rgb2gray",
-            "detector": {"name": "rfb", "identity": "f"},
-            "data": {"name": "ExDark", "images": 10, "sha256": "s"},
-        },
-        environment={"packages": {"torch": "2.15.0"}, "git": None, "host": "here", "processor": "EPYC"},
-        reference=Reference({"FFT": Interval(2.0, 1.9, 2.2)}, 40, 2, 1),
-        enhancers=(
-            NightEnhancer("LIME", "abc", "lime", 10, 0, map=Interval(0.5, 0.4, 0.6), niqe=Interval(4.0)),
-            NightEnhancer("Ours", "", {"type": "guided"}, 0, 0, error="no weights"),
+def night(number: int, config: str = "table2") -> Night:
+    """A night with everything in it."""
+    made = make_night(number)
+    return replace(
+        made,
+        record=replace(
+            made.record,
+            name=config,
+            enhancers=(
+                EnhancerEntry("LIME", "lime", "abc"),
+                EnhancerEntry("Ours", {"type": "guided"}, "", "no weights"),
+            ),
         ),
-        findings=(Finding("LIME", "mAP", "failed", "worse", Interval(-0.02, -0.03, -0.01)),),
-        notes=("a note", "ünïcode"),
-        rows={"total": 10, "reused": 0},
+        enhancers=(*made.enhancers, NightEnhancer("Ours", 0, 0, error="no weights")),
+        findings=(Finding("LIME", "mAP", "failed", "worse", Interval(-0.02, -0.03, -0.01), "map"),),
+        notes=("a note", "\u00fcn\u00efcode"),
     )
+
+
+def evidence(of: Night, noise: int = 5) -> RunEvidence:
+    """What a night measured; `noise` random times, which do not compress."""
+    states = tuple(ImageState(f"{n}", f"sha{n}", "truth") for n in range(5))
+    images = np.array([3, 0, 4, 3])
+    ranked = Ranked({name: (Ranking(images, images % 2 > 0),) for name in ("person", "car")}, "area")
+    sample = Sample("LIME", np.ones(5, bool), {"niqe": np.array([4.25, np.nan, 1, 2, 3])}, {"map": ranked})
+    empty = Sample("Ours", np.zeros(5, bool), {"niqe": np.full(5, np.nan)})
+    lime, ours = of.record.enhancers
+    times = {"enhance": np.random.default_rng(int(of.id[8:10])).random(noise)}
+    return RunEvidence(
+        record=of.record,
+        images=states,
+        objects={"car": np.arange(5), "person": np.ones(5, int)},
+        enhancers={
+            "LIME": EnhancerEvidence(lime, sample, {"2": "\u00fc\n"}, times),
+            "Ours": EnhancerEvidence(ours, empty),
+        },
+    )
+
+
+def put(path: Path, number: int, config: str = "table2", *, joins: tuple[str, ...] = (), noise: int = 5) -> None:
+    made = night(number, config)
+    History(path).put(made, evidence(made, noise), joins=joins)
+
+
+def has_evidence(path: Path, number: int) -> bool:
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+        names = db.execute("SELECT name FROM evidence WHERE night=? ORDER BY name", (night(number).id,)).fetchall()
+    db.close()
+    assert names in ([], [("enhancer:LIME",), ("enhancer:Ours",), ("images",)])
+    return bool(names)
 
 
 def test_a_night_survives_its_json() -> None:
@@ -55,13 +85,12 @@ def test_a_night_survives_its_json() -> None:
 
 def test_nights_come_back_in_order_with_their_baseline(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "history.sqlite"
-    history = History(path)
-    assert history.nights() == [] and not path.exists()
-    history.put(night(1), {"images": b"i1", "enhancer:LIME": b"e1"}, joins=["LIME", "Ours"])
+    assert History(path).nights() == [] and not path.exists()
+    put(path, 1, joins=LABELS)
     # A clock that was set back changes no order.
     for number in (3, 2):
-        History(path).put(night(number), {"images": b"i%d" % number, "enhancer:LIME": b"e%d" % number})
-    History(path).put(night(4, config="other"), {"images": b"x"}, joins=["LIME"])
+        put(path, number)
+    put(path, 4, "other", joins=LABELS[:1])
     stored = read_history(path)
     assert [each.id[:10] for each in stored] == ["2026-11-01", "2026-11-03", "2026-11-02", "2026-11-04"]
     assert [each.is_baseline for each in stored] == [True, False, False, True]
@@ -69,39 +98,51 @@ def test_nights_come_back_in_order_with_their_baseline(tmp_path: Path) -> None:
     assert [each.id[:10] for each in History(path).nights("other")] == ["2026-11-04"]
     assert History(path).baseline("table2") == {"LIME": night(1).id, "Ours": night(1).id}
     # Only the baseline's and the newest night's evidence is kept.
-    kept = {number: History(path).evidence(night(number).id, "images") for number in (1, 2, 3, 4)}
-    assert kept == {1: b"i1", 2: b"i2", 3: None, 4: b"x"}
+    assert [has_evidence(path, number) for number in (1, 2, 3, 4)] == [True, True, False, True]
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_a_baseline_is_what_was_measured(tmp_path: Path) -> None:
+    put(tmp_path / "h", 1, joins=("LIME",))
+    put(tmp_path / "h", 2, joins=("Ours",))
+    first, second = History(tmp_path / "h").baselines("table2")
+    assert (first.night.id, list(first.evidence.enhancers)) == (night(1).id, ["LIME"])
+    assert (second.night.id, list(second.evidence.enhancers)) == (night(2).id, ["Ours"])
+    want, got = evidence(night(1)), first.evidence
+    assert got.images == want.images and got.record.image_ids == ("0", "1", "2", "3", "4")
+    assert {name: list(counts) for name, counts in got.objects.items()} == {"car": [0, 1, 2, 3, 4], "person": [1] * 5}
+    one, expected = got.enhancers["LIME"], want.enhancers["LIME"]
+    assert (one.entry, one.failures) == (expected.entry, {"2": "\u00fc\n"})
+    assert one.sample.same_numbers(expected.sample) and list(one.sample.ranked["map"].by_class) == ["person", "car"]
+    np.testing.assert_array_equal(one.ms["enhance"], expected.ms["enhance"])
+    assert second.evidence.enhancers["Ours"].entry.error == "no weights"
+
+
 def test_accepting_replaces_the_whole_baseline_of_one_configuration(tmp_path: Path) -> None:
-    history = History(tmp_path / "h")
-    history.put(night(1), {"images": b"1"}, joins=["LIME", "gone"])
-    history.put(night(2, config="other"), {"images": b"2"}, joins=["LIME"])
-    history.put(night(3), {"images": b"3"})
-    history.accept(night(3))
-    read = History(tmp_path / "h")
-    assert read.baseline("table2") == {"LIME": night(3).id, "Ours": night(3).id}
-    assert read.baseline("other") == {"LIME": night(2, config="other").id}
-    assert (read.evidence(night(1).id, "images"), read.evidence(night(3).id, "images")) == (None, b"3")
+    put(tmp_path / "h", 1, joins=("LIME", "gone"))
+    put(tmp_path / "h", 2, "other", joins=("LIME",))
+    put(tmp_path / "h", 3)
+    History(tmp_path / "h").accept(night(3))
+    assert History(tmp_path / "h").baseline("table2") == {"LIME": night(3).id, "Ours": night(3).id}
+    assert History(tmp_path / "h").baseline("other") == {"LIME": night(2).id}
+    assert [has_evidence(tmp_path / "h", number) for number in (1, 3)] == [False, True]
 
 
 def test_the_same_night_cannot_be_put_twice(tmp_path: Path) -> None:
-    History(tmp_path / "h").put(night(1), {})
+    put(tmp_path / "h", 1)
     before = (tmp_path / "h").read_bytes()
     with pytest.raises(sqlite3.IntegrityError):
-        History(tmp_path / "h").put(night(1), {})
+        put(tmp_path / "h", 1)
     assert (tmp_path / "h").read_bytes() == before
 
 
 def filled(path: Path) -> bytes:
-    history = History(path)
-    for number in range(1, 8):
-        history.put(night(number), {"images": os.urandom(3000), "enhancer:LIME": os.urandom(9000)}, joins=["LIME"])
+    for number in range(1, 5):
+        put(path, number, joins=LABELS, noise=2000)
     return path.read_bytes()
 
 
-def test_every_truncation_is_told_and_left_alone(tmp_path: Path) -> None:
+def test_every_truncation_is_noticed_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "h"
     content = filled(path)
     for size in {0, 1, 31, 32, 33, 100, 4096, len(content) // 2, len(content) - 4096, len(content) - 1}:
@@ -111,7 +152,7 @@ def test_every_truncation_is_told_and_left_alone(tmp_path: Path) -> None:
         assert path.read_bytes() == content[:size]
 
 
-def test_a_flipped_bit_is_told(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "h"
     content = filled(path)
     for position in [*range(0, len(content), 997), *range(len(content) - 40, len(content))]:
@@ -146,15 +187,15 @@ def edited(path: Path, statement: str) -> None:
 
 
 def test_any_sqlite_can_read_it(tmp_path: Path) -> None:
-    History(tmp_path / "h").put(night(1), {}, joins=["LIME"])
+    put(tmp_path / "h", 1, joins=("LIME",))
     with sqlite3.connect(f"file:{tmp_path}/h?mode=ro", uri=True) as db:
         assert db.execute("SELECT config, label, night FROM baseline").fetchall() == [("table2", "LIME", night(1).id)]
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
 
 
-def test_a_newer_schema_is_told(tmp_path: Path) -> None:
-    History(tmp_path / "h").put(night(1), {})
+def test_a_newer_schema_is_an_error(tmp_path: Path) -> None:
+    put(tmp_path / "h", 1)
     edited(tmp_path / "h", "PRAGMA user_version=99")
     with pytest.raises(DataError, match="another version"):
         History(tmp_path / "h")
@@ -168,13 +209,13 @@ def test_reading_asks_for_a_file() -> None:
 def test_a_file_that_may_not_grow_keeps_the_history(tmp_path: Path) -> None:
     """The kernel itself refuses the write, at a size that only the new night exceeds."""
     path = tmp_path / "h"
-    History(path).put(night(1), {"images": b"x" * 1000}, joins=["LIME"])
+    put(path, 1, joins=LABELS)
     before = path.read_bytes()
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 4096, limits[1]))
         with pytest.raises(OSError, match="File too large"):
-            History(path).put(night(2), {"images": os.urandom(100_000)})
+            put(path, 2, noise=12_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
@@ -186,10 +227,10 @@ def test_killed_while_it_writes_the_history_is_the_old_or_the_new(tmp_path: Path
     """`kill -9` at whatever moment: each time the file is whole, and has the nights up to some number."""
     path = tmp_path / "h"
     code = (
-        "import sys; from pathlib import Path; from duskbench.benchmarks.nightly.history import History\n"
-        "from tests.benchmarks.test_nightly_history import night\n"
+        "import sys; from pathlib import Path\n"
+        "from tests.benchmarks.test_nightly_history import put\n"
         "for n in range(1, 29):\n"
-        "    History(sys.argv[1]).put(night(n), {'images': b'x' * 2_000_000}, joins=['LIME'])\n"
+        "    put(Path(sys.argv[1]), n, joins=('LIME',), noise=250_000)\n"
         "    print(n, flush=True)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -202,4 +243,5 @@ def test_killed_while_it_writes_the_history_is_the_old_or_the_new(tmp_path: Path
     process.stdout.close()
     nights = read_history(path)
     assert 3 <= len(nights) < 28 and [each.id for each in nights] == [night(n + 1).id for n in range(len(nights))]
-    assert History(path).evidence(nights[-1].id, "images") == b"x" * 2_000_000
+    [baseline] = History(path).baselines("table2")
+    assert baseline.night.id == nights[-1].id and len(baseline.evidence.enhancers["LIME"].ms["enhance"]) == 250_000

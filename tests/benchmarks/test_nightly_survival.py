@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from duskbench.benchmarks.nightly.kept import unpack
+from duskbench.benchmarks.nightly.tonight import NightOptions, run_night
 
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.nightly.gate import Limits
 from duskbench.benchmarks.nightly.history import History, read_history
-from duskbench.benchmarks.nightly.kept import unpack
 from duskbench.benchmarks.nightly.night import Night
-from duskbench.benchmarks.nightly.tonight import NightOptions, run_night
 from duskbench.benchmarks.runner import RunOptions
 from duskbench.data_tools.errors import ConfigError, DataError
 from tests.benchmarks.conftest import PLUGINS, Bench, make_bench
