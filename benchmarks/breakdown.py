@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, get_args
 import numpy as np
 
 from duskbench.benchmarks.evaluate import baseline_labels
-from duskbench.benchmarks.matching import EnhancerRows, MatchedRun, RunImages, sample_of
+from duskbench.benchmarks.matching import EnhancerRows, MatchedRun, RunImages, found_by
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
@@ -79,9 +79,6 @@ class _Question:
     def bootstrap(self, objects: dict[str, np.ndarray], within: np.ndarray) -> Bootstrap:
         return Bootstrap(objects, self.options, within=within, aggregates=self.matched.run.aggregates())
 
-    def samples(self) -> list[Sample]:
-        return [sample_of(one, self.matched.run) for one in self.matched.enhancers]
-
 
 def break_down(
     matched: MatchedRun,
@@ -135,7 +132,7 @@ def break_down(
 
 
 def _by_image_label(question: _Question, axis: Literal["lighting", "indoor"]) -> list[Part]:
-    run, samples = question.matched.run, question.samples()
+    run, samples = question.matched.run, question.matched.samples
     objects = run.objects()
     per_image = sum(objects.values(), np.zeros(len(run.images), np.int64))
     parts = []
@@ -160,7 +157,7 @@ def _image_parts(run: RunImages, axis: Literal["lighting", "indoor"]) -> Iterato
 def _by_class(question: _Question) -> list[Part]:
     run = question.matched.run
     objects = run.objects()
-    samples = [replace(sample, values={}) for sample in question.samples()]
+    samples = [replace(sample, values={}) for sample in question.matched.samples]
     whole = _filled(Part("", 0, 0), question.bootstrap(objects, question.anywhere), samples, question.baseline)
     parts = []
     for name in run.protocol.classes:
@@ -194,7 +191,7 @@ def _by_size(question: _Question) -> list[Part]:
             continue
         truth = replace(run.truth, difficult=run.truth.difficult | ~inside)
         samples = [
-            _sized_sample(one, question.matched, truth, limits)
+            _sized_sample(one, run, truth, limits)
             for one in question.matched.enhancers
             if one.label in question.matched.by_label
         ]
@@ -204,19 +201,22 @@ def _by_size(question: _Question) -> list[Part]:
     return parts
 
 
-def _sized_sample(rows: EnhancerRows, matched: MatchedRun, truth: Boxes, limits: tuple[float, float]) -> Sample:
+def _sized_sample(rows: EnhancerRows, run: RunImages, truth: Boxes, limits: tuple[float, float]) -> Sample:
     """Detections ranked again with only the objects of a size to find; false alarms of other sizes are left out."""
-    run, one = matched.run, matched.by_label[rows.label]
-    # Where detections end at their last pixel, that pixel belongs to them.
-    inside = _in_range(one.found, limits, extra=1.0 if run.protocol.plus_one else 0.0)
+    mask = rows.mask(len(run.images))
+    to_find = truth.take(mask[truth.images])
     ranked = {}
-    for score in run.record.columns():
-        metric = run.metrics.get(score.metric.key)
-        if isinstance(metric, DetectionMetric) and score.detector == matched.detector:
-            made = metric.rank(truth.take(one.objects), one.found, run.protocol.classes)
-            by_class = {name: tuple(_without_others(r, inside) for r in of) for name, of in made.by_class.items()}
-            ranked[score.key] = Ranked(by_class, made.mode)
-    return Sample(rows.label, rows.mask(len(run.images)), {}, ranked)
+    for detector in run.record.detectors:
+        found = found_by(rows, run, detector)
+        # Where detections end at their last pixel, that pixel belongs to them.
+        inside = _in_range(found, limits, extra=1.0 if run.protocol.plus_one else 0.0)
+        for score in run.record.columns():
+            metric = run.metrics.get(score.metric.key)
+            if isinstance(metric, DetectionMetric) and score.detector == detector:
+                made = metric.rank(to_find, found, run.protocol.classes)
+                by_class = {name: tuple(_without_others(r, inside) for r in of) for name, of in made.by_class.items()}
+                ranked[score.key] = Ranked(by_class, made.mode)
+    return Sample(rows.label, mask, {}, ranked)
 
 
 def _without_others(ranking: Ranking, inside: np.ndarray) -> Ranking:

@@ -54,7 +54,7 @@ def build_breakdown_table(record: RunRecord, breakdown: Breakdown, bootstrap: Bo
     columns = [Column("label", "Enhancer")]
     scores = _scores(record, breakdown)
     for score in scores:
-        heading = _heading(score, breakdown)
+        heading = heading_of(score, breakdown.by)
         block = f"{heading} by {_BY[breakdown.by]}" + (", %" if score.metric.factor == 100 else "")
         columns += [
             score_column(
@@ -86,9 +86,9 @@ def _scores(record: RunRecord, breakdown: Breakdown) -> list[ScoreColumn]:
     return sorted(there, key=lambda score: score.detector is None)
 
 
-def _heading(score: ScoreColumn, breakdown: Breakdown) -> str:
-    # Of one class there is no mean.
-    return score.heading.replace("mAP", "AP") if breakdown.by == "class" else score.heading
+def heading_of(score: ScoreColumn, by: str) -> str:
+    """What a score is called in a break-down: of one class there is no mean."""
+    return score.heading.replace("mAP", "AP") if by == "class" else score.heading
 
 
 def _short_names(breakdown: Breakdown) -> list[str]:

@@ -85,9 +85,20 @@ def evaluate(
         UnknownNameError: The run has no such baseline.
     """
     run = read_run_images(store, record)
-    baselines = baseline_labels(record, baseline)
+    return evaluate_rows(run, read_enhancers(store, run), bootstrap=bootstrap, baseline=baseline)
+
+
+def evaluate_rows(
+    run: RunImages,
+    enhancers: Iterable[EnhancerRows],
+    *,
+    bootstrap: BootstrapOptions | None = None,
+    baseline: str | None = None,
+) -> list[EnhancerResult]:
+    """`evaluate` of rows that have been read."""
+    baselines = baseline_labels(run.record, baseline)
     results, samples = [], {}
-    for rows in read_enhancers(store, run):
+    for rows in enhancers:
         results.append(_counts(rows, run))
         if rows.rows:
             samples[rows.label] = sample_of(rows, run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,11 @@ class MatchedRun:
     by_label: Mapping[str, Matched]
     path: Path
 
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """What resampling needs of each enhancer."""
+        return tuple(sample_of(one, self.run) for one in self.enhancers)
+
 
 def read_run_images(store: ResultStore, record: RunRecord, ids: Sequence[str] | None = None) -> RunImages:
     """Read the images of a run with their ground truth.
@@ -222,10 +228,17 @@ def match_run(store: ResultStore, record: RunRecord, detector: DetectorEntry | N
         detector: Whose detections; None for the first of the run's.
     """
     run = read_run_images(store, record)
-    chosen = detector or (record.detectors[0] if record.detectors else None)
-    enhancers = tuple(one for one in read_enhancers(store, run) if one.rows)
-    matched = ((one.label, match_enhancer(one, run, chosen)) for one in enhancers)
-    return MatchedRun(run, enhancers, chosen, {label: one for label, one in matched if one is not None}, store.path)
+    return match_rows(run, tuple(read_enhancers(store, run)), store.path, detector)
+
+
+def match_rows(
+    run: RunImages, enhancers: Sequence[EnhancerRows], path: Path, detector: DetectorEntry | None = None
+) -> MatchedRun:
+    """Match a run whose rows have been read; `path` is the results file, for the rest see `match_run`."""
+    chosen = detector or (run.record.detectors[0] if run.record.detectors else None)
+    there = tuple(one for one in enhancers if one.rows)
+    matched = ((one.label, match_enhancer(one, run, chosen)) for one in there)
+    return MatchedRun(run, there, chosen, {label: one for label, one in matched if one is not None}, path)
 
 
 def sample_of(rows: EnhancerRows, run: RunImages) -> Sample:

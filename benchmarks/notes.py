@@ -6,16 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.ranks import agreement_notes, rank_agreements
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference
 
-# Behind a value whose difference to the reference the interval does not settle.
+# Behind a value whose difference to the baseline the interval does not settle.
 UNSETTLED = "~"
 
 
 def table_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions) -> list[str]:
     """What a reader must know beside the numbers, a line each; what they were made with comes last."""
-    return [*_notes(record, results), *interval_notes(results, bootstrap), _made_with(record)]
+    return [
+        *_notes(record, results),
+        *interval_notes(results, bootstrap),
+        *agreement_notes(rank_agreements(record, results, bootstrap), bootstrap),
+        _made_with(record),
+    ]
 
 
 def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:

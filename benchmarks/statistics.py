@@ -89,10 +89,13 @@ class Spread:
     Attributes:
         scores: Key of a score -> its number; one that no image has is absent.
         classes: Key of a score of detections -> class -> AP; a class without an object is absent.
+        draws: Key of a score -> (1 + resamples,) float64: its number on the images as they are, then in each resample,
+            NaN where that has none. The same place of two enhancers, or of two scores, is the same draw of images.
     """
 
     scores: dict[str, Interval] = field(default_factory=dict)
     classes: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    draws: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -176,16 +179,19 @@ class Bootstrap:
         mask = sample.measured & self.within
         scores: dict[str, Interval] = {}
         classes: dict[str, dict[str, Interval]] = {}
+        draws: dict[str, np.ndarray | None] = {}
         for key, values in sample.values.items():
             there = mask & ~np.isnan(values)
-            _put(scores, key, self._interval(self._aggregate(key, values, there), there, corrected=True))
+            draws[key] = self._aggregate(key, values, there)
+            _put(scores, key, self._interval(draws[key], there, corrected=True))
         for key in sample.ranked:
             numbers = self._numbers(sample, key, mask)
+            draws[key] = numbers.mean
             _put(scores, key, self._interval(numbers.mean, mask, corrected=True))
             classes[key] = {}
             for name, ap in numbers.ap.items():
                 _put(classes[key], name, self._interval(ap, mask, corrected=True))
-        return Spread(scores, classes)
+        return Spread(scores, classes, draws={key: drawn for key, drawn in draws.items() if drawn is not None})
 
     def difference(self, sample: Sample, baseline: Sample) -> Difference:
         """One enhancer minus another, over the images that both have."""

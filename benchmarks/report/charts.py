@@ -11,12 +11,12 @@ import numpy as np
 
 from duskbench.benchmarks.statistics import Interval
 
-Verdict = Literal["better", "worse", "unsettled", "reference", "bound"]
+Standing = Literal["better", "worse", "unsettled", "baseline", "bound"]
 Anchor = Literal["start", "end"]
 
 # Curves are drawn in a square of this many units, stretched to the plot.
 CURVE_UNITS = 1000
-# Recall is cut into so many columns: what a screen shows of a curve. Each keeps its highest and lowest precision.
+# Recall is divided into so many columns: what a screen shows of a curve. Each keeps its highest and lowest precision.
 _CURVE_COLUMNS = 120
 # Labels must not overlap on the narrowest screen: plot and text sizes there, in pixels.
 _PHONE_PLOT = (260.0, 300.0)
@@ -59,19 +59,21 @@ class Bar:
 
     Attributes:
         label: Enhancer.
+        start: Where the bar starts, in percent.
         at: Where the value is, in percent.
         whisker: Its interval; None without one.
         text: The value.
         detail: Value and interval in words.
-        verdict: How it compares with the reference.
+        standing: How it compares with the baseline.
     """
 
     label: str
+    start: float
     at: float
     whisker: Whisker | None
     text: str
     detail: str
-    verdict: Verdict
+    standing: Standing
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from duskbench.benchmarks.breakdown import Breakdown, break_down
 from duskbench.benchmarks.changes import Changes, Curve, changes, precision_recall_curves
-from duskbench.benchmarks.evaluate import EnhancerResult, bootstrap_options, evaluate, input_label
-from duskbench.benchmarks.judge import JudgedRun, read_judged
+from duskbench.benchmarks.evaluate import EnhancerResult, evaluate_rows
+from duskbench.benchmarks.matching import MatchedRun, match_rows, read_enhancers, read_run_images
 from duskbench.benchmarks.nightly.night import Night
+from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
 from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
 from duskbench.benchmarks.statistics import BootstrapOptions
@@ -20,6 +20,26 @@ from duskbench.benchmarks.table import Table, build_table
 from duskbench.data_tools.errors import DataError
 
 Track = Callable[[list[Shown]], Iterable[Shown]]
+
+
+@dataclass(frozen=True)
+class DetectorContent:
+    """What one detector found.
+
+    Attributes:
+        label: Of the detector.
+        curves: Label of the enhancer -> class -> curve; empty where nothing was detected.
+        changes: Of every enhancer against Input; empty without either.
+    """
+
+    label: str
+    curves: Mapping[str, Mapping[str, Curve]] = field(default_factory=dict)
+    changes: tuple[Changes, ...] = ()
+
+    @property
+    def threshold(self) -> float | None:
+        """Score from which a detection counts among the changes; None where there are none."""
+        return self.changes[0].threshold if self.changes else None
 
 
 @dataclass(frozen=True)
@@ -32,36 +52,41 @@ class ReportContent:
         table: The run's table, for its columns and notes.
         options: How intervals were made.
         breakdowns: Those that the data set has labels for.
-        curves: Label -> class -> curve; empty without a detector.
-        changes: Of every enhancer against Input; empty without either.
+        detectors: What each of the run's detectors found.
         shown: The images with what was found in them.
         pictures: Their pictures, in the same order.
         remade: Labels of enhancers whose pictures come from other code, arguments or weights than were measured.
         history: Earlier nights and this one, oldest first; empty outside a nightly.
     """
 
-    record: Mapping[str, Any]
+    record: RunRecord
     results: tuple[EnhancerResult, ...]
     table: Table
     options: BootstrapOptions
     breakdowns: tuple[Breakdown, ...] = ()
-    curves: Mapping[str, Mapping[str, Curve]] = field(default_factory=dict)
-    changes: tuple[Changes, ...] = ()
+    detectors: tuple[DetectorContent, ...] = ()
     shown: tuple[Shown, ...] = ()
     pictures: tuple[PictureSet, ...] = ()
     remade: tuple[str, ...] = ()
     history: tuple[Night, ...] = ()
 
     @property
-    def reference(self) -> str | None:
+    def baseline(self) -> str | None:
         """Label of the row that is not enhanced at all; None where the run has none, or it has no result."""
-        label = input_label(self.record)
+        label = self.record.input_label
         return next((r.label for r in self.results if r.label == label and r.n_images), None)
 
-    @property
-    def bounds(self) -> frozenset[str]:
-        """Labels of rows that stand for a limit and do not compete."""
-        return frozenset(e["label"] for e in self.record["enhancers"] if e["upper_bound"])
+
+def headline_first(record: RunRecord) -> tuple[ScoreColumn, ...]:
+    """The scores that a report goes through: those of detections first; the first of all is the headline."""
+    return tuple(sorted(record.columns(), key=lambda score: score.detector is None))
+
+
+def best_first(record: RunRecord, results: Iterable[EnhancerResult], score: ScoreColumn) -> list[EnhancerResult]:
+    """The results that compete and have a score, the best first."""
+    known = [(r, v) for r in results if (v := r.number(score.key)) is not None and r.label not in record.bounds]
+    sign = -1 if score.metric.better == "higher" else 1
+    return [result for result, value in sorted(known, key=lambda pair: sign * pair[1])]
 
 
 def read_content(
@@ -86,18 +111,20 @@ def read_content(
     Raises:
         DataError: There are no results in the folder.
     """
-    with ResultStore(run_dir / "results.sqlite", must_exist=True) as store:
+    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
         record = store.last_run()
-        options = bootstrap or bootstrap_options(record)
-        results = evaluate(store, record, bootstrap=options)
-        judged = read_judged(store, record)
-        changed = _changes(judged, record)
-        ranked = sorted((r for r in results if r.map is not None), key=lambda r: -(r.map or 0.0))
-        chosen = choose_images(changed, [r.label for r in ranked], record["image_ids"], images)
-        lowest = min([LOWEST_SCORE, *(change.threshold for change in changed)])
-        shown = read_shown(store, record, chosen, lowest=lowest)
-        breakdowns = _breakdowns(judged, record, options)
-        curves = precision_recall_curves(judged)
+        run = read_run_images(store, record)
+        enhancers = tuple(read_enhancers(store, run))
+    options = bootstrap or record.bootstrap
+    results = evaluate_rows(run, enhancers, bootstrap=options)
+    matched = [match_rows(run, enhancers, store.path, detector) for detector in record.detectors]
+    found = tuple(map(_detector_content, matched))
+    by_image = matched[0] if matched else match_rows(run, enhancers, store.path)
+    scores = headline_first(record)
+    ranked = best_first(record, results, scores[0]) if scores else []
+    chosen = choose_images(found[0].changes if found else (), [r.label for r in ranked], record.image_ids, images)
+    lowest = min([LOWEST_SCORE, *(each.threshold for each in found if each.threshold is not None)])
+    shown = read_shown(run, enhancers, matched, chosen, lowest=lowest)
     maker = PictureMaker(record, run_dir / "images", device)
     pictures = make_pictures(shown, maker, track=track)
     return ReportContent(
@@ -105,30 +132,31 @@ def read_content(
         results=tuple(results),
         table=build_table(record, results, options),
         options=options,
-        breakdowns=tuple(breakdowns),
-        curves=curves,
-        changes=tuple(changed),
+        breakdowns=tuple(_breakdowns(by_image, options)),
+        detectors=found,
         shown=tuple(shown),
         pictures=tuple(pictures),
-        remade=tuple(label for label in (r.label for r in results) if label in maker.remade),
-        history=tuple(night for night in history if night.config == record["name"]),
+        remade=tuple(result.label for result in results if result.label in maker.remade),
+        history=tuple(night for night in history if night.config == record.name),
     )
 
 
-def _changes(judged: JudgedRun, record: Mapping[str, Any]) -> list[Changes]:
-    """None where nothing was detected or there is no Input to compare with."""
+def _detector_content(matched: MatchedRun) -> DetectorContent:
+    label = matched.detector.label if matched.detector else ""
     try:
-        return changes(judged, record)
+        changed = tuple(changes(matched))
     except DataError:
-        return []
+        # Nothing was detected, or there is no Input to compare with.
+        changed = ()
+    return DetectorContent(label, precision_recall_curves(matched), changed)
 
 
-def _breakdowns(judged: JudgedRun, record: Mapping[str, Any], options: BootstrapOptions) -> list[Breakdown]:
+def _breakdowns(matched: MatchedRun, options: BootstrapOptions) -> list[Breakdown]:
     """Those that the run has labels and detections for."""
     made = []
     for by in ("class", "lighting", "indoor", "size"):
         try:
-            made.append(break_down(judged, record, by, bootstrap=options))
+            made.append(break_down(matched, by, bootstrap=options))
         except DataError:
             continue
     return made

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from duskbench.benchmarks.breakdown import Breakdown, Part
+from duskbench.benchmarks.breakdown_table import heading_of
 from duskbench.benchmarks.changes import Curve
 from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.record import ScoreColumn
 from duskbench.benchmarks.report.charts import (
     Bar,
     Line,
     Point,
     Scale,
-    Verdict,
+    Standing,
     ends,
     linear_scale,
     path_of,
@@ -21,6 +23,7 @@ from duskbench.benchmarks.report.charts import (
     thin_curve,
     whisker,
 )
+from duskbench.benchmarks.report.wording import axis_title, behind_comma, interval_text, number_text, unit
 from duskbench.benchmarks.statistics import Difference, Interval
 
 # As many curves as have a colour of their own; the next ones are dashed.
@@ -31,29 +34,41 @@ _LABEL_LETTERS = 20
 
 @dataclass(frozen=True)
 class Panel:
-    """Bars of one part of a break-down; `reference` is where the reference's value is, in percent."""
+    """Bars of one part of a break-down; `baseline` is where the baseline's value is, in percent."""
 
     title: str
     subtitle: str
     bars: tuple[Bar, ...]
-    reference: float | None
+    baseline: float | None
+
+
+@dataclass(frozen=True)
+class ScorePanels:
+    """All parts of a break-down by one score, on one scale."""
+
+    key: str
+    heading: str
+    axis: str
+    panels: tuple[Panel, ...]
 
 
 @dataclass(frozen=True)
 class PanelGroup:
-    """All parts of a break-down, on one scale."""
+    """A break-down, score by score."""
 
     key: str
     title: str
-    panels: tuple[Panel, ...]
+    scores: tuple[ScorePanels, ...]
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Differences to the reference with their intervals."""
+    """Differences of one score to the baseline with their intervals, the best first."""
 
-    reference: str
+    key: str
+    heading: str
+    hint: str
     scale: Scale
     zero: float
     bars: tuple[Bar, ...]
@@ -61,8 +76,13 @@ class Forest:
 
 @dataclass(frozen=True)
 class Scatter:
-    """NIQE against mAP; the better corner is at the top left."""
+    """A score of images (across) against one of detections (up); `best` is the corner where both are best."""
 
+    x_heading: str
+    y_heading: str
+    x_axis: str
+    y_axis: str
+    best: str
     x: Scale
     y: Scale
     points: tuple[Point, ...]
@@ -77,96 +97,106 @@ class CurveChart:
     lines: tuple[Line, ...]
 
 
-def percent(value: float, digits: int = 2, *, sign: bool = False) -> str:
-    """A share in percent with a real minus sign."""
-    text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
-    return text.replace("-", "−")
-
-
-def interval_text(interval: Interval | None, digits: int, factor: float = 1.0, *, sign: bool = False) -> str:
-    """`33.1 to 35.2`, or nothing where there is no interval."""
-    if interval is None or interval.low is None or interval.high is None:
-        return ""
-    form = f"{{:{'+' if sign else ''}.{digits}f}}"
-    return " to ".join(form.format(factor * end).replace("-", "−") for end in (interval.low, interval.high))
-
-
-def verdict_of(label: str, difference: Interval | None, reference: str | None, bounds: frozenset[str]) -> Verdict:
-    """How a row compares with the reference; a difference without an interval is not settled."""
+def standing_of(
+    label: str, score: ScoreColumn, difference: Interval | None, baseline: str | None, bounds: frozenset[str]
+) -> Standing:
+    """How a row compares with the baseline by a score; a difference without an interval is not settled."""
     if label in bounds:
         return "bound"
-    if label == reference:
-        return "reference"
+    if label == baseline:
+        return "baseline"
     if difference is None or not difference.settled:
         return "unsettled"
-    return "better" if difference.value > 0 else "worse"
+    return "better" if (difference.value > 0) == (score.metric.better == "higher") else "worse"
 
 
-def series_classes(labels: Sequence[str], reference: str | None, bounds: frozenset[str]) -> dict[str, str]:
-    """Label -> CSS classes of its colour; the reference and bounds have greys of their own."""
+def series_classes(labels: Sequence[str], baseline: str | None, bounds: frozenset[str]) -> dict[str, str]:
+    """Label -> CSS classes of its colour; the baseline and bounds have greys of their own."""
     classes: dict[str, str] = {}
     for label in labels:
-        if label == reference:
-            classes[label] = "series s-reference"
+        if label == baseline:
+            classes[label] = "series s-baseline"
         elif label in bounds:
             classes[label] = "series s-bound"
         else:
-            number = sum("s-reference" not in c and "s-bound" not in c for c in classes.values())
+            number = sum("s-baseline" not in c and "s-bound" not in c for c in classes.values())
             dashed = " s-dashed" if number // _COLOURS % 2 else ""
             classes[label] = f"series s{number % _COLOURS}{dashed}"
     return classes
 
 
-def forest(results: Sequence[EnhancerResult], reference: str | None, bounds: frozenset[str]) -> Forest | None:
-    """Change of mAP against the reference, the largest first; None where there is none."""
-    if reference is None:
-        return None
-    against = {r.label: r.against[reference].map for r in results if reference in r.against}
+def forest(
+    score: ScoreColumn, results: Sequence[EnhancerResult], baseline: str, bounds: frozenset[str]
+) -> Forest | None:
+    """Change of a score against the baseline, the best first; None where there is none."""
+    metric = score.metric
+    against = {r.label: r.against[baseline].scores.get(score.key) for r in results if baseline in r.against}
     known = {label: interval for label, interval in against.items() if interval is not None and label not in bounds}
     if not known:
         return None
-    scale = linear_scale([v for i in known.values() for v in ends(i)], zero=True, factor=100, marks=4)
+    scale = linear_scale([v for i in known.values() for v in ends(i)], zero=True, factor=metric.factor, marks=4)
+    sign = -1 if metric.better == "higher" else 1
     bars = []
-    for label, interval in sorted(known.items(), key=lambda item: -item[1].value):
-        text = percent(interval.value, sign=True)
-        spread = interval_text(interval, 2, 100, sign=True)
+    for label, interval in sorted(known.items(), key=lambda item: sign * item[1].value):
+        text = number_text(metric, interval.value, sign=True)
+        at = scale.at(interval.value)
+        moved = behind_comma(interval_text(metric, interval, sign=True))
         bars.append(
             Bar(
                 label=label,
-                at=scale.at(interval.value),
+                start=at,
+                at=at,
                 whisker=whisker(scale, interval),
                 text=text,
-                detail=f"{label}: {text} percentage points" + (f", interval {spread}" if spread else ""),
-                verdict=verdict_of(label, interval, reference, bounds),
+                detail=f"{label}: {text}{unit(metric, difference=True)}{moved}",
+                standing=standing_of(label, score, interval, baseline, bounds),
             )
         )
-    return Forest(reference, scale, scale.at(0.0), tuple(bars))
+    hint = ", ".join(filter(None, [unit(metric, difference=True).strip(), f"{metric.better} is better"]))
+    return Forest(score.key, score.heading, hint, scale, scale.at(0.0), tuple(bars))
 
 
-def scatter(results: Sequence[EnhancerResult], series: Mapping[str, str]) -> Scatter | None:
-    """NIQE (across, lower to the left) against mAP (up); None where fewer than two rows have both."""
-    both = [(r, r.niqe, r.map) for r in results if r.niqe is not None and r.map is not None]
+def scatter(
+    x_score: ScoreColumn, y_score: ScoreColumn, results: Sequence[EnhancerResult], series: Mapping[str, str]
+) -> Scatter | None:
+    """One score across against another up; None where fewer than two rows have both."""
+    both = [(r, i, j) for r in results if (i := r.score(x_score.key)) and (j := r.score(y_score.key))]
     if len(both) < 2:
         return None
-    x = linear_scale([v for r, niqe, _ in both for v in (niqe, *ends(r.niqe_interval))], marks=6)
-    y = linear_scale([v for r, _, ap in both for v in (ap, *ends(r.map_interval))], factor=100)
-    places = spread_labels([(_shorten(r.label), x.at(niqe), 100 - y.at(ap)) for r, niqe, ap in both])
+    x = linear_scale([v for _, i, _ in both for v in ends(i)], factor=x_score.metric.factor, marks=6)
+    y = linear_scale([v for _, _, j in both for v in ends(j)], factor=y_score.metric.factor)
+    places = spread_labels([(_shorten(r.label), x.at(i.value), 100 - y.at(j.value)) for r, i, j in both])
     points = [
         Point(
             label=_shorten(r.label),
-            x=x.at(niqe),
-            y=round(100 - y.at(ap), 2),
-            across=whisker(x, r.niqe_interval),
-            along=whisker(y, r.map_interval),
+            x=x.at(i.value),
+            y=round(100 - y.at(j.value), 2),
+            across=whisker(x, i),
+            along=whisker(y, j),
             label_x=label_x,
             label_y=label_y,
             anchor=anchor,
             series=series[r.label],
-            detail=f"{r.label}: NIQE {niqe:.3f}, mAP {percent(ap)} %",
+            detail=f"{r.label}: {_said(x_score, i)}, {_said(y_score, j)}",
         )
-        for (r, niqe, ap), (label_x, label_y, anchor) in zip(both, places, strict=True)
+        for (r, i, j), (label_x, label_y, anchor) in zip(both, places, strict=True)
     ]
-    return Scatter(x, y, tuple(points))
+    top = "top" if y_score.metric.better == "higher" else "bottom"
+    side = "right" if x_score.metric.better == "higher" else "left"
+    return Scatter(
+        x_score.heading,
+        y_score.heading,
+        axis_title(x_score.heading, x_score.metric),
+        axis_title(y_score.heading, y_score.metric),
+        f"{top} {side}",
+        x,
+        y,
+        tuple(points),
+    )
+
+
+def _said(score: ScoreColumn, interval: Interval) -> str:
+    return f"{score.heading} {number_text(score.metric, interval.value)}{unit(score.metric)}"
 
 
 def _shorten(label: str) -> str:
@@ -181,47 +211,54 @@ _GROUP_TITLES = {
 }
 
 
-def panel_group(breakdown: Breakdown, bounds: frozenset[str]) -> PanelGroup:
-    """Bars of a break-down: a panel for each part that has any, all on one scale from 0."""
-    shown = [s.map for part in breakdown.parts for s in part.spreads.values() if s.map is not None]
-    scale = linear_scale([v for interval in shown for v in ends(interval)], zero=True, factor=100)
-    panels = [_panel(part, breakdown, scale, bounds) for part in breakdown.parts]
-    drawn = tuple(panel for panel in panels if panel.bars)
-    return PanelGroup(breakdown.by, _GROUP_TITLES[breakdown.by], drawn, breakdown.notes)
+def panel_group(breakdown: Breakdown, scores: Sequence[ScoreColumn], bounds: frozenset[str]) -> PanelGroup:
+    """Bars of a break-down: for each score that any part has, a panel for each part that has it, on one scale."""
+    made = (_score_panels(breakdown, score, bounds) for score in scores)
+    shown = tuple(panels for panels in made if panels.panels)
+    return PanelGroup(breakdown.by, _GROUP_TITLES[breakdown.by], shown, breakdown.notes)
 
 
-def _panel(part: Part, breakdown: Breakdown, scale: Scale, bounds: frozenset[str]) -> Panel:
-    bars = []
-    for label in breakdown.labels:
-        spread = part.spreads.get(label)
-        interval = None if spread is None else spread.map
-        if interval is None:
-            continue
-        difference = part.differences.get(label)
-        bars.append(_bar(label, interval, difference, breakdown.reference, scale, bounds))
-    base = part.spreads.get(breakdown.reference) if breakdown.reference is not None else None
-    reference = None if base is None or base.map is None else scale.at(base.map.value)
-    subtitle = f"{_count(part.n_objects, 'object')} in {_count(part.n_images, 'image')}"
-    return Panel(part.name, subtitle, tuple(bars), reference)
+def _score_panels(breakdown: Breakdown, score: ScoreColumn, bounds: frozenset[str]) -> ScorePanels:
+    intervals = [s.scores[score.key] for p in breakdown.parts for s in p.spreads.values() if score.key in s.scores]
+    scale = linear_scale([v for interval in intervals for v in ends(interval)], zero=True, factor=score.metric.factor)
+    panels = [_panel(part, breakdown, score, scale, bounds) for part in breakdown.parts]
+    heading = heading_of(score, breakdown.by)
+    axis = axis_title(heading, score.metric)
+    return ScorePanels(score.key, heading, axis, tuple(panel for panel in panels if panel.bars))
+
+
+def _panel(part: Part, breakdown: Breakdown, score: ScoreColumn, scale: Scale, bounds: frozenset[str]) -> Panel:
+    there = {label: part.spreads[label].scores.get(score.key) for label in breakdown.labels if label in part.spreads}
+    bars = [
+        _bar(label, score, interval, part.differences.get(label), breakdown.baseline, scale, bounds)
+        for label, interval in there.items()
+        if interval is not None
+    ]
+    base = there.get(breakdown.baseline) if breakdown.baseline is not None else None
+    subtitle = _count(part.n_images, "image")
+    if score.detector is not None:
+        subtitle = f"{_count(part.n_objects, 'object')} in {subtitle}"
+    return Panel(part.name, subtitle, tuple(bars), None if base is None else scale.at(base.value))
 
 
 def _bar(
     label: str,
+    score: ScoreColumn,
     interval: Interval,
     difference: Difference | None,
-    reference: str | None,
+    baseline: str | None,
     scale: Scale,
     bounds: frozenset[str],
 ) -> Bar:
-    text, spread = percent(interval.value, 1), interval_text(interval, 1, 100)
-    detail = f"{label}: {text} %" + (f", interval {spread}" if spread else "")
-    change = None if difference is None else difference.map
+    metric = score.metric
+    text = number_text(metric, interval.value, fewer=1)
+    detail = f"{label}: {text}{unit(metric)}{behind_comma(interval_text(metric, interval, fewer=1))}"
+    change = None if difference is None else difference.scores.get(score.key)
     if change is not None:
-        detail += f"; {percent(change.value, 1, sign=True)} against {reference}"
-        moved = interval_text(change, 1, 100, sign=True)
-        detail += f", interval {moved}" if moved else ""
-    verdict = verdict_of(label, change, reference, bounds)
-    return Bar(label, scale.at(interval.value), whisker(scale, interval), text, detail, verdict)
+        moved = behind_comma(interval_text(metric, change, fewer=1, sign=True))
+        detail += f"; {number_text(metric, change.value, fewer=1, sign=True)} against {baseline}{moved}"
+    standing = standing_of(label, score, change, baseline, bounds)
+    return Bar(label, scale.at(0.0), scale.at(interval.value), whisker(scale, interval), text, detail, standing)
 
 
 def _count(n: int, what: str) -> str:
@@ -230,7 +267,7 @@ def _count(n: int, what: str) -> str:
 
 def curve_charts(
     curves: Mapping[str, Mapping[str, Curve]], classes: Sequence[str], series: Mapping[str, str]
-) -> list[CurveChart]:
+) -> tuple[CurveChart, ...]:
     """A chart for each class that has objects, a line for each enhancer."""
     charts = []
     for name in classes:
@@ -243,11 +280,16 @@ def curve_charts(
             if points:
                 # From the first hit to the left edge precision is what it is there, as AP reads it.
                 points = [(0, points[0][1]), *points]
-            lines.append(Line(label, path_of(points), series[label], f"{label}: AP {percent(curve.ap, 1)} %"))
+            lines.append(Line(label, path_of(points), series[label], f"{label}: AP {100 * curve.ap:.1f} %"))
         charts.append(CurveChart(name, max(curve.n_objects for curve in of.values()), tuple(lines)))
-    return charts
+    return tuple(charts)
 
 
 def unit_scale() -> Scale:
     """0 to 100 % for both axes of a precision-recall chart."""
     return linear_scale([0.0, 1.0], factor=100)
+
+
+def percent(value: float, digits: int = 2) -> str:
+    """A share in percent."""
+    return f"{100 * value:.{digits}f}"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from duskbench.benchmarks.changes import Changes
-from duskbench.benchmarks.evidence import Measured, RunImages, found_by, has_detections, read_measured, read_run_images
-from duskbench.benchmarks.judge import score
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.matching import EnhancerRows, Matched, MatchedRun, RunImages
 from duskbench.data_tools.records import ImageRecord
 
 Kind = Literal["found", "false_alarm", "ignored"]
@@ -44,13 +42,11 @@ class View:
     """One image as one enhancer shows it.
 
     Attributes:
-        detections: Best first; empty without a detector.
-        measured: Whether the run has a result here; `reason` says why not.
-        reason: Why there is no result.
+        detections: Of each of the run's detectors, best first; none where an image has no ground truth.
+        reason: Why the run has no result here; None where it has one.
     """
 
-    detections: tuple[Drawn, ...] = ()
-    measured: bool = True
+    detections: tuple[tuple[Drawn, ...], ...] = ()
     reason: str | None = None
 
 
@@ -70,10 +66,10 @@ class Shown:
 
 
 def choose_images(changes: Sequence[Changes], labels: Sequence[str], image_ids: Sequence[str], n: int) -> list[str]:
-    """Choose the images that changed most against the reference, every enhancer's best and worst in turn.
+    """Choose the images that changed most against the baseline, every enhancer's best and worst in turn.
 
     Args:
-        changes: Of every enhancer; none without a detector or a reference.
+        changes: Of every enhancer; none without a detector or a baseline.
         labels: Enhancers in the order in which they choose.
         image_ids: The run's images; evenly spread ones fill up what changes do not.
         n: How many; fewer where the run has fewer.
@@ -104,50 +100,47 @@ def _best_and_worst(change: Changes, n: int) -> list[str]:
 
 
 def read_shown(
-    store: ResultStore, record: Mapping[str, Any], image_ids: Sequence[str], *, lowest: float = LOWEST_SCORE
+    run: RunImages,
+    enhancers: Sequence[EnhancerRows],
+    matched: Sequence[MatchedRun],
+    image_ids: Sequence[str],
+    *,
+    lowest: float = LOWEST_SCORE,
 ) -> list[Shown]:
-    """Read the images that a report shows, with what became of every detection in them.
-
-    A detection's fate depends on its own image alone, so matching these images gives what matching all would.
+    """What a report shows of some images, with what became of every detection in them.
 
     Args:
-        store: The results.
-        record: The run's record.
-        image_ids: The images.
+        run: The run's images.
+        enhancers: All rows.
+        matched: They matched with each of the run's detectors.
+        image_ids: The images to show.
         lowest: Detections of a lower score are left out.
     """
-    few = {**record, "image_ids": list(image_ids)}
-    run = read_run_images(store, few)
-    shown = [Shown(image.record, image.sha256) for image in run.images]
-    for measured in read_measured(store, few, run):
-        if measured.error is not None:
+    place = {image.record.id: number for number, image in enumerate(run.images)}
+    numbers = [place[image_id] for image_id in image_ids]
+    shown = [Shown(run.images[number].record, run.images[number].sha256) for number in numbers]
+    for rows in enhancers:
+        if rows.entry.error is not None:
             continue
-        views = _views(measured, run, lowest)
-        for number, one in enumerate(shown):
-            one.views[measured.label] = views[number]
+        drawn = [_drawn(of.by_label[rows.label], run, numbers, lowest) for of in matched if rows.label in of.by_label]
+        for number, one in zip(numbers, shown, strict=True):
+            if number in rows.rows:
+                one.views[rows.label] = View(tuple(tuple(of[number]) for of in drawn))
+            else:
+                one.views[rows.label] = View(reason=rows.failures.get(one.record.id, "This image has no result."))
     return shown
 
 
-def _views(measured: Measured, run: RunImages, lowest: float) -> list[View]:
-    drawn: dict[int, list[Drawn]] = {}
-    if has_detections(measured, run):
-        objects = np.flatnonzero(measured.mask(len(run.images))[run.truth.images])
-        found = found_by(measured, run)
-        matches = score(run.truth.take(objects), found, run.protocol).matches
-        for i in np.argsort(-found.scores, kind="stable"):
-            if found.scores[i] < lowest:
-                break
-            kind: Kind = "found" if matches.tp[i] else "false_alarm" if matches.fp[i] else "ignored"
-            hit = int(run.truth.ordinals[objects[matches.gt_index[i]]]) if matches.tp[i] else None
-            x1, y1, x2, y2 = (round(float(v), 1) for v in found.boxes_xyxy[i])
-            name = run.protocol.classes[found.labels[i]]
-            detection = Drawn(name, (x1, y1, x2, y2), round(float(found.scores[i]), 4), kind, hit)
-            drawn.setdefault(int(found.images[i]), []).append(detection)
-    views = []
-    for number, image in enumerate(run.images):
-        if number in measured.rows:
-            views.append(View(tuple(drawn.get(number, ()))))
-        else:
-            reason = measured.failures.get(image.record.id, "This image has no result.")
-            views.append(View(measured=False, reason=reason))
-    return views
+def _drawn(one: Matched, run: RunImages, numbers: Sequence[int], lowest: float) -> dict[int, list[Drawn]]:
+    """Number of the image -> its detections, best first."""
+    found, matches = one.found, one.result.matches
+    drawn: dict[int, list[Drawn]] = {number: [] for number in numbers}
+    wanted = np.flatnonzero(np.isin(found.images, numbers) & (found.scores >= lowest))
+    for i in wanted[np.argsort(-found.scores[wanted], kind="stable")]:
+        kind: Kind = "found" if matches.tp[i] else "false_alarm" if matches.fp[i] else "ignored"
+        hit = int(run.truth.ordinals[one.objects[matches.gt_index[i]]]) if matches.tp[i] else None
+        x1, y1, x2, y2 = (round(float(v), 1) for v in found.boxes_xyxy[i])
+        name = run.protocol.classes[found.labels[i]]
+        detection = Drawn(name, (x1, y1, x2, y2), round(float(found.scores[i]), 4), kind, hit)
+        drawn[int(found.images[i])].append(detection)
+    return drawn

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from duskbench.benchmarks.evaluate import EnhancerResult
-from duskbench.benchmarks.report.content import ReportContent
+from duskbench.benchmarks.ranks import RankAgreement, rank_agreements
+from duskbench.benchmarks.record import RunRecord
+from duskbench.benchmarks.report.content import ReportContent, best_first, headline_first
 from duskbench.benchmarks.report.figures import (
     CurveChart,
     Forest,
@@ -15,23 +17,26 @@ from duskbench.benchmarks.report.figures import (
     Scatter,
     curve_charts,
     forest,
-    interval_text,
     panel_group,
-    percent,
     scatter,
     series_classes,
-    verdict_of,
 )
-from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Drawn, Shown
 from duskbench.benchmarks.report.history import HistoryChart, ListedNight, history_charts, listed_nights
-from duskbench.benchmarks.report.pictures import PictureSet
-from duskbench.benchmarks.report.tables import MARKS, Sortable, changes_table, main_table, other_tables
+from duskbench.benchmarks.report.summary import summary_lines
+from duskbench.benchmarks.report.tables import (
+    MARKS,
+    Sortable,
+    changes_table,
+    class_parts,
+    main_table,
+    other_tables,
+)
+from duskbench.benchmarks.report.viewer import viewer_data
+from duskbench.benchmarks.statistics import Interval
 
 # Curves shown at first: more than these are a thicket. The others are a click away.
 _CURVES_AT_FIRST = 4
 _FAILURES_LISTED = 50
-# Of the boxes, where there is no reference on which to find the best one.
-_THRESHOLD = 0.3
 _REASON_LENGTH = 400
 
 
@@ -55,6 +60,35 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class DetectorCurves:
+    """The curves of one detector."""
+
+    detector: str
+    charts: tuple[CurveChart, ...]
+
+
+@dataclass(frozen=True)
+class DetectorChanges:
+    """Objects gained and lost, as one detector finds them from a score on."""
+
+    detector: str
+    threshold: str
+    table: Sortable
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Whether two detectors put the enhancers in the same order."""
+
+    pair: str
+    kendall: str
+    kendall_interval: str
+    spearman: str
+    spearman_interval: str
+    n_enhancers: int
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything the template needs."""
 
@@ -62,17 +96,18 @@ class Page:
     facts: tuple[str, ...]
     summary: tuple[str, ...]
     intervals: str
-    reference: str | None
+    baseline: str | None
     main: Sortable
     others: tuple[Sortable, ...]
+    by_class: tuple[Sortable, ...]
     marks: dict[str, str]
-    forest: Forest | None
+    forests: tuple[Forest, ...]
     scatter: Scatter | None
+    agreements: tuple[Agreement, ...]
     groups: tuple[PanelGroup, ...]
-    curves: tuple[CurveChart, ...]
+    curves: tuple[DetectorCurves, ...]
     legend: tuple[Legend, ...]
-    changes: Sortable | None
-    threshold: str
+    changes: tuple[DetectorChanges, ...]
     viewer: dict[str, Any] | None
     viewer_notes: tuple[str, ...]
     history: tuple[HistoryChart, ...]
@@ -86,135 +121,93 @@ class Page:
 
 def build_page(content: ReportContent) -> Page:
     """Lay a run's content out; pure, so the same content is the same page."""
-    results, reference, bounds = content.results, content.reference, content.bounds
-    labels = [result.label for result in results]
-    series = series_classes(labels, reference, bounds)
-    failures = _failures(results)
-    charts = curve_charts(content.curves, content.record["protocol"]["classes"], series)
+    record, results, baseline = content.record, content.results, content.baseline
+    scores, bounds = headline_first(record), record.bounds
+    series = series_classes([result.label for result in results], baseline, bounds)
+    failures = list(_failures(record, results))
+    class_titles = class_parts(content.table, record)
+    others = other_tables(content.table)
+    agreements = rank_agreements(record, results, content.options)
+    in_curves = {label for found in content.detectors for label in found.curves}
+    in_history = {enhancer.label for night in content.history for enhancer in night.enhancers}
     return Page(
-        title=str(content.record["title"]),
-        facts=_facts(content.record, results),
-        summary=tuple(_summary(results, reference, bounds)),
+        title=record.title,
+        facts=_facts(record, results),
+        summary=tuple(summary_lines(record, scores, results, baseline)),
         intervals=_intervals(content),
-        reference=reference,
-        main=main_table(content.table),
-        others=tuple(other_tables(content.table)),
+        baseline=baseline,
+        main=main_table(content.table, scores),
+        others=tuple(table for table in others if table.title not in class_titles),
+        by_class=tuple(table for table in others if table.title in class_titles),
         marks=dict(MARKS),
-        forest=forest(results, reference, bounds),
-        scatter=scatter(results, series),
-        groups=tuple(group for b in content.breakdowns if (group := panel_group(b, bounds)).panels),
-        curves=tuple(charts),
-        legend=_legend([label for label in labels if label in content.curves], series, results, bounds, reference),
-        changes=changes_table(content.changes) if content.changes else None,
-        threshold=f"{content.changes[0].threshold:.2f}" if content.changes else "",
-        viewer=viewer_data(content) if any(one.views for one in content.shown) else None,
+        forests=tuple(f for s in scores if baseline and (f := forest(s, results, baseline, bounds))),
+        scatter=_scatter(content, series),
+        agreements=tuple(map(_agreement, agreements)),
+        groups=tuple(g for b in content.breakdowns if (g := panel_group(b, scores, bounds)).scores),
+        curves=tuple(_curves(content, series)),
+        legend=_legend(content, series, in_curves),
+        changes=tuple(
+            DetectorChanges(found.label, f"{found.threshold:.2f}", changes_table(found.changes))
+            for found in content.detectors
+            if found.threshold is not None
+        ),
+        viewer=viewer_data(content, _short) if any(one.views for one in content.shown) else None,
         viewer_notes=_viewer_notes(content),
         history=tuple(history_charts(content.history, series)),
-        history_legend=_legend(_in_history(content, labels), series, results, bounds, reference),
+        history_legend=_legend(content, series, in_history),
         nights=tuple(listed_nights(content.history)),
         notes=content.table.notes,
-        environment=_environment(content.record),
+        environment=_environment(record),
         failures=tuple(failures[:_FAILURES_LISTED]),
         failures_left_out=max(len(failures) - _FAILURES_LISTED, 0),
     )
 
 
-def viewer_data(content: ReportContent) -> dict[str, Any]:
-    """What the script of the pictures reads: JSON values only."""
-    changed = {change.label: {i.image_id: i.tally for i in change.images} for change in content.changes}
-    labels = [r.label for r in content.results if any(r.label in one.views for one in content.shown)]
-    maps = {r.label: r.map or 0.0 for r in content.results}
-    competing = [label for label in labels if label != content.reference and label not in content.bounds]
-    threshold = content.changes[0].threshold if content.changes else _THRESHOLD
-    start = max(competing, key=lambda label: maps[label], default=labels[-1])
-    return {
-        "labels": labels,
-        "left": content.reference or labels[0],
-        "right": start,
-        "threshold": threshold,
-        "lowest": min(LOWEST_SCORE, threshold),
-        "detector": content.record["detector"]["name"],
-        "classes": content.record["protocol"]["classes"],
-        "images": [
-            _viewer_image(one, pictures, {label: of.get(one.record.id) for label, of in changed.items()})
-            for one, pictures in zip(content.shown, content.pictures, strict=True)
-        ],
-    }
+def _scatter(content: ReportContent, series: Mapping[str, str]) -> Scatter | None:
+    """The first score of images against the first of detections."""
+    scores = content.record.columns()
+    of_images = next((score for score in scores if score.detector is None), None)
+    of_detections = next((score for score in scores if score.detector is not None), None)
+    if of_images is None or of_detections is None:
+        return None
+    return scatter(of_images, of_detections, content.results, series)
 
 
-def _viewer_image(one: Shown, pictures: PictureSet, tallies: Mapping[str, Any]) -> dict[str, Any]:
-    record = one.record
-    facts = [
-        record.id,
-        f"lighting: {record.lighting}" if record.lighting else "",
-        {True: "indoors", False: "outdoors", None: ""}[record.indoor],
-    ]
-    return {
-        "id": record.id,
-        "facts": " · ".join(filter(None, facts)),
-        "size": list(pictures.size) if pictures.size else None,
-        "objects": [[o.name, [round(v, 1) for v in o.box_xyxy], int(o.difficult)] for o in record.objects or ()],
-        "pictures": pictures.pictures,
-        "reasons": {label: _short(reason) for label, reason in pictures.reasons.items()},
-        "detections": {label: [_detection(d) for d in view.detections] for label, view in one.views.items()},
-        "net": {label: tally.net if tally is not None else 0 for label, tally in tallies.items()},
-    }
+def _curves(content: ReportContent, series: Mapping[str, str]) -> Iterator[DetectorCurves]:
+    for found in content.detectors:
+        charts = curve_charts(found.curves, content.record.protocol.classes, series)
+        if charts:
+            yield DetectorCurves(found.label, charts)
 
 
-def _detection(drawn: Drawn) -> list[Any]:
-    kind = {"found": 0, "false_alarm": 1, "ignored": 2}[drawn.kind]
-    return [drawn.name, list(drawn.box_xyxy), drawn.score, kind, -1 if drawn.object is None else drawn.object]
+def _agreement(agreement: RankAgreement) -> Agreement:
+    return Agreement(
+        f"{agreement.one.heading} and {agreement.other.heading}",
+        *_correlation(agreement.kendall),
+        *_correlation(agreement.spearman),
+        agreement.n_enhancers,
+    )
 
 
-def _facts(record: Mapping[str, Any], results: Sequence[EnhancerResult]) -> tuple[str, ...]:
-    data, made = record["data"], record["environment"]
+def _correlation(interval: Interval) -> tuple[str, str]:
+    ends = "" if interval.low is None else f"{interval.low:.2f} to {interval.high:.2f}"
+    return f"{interval.value:.2f}".replace("-", "−"), ends.replace("-", "−")
+
+
+def _facts(record: RunRecord, results: Sequence[EnhancerResult]) -> tuple[str, ...]:
     most = max((result.n_images for result in results), default=0)
+    detectors = ", ".join(detector.label for detector in record.detectors) or "none"
     return (
-        f"{data['name']}, split {data.get('split', 'test')}",
-        f"{most} of {len(record['image_ids'])} images",
-        f"detector {record['detector']['name'] or 'none'}",
-        f"{made['started'][:16].replace('T', ' ')} UTC",
+        f"{record.data.name}, split {record.data.split}",
+        f"{most} of {len(record.image_ids)} images",
+        f"detector{'s' if len(record.detectors) > 1 else ''} {detectors}",
+        f"{record.environment.started[:16].replace('T', ' ')} UTC",
     )
-
-
-def _summary(results: Sequence[EnhancerResult], reference: str | None, bounds: frozenset[str]) -> list[str]:
-    """The run in a few sentences, from the numbers of the table."""
-    lines = []
-    ranked = sorted((r for r in results if r.map is not None and r.label not in bounds), key=lambda r: -(r.map or 0))
-    base = next((r for r in ranked if r.label == reference), None)
-    if ranked:
-        best = ranked[0]
-        line = f"Highest mAP: {best.label} with {percent(best.map or 0)} %"
-        change = best.against[reference].map if reference is not None and reference in best.against else None
-        if base is not None and change is not None:
-            spread = interval_text(change, 2, 100, sign=True)
-            moved = f"{percent(change.value, sign=True)} points" + (f", interval {spread}" if spread else "")
-            line += f", against {percent(base.map or 0)} % of {reference} ({moved})"
-        lines.append(line + ".")
-    if reference is not None:
-        lines += _verdict_lines(ranked, reference, bounds)
-    scored = sorted((r for r in results if r.niqe is not None and r.label not in bounds), key=lambda r: r.niqe or 0)
-    if len(scored) > 1:
-        lines.append(f"Best (lowest) NIQE: {scored[0].label} with {scored[0].niqe:.3f}.")
-    return lines
-
-
-def _verdict_lines(ranked: Sequence[EnhancerResult], reference: str, bounds: frozenset[str]) -> list[str]:
-    judged: dict[str, list[str]] = {"better": [], "worse": [], "unsettled": []}
-    for result in ranked:
-        if reference in result.against:
-            judged[verdict_of(result.label, result.against[reference].map, reference, bounds)].append(result.label)
-    sentences = (
-        ("better", f"Better than {reference}: {{}}."),
-        ("worse", f"Worse than {reference}: {{}}."),
-        ("unsettled", f"Not settled by these images, better or worse than {reference}: {{}}."),
-    )
-    return [sentence.format(", ".join(judged[kind])) for kind, sentence in sentences if judged[kind]]
 
 
 def _intervals(content: ReportContent) -> str:
     options = content.options
-    if options.resamples == 0 or all(r.map_interval is None and r.niqe_interval is None for r in content.results):
+    if all(interval.low is None for result in content.results for interval in result.spread.scores.values()):
         return ""
     return (
         f"Intervals cover {100 * options.level:g} % of {options.resamples} resamples of the images "
@@ -222,29 +215,22 @@ def _intervals(content: ReportContent) -> str:
     )
 
 
-def _legend(
-    labels: Sequence[str],
-    series: Mapping[str, str],
-    results: Sequence[EnhancerResult],
-    bounds: frozenset[str],
-    reference: str | None,
-) -> tuple[Legend, ...]:
-    ranked = sorted((r for r in results if r.map is not None and r.label not in bounds), key=lambda r: -(r.map or 0))
-    first = {r.label for r in [r for r in ranked if r.label != reference][:_CURVES_AT_FIRST]} | {reference}
-    # Without a detector no enhancer is ahead, so all are shown.
-    number = {result.label: n for n, result in enumerate(results)}
-    return tuple(Legend(label, series[label], number[label], label in first or not ranked) for label in labels)
-
-
-def _in_history(content: ReportContent, labels: Sequence[str]) -> list[str]:
-    seen = {enhancer.label for night in content.history for enhancer in night.enhancers}
-    return [label for label in labels if label in seen]
+def _legend(content: ReportContent, series: Mapping[str, str], labels: set[str]) -> tuple[Legend, ...]:
+    """The best by the headline and the baseline are shown at first; all of them where there is no headline."""
+    scores = headline_first(content.record)
+    ranked = best_first(content.record, content.results, scores[0]) if scores else []
+    ahead = [result.label for result in ranked if result.label != content.baseline][:_CURVES_AT_FIRST]
+    return tuple(
+        Legend(label, series[label], number, not ranked or label in ahead or label == content.baseline)
+        for number, label in enumerate(series)
+        if label in labels
+    )
 
 
 def _viewer_notes(content: ReportContent) -> tuple[str, ...]:
     if not content.remade:
         return ()
-    built = [e["label"] for e in content.record["enhancers"] if e["error"] is None]
+    built = [entry.label for entry in content.record.enhancers if entry.error is None]
     which = "All pictures" if len(content.remade) == len(built) else f"The pictures of {', '.join(content.remade)}"
     return (
         f"{which} were made again by other code, arguments or weights than were measured; "
@@ -252,38 +238,40 @@ def _viewer_notes(content: ReportContent) -> tuple[str, ...]:
     )
 
 
-def _environment(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    made = record["environment"]
-    rows = [
-        ("started", made["started"]),
-        ("command", " ".join(made["argv"])),
-        ("device", made["gpu"] or made["device"]),
-        ("platform", made["platform"]),
-        ("Python", made["python"]),
-        *made["packages"].items(),
-        ("git commit", made["git"] or "unknown"),
-        ("detector", f"{record['detector']['name'] or 'none'} {record['detector']['fingerprint'][:12]}"),
-        *((e["label"], f"{_spec(e['spec'])}  {e['fingerprint'][:12]}") for e in record["enhancers"]),
-    ]
-    return tuple((str(key), str(value)) for key, value in rows)
+def _environment(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    made = record.environment
+    return (
+        ("started", made.started),
+        ("command", " ".join(made.argv)),
+        ("device", made.gpu or made.device),
+        ("platform", made.platform),
+        ("Python", made.python),
+        *made.packages.items(),
+        ("git commit", made.git or "unknown"),
+        *((f"detector {d.label}", f"{_spec(d.spec)}  {d.fingerprint[:12]}") for d in record.detectors),
+        *((e.label, f"{_spec(e.spec)}  {e.fingerprint[:12]}") for e in record.enhancers),
+        *((f"metric {m.heading}", f"{_spec(m.spec)}  {m.fingerprint[:12]}") for m in record.metrics),
+    )
 
 
-def _spec(spec: Any) -> str:
-    if isinstance(spec, Mapping):
-        rest = ", ".join(f"{key}={value!r}" for key, value in spec.items() if key != "type")
-        return f"{spec['type']}({rest})"
-    return str(spec)
+def _spec(spec: str | Mapping[str, Any]) -> str:
+    if isinstance(spec, str):
+        return spec
+    rest = ", ".join(f"{key}={value!r}" for key, value in spec.items() if key != "type")
+    return f"{spec['type']}({rest})" if rest else str(spec["type"])
 
 
-def _failures(results: Sequence[EnhancerResult]) -> list[Failure]:
-    failures = []
+def _failures(record: RunRecord, results: Sequence[EnhancerResult]) -> Iterator[Failure]:
+    headings = {score.key: score.heading for score in record.columns()}
     for result in results:
         if result.error:
-            failures.append(Failure(result.label, "all", _short(result.error)))
-        failures += [Failure(result.label, image, _short(reason)) for image, reason in result.failures.items()]
-        for reason, count in result.niqe_reasons.items():
-            failures.append(Failure(result.label, f"{count} images", f"no NIQE: {reason}"))
-    return failures
+            yield Failure(result.label, "all", _short(result.error))
+        for image, reason in result.failures.items():
+            yield Failure(result.label, image, _short(reason))
+        for key, reasons in result.reasons.items():
+            for reason, count in reasons.items():
+                images = f"{count} image{'' if count == 1 else 's'}"
+                yield Failure(result.label, images, _short(f"no {headings[key]}: {reason}"))
 
 
 def _short(text: str) -> str:

@@ -6,12 +6,12 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from duskbench.benchmarks.measure import image_path
+from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.report.gallery import Shown
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import file_sha256
@@ -50,9 +50,9 @@ class PictureMaker:
         device: Torch device.
     """
 
-    def __init__(self, record: Mapping[str, Any], saved: Path, device: str = "cpu") -> None:
+    def __init__(self, record: RunRecord, saved: Path, device: str = "cpu") -> None:
         self.saved, self.device = saved, device
-        self._planned = {e["label"]: e for e in record["enhancers"] if e["error"] is None}
+        self._planned = {entry.label: entry for entry in record.enhancers if entry.error is None}
         self._built: dict[str, Enhancer | str] = {}
         self.remade: set[str] = set()
         """Labels whose enhancer is not the one that was measured: its code, arguments or weights have changed."""
@@ -86,9 +86,9 @@ class PictureMaker:
         if label not in self._built:
             planned = self._planned[label]
             try:
-                built = load_enhancer(planned["spec"], device=self.device)
+                built = load_enhancer(planned.spec, device=self.device)
                 self._built[label] = built
-                if built.fingerprint != planned["fingerprint"]:
+                if built.fingerprint != planned.fingerprint:
                     self.remade.add(label)
             except Exception as error:  # noqa: BLE001 - a plug-in may raise anything on import
                 self._built[label] = str(error) or type(error).__name__

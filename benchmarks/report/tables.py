@@ -1,18 +1,20 @@
-"""The run's table as the report shows it: numbers over their intervals, and how they compare with the reference."""
+"""The run's table as the report shows it: numbers over their intervals, and how they compare with the baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from duskbench.benchmarks.changes import Changes, Tally
 from duskbench.benchmarks.notes import UNSETTLED
-from duskbench.benchmarks.report.charts import Verdict
-from duskbench.benchmarks.table import Column, Table
+from duskbench.benchmarks.record import RunRecord, ScoreColumn
+from duskbench.benchmarks.report.charts import Standing
+from duskbench.benchmarks.table import Column, Table, class_key
 
 MARKS: Mapping[str, str] = {"better": "▲", "worse": "▼", "unsettled": UNSETTLED}
 _WORDS: Mapping[str, str] = {"better": "better", "worse": "worse", "unsettled": "not settled"}
+Better = Literal["lower", "higher"] | None
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Cell:
     interval: str = ""
     sort: float | str | None = None
     best: bool = False
-    verdict: Verdict | None = None
+    standing: Standing | None = None
     words: str = ""
 
 
@@ -47,36 +49,38 @@ class Sortable:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-def main_table(table: Table) -> Sortable:
-    """The main columns, each followed by its differences; mAP first, which is all that a phone shows at once."""
-    main = sorted((c for c in table.columns if not c.part), key=lambda c: {"label": 0, "map": 1}.get(c.key, 2))
-    differences = [column for column in table.columns if _is_difference(column)]
-    columns = []
-    for column in main:
-        columns += [column, *(one for one in differences if one.key.startswith(f"{column.key} - "))]
-    return _sortable("", table, columns)
+def main_table(table: Table, scores: Sequence[ScoreColumn]) -> Sortable:
+    """The main columns, the scores in this order and first of all: the headline is all that a phone shows at once."""
+    order = {"label": -1, **{score.key: number for number, score in enumerate(scores)}}
+    main = sorted((c for c in table.columns if not c.part), key=lambda c: order.get(c.key, len(order)))
+    return _sortable("", table, main)
 
 
 def other_tables(table: Table) -> list[Sortable]:
-    """The other parts of the table: AP by class, NIQE by set, COCO AP."""
-    main = {column.part for column in table.columns if not column.part or _is_difference(column)}
-    parts = [part for part in dict.fromkeys(column.part for column in table.columns) if part not in main]
+    """The other parts of the table: scores by set of images, COCO AP, AP by class."""
+    parts = dict.fromkeys(column.part for column in table.columns if column.part and not column.signed)
     return [
         _sortable(part, table, [table.columns[0], *(column for column in table.columns if column.part == part)])
         for part in parts
     ]
 
 
+def class_parts(table: Table, record: RunRecord) -> frozenset[str]:
+    """Titles of the parts of the table that hold APs by class."""
+    keys = {class_key(score, name) for score in record.columns() for name in record.protocol.classes if score.detector}
+    return frozenset(column.part for column in table.columns if column.key in keys)
+
+
 def changes_table(changes: Sequence[Changes]) -> Sortable:
-    """Objects won and lost by each enhancer, and false alarms, at the threshold of the changes."""
+    """Objects gained and lost by each enhancer, and false alarms, at the threshold of the changes."""
     heads = (
         Head("Enhancer", "", "ascending", "", numeric=False),
         Head("gained", "", "descending", "objects found on the enhanced image only"),
-        Head("lost", "", "descending", "objects found on the reference image only"),
+        Head("lost", "", "descending", "objects found on the baseline's image only"),
         Head("found in both", "", "descending", "objects found on both"),
         Head("in neither", "", "descending", "objects found on neither"),
         Head("false alarms", "", "ascending", "detections that find nothing"),
-        Head("more or fewer", "", "ascending", "false alarms less those of the reference"),
+        Head("more or fewer", "", "ascending", "false alarms less those of the baseline"),
     )
     rows = [(Cell(one.label, sort=one.label.lower()), *_tally_cells(one.total)) for one in changes]
     return Sortable("", heads, tuple(rows))
@@ -84,46 +88,47 @@ def changes_table(changes: Sequence[Changes]) -> Sortable:
 
 def _tally_cells(tally: Tally) -> tuple[Cell, ...]:
     counts = [Cell(str(n), sort=n) for n in (tally.gained, tally.lost, tally.kept, tally.missed, tally.false_alarms)]
-    more = tally.false_alarms - tally.false_alarms_reference
+    more = tally.false_alarms - tally.false_alarms_baseline
     return *counts, Cell(_minus(f"{more:+d}"), sort=more)
 
 
 def _sortable(title: str, table: Table, columns: Sequence[Column]) -> Sortable:
-    rows = [tuple(_cell(table, column, row) for column in columns) for row in table.rows]
-    return Sortable(title, tuple(map(_head, columns)), tuple(rows))
+    """Columns, each followed by its differences."""
+    shown = list(_with_differences(table, columns))
+    rows = [tuple(_cell(table, column, better, row) for column, better in shown) for row in table.rows]
+    return Sortable(title, tuple(_head(column, better) for column, better in shown), tuple(rows))
 
 
-def _is_difference(column: Column) -> bool:
-    return " - " in column.key
+def _with_differences(table: Table, columns: Sequence[Column]) -> Iterator[tuple[Column, Better]]:
+    """Columns and which way is better: of a difference, that of the number it is a difference of."""
+    for column in columns:
+        yield column, column.better
+        for other in table.columns:
+            if other.signed and other.key.startswith(f"{column.key} - "):
+                yield other, column.better
 
 
-def _better(column: Column) -> Literal["lower", "higher"] | None:
-    """Which way is better; of a difference, that of the number it is a difference of."""
-    return "lower" if column.key.startswith("niqe - ") else "higher" if _is_difference(column) else column.better
-
-
-def _head(column: Column) -> Head:
-    if column.digits is None and column.better is None and column.key == "label":
+def _head(column: Column, better: Better) -> Head:
+    if column.key == "label":
         return Head(column.heading, "", "ascending", "", numeric=False)
-    better = _better(column)
     arrow = {"lower": "↓", "higher": "↑", None: ""}[better]
     hint = [f"{better} is better"] if better else []
     if column.factor == 100:
-        hint.append("percentage points" if _is_difference(column) else "percent")
+        hint.append("percentage points" if column.signed else "percent")
     return Head(column.heading, arrow, "descending" if better == "higher" else "ascending", ", ".join(hint))
 
 
-def _cell(table: Table, column: Column, row: Mapping[str, Any]) -> Cell:
+def _cell(table: Table, column: Column, better: Better, row: Mapping[str, Any]) -> Cell:
     value = row.get(column.key)
     best = table.best(column)
-    verdict = _verdict(column, row)
+    standing = _standing(column, better, row)
     return Cell(
-        text=_minus(column.show(value)),
+        text=_minus(column.show(value)) if column.digits is not None else column.show(value),
         interval=_interval(column, row),
         sort=value.lower() if isinstance(value, str) else value,
         best=best is not None and not row["bound"] and value == best,
-        verdict=verdict,
-        words="" if verdict is None else _WORDS[verdict],
+        standing=standing,
+        words="" if standing is None else _WORDS[standing],
     )
 
 
@@ -135,15 +140,15 @@ def _interval(column: Column, row: Mapping[str, Any]) -> str:
     return _minus(" to ".join(column.show(end, column.digits - 1) for end in (low, high)))
 
 
-def _verdict(column: Column, row: Mapping[str, Any]) -> Verdict | None:
+def _standing(column: Column, better: Better, row: Mapping[str, Any]) -> Standing | None:
     value, unsettled = row.get(column.key), row.get(f"{column.key} unsettled")
-    if not _is_difference(column) or value is None or row["bound"] or row.get(f"{column.key} low") is None:
+    if not column.signed or value is None or row["bound"] or row.get(f"{column.key} low") is None:
         return None
     if unsettled:
         return "unsettled"
-    return "better" if (value < 0) == (_better(column) == "lower") else "worse"
+    return "better" if (value < 0) == (better == "lower") else "worse"
 
 
 def _minus(text: str) -> str:
-    """A real minus sign before a number."""
-    return text.replace("-", "−") if text.strip("+-–0123456789. to") == "" else text
+    """A real minus sign."""
+    return text.replace("-", "−")

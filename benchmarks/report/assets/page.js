@@ -34,19 +34,21 @@
     }));
   }
 
-  const groups = [...document.querySelectorAll(".group")];
-  const tabs = [...document.querySelectorAll(".segments button")];
-  for (const tab of tabs) {
-    tab.addEventListener("click", () => {
-      for (const one of tabs) one.setAttribute("aria-pressed", String(one === tab));
-      for (const group of groups) group.classList.toggle("on", group.dataset.group === tab.dataset.group);
-    });
+  for (const segments of document.querySelectorAll(".segments")) {
+    const buttons = [...segments.children];
+    const choices = [...document.querySelectorAll(".choice")].filter((one) => one.dataset.set === segments.dataset.set);
+    for (const button of buttons) {
+      button.addEventListener("click", () => {
+        for (const one of buttons) one.setAttribute("aria-pressed", String(one === button));
+        for (const one of choices) one.classList.toggle("on", one.dataset.key === button.dataset.key);
+      });
+    }
   }
 
   const chooser = document.getElementById("curve-class");
   if (chooser) {
     const charts = [...document.querySelectorAll(".curve")];
-    const show = () => charts.forEach((chart) => chart.classList.toggle("on", chart.dataset.number === chooser.value));
+    const show = () => charts.forEach((chart) => chart.classList.toggle("on", chart.dataset.class === chooser.value));
     chooser.addEventListener("change", show);
     show();
   }

@@ -6,19 +6,21 @@
   const of = (id) => document.getElementById(`v-${id}`);
   const viewer = document.getElementById("viewer");
   const sides = { left: of("side-left"), right: of("side-right") };
-  const state = { image: null, left: data.left, right: data.right, threshold: data.threshold };
+  const state = { image: null, left: data.left, right: data.right, detector: 0, threshold: 0 };
   const kinds = [...viewer.querySelectorAll("[data-kind]")];
   const svgNamespace = "http://www.w3.org/2000/svg";
   viewer.hidden = false;
 
-  const changeOf = (image) => image.net[state.right] ?? 0;
+  const netOf = (image) => image.net[state.detector] ?? {};
+  const changeOf = (image) => netOf(image)[state.right] ?? 0;
+  const detectionsOf = (image, label) => image.detections[state.detector]?.[label];
   const signed = (n) => (n > 0 ? `+${n}` : n < 0 ? `−${-n}` : "±0");
   const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
   // What became of objects and detections at the threshold. Matching goes by falling score, so raising it takes away
   // detections and never changes the fate of those that stay.
-  function judge(image, label) {
-    const kept = (image.detections[label] ?? []).filter((d) => d[2] >= state.threshold);
+  function fatesOf(image, label) {
+    const kept = (detectionsOf(image, label) ?? []).filter((d) => d[2] >= state.threshold);
     const hit = new Set(kept.filter((d) => d[3] === 0).map((d) => d[4]));
     const counted = image.objects.map((o, i) => [o, i]).filter(([o]) => !o[2] && data.classes.includes(o[0]));
     return {
@@ -63,8 +65,8 @@
     absent.textContent = uri ? "" : `No picture of ${label}: ${state.image.reasons[label] ?? "it has no result here."}`;
     of(`tag-${where}`).textContent = label;
     svg.replaceChildren();
-    const fate = judge(state.image, label);
-    if (data.detector && uri) {
+    const fate = fatesOf(state.image, label);
+    if (detectionsOf(state.image, label) && uri) {
       const on = new Set(kinds.filter((box) => box.checked).map((box) => box.dataset.kind));
       const size = state.image.size;
       if (on.has("truth")) fate.truth.forEach((o) => drawBox(svg, "truth", o[0], o[1], size));
@@ -72,7 +74,7 @@
       if (on.has("missed")) fate.missed.forEach((o) => drawBox(svg, "missed", o[0], o[1], size));
       if (on.has("found")) fate.found.forEach((d) => drawBox(svg, "found", d[0], d[1], size, d[2]));
     }
-    if (!data.detector || !(label in state.image.detections)) return "";
+    if (!detectionsOf(state.image, label)) return "";
     return `${label}: ${fate.found.length} found, ${fate.missed.length} missed, ${plural(fate.alarm.length, "false alarm")}.`;
   }
 
@@ -119,7 +121,7 @@
         thumb.append(picture);
       }
       const badge = document.createElement("span");
-      badge.textContent = Object.keys(image.net).length ? signed(changeOf(image)) : image.id;
+      badge.textContent = Object.keys(netOf(image)).length ? signed(changeOf(image)) : image.id;
       thumb.append(badge);
       thumb.setAttribute("aria-label", `Image ${image.id}, change ${signed(changeOf(image))}`);
       thumb.addEventListener("click", () => { state.image = image; draw(); });
@@ -142,9 +144,17 @@
   of("order").addEventListener("change", () => { state.image = list(); draw(); });
   const threshold = of("threshold");
   threshold.min = data.lowest.toFixed(2);
-  threshold.value = String(data.threshold);
   const nameThreshold = () => { of("threshold-out").textContent = state.threshold.toFixed(2); };
   threshold.addEventListener("input", () => { state.threshold = Number(threshold.value); nameThreshold(); draw(); });
+  function choose(detector) {
+    state.detector = detector;
+    state.threshold = data.detectors[detector]?.threshold ?? 0;
+    threshold.value = String(state.threshold);
+    nameThreshold();
+  }
+  data.detectors.forEach((one, number) => of("detector").add(new Option(one.label, String(number))));
+  of("detectors").hidden = data.detectors.length < 2;
+  of("detector").addEventListener("change", () => { choose(Number(of("detector").value)); state.image = list(); draw(); });
   for (const box of kinds) box.addEventListener("change", draw);
   of("split").addEventListener("input", () => split(Number(of("split").value)));
 
@@ -162,8 +172,8 @@
   });
   compare.addEventListener("pointermove", (event) => { if (compare.hasPointerCapture(event.pointerId)) follow(event); });
 
-  if (!data.detector) for (const part of viewer.querySelectorAll(".kinds, .threshold")) part.hidden = true;
-  nameThreshold();
+  if (!data.detectors.length) for (const part of viewer.querySelectorAll(".kinds, .threshold")) part.hidden = true;
+  choose(0);
   state.image = list();
   draw();
   split(50);
