@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import importlib
 import logging
+import queue
 import re
 import shutil
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,10 @@ Progress = Callable[[int, int | None], None]
 
 _CHUNK = 1 << 18
 _LONGEST_WAIT = 60.0
+# Most bytes of a file whose size is not known before.
+MAX_BYTES = 16 << 30
+# Slower than this a gigabyte takes three days.
+LEAST_RATE = 4096
 _RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _DRIVE_ADDRESS = re.compile(r"https?://(?:drive|docs)\.google\.com/.*?(?:[?&]id=|/d/)([\w-]{10,})")
 
@@ -45,10 +51,12 @@ class _CutError(Exception):
 
 
 @dataclass(frozen=True)
-class _Patience:
+class _Limits:
     timeout: float
     attempts: int
     backoff: float
+    max_bytes: int
+    least_rate: float
 
 
 def download(
@@ -62,6 +70,8 @@ def download(
     timeout: float = 30.0,
     attempts: int = 4,
     backoff: float = 1.0,
+    max_bytes: int = MAX_BYTES,
+    least_rate: float = LEAST_RATE,
 ) -> Path:
     """Download a file from the first mirror that has it, or do nothing if it is there already.
 
@@ -78,8 +88,10 @@ def download(
         size: In bytes; a server that announces another size is not asked for the body.
         progress: Called with bytes so far and bytes in all or None.
         timeout: Seconds without an answer or without data before a connection counts as cut.
-        attempts: Tries in a row without a new byte before a mirror is given up.
+        attempts: Tries in a row that bring next to nothing before a mirror is given up.
         backoff: Seconds before the second try; doubles with each further one.
+        max_bytes: Most bytes that are taken from a server where `size` is not given.
+        least_rate: Bytes a second; a connection that is slower over `timeout` seconds counts as interrupted.
 
     Returns:
         `dest`.
@@ -91,7 +103,7 @@ def download(
     if _is_there(dest, check):
         return dest
     dest.parent.mkdir(parents=True, exist_ok=True)
-    patience = _Patience(timeout, attempts, backoff)
+    limits = _Limits(timeout, attempts, backoff, max_bytes if size is None else size, least_rate)
     failures: list[tuple[str, str]] = []
     wrong: tuple[str, str, str] | None = None
     with PartialFile.locked(dest) as part:
@@ -99,7 +111,7 @@ def download(
             return dest
         for url in urls:
             try:
-                mismatch = _from_mirror(url, part, check, progress, patience)
+                mismatch = _from_mirror(url, part, check, progress, limits)
             except _MirrorError as error:
                 failures.append((url, str(error)))
             else:
@@ -143,7 +155,7 @@ def _no_mirror(dest: Path, failures: list[tuple[str, str]], wrong: tuple[str, st
 
 
 def _from_mirror(
-    url: str, part: PartialFile, check: Checksum, progress: Progress | None, patience: _Patience
+    url: str, part: PartialFile, check: Checksum, progress: Progress | None, limits: _Limits
 ) -> tuple[str, str] | None:
     """Fetch into `part`; None if the content is right, else expected and got, with `part` emptied."""
     mismatch = None
@@ -152,7 +164,7 @@ def _from_mirror(
         if drive := _DRIVE_ADDRESS.match(url):
             _from_drive(drive[1], part)
         else:
-            _retried(url, part, check, progress, patience)
+            _retried(url, part, check, progress, limits)
         mismatch = check.mismatch(part.flushed())
         if mismatch is None:
             return None
@@ -164,24 +176,25 @@ def _from_mirror(
     return mismatch
 
 
-def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress | None, patience: _Patience) -> None:
+def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress | None, limits: _Limits) -> None:
     furthest, failed = part.size, 0
     while True:
         try:
-            return _request(url, part, check, progress, patience.timeout)
+            return _request(url, part, check, progress, limits)
         except _CutError as error:
-            # A mirror that ignores ranges and is always cut at the same byte must not be asked for ever.
-            if part.size > furthest:
+            # A mirror that ignores ranges and is always cut at the same byte, or sends a byte a time, must not be asked
+            # for ever.
+            if part.size >= furthest + limits.least_rate * limits.timeout:
                 furthest, failed = part.size, 0
             failed += 1
-            if failed >= patience.attempts:
-                raise _MirrorError(f"{error} ({patience.attempts} tries)") from error
-            wait = min(error.retry_after or patience.backoff * 2 ** (failed - 1), _LONGEST_WAIT)
+            if failed >= limits.attempts:
+                raise _MirrorError(f"{error} ({limits.attempts} tries)") from error
+            wait = min(error.retry_after or limits.backoff * 2 ** (failed - 1), _LONGEST_WAIT)
             logger.info("%s: %s at %d bytes; again in %.1f s", url, error, part.size, wait)
             time.sleep(wait)
 
 
-def _request(url: str, part: PartialFile, check: Checksum, progress: Progress | None, timeout: float) -> None:
+def _request(url: str, part: PartialFile, check: Checksum, progress: Progress | None, limits: _Limits) -> None:
     """One request for what is missing; returns when all of it has arrived."""
     import requests
     import urllib3
@@ -189,15 +202,19 @@ def _request(url: str, part: PartialFile, check: Checksum, progress: Progress | 
     # Identity: the hash is that of the file, and a range of a compressed body is of no use.
     headers = {"Accept-Encoding": "identity", **part.range_headers(url, check)}
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=(min(timeout, 10.0), timeout)) as response:
+        with _get(url, headers, limits.timeout) as response:
             total = _accept(response, part, url, check)
+            most = limits.max_bytes if total is None else min(total, limits.max_bytes)
+            if total is not None and total > most:
+                raise _MirrorError(f"has a file of {total} bytes, more than the {most} that are taken")
             if progress is not None:
                 progress(part.size, total)
             if response.status_code != 416:
-                for chunk in response.raw.stream(_CHUNK, decode_content=False):
+                for chunk in _chunks(response, limits):
                     part.write(chunk)
-                    if total is not None and part.size > total:
-                        raise _MirrorError(f"sends more than the {total} bytes it should")
+                    if part.size > most:
+                        part.clear()
+                        raise _MirrorError(f"sends more than the {most} bytes it may")
                     if progress is not None:
                         progress(part.size, total)
     except (ValueError, requests.exceptions.SSLError, requests.exceptions.TooManyRedirects) as error:
@@ -210,6 +227,42 @@ def _request(url: str, part: PartialFile, check: Checksum, progress: Progress | 
         raise _CutError(_shortly(reason)) from error
     if total is not None and part.size < total:
         raise _CutError(f"connection closed after {part.size} of {total} bytes")
+
+
+def _get(url: str, headers: dict[str, str], timeout: float) -> requests.Response:
+    """Ask for a file; the head of the answer has to be there within twice the timeout, however slowly it drips."""
+    import requests
+
+    answers: queue.Queue[requests.Response | Exception] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(requests.get(url, headers=headers, stream=True, timeout=(min(timeout, 10.0), timeout)))
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits
+            answers.put(error)
+
+    # The timeout of `requests` begins anew with each byte. A thread that is given up ends with its connection.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=2 * timeout)
+    except queue.Empty:
+        raise _CutError(f"no complete answer after {2 * timeout:g} s") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _chunks(response: requests.Response, limits: _Limits) -> Iterator[bytes]:
+    """What arrives, as it arrives; a connection that is too slow is given up."""
+    start, arrived = time.monotonic(), 0
+    while chunk := response.raw.read1(_CHUNK, decode_content=False):
+        yield chunk
+        arrived += len(chunk)
+        seconds = time.monotonic() - start
+        if seconds >= limits.timeout:
+            if arrived < limits.least_rate * seconds:
+                raise _CutError(f"only {arrived} bytes in {seconds:.0f} s")
+            start, arrived = time.monotonic(), 0
 
 
 def _accept(response: requests.Response, part: PartialFile, url: str, check: Checksum) -> int | None:

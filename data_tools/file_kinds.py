@@ -34,6 +34,18 @@ _MEDIA_BRANDS: dict[bytes, str] = {
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
+_REMEDIES: dict[str, str] = {
+    "an empty file": "fetch it again",
+    "a web page": "fetch it again: a server or a log-in page answered in its place",
+    "a Git LFS pointer, not the file itself": "run `git lfs pull` where it came from, or fetch the file itself",
+}
+
+
+def remedy(kind: str | None) -> str | None:
+    """What to do about a file that turned out to be of this kind where another was expected; None if unknown."""
+    return _REMEDIES.get(kind or "")
+
+
 def kind_of(head: bytes) -> str | None:
     """Name a file's kind with its article (`a web page`, `a RAR archive`) by its first `HEAD` bytes, if it is known."""
     if not head:
@@ -64,6 +76,9 @@ def _kind_of_text(head: bytes) -> str | None:
 
 
 def kind_of_file(path: Path) -> str | None:
-    """Name a file's kind by its first bytes; None if it is not known."""
-    with path.open("rb") as file:
-        return kind_of(file.read(HEAD))
+    """Name a file's kind by its first bytes; None if it is not known or the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return kind_of(file.read(HEAD))
+    except OSError:
+        return None

@@ -15,7 +15,7 @@ from typing import IO, Any, TypeVar
 from PIL import Image, TiffTags, UnidentifiedImageError
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
-from duskbench.data_tools.file_kinds import HEAD, kind_of
+from duskbench.data_tools.file_kinds import HEAD, kind_of, remedy
 
 # Every format that is opened, as Pillow calls it, with the extensions of its files. Pillow knows many more; most of
 # their readers are written in Python, slow and seldom tested with hostile files.
@@ -45,12 +45,9 @@ _READ_KINDS = frozenset({
     "a JPEG image", "a PNG image", "a BMP image", "a TIFF image", "a WebP image", "a PPM image", "an AVIF image",
 })  # fmt: skip
 _ADVICE = {
-    "an empty file": "fetch the file again",
-    "a web page": "fetch the file again: a server or a log-in page answered in its place",
     "a HEIC image": "convert it to JPEG or PNG, with pillow-heif or another program",
     "a HEIF image": "convert it to JPEG or PNG, with pillow-heif or another program",
     "a camera's raw photo": "develop it to TIFF or JPEG",
-    "a Git LFS pointer, not the file itself": "run `git lfs pull` where it came from",
 }
 T = TypeVar("T")
 
@@ -213,7 +210,7 @@ def _undecodable(file: IO[bytes], where: str | Path, error: Exception) -> DataEr
             where=where,
             expected=", ".join(FORMATS),
             got=kind or f"{n_bytes} bytes that begin with {head[:12]!r}",
-            todo=_ADVICE.get(kind or "", "convert it to PNG or JPEG; if it should be an image, fetch it again"),
+            todo=remedy(kind) or _ADVICE.get(kind or "", "convert it to PNG or JPEG, or fetch it again"),
         )
     return DamagedImageError(
         "Cannot decode the image.",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.file_kinds import kind_of_file
 from duskbench.data_tools.files import only_one
 
 
@@ -52,7 +53,8 @@ class Checksum:
                 with path.open("rb") as file:
                     got = hashlib.file_digest(file, name).hexdigest()
                 if not got.startswith(expected):
-                    return f"{name} {expected}", f"{name} {got}, {size} bytes{_looks_like_a_page(path)}"
+                    kind = kind_of_file(path)
+                    return f"{name} {expected}", f"{name} {got}, {size} bytes{f', {kind}' if kind else ''}"
         return None
 
 
@@ -129,9 +131,3 @@ class PartialFile:
         os.fsync(self._file.fileno())
         self.path.replace(dest)
         self._note.unlink(missing_ok=True)
-
-
-def _looks_like_a_page(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(256).lstrip().lower()
-    return ", a web page" if head.startswith((b"<!doctype html", b"<html")) else ""

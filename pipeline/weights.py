@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from duskbench.data_tools.download import Progress, download
 from duskbench.data_tools.errors import DataError, UnknownNameError, WeightsError
+from duskbench.data_tools.file_kinds import kind_of_file, remedy
 from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
 
@@ -26,6 +27,10 @@ __all__ = [
 ]  # fmt: skip
 
 SEARCH_VARIABLE = "DUSKBENCH_WEIGHTS"
+# What torch and numpy pack weights into.
+_WEIGHT_KINDS = frozenset({"a zip archive", "a tar archive", "a gzip file"})
+# The largest file of the catalogue has 528 MB.
+_MOST_BYTES = 4 << 30
 PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 
 
@@ -70,7 +75,9 @@ def find_weights(name: str, path: str | Path | None = None, *, progress: Progres
     if published is None:
         raise UnknownNameError("weights", name, CATALOGUE, where=_where_looked(name))
     try:
-        return download(published.urls, cache_folder() / name, sha256=published.sha256, progress=progress)
+        return download(
+            published.urls, cache_folder() / name, sha256=published.sha256, progress=progress, max_bytes=_MOST_BYTES
+        )
     except (DataError, OSError) as error:
         raise _not_had(published, error) from error
 
@@ -220,6 +227,10 @@ def _read_torch(path: Path) -> Any:
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> WeightsError:
+    kind = kind_of_file(path)
+    if kind is not None and kind not in _WEIGHT_KINDS:
+        todo = remedy(kind) or "give the file of weights itself"
+        return WeightsError("The file holds no weights.", where=path, expected=expected, got=kind, todo=todo)
     return WeightsError(
         "Cannot read the weight file.",
         where=path,

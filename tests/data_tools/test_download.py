@@ -6,6 +6,7 @@ import hashlib
 import re
 import sys
 import threading
+import time
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ class Resource:
     ranges: bool = True
     etag: str | None = '"v1"'
     stall: bool = False
+    drip: str = ""  # "head" or "body": a byte at a time, for ever
+    endless: bool = False
     length: bool = True
     content_type: str = "application/octet-stream"
     headers: dict[str, str] = field(default_factory=dict)
@@ -84,8 +87,8 @@ class Server:
                 handler.send_header(name, value)
             handler.end_headers()
             return
-        if resource.stall:
-            self.released.wait(20)
+        if resource.stall or resource.drip == "head":
+            self.released.wait(20) if resource.stall else self._drip(handler, b"HTTP/1.0 200 OK\r\nX-Long: ")
             return
         start = 0
         if asked and resource.ranges and (tie is None or tie == resource.etag):
@@ -107,10 +110,22 @@ class Server:
         handler.send_header("Content-Type", resource.content_type)
         handler.send_header("Content-Disposition", 'attachment; filename="../../evil"')
         handler.end_headers()
+        if resource.drip == "body":
+            self._drip(handler, b"")
+        if resource.endless:
+            self._drip(handler, b"", piece=bytes(1 << 16), pause=0)
         body = resource.body[start:]
         if resource.cut_at:
             body = body[: resource.cut_at.pop(0)]
         handler.wfile.write(body)
+
+    def _drip(
+        self, handler: BaseHTTPRequestHandler, beginning: bytes, *, piece: bytes = b"x", pause: float = 0.02
+    ) -> None:
+        handler.wfile.write(beginning)
+        while not self.released.wait(pause):
+            handler.wfile.write(piece)
+            handler.wfile.flush()
 
 
 @pytest.fixture
@@ -277,6 +292,36 @@ def test_announced_size_stops_before_the_body(server: Server, tmp_path: Path) ->
 def test_an_endless_body_is_stopped(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="more than the 1000 bytes"):
         fetch([server.add("/a", length=False)], tmp_path / "f", size=1000)
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_dripping_server_is_given_up(server: Server, tmp_path: Path, part: str) -> None:
+    start = time.monotonic()
+    url = server.add("/a", drip=part, length=False)
+    with pytest.raises(DataError, match=r"\(2 tries\)"):
+        fetch([url], tmp_path / "f", sha256=SHA256, timeout=0.4, attempts=2)
+    assert time.monotonic() - start < 10
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_server_that_sends_a_byte_a_connection_is_given_up(server: Server, tmp_path: Path) -> None:
+    url = server.add("/a", cut_at=[1] * 100)
+    with pytest.raises(DataError, match="3 tries"):
+        fetch([url], tmp_path / "f", sha256=SHA256, attempts=3)
+    assert len(server.requests) == 3
+
+
+def test_an_endless_file_of_unknown_size_is_stopped_and_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    endless, good = server.add("/endless", endless=True, length=False), server.add("/b")
+    with pytest.raises(DataError, match="more than the 3000000 bytes"):
+        fetch([endless], tmp_path / "f", max_bytes=3_000_000)
+    assert left(tmp_path) == []
+    assert fetch([endless, good], tmp_path / "f", sha256=SHA256, max_bytes=3_000_000).read_bytes() == BODY
+
+
+def test_a_file_that_is_announced_as_too_large_is_not_taken(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="more than the 1000000 that are taken"):
+        fetch([server.add("/a")], tmp_path / "f", max_bytes=1_000_000)
 
 
 def test_a_web_page_is_no_file(server: Server, tmp_path: Path) -> None:

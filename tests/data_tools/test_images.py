@@ -365,7 +365,7 @@ def test_a_phones_photo_with_smaller_versions_is_one_picture(tmp_path: Path) -> 
     ("data", "text"),
     [
         (b"", "an empty file"),
-        (b"<!DOCTYPE html><html>Sign in", "(?s)a web page.*fetch the file again"),
+        (b"<!DOCTYPE html><html>Sign in", "(?s)a web page.*fetch it again"),
         (b"\xef\xbb\xbf\n <HTML><body>404", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
         (bytes(4) + b"ftypheic" + bytes(40), "(?s)HEIC.*pillow-heif"),

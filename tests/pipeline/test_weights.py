@@ -232,12 +232,28 @@ def test_files_that_hold_no_weights(tmp_path: Path, name: str, content: bytes) -
     assert raised.value.where == tmp_path / name
 
 
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "w.npz"])
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"<!DOCTYPE html><html><title>Google Drive - Quota exceeded", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer.*git lfs pull"),
+        (b"Rar!\x1a\x07\x01\x00", "a RAR archive"),
+    ],
+)
+def test_another_file_under_a_weight_files_name_is_named(tmp_path: Path, name: str, content: bytes, kind: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=f"(?s)holds no weights.*{kind}") as raised:
+        load_state_dict(tmp_path / name)
+    assert "weights_only" not in str(raised.value.todo)
+
+
 def test_truncated_torch_file(tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "w.pth")
     data = (tmp_path / "w.pth").read_bytes()
     for length in range(0, len(data), len(data) // 7):
         (tmp_path / "w.pth").write_bytes(data[:length])
-        with pytest.raises(WeightsError, match="Cannot read"):
+        with pytest.raises(WeightsError, match=r"Cannot read|an empty file"):
             load_state_dict(tmp_path / "w.pth")
 
 
