@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError
 
 Corner = tuple[int, int]
+
+# Streams of a sample's draws. NumPy makes them: what is drawn decides where to cut, which no tensor on a GPU should.
+PLACES, DARKENING = 0, 1
 
 
 def draw_patches(seeds: Sequence[int], patches: int, size: int, picture: tuple[int, int]) -> list[list[Corner]]:
@@ -36,9 +40,9 @@ def draw_patches(seeds: Sequence[int], patches: int, size: int, picture: tuple[i
         )
     corners = []
     for seed in seeds:
-        draw = torch.Generator().manual_seed(seed)
-        tops = torch.randint(picture[0] - size + 1, (patches,), generator=draw)
-        lefts = torch.randint(picture[1] - size + 1, (patches,), generator=draw)
+        draw = np.random.default_rng([seed, PLACES])
+        tops = draw.integers(picture[0] - size + 1, size=patches)
+        lefts = draw.integers(picture[1] - size + 1, size=patches)
         corners.append(list(zip(tops.tolist(), lefts.tolist(), strict=True)))
     return corners
 
@@ -78,7 +82,6 @@ def darken(batch: Tensor, seeds: Sequence[int], probability: float, factors: tup
     """
     divisors = []
     for seed in seeds:
-        # Another stream than that of the patches.
-        chance, place = torch.rand(2, generator=torch.Generator().manual_seed(seed ^ 1)).tolist()
+        chance, place = np.random.default_rng([seed, DARKENING]).random(2).tolist()
         divisors.append(factors[0] + (factors[1] - factors[0]) * place if chance < probability else 1.0)
     return batch / torch.tensor(divisors, device=batch.device, dtype=batch.dtype)[:, None, None, None]

@@ -14,12 +14,12 @@ from duskbench.data_tools.errors import WeightsError
 from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.enhancers.guided import Guided
 from duskbench.pipeline.networks.build import build_network
-from duskbench.pipeline.networks.own_features import DetectorFeatures
+from duskbench.pipeline.networks.own_features import DistilledFeatures
 
 NETWORK = {
     "type": "AttentionGuided",
-    "generator": {"type": "UNet", "in_channels": 4, "width": 4, "blocks": 8},
-    "attention": {"type": "FeatureGuidedAttention", "features": {"type": "DetectorFeatures"}, "gamma": 4.0},
+    "generator": {"type": "EnlightenGANGenerator", "in_channels": 4, "width": 4, "attention": "none"},
+    "attention": {"type": "FeatureGuidedAttention", "features": {"type": "DistilledFeatures"}, "gamma": 4.0},
 }
 
 
@@ -28,10 +28,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A guided generator with random weights, and an output that depends on all of them."""
     torch.manual_seed(0)
     network = build_network(NETWORK)
-    torch.nn.init.normal_(network.generator.out.weight)
+    torch.nn.init.normal_(network.generator.conv10.weight)
     state = {key: value for key, value in network.state_dict().items() if "attention." not in key}
     path = tmp_path_factory.mktemp("weights") / "guided.safetensors"
-    features = {"attention.features": DetectorFeatures().sha256()}
+    features = {"attention.features": DistilledFeatures().sha256()}
     save_file(state, path, metadata={"network": json.dumps(NETWORK), "features": json.dumps(features)})
     return path
 
