@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from duskbench.benchmarks.evaluate import baseline_labels
-from duskbench.benchmarks.matching import Matched, MatchedRun, RunImages
+from duskbench.benchmarks.matching import Matched, MatchedRun, RunImages, detectable
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.data_tools.errors import DataError
 
@@ -111,7 +111,12 @@ class Changes:
 
 def precision_recall_curves(matched: MatchedRun) -> dict[str, dict[str, Curve]]:
     """Curves of a run: label of the enhancer -> class -> curve; a class without an object is absent."""
-    return {label: _curves(one, matched.run) for label, one in matched.by_label.items()}
+    if matched.detector is None:
+        return {}
+    return {
+        label: detectable(_curves(one, matched.run), matched.detector, matched.run.protocol)
+        for label, one in matched.by_label.items()
+    }
 
 
 def changes(

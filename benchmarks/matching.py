@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,7 +18,10 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.statistics import Aggregate, Sample
 from duskbench.benchmarks.store import Detected, ResultStore, Row, StoredImage
+from duskbench.data_tools.classes import canonical, match_classes
 from duskbench.data_tools.errors import MetricError
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -257,18 +261,25 @@ def sample_of(rows: EnhancerRows, run: RunImages) -> Sample:
                 boxes[column.detector.label] = truth, found_by(rows, run, column.detector)
             metric = run.metrics[column.metric.key]
             assert isinstance(metric, DetectionMetric)  # noqa: S101 - its entry says so
-            ranked[column.key] = metric.rank(*boxes[column.detector.label], run.protocol.classes)
+            made = metric.rank(*boxes[column.detector.label], run.protocol.classes)
+            ranked[column.key] = Ranked(detectable(made.by_class, column.detector, run.protocol), made.mode)
     return Sample(rows.label, rows.mask(n), values, ranked)
+
+
+def detectable(by_class: Mapping[str, _T], detector: DetectorEntry, protocol: Protocol) -> dict[str, _T]:
+    """Without the classes that a detector does not have: it cannot fail at what it was never asked to say."""
+    lacking = match_classes(detector.classes, protocol.classes).not_detectable
+    return {name: value for name, value in by_class.items() if name not in lacking}
 
 
 def ground_truth(images: Sequence[StoredImage], protocol: Protocol) -> Boxes:
     """Ground truth of the protocol's classes."""
-    index = {name: i for i, name in enumerate(protocol.classes)}
+    index = {canonical(name): i for i, name in enumerate(protocol.classes)}
     objects = [
-        (number, ordinal, index[o.name], o)
+        (number, ordinal, index[name], o)
         for number, image in enumerate(images)
         for ordinal, o in enumerate(image.record.objects or ())
-        if o.name in index
+        if (name := canonical(o.name)) in index
     ]
     return Boxes(
         boxes_xyxy=np.array([o.box_xyxy for *_, o in objects], np.float64).reshape(-1, 4),
@@ -288,8 +299,8 @@ def detections(rows: Sequence[Detected | None], classes: Sequence[str], protocol
         classes: What their labels index.
         protocol: Its classes and its `max_detections`.
     """
-    index = {name: i for i, name in enumerate(protocol.classes)}
-    translate = np.array([index.get(name, -1) for name in classes], np.int64)
+    places = match_classes(classes, protocol.classes).to_protocol
+    translate = np.array([-1 if place is None else place for place in places], np.int64)
     found = [(number, row.best(protocol.max_detections)) for number, row in enumerate(rows) if row is not None]
     sizes = [len(row.scores) for _, row in found]
     labels = np.concatenate([translate[row.labels] for _, row in found] or [np.zeros(0, np.int64)])

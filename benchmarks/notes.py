@@ -9,9 +9,11 @@ from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import agreement_notes, rank_agreements
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference
+from duskbench.data_tools.classes import match_classes
 
 # Behind a value whose difference to the baseline the interval does not settle.
 UNSETTLED = "~"
+_OTHERS_NAMED = 10
 
 
 def table_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions) -> list[str]:
@@ -54,10 +56,23 @@ def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
 
 
 def _class_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
+    """Which classes are not in the mean, and which objects are in no class of the protocol."""
+    notes = []
     made = [result for result in results if result.spread.classes]
     known = {name for result in made for of in result.spread.classes.values() for name in of}
-    absent = [name for name in record.protocol.classes if name not in known]
-    return [f"Without ground truth here and so not in the mean: {', '.join(absent)}."] if made and absent else []
+    lacking = {d.label: match_classes(d.classes, record.protocol.classes).not_detectable for d in record.detectors}
+    for label, names in lacking.items():
+        if names:
+            notes.append(f"Not among the classes of {label} and so not in its mean: {', '.join(names)}.")
+    nowhere = {name for names in lacking.values() for name in names}
+    absent = [name for name in record.protocol.classes if name not in known | nowhere]
+    if made and absent:
+        notes.append(f"Without ground truth here and so not in the mean: {', '.join(absent)}.")
+    if record.detectors and record.other_objects:
+        others = ", ".join(f"{name} {count}" for name, count in list(record.other_objects.items())[:_OTHERS_NAMED])
+        more = ", ..." if len(record.other_objects) > _OTHERS_NAMED else ""
+        notes.append(f"Objects of classes that the protocol does not ask for, left out: {others}{more}.")
+    return notes
 
 
 def _made_with(record: RunRecord) -> str:

@@ -15,6 +15,7 @@ from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric, 
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry
 from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.store import Key, ResultStore, StoredImage
+from duskbench.data_tools.classes import match_classes
 from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
 from duskbench.data_tools.files import file_sha256
@@ -118,8 +119,20 @@ def plan_detectors(
         if any(label == p.label for p in planned):
             raise _same_label("detectors", label, config.name)
         classes = tuple(found.pop("classes"))
+        _check_shared_class(label, classes, config.protocol.classes)
         planned.append(DetectorEntry(label, bare, classes=classes, checkpoint=checkpoint, **found))
     return tuple(planned)
+
+
+def _check_shared_class(label: str, classes: Sequence[str], asked: Sequence[str]) -> None:
+    if len(match_classes(classes, asked).not_detectable) == len(asked):
+        raise ConfigError(
+            "The detector has none of the classes that the protocol asks for.",
+            where=f"detector {label}",
+            expected=f"one of {', '.join(asked)}, or another name for it",
+            got=f"{', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}",
+            todo="name the detector's classes, or ask for others: --cfg-options protocol.classes=car,person",
+        )
 
 
 def _describe_detector(spec: Spec, checkpoint: str | None, device: str) -> dict[str, Any]:
@@ -143,9 +156,9 @@ def plan_metrics(config: BenchmarkConfig, *, reference: bool, detector: bool) ->
         ConfigError: A name or an argument is wrong, two metrics have the same key, or one that the configuration names
             lacks what it needs.
     """
-    named = [*(DEFAULT_METRICS if config.metrics is None else config.metrics), *config.more_metrics]
+    default = DEFAULT_METRICS if config.metrics is None else ()
     planned: dict[str, MetricEntry] = {}
-    for spec in named:
+    for number, spec in enumerate([*default, *(config.metrics or ()), *config.more_metrics]):
         metric = load_metric(spec, config.protocol)
         lacks = None
         if isinstance(metric, ImageMetric):
@@ -153,7 +166,7 @@ def plan_metrics(config: BenchmarkConfig, *, reference: bool, detector: bool) ->
         elif not detector:
             lacks = "a detector"
         if lacks is not None:
-            if config.metrics is None and spec in DEFAULT_METRICS:
+            if number < len(default):
                 continue
             raise ConfigError(
                 f"The metric {metric.key} needs {lacks}.",

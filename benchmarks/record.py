@@ -170,6 +170,7 @@ class RunRecord:
         image_ids: The images, in order.
         images_sha256: Hash of their contents.
         annotations_sha256: Hash of what the data set says of them.
+        other_objects: Class that the protocol does not ask for -> objects of it, which are left out.
         limit: Where only so many images were taken.
         batch_size: Images that a detector took at a time.
         workers: Processes that were asked for; 0 for the default.
@@ -189,6 +190,7 @@ class RunRecord:
     image_ids: tuple[str, ...] = ()
     images_sha256: str = ""
     annotations_sha256: str = ""
+    other_objects: dict[str, int] = field(default_factory=dict)
     limit: int | None = None
     batch_size: int = 1
     workers: int = 0

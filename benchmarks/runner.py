@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from duskbench.benchmarks.plan import (
     read_images,
 )
 from duskbench.benchmarks.progress import RunProgress
+from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, available_cores, environment, images_sha256
 from duskbench.benchmarks.record import DataEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.references import reference_folder
-from duskbench.benchmarks.store import ResultStore, Row
+from duskbench.benchmarks.store import ResultStore, Row, StoredImage
 from duskbench.benchmarks.workers import measure_here, measure_in_processes
+from duskbench.data_tools.classes import canonical
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.fingerprint import fingerprint
 from duskbench.data_tools.images import read_image
@@ -182,6 +184,7 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
             image_ids=tuple(image.record.id for image in images),
             images_sha256=images_sha256(images),
             annotations_sha256=annotations_sha256(images),
+            other_objects=_other_objects(images, config.protocol),
             limit=options.limit,
             batch_size=options.batch_size,
             workers=options.workers,
@@ -236,6 +239,13 @@ def _measure(units: list[Unit], record: RunRecord, options: RunOptions) -> Itera
     if workers == 1 or len(units) < 2:
         return measure_here(units, measure_options)
     return measure_in_processes(units, measure_options, workers)
+
+
+def _other_objects(images: Iterable[StoredImage], protocol: Protocol) -> dict[str, int]:
+    """Class that a protocol does not ask for -> number of objects, the most frequent first."""
+    asked = set(map(canonical, protocol.classes))
+    names = [o.name for image in images for o in image.record.objects or () if canonical(o.name) not in asked]
+    return dict(Counter(names).most_common())
 
 
 def data_entry(data: Mapping[str, Any], name: str) -> DataEntry:

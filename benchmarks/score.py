@@ -122,7 +122,7 @@ def score(
     results.check_images(record.id for record in records)
     names = results.classes
     if not classes:
-        # A class that is annotated and that the detector does not know counts against it, unless it is excluded.
+        # A class that is annotated and that the detector does not know is shown, and leaves the mean.
         annotated = {found.name for record in records for found in record.objects or ()}
         names = (*names, *sorted(annotated.difference(names)))
     excluded = tuple(dict.fromkeys(known_class(name, names, where="--exclude") for name in exclude))

@@ -67,10 +67,10 @@ def test_all_found(tree: Path, tmp_path: Path) -> None:
     assert result.excluded == ("cup",)
 
 
-def test_an_annotated_class_that_the_detector_lacks_counts_unless_excluded(tree: Path, tmp_path: Path) -> None:
+def test_an_annotated_class_that_the_detector_lacks_leaves_the_mean(tree: Path, tmp_path: Path) -> None:
     path = results(tmp_path, [entry(), PERSON])
-    assert value(score(tree, path).map) == pytest.approx(2 / 3)
-    assert value(score(tree, path).ap["cup"]) == 0.0
+    assert value(score(tree, path).map) == 1.0
+    assert score(tree, path).ap["cup"] is None and score(tree, path).n_gt["cup"] == 1
     assert "cup" not in score(tree, path, exclude=["Cup"]).ap
 
 
@@ -105,7 +105,7 @@ def test_categories_and_images_of_the_file_win(tree: Path, tmp_path: Path, key: 
         "images": [{"id": 900, "file_name": "VOC2007/JPEGImages/000012.jpg"}, {"id": 901, "file_name": "000123.jpg"}],
     }
     result = score(tree, results(tmp_path, content))
-    assert values(result.ap) == {"car": 1.0, "person": 1.0, "cup": 0.0}
+    assert values(result.ap) == {"car": 1.0, "person": 1.0, "cup": None}
 
 
 def test_chosen_classes_number_the_categories(tree: Path, tmp_path: Path) -> None:
