@@ -18,11 +18,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.file_kinds import kind_of_file, remedy
 from duskbench.data_tools.ids import path_parts
 
+_READ_KINDS = frozenset({"a zip archive", "an empty zip archive", "a tar archive", "a gzip file"})
 MAX_BYTES = 16 << 30
 MAX_FILES = 200_000
 
+# No real data set is near either.
+_DEEPEST, _LONGEST_PATH = 64, 1024
 _CHUNK = 1 << 20
 # tarfile reads a header's extension (long names) into memory in one piece; no real one is near this long.
 _LONGEST_READ = 4 << 20
@@ -81,6 +85,26 @@ def extract(archive: str | Path, dest: str | Path, *, max_bytes: int = MAX_BYTES
     return dest
 
 
+def paths_in(archive: str | Path) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
+    """List the folders and the files of an archive, those included that its file names imply.
+
+    Raises:
+        DataError: The archive is damaged, of another kind, or has too many members or a path that leads elsewhere.
+    """
+    folders: set[PurePosixPath] = set()
+    files: list[PurePosixPath] = []
+    with _opened(Path(archive), MAX_BYTES) as source:
+        for count, member in enumerate(_members(source), start=1):
+            where = f"{archive}: {member.name!r:.200}"
+            if count > MAX_FILES:
+                raise _too_many(where, MAX_FILES)
+            path = PurePosixPath(*safe_parts(member.name, where=where))
+            if path.parts and not _is_of_macos(path.parts):
+                folders.update(path.parents, [path] if member.is_folder else [])
+                files += [] if member.is_folder else [path]
+    return sorted(folders), sorted(files)
+
+
 @contextlib.contextmanager
 def _opened(archive: Path, max_bytes: int) -> Iterator[tarfile.TarFile | zipfile.ZipFile]:
     try:
@@ -96,13 +120,17 @@ def _opened(archive: Path, max_bytes: int) -> Iterator[tarfile.TarFile | zipfile
             limited = _Limited(plain, max_bytes + max_bytes // 10 + (1 << 20), archive)
             yield stack.enter_context(tarfile.open(fileobj=limited, mode="r:"))  # type: ignore[call-overload]
     except _DAMAGE as error:
-        raise DataError(
-            "Cannot read the archive.",
-            where=archive,
-            expected="a complete zip, tar or tar.gz file",
-            got=f"{type(error).__name__}: {error}",
-            todo="fetch it again; if its hash was right, it is of a kind that is not supported",
-        ) from error
+        raise _unreadable(archive, error) from error
+
+
+def _unreadable(archive: Path, error: Exception) -> DataError:
+    kind = kind_of_file(archive)
+    expected = "a complete zip, tar or tar.gz file"
+    if kind in _READ_KINDS or kind is None:
+        got, todo = f"{type(error).__name__}: {error}", "fetch it again"
+        return DataError("Cannot read the archive.", where=archive, expected=expected, got=got, todo=todo)
+    todo = remedy(kind) or "unpack it with another program, and pack the folder as a zip"
+    return DataError("The file is no archive that is read.", where=archive, expected=expected, got=kind, todo=todo)
 
 
 class _Limited:
@@ -133,10 +161,10 @@ def _extract_all(
 ) -> None:
     declared = written = 0
     for count, member in enumerate(_members(source), start=1):
-        where = f"{archive}: {member.name!r}"
+        where = f"{archive}: {member.name!r:.200}"
         declared += max(member.size, 0)
         if count > max_files:
-            raise DataError("The archive has too many members.", where=where, expected=f"at most {max_files}")
+            raise _too_many(where, max_files)
         if member.size < 0 or declared > max_bytes:
             raise _too_large(where, max_bytes, f"{declared} bytes declared up to this member")
         if member.refused is not None:
@@ -148,7 +176,7 @@ def _extract_all(
                 todo="do not use this archive, or unpack it by other means and look at that member",
             )
         parts = safe_parts(member.name, where=where)
-        if not parts or parts[0] == "__MACOSX" or parts[-1] == ".DS_Store" or parts[-1].startswith("._"):
+        if not parts or _is_of_macos(parts):
             continue
         target = folder.joinpath(*parts)
         try:
@@ -166,20 +194,37 @@ def _extract_all(
             ) from error
 
 
+def _is_of_macos(parts: tuple[str, ...]) -> bool:
+    return bool(parts) and (parts[0] == "__MACOSX" or parts[-1] == ".DS_Store" or parts[-1].startswith("._"))
+
+
+def _too_many(where: str, most: int) -> DataError:
+    return DataError("The archive has too many members.", where=where, expected=f"at most {most}")
+
+
 def _copy(source: tarfile.TarFile | zipfile.ZipFile, member: _Member, out: IO[bytes], most: int, where: str) -> int:
     """Copy one member's content; its real size counts, whatever its header says."""
-    handle: Any = member.handle
-    content: Any = source.open(handle) if isinstance(source, zipfile.ZipFile) else source.extractfile(handle)
     written = 0
-    with content:
-        while chunk := content.read(_CHUNK):
-            written += len(chunk)
-            if written > most:
-                raise _too_large(where, most, "more on unpacking")
-            out.write(chunk)
+    for chunk in _content(source, member):
+        written += len(chunk)
+        if written > most:
+            raise _too_large(where, most, "more on unpacking")
+        out.write(chunk)
     if written != member.size:
         raise DataError("The archive is damaged.", where=where, expected=f"{member.size} bytes", got=f"{written} bytes")
     return written
+
+
+def _content(source: tarfile.TarFile | zipfile.ZipFile, member: _Member) -> Iterator[bytes]:
+    handle: Any = member.handle
+    try:
+        content: Any = source.open(handle) if isinstance(source, zipfile.ZipFile) else source.extractfile(handle)
+        with content:
+            while chunk := content.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        # What zipfile and bz2 raise for offsets and data that cannot be; what fails on writing is not raised in here.
+        raise zipfile.BadZipFile(f"{member.name!r:.200}: {error}") from error
 
 
 def _too_large(where: str, most: int, got: str) -> DataError:
@@ -203,14 +248,16 @@ def safe_parts(name: str, *, where: str) -> tuple[str, ...]:
         The path's parts, without `.`; empty for the root itself.
 
     Raises:
-        DataError: The path is absolute, has a drive letter, `..`, a control character or an overlong part.
+        DataError: The path is absolute, has a drive letter, `..`, a control character, too many parts or too
+            long ones.
     """
     parts = path_parts(name)
-    if parts is None:
+    if parts is None or len(parts) > _DEEPEST or len(os.fsencode(name)) > _LONGEST_PATH:
         raise DataError(
             "The archive holds a path that is not safe to write.",
             where=where,
-            expected="a relative path without `..`, of parts of up to 255 bytes without control characters",
+            expected=f"a relative path without `..`, of up to {_DEEPEST} parts of up to 255 bytes without control "
+            f"characters, {_LONGEST_PATH} bytes in all",
             got=repr(name[:300]),
             todo="do not use this archive",
         )
@@ -221,17 +268,21 @@ def _members(source: tarfile.TarFile | zipfile.ZipFile) -> Iterator[_Member]:
     if isinstance(source, zipfile.ZipFile):
         for info in source.infolist():
             # `filename` was cut at the first NUL; what the archive says is what is judged.
-            yield _Member(info.orig_filename, info.file_size, info.is_dir(), _refused_in_zip(info), info)
+            yield _Member(info.orig_filename, info.file_size, _is_folder(info), _refused_in_zip(info), info)
         return
     for entry in source:
         yield _Member(entry.name, entry.size, entry.isdir(), _refused_in_tar(entry), entry)
+
+
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    return info.filename.endswith("/")
 
 
 def _refused_in_zip(info: zipfile.ZipInfo) -> str | None:
     if info.flag_bits & 0x1:
         return "an encrypted file"
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind in (0, stat.S_IFREG) or (kind == stat.S_IFDIR and info.is_dir()):
+    if kind in (0, stat.S_IFREG) or (kind == stat.S_IFDIR and _is_folder(info)):
         return None
     return "a symbolic link" if kind == stat.S_IFLNK else f"file type {kind:#o}"
 

@@ -19,6 +19,7 @@ from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import ExDark, read_bbgt
 from duskbench.data_tools.files import CopyMode, file_sha256, place_file, write_text
 from duskbench.data_tools.images import image_size
+from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.ordered_map import Progress
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.voc import write_image_sets
@@ -119,6 +120,7 @@ def exdark_to_voc(
     absent = missing_images(dataset)
     if absent and missing == "error":
         raise _missing_error(dataset, absent)
+    remove_leftovers(out)
     left_out = set(absent) if missing == "skip" else set()
     ids = [image_id for image_id in dataset.ids if image_id not in left_out]
 

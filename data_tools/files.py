@@ -67,7 +67,7 @@ def place_file(source: Path, target: Path, copy: CopyMode) -> bool:
         if is_same and (copy == "hardlink" or not target.samefile(source)):
             return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".placing.") as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".placing.{os.getpid()}.") as folder:
         temporary = Path(folder, target.name)
         try:
             if copy == "copy":

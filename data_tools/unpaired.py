@@ -20,6 +20,7 @@ from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import CopyMode, place_file
 from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.images import decode_image
+from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.ordered_map import Progress, ordered_map
 from duskbench.data_tools.records import Dataset
 from duskbench.data_tools.unpaired_manifest import FOLDERS, MANIFEST, open_manifest, read_manifest
@@ -121,6 +122,7 @@ def build_unpaired(
         "seed": seed,
         "copy": copy,
     }
+    remove_leftovers(out)
     earlier = _earlier_files(out)
     judge = _Judge(max_low_brightness, min_brightness, min_side, hash_distance)
     taken, rejected = Counter({"A": 0, "B": 0}), Counter[str]()

@@ -17,6 +17,7 @@ from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import file_sha256, place_file, write_bytes, write_text
 from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.night import Night, image_seed
 from duskbench.data_tools.ordered_map import Progress, ordered_map
 from duskbench.data_tools.voc import IMAGE_SETS, VOC
@@ -146,6 +147,7 @@ def make_voc_dark(
     name = split if isinstance(split, str) and source.split == split else "test"
     ids = _select(source, limit)
     settings = {"version": VERSION, "seed": seed, "night": asdict(night)}
+    remove_leftovers(out)
     earlier = _open_manifest(out, settings)
     maker = _Maker(source, out, seed, night, earlier)
     rows, darkened = dict(earlier), 0

@@ -17,6 +17,7 @@ from duskbench.data_tools.classes import SPLITS, VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import CLASS_LISTS, format_class_list
 from duskbench.data_tools.files import write_bytes, write_text
+from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.miniature.layout import VOC, Job, night_jobs, render, voc_jobs
 from duskbench.data_tools.voc import IMAGE_SETS, write_image_sets
 from duskbench.data_tools.voc_xml import read_annotation
@@ -107,6 +108,7 @@ def make_miniature(
     arguments = Arguments(seed, voc_images, tuple(night_images), tuple(size))  # type: ignore[arg-type]
     _check(arguments, workers)
     arguments = _claim(root, arguments)
+    remove_leftovers(root)
     jobs = arguments.jobs()
     todo = [job for job in jobs if not all(_is_there(root / name) for name in job.files)]
     n_there = len(jobs) - len(todo)
