@@ -220,7 +220,7 @@ def _read_images(
             number, file_name = entry["id"], str(entry["file_name"])
             width, height = (int(entry.get(key) or 0) for key in ("width", "height"))
             image_id, path = _locate(file_name, source, found, by_name)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             _report(_unusable("image", source.path, entry, error), source.path, faults)
         except DataError as error:
             _report(error, source.path, faults)
@@ -301,7 +301,7 @@ def _of_split(files: list[str], source: CocoFile, root: Path) -> list[str]:
 def _box(bbox: Any, where: str) -> Box:
     try:
         x, y, width, height = (float(value) for value in bbox)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             "A box is not four numbers.", where=where, expected="bbox [x, y, w, h]", got=repr(bbox)
         ) from error

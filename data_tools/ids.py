@@ -65,7 +65,7 @@ def check_id(image_id: str, *, where: str | Path) -> str:
     if (_PLAIN.fullmatch(image_id) and image_id not in (".", "..")) or path_parts(image_id):
         return image_id
     raise DataError(
-        "An image id is no name of a file in the data set.",
+        "An image id is not a safe file name.",
         where=where,
         expected="a name, or a relative path without `..`, of valid UTF-8 without control characters",
         got=printable(repr(image_id[:300])),

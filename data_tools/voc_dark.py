@@ -56,8 +56,9 @@ class _Maker:
         """Write the files that are not there or no longer right; the image's row, and whether it was darkened."""
         lit = self.source.image_path(image_id)
         dark = self.out / "JPEGImages" / f"{image_id}.png"
+        name = lit.relative_to(self.source.root / "JPEGImages").as_posix()
         self._copy_annotation(image_id, dark.name)
-        fresh = place_file(lit, self.out / LIT / lit.name, "hardlink")
+        fresh = place_file(lit, self.out / LIT / name, "hardlink")
         row = self.earlier.get(image_id)
         if row is not None and not fresh and _is_intact(dark, row, lit):
             return row, False
@@ -68,10 +69,10 @@ class _Maker:
         write_image(dark, photo.take(image_rgb, rng))
         row = {
             "id": image_id,
-            "file": dark.name,
+            "file": f"{image_id}.png",
             "bytes": dark.stat().st_size,
             "sha256": file_sha256(dark),
-            "lit": lit.name,
+            "lit": name,
             "lit_sha256": file_sha256(lit),
             "seed": seed,
             **photo.to_dict(),
@@ -86,7 +87,7 @@ class _Maker:
         except OSError as error:
             raise DataError("Cannot read the annotation.", where=path, got=str(error)) from error
         data = _FILENAME.sub(lambda _: f"<filename>{escape(file)}</filename>".encode(), data, count=1)
-        target = self.out / "Annotations" / path.name
+        target = self.out / "Annotations" / f"{image_id}.xml"
         if not target.is_file() or target.read_bytes() != data:
             write_bytes(target, data)
 

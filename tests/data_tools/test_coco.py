@@ -127,8 +127,9 @@ def test_the_format_is_recognised_without_reading_all_of_it(tmp_path: Path) -> N
         (json.dumps(truth("a.jpg", annotations=[{"image_id": 7, "category_id": 4}])), "7 is missing or not known"),
         (json.dumps(truth("a.jpg", annotations=[{"image_id": 100, "category_id": 9}])), "9 is missing or not known"),
         (json.dumps(truth("a.jpg", annotations=[None])), "no annotation"),
-        (json.dumps(truth("../../evil.jpg")), "no name of a file"),
-        (json.dumps(truth("/evil.jpg")), "no name of a file"),
+        (json.dumps(truth("a.jpg", images=[{"id": 1, "file_name": "a.jpg", "width": 1e999}])), "no image"),
+        (json.dumps(truth("../../evil.jpg")), "not a safe file name"),
+        (json.dumps(truth("/evil.jpg")), "not a safe file name"),
         (json.dumps(truth("a.jpg", "a.jpg")), "given twice"),
     ],
 )

@@ -34,7 +34,7 @@ def test_names_that_are_ids(name: str) -> None:
     ],
 )  # fmt: skip
 def test_names_that_are_none(name: str) -> None:
-    with pytest.raises(DataError, match=r"no name of a file") as caught:
+    with pytest.raises(DataError, match=r"not a safe file name") as caught:
         check_id(name, where="list.txt")
     # The message itself can be shown anywhere.
     str(caught.value).encode("utf-8")

@@ -330,7 +330,7 @@ def test_image_sets_as_other_tools_write_them(tmp_path: Path, text: str, ids: li
 @pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", "C:\\other\\evil.jpg", "a/../../evil"])
 def test_image_sets_that_lead_out_of_the_tree(tmp_path: Path, name: str) -> None:
     root = small_voc(tmp_path / "deep/voc", {"a.xml": ""}, ("a.jpg",), test=f"a\n{name}\n")
-    with pytest.raises(DataError, match=r"no name of a file(?s:.*)test\.txt:2"):
+    with pytest.raises(DataError, match=r"not a safe file name(?s:.*)test\.txt:2"):
         VOC(root)
     report = verify(root)
     assert ("error", "broken-list") in report.by_code

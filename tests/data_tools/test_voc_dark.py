@@ -13,6 +13,7 @@ import pytest
 
 from duskbench.data_tools.darken import srgb_to_linear
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.night import Night, image_seed
 from duskbench.data_tools.verify import verify
@@ -193,3 +194,19 @@ def test_impossible_nights_are_refused(arguments: dict[str, tuple[float, ...]]) 
 def test_values_out_of_range_are_refused(lit: Path, tmp_path: Path, option: str, value: int) -> None:
     with pytest.raises(ConfigError, match=option):
         make_voc_dark(lit, tmp_path / "dark", **{option: value})
+
+
+def test_images_of_one_name_in_several_folders(tmp_path: Path) -> None:
+    lit = tmp_path / "lit"
+    for number, camera in enumerate(("cam1", "cam2")):
+        write_image(lit / "JPEGImages" / camera / "1.png", np.full((64, 64, 3), 100 + 90 * number, np.uint8))
+        (lit / "Annotations" / camera).mkdir(parents=True)
+        (lit / "Annotations" / camera / "1.xml").write_text(f"<annotation><folder>{camera}</folder></annotation>")
+    make_voc_dark(lit, tmp_path / "out", split="all")
+    dark = VOC(tmp_path / "out", "all")
+    assert dark.ids == ["cam1/1", "cam2/1"]
+    originals = find_images(tmp_path / "out/lit")
+    for image_id in dark.ids:
+        assert read_annotation(dark.annotation_path(image_id)).folder == image_id[:4]
+        [original] = originals.matching(image_id)
+        assert (read_image(original) == read_image(lit / "JPEGImages" / f"{image_id}.png")).all()
