@@ -26,6 +26,9 @@ from duskbench.pipeline.enhancers.probe import Told, find_format
 
 logger = logging.getLogger(__name__)
 
+_GIVE_STRIDE = "say what height and width must be divisible by: stride=..."
+_LONGEST_MESSAGE = 500
+
 DTYPES = ("float32", "float16", "float64", "uint8")
 # Keys that `duskbench export` writes into a file's metadata, and the arguments they stand for.
 METADATA: dict[str, str] = {
@@ -141,7 +144,12 @@ class ModelFileEnhancer(Enhancer):
             outputs = self._run(self.format.encode(padded.astype(np.float32) / np.float32(255)))
         # onnxruntime and torch raise all kinds; what they say is the reason.
         except Exception as error:
-            raise EnhancerError(f"Enhancer {self.name!r} failed.", where=image_id, got=str(error)) from error
+            raise EnhancerError(
+                f"Enhancer {self.name!r} failed.",
+                where=image_id,
+                got=f"{str(error)[:_LONGEST_MESSAGE]}, on {padded.shape[1]} x {padded.shape[0]} pixels",
+                todo=_GIVE_STRIDE if None in self.size else None,
+            ) from error
         size = padded.shape[:2]
         picture = as_picture(outputs[self.output], (size[0], size[1]), self.format.layout)
         if picture is None:
@@ -150,7 +158,7 @@ class ModelFileEnhancer(Enhancer):
                 where=image_id,
                 expected=f"output {self.output!r} of {size[0]} x {size[1]} pixels and 3 channels",
                 got=f"{outputs[self.output].shape}",
-                todo="give the stride of the network: stride=..." if self.stride == 1 else None,
+                todo=_GIVE_STRIDE if None in self.size else None,
             )
         height, width = fitted.shape[:2]
         return self._to_bytes(self.format.decode(picture)[top : top + height, left : left + width], image_rgb, image_id)

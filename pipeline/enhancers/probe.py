@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from duskbench.pipeline.enhancers.picture_format import (
 
 Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
-STRIDES = (1, 2, 4, 8, 16, 32, 64)
+# Powers of two of poolings, alone and with the patches of 3, 7 and their multiples that transformers have.
+STRIDES = (1, 2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 96, 112, 128)
 # A fixed side shorter than this is an axis of something else.
 _LEAST_SIDE = 8
 # Pictures that differ by less than two grey levels are the same reading.
@@ -113,21 +115,12 @@ def _readings(run: Run, told: Told, where: Path) -> list[_Reading]:
     for layout in _possible_layouts(told, where):
         size = _fixed_size(told, layout)
         for stride in (told.stride,) if told.stride else STRIDES:
-            # An odd multiple, so that it is no multiple of the next stride.
-            height, width = size[0] or stride * _odd(67, stride), size[1] or stride * _odd(97, stride)
-            try:
-                outputs = run(_start(told, layout).encode(0.4 * test_picture(height, width)))
-            # Whatever a model raises on a picture that it does not want is the answer.
-            except Exception as error:  # noqa: BLE001
-                tried.append(f"{layout} {height} x {width}: {str(error).strip().splitlines()[-1][:200]}")
-                continue
-            pictures = {name: as_picture(array, (height, width), layout) for name, array in outputs.items()}
-            kept = {name: picture for name, picture in pictures.items() if picture is not None}
-            if kept:
+            first, *others = _sizes(stride, size)
+            kept = _pictures(run, told, layout, first, tried)
+            # A side may be a multiple of what the model wants by chance.
+            if kept and all(_pictures(run, told, layout, each, tried) for each in others):
                 readings.append(_Reading(layout, stride, size, kept))
                 break
-            shapes = ", ".join(f"{name} {array.shape}" for name, array in outputs.items())
-            tried.append(f"{layout} {height} x {width}: {shapes}")
     if not readings:
         raise ConfigError(
             "The model makes no picture of a picture's size.",
@@ -137,6 +130,38 @@ def _readings(run: Run, told: Told, where: Path) -> list[_Reading]:
             todo="give what it needs: layout=..., stride=..., dtype=...; or wrap it in a function, file.py:enhance",
         )
     return readings
+
+
+def _pictures(run: Run, told: Told, layout: str, size: tuple[int, int], tried: list[str]) -> dict[str, np.ndarray]:
+    """Outputs that are pictures of the input's size; none, and in `tried` why, where there is no such output."""
+    height, width = size
+    try:
+        outputs = run(_start(told, layout).encode(0.4 * test_picture(height, width)))
+    # Whatever a model raises on a picture that it does not want is the answer.
+    except Exception as error:  # noqa: BLE001
+        tried.append(f"{layout} {height} x {width}: {str(error).strip().splitlines()[-1][:200]}")
+        return {}
+    pictures = {name: as_picture(array, size, layout) for name, array in outputs.items()}
+    kept = {name: picture for name, picture in pictures.items() if picture is not None}
+    if not kept:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in outputs.items())
+        tried.append(f"{layout} {height} x {width}: {shapes}")
+    return kept
+
+
+def _sizes(stride: int, fixed: tuple[int | None, int | None]) -> list[tuple[int, int]]:
+    """Heights and widths to try: multiples of the stride that have no other divisor in common, but for fixed sides."""
+    # Odd, so that none is a multiple of twice the stride.
+    one, other = _odd(67, stride), _odd(97, stride)
+    two = _without_common_divisor(one)
+    sizes = [(one, other), (two, _without_common_divisor(max(two, other)))]
+    tall, wide = fixed
+    return list(dict.fromkeys((tall or stride * height, wide or stride * width) for height, width in sizes))
+
+
+def _without_common_divisor(number: int) -> int:
+    """The next odd number that has no divisor in common with it, nor with three."""
+    return next(each for each in range(number + 2, 4 * number + 8, 2) if math.gcd(each, 3 * number) == 1)
 
 
 def _possible_layouts(told: Told, where: Path) -> list[str]:

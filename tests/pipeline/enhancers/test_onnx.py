@@ -161,7 +161,7 @@ def blocks(path: Path, stride: int, keep: bool = True) -> Path:
     return save(path, nodes, [constant("f", [1, 1, stride, stride]), constant("h", 0.5)])
 
 
-@pytest.mark.parametrize("stride", [2, 8, 32])
+@pytest.mark.parametrize("stride", [2, 8, 12, 14, 32])
 @pytest.mark.parametrize("keep", [True, False])
 def test_the_stride_is_found_and_padded(tmp_path: Path, stride: int, keep: bool) -> None:
     enhancer = load_enhancer(str(blocks(tmp_path / "m.onnx", stride, keep)))
@@ -170,6 +170,18 @@ def test_the_stride_is_found_and_padded(tmp_path: Path, stride: int, keep: bool)
     assert enhancer(IMAGE).shape == IMAGE.shape
     flat = np.full_like(IMAGE, 90)
     assert np.array_equal(enhancer(flat), flat)
+
+
+def test_a_stride_that_is_none_of_the_usual_is_not_taken_for_a_multiple(tmp_path: Path) -> None:
+    # 64 x 3 and 96 x 3 are multiples of 18 and of 48, and would be believed if they were tried alone.
+    file = blocks(tmp_path / "m.onnx", 36)
+    with pytest.raises(ConfigError, match=r"(?s)no picture of a picture's size.*stride=\.\.\."):
+        load_enhancer(str(file))
+    assert load_enhancer(f"{file}(stride=36)")(IMAGE).shape == IMAGE.shape
+    wrong = load_enhancer(f"{file}(stride=36)")
+    wrong.stride = 6  # type: ignore[attr-defined]
+    with pytest.raises(EnhancerError, match=r"(?s)img3.*60 x 42 pixels.*stride=\.\.\."):
+        wrong(np.zeros((40, 60, 3), np.uint8), image_id="img3")
 
 
 def test_a_fixed_size_refuses_others_unless_asked_to_resize(tmp_path: Path) -> None:
