@@ -138,9 +138,7 @@ def make_results(detectors: int = 1) -> tuple[EnhancerResult, ...]:
 def make_breakdown(record: RunRecord, by: str, names: tuple[str, ...]) -> Breakdown:
     """The same numbers in each part; those of images not by class."""
     keys = [score.key for score in record.columns() if by != "class" or score.detector]
-    spreads = {
-        label: Spread({key: interval(SCORES[key][label], HALF.get(key, 0.1)) for key in keys}) for label in MAPS
-    }
+    spreads = {label: Spread({key: interval(SCORES[key][label], HALF.get(key, 0.1)) for key in keys}) for label in MAPS}
     differences = {label: Difference(moved(record, label), {}, "Input", 3) for label in CHANGES}
     parts = tuple(Part(name, 3, 4, spreads, differences) for name in names)
     return Breakdown(by, "Input", tuple(MAPS), parts, (f"A note on {by}.",))  # type: ignore[arg-type]
