@@ -288,8 +288,3 @@ def curve_charts(
 def unit_scale() -> Scale:
     """0 to 100 % for both axes of a precision-recall chart."""
     return linear_scale([0.0, 1.0], factor=100)
-
-
-def percent(value: float, digits: int = 2) -> str:
-    """A share in percent."""
-    return f"{100 * value:.{digits}f}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import RankAgreement, rank_agreements
-from duskbench.benchmarks.record import RunRecord
+from duskbench.benchmarks.record import RunRecord, in_words
 from duskbench.benchmarks.report.content import ReportContent, best_first, headline_first
 from duskbench.benchmarks.report.figures import (
     CurveChart,
@@ -117,6 +117,7 @@ class Page:
     environment: tuple[tuple[str, str], ...]
     failures: tuple[Failure, ...]
     failures_left_out: int
+    n_failed: int
 
 
 def build_page(content: ReportContent) -> Page:
@@ -160,6 +161,7 @@ def build_page(content: ReportContent) -> Page:
         environment=_environment(record),
         failures=tuple(failures[:_FAILURES_LISTED]),
         failures_left_out=max(len(failures) - _FAILURES_LISTED, 0),
+        n_failed=sum((result.error is not None) + len(result.failures) for result in results),
     )
 
 
@@ -248,9 +250,9 @@ def _environment(record: RunRecord) -> tuple[tuple[str, str], ...]:
         ("Python", made.python),
         *made.packages.items(),
         ("git commit", made.git or "unknown"),
-        *((f"detector {d.label}", f"{_spec(d.spec)}  {d.fingerprint[:12]}") for d in record.detectors),
-        *((e.label, f"{_spec(e.spec)}  {e.fingerprint[:12]}") for e in record.enhancers),
-        *((f"metric {m.heading}", f"{_spec(m.spec)}  {m.fingerprint[:12]}") for m in record.metrics),
+        *((f"detector {d.label}", f"{_spec(d.spec)}  {in_words(d.fingerprint)}") for d in record.detectors),
+        *((e.label, f"{_spec(e.spec)}  {in_words(e.fingerprint)}") for e in record.enhancers),
+        *((f"metric {m.heading}", f"{_spec(m.spec)}  {in_words(m.fingerprint)}") for m in record.metrics),
     )
 
 

@@ -11,9 +11,8 @@ import pytest
 
 from duskbench.benchmarks.report.content import ReportContent
 from duskbench.benchmarks.report.render import render_report
+from tests.benchmarks.report.conftest import HOSTILE
 from tests.needs import need_module, need_tool
-
-HOSTILE = "<script>window.hacked=1</script>"
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,7 @@ def test_the_policy_stops_what_a_run_might_smuggle_in(browser: Any, report_file:
 
 def test_headings_sort_by_click_and_by_key(open_report: Callable[..., Any]) -> None:
     page = open_report()
-    table = "#results .scroll:first-of-type .sortable"
+    table = "#results > .scroll .sortable"
     head = page.locator(f"{table} thead th").nth(1)
     assert head.get_attribute("aria-sort") == "none"
     head.locator("button").click()
@@ -106,10 +105,10 @@ def test_headings_sort_by_click_and_by_key(open_report: Callable[..., Any]) -> N
     page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "ascending"
     assert column(page, table, 2) == ["0.31", "0.4", "0.42", "0.55", ""]
-    niqe = page.locator(f"{table} thead th").nth(3)
-    niqe.locator("button").focus()
+    lower = page.locator(f"{table} thead th").nth(3)
+    lower.locator("button").focus()
     page.keyboard.press("Space")
-    assert (niqe.get_attribute("aria-sort"), head.get_attribute("aria-sort")) == ("ascending", "none")
+    assert (lower.get_attribute("aria-sort"), head.get_attribute("aria-sort")) == ("ascending", "none")
     assert column(page, table, 4) == ["6.25", "8.5", "9.75", "10.5", ""]
     page.locator(f"{table} thead th").first.locator("button").click()
     names = column(page, table, 1)
@@ -217,9 +216,17 @@ def test_another_enhancer_and_another_image(open_report: Callable[..., Any]) -> 
 
 def test_break_downs_and_curves_are_chosen(open_report: Callable[..., Any]) -> None:
     page = open_report()
-    assert page.locator(".group:visible .strips").count() == 3
+    parts = page.locator("#parts .strips:visible")
+    assert parts.count() == 3
     page.get_by_role("button", name="By lighting").click()
-    assert page.locator(".group:visible .strips caption b").all_inner_texts() == ["Low", "Strong"]
+    assert parts.locator("caption b").all_inner_texts() == ["Low", "Strong"]
+    assert "55.0" in parts.first.inner_text()
+    page.locator("#parts").get_by_role("button", name="Clearness").click()
+    assert parts.count() == 2 and "0.625" in parts.first.inner_text()
+    caption = page.locator("#results figcaption:visible").first
+    assert caption.inner_text().startswith("Change of mAP against Input")
+    page.locator("#results").get_by_role("button", name="Haze <i>", exact=True).click()
+    assert caption.inner_text().startswith("Change of Haze <i> against Input")
     assert page.locator(".curve:visible figcaption").inner_text().startswith("car")
     page.locator("#curve-class").select_option(label="dog (4 objects)")
     assert page.locator(".curve:visible figcaption").inner_text().startswith("dog")
@@ -227,6 +234,28 @@ def test_break_downs_and_curves_are_chosen(open_report: Callable[..., Any]) -> N
     drawn = lines.count()
     page.locator("#curves .legend input[value=Bright]").uncheck()
     assert lines.count() == drawn - 1
+
+
+def test_another_detector(open_report: Callable[..., Any], two: ReportContent, tmp_path: Path) -> None:
+    path = tmp_path / "two.html"
+    path.write_text(render_report(two), encoding="utf-8")
+    page = open_report(path)
+    curves = page.locator("#curves .curve:visible")
+    assert curves.count() == 1
+    page.locator("#curves").get_by_role("button", name="shapes <u>").click()
+    page.locator("#curve-class").select_option(label="dog (4 objects)")
+    assert curves.count() == 1 and curves.locator("figcaption").inner_text().startswith("dog")
+    assert page.locator("#curves .choice.on").get_attribute("data-key") == "shapes <u>"
+    assert page.locator("#v-counts").inner_text().startswith("Input: 1 found, 1 missed, 1 false alarm.")
+    page.locator("#v-detector").select_option(label="shapes <u>")
+    assert page.locator("#v-counts").inner_text().startswith("Input: 0 found, 2 missed, 0 false alarms.")
+    assert page.locator("#v-threshold-out").inner_text() == "0.20"
+
+
+def test_one_detector_needs_no_switch(open_report: Callable[..., Any]) -> None:
+    page = open_report()
+    assert not page.locator("#v-detectors").is_visible()
+    assert page.locator("#curves .segments").count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -274,7 +303,9 @@ def test_text_stands_out_from_its_ground(open_report: Callable[..., Any]) -> Non
 
 def test_without_scripts_everything_but_pictures_is_there(open_report: Callable[..., Any]) -> None:
     page = open_report(java_script_enabled=False)
-    assert page.locator(".group .strips:visible").count() == 5
+    # Three classes by mAP, two lightings by each of three scores, and a chart of differences for each score.
+    assert page.locator("#parts .strips:visible").count() == 9
+    assert page.locator(".forest:visible").count() == 3
     assert page.locator(".curve:visible").count() == 3
     assert not page.locator(".viewer").is_visible() and not page.locator("#theme").is_visible()
     assert "The pictures need JavaScript" in page.locator("#pictures").inner_text()
@@ -284,7 +315,7 @@ def test_a_report_without_pictures_has_no_errors(
     open_report: Callable[..., Any], content: ReportContent, tmp_path: Path
 ) -> None:
     path = tmp_path / "bare.html"
-    bare = replace(content, shown=(), pictures=(), curves={}, changes=(), breakdowns=(), history=())
+    bare = replace(content, shown=(), pictures=(), detectors=(), breakdowns=(), history=())
     path.write_text(render_report(bare), encoding="utf-8")
     page = open_report(path)
     assert page.locator("#pictures").count() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from duskbench.benchmarks.matching import match_rows, read_enhancers, read_run_images
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, read_shown
 from duskbench.benchmarks.store import ResultStore
 from tests.benchmarks.fabricate import make_images, make_run
@@ -23,27 +24,30 @@ def test_what_is_found_lies_on_an_object_and_nothing_is_found_twice(tmp_path: Pa
     images = make_images(30)
     gone = [images[0].record.id, images[7].record.id]
     record = make_run(tmp_path, images, {"Input": 0.5, "Better": 0.8}, failing={"Better": gone})
-    with ResultStore(tmp_path / "results.sqlite") as store:
-        shown = read_shown(store, record, [image.record.id for image in images])
+    with ResultStore(tmp_path / "results.sqlite", reading=True) as store:
+        run = read_run_images(store, record)
+        enhancers = tuple(read_enhancers(store, run))
+    ids = [image.record.id for image in images]
+    shown = read_shown(run, enhancers, [match_rows(run, enhancers, tmp_path)], ids)
     found, alarms = 0, 0
     for one in shown:
         objects = one.record.objects or ()
-        assert one.views["Better"].measured == (one.record.id not in gone)
-        for view in one.views.values():
-            hits = [d for d in view.detections if d.kind == "found"]
+        assert one.views["Better"].reason == ("too dark" if one.record.id in gone else None)
+        for detections in (found for view in one.views.values() for found in view.detections):
+            hits = [d for d in detections if d.kind == "found"]
             assert len({d.object for d in hits}) == len(hits)
             for detection in hits:
                 assert detection.object is not None
                 target = objects[detection.object]
                 assert target.name == detection.name and not target.difficult
                 assert overlap(detection.box_xyxy, target.box_xyxy) > 0.5
-            for detection in (d for d in view.detections if d.kind == "false_alarm"):
+            for detection in (d for d in detections if d.kind == "false_alarm"):
                 rivals = [o for o in objects if o.name == detection.name]
                 near = [o for o in rivals if overlap(detection.box_xyxy, o.box_xyxy) > 0.5]
                 taken = {d.object for d in hits if d.score >= detection.score}
                 assert all(objects.index(o) in taken for o in near)
                 alarms += 1
             found += len(hits)
-            scores = [d.score for d in view.detections]
+            scores = [d.score for d in detections]
             assert scores == sorted(scores, reverse=True) and all(s >= LOWEST_SCORE for s in scores)
     assert found > 20 and alarms > 20

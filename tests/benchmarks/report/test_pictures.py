@@ -1,25 +1,27 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from duskbench.benchmarks.measure import image_path
+from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.report.gallery import Shown, View
 from duskbench.benchmarks.report.pictures import PictureMaker, encode_within, make_pictures
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import decode_image, write_image
 from duskbench.data_tools.records import ImageRecord
 from duskbench.pipeline.registry import load_enhancer
+from tests.benchmarks.fabricate import make_record
 
 PLUGINS = Path(__file__).parent.parent / "plugins.py"
 
 
-def record_of(**specs: Any) -> dict[str, Any]:
+def record_of(**specs: str) -> RunRecord:
     """A run's record with these enhancers, with the fingerprints that they have now."""
     enhancers = []
     for label, spec in specs.items():
@@ -27,8 +29,8 @@ def record_of(**specs: Any) -> dict[str, Any]:
             fingerprint = load_enhancer(spec).fingerprint
         except Exception:  # noqa: BLE001 - one that cannot be built has none
             fingerprint = "gone"
-        enhancers.append({"label": label, "spec": spec, "fingerprint": fingerprint, "error": None})
-    return {"enhancers": enhancers}
+        enhancers.append(EnhancerEntry(label, spec, fingerprint))
+    return replace(make_record((), ()), enhancers=tuple(enhancers))
 
 
 def shown_of(path: Path, *labels: str, sha256: str | None = None) -> Shown:
@@ -58,10 +60,11 @@ def test_pictures_are_made_by_the_enhancers_that_were_measured(photo: Path, tmp_
     assert means["Input"] == pytest.approx(30, abs=4) and means["Gamma"] > 60
 
 
-def test_an_enhancer_that_has_changed_is_told(photo: Path, tmp_path: Path) -> None:
+def test_an_enhancer_that_has_changed_is_named(photo: Path, tmp_path: Path) -> None:
     record = record_of(Input="input", Gamma="gamma(gamma=0.4)")
-    record["enhancers"][1]["fingerprint"] = "another"
-    maker = PictureMaker(record, tmp_path / "images")
+    one, other = record.enhancers
+    changed = replace(record, enhancers=(one, replace(other, fingerprint="another")))
+    maker = PictureMaker(changed, tmp_path / "images")
     make_pictures([shown_of(photo, "Input", "Gamma")], maker)
     assert maker.remade == {"Gamma"}
 
@@ -80,9 +83,9 @@ def test_what_cannot_be_made_says_why_and_the_rest_stands(photo: Path, tmp_path:
         "def smaller(image):\n    return image[:5]\n\n\ndef raising(image):\n    raise KeyError('lost')\n"
     )
     record = record_of(Input="input", Gone="nowhere.py:gone", Smaller=f"{broken}:smaller", Raising=f"{broken}:raising")
-    labels = [enhancer["label"] for enhancer in record["enhancers"]]
+    labels = [enhancer.label for enhancer in record.enhancers]
     shown = [shown_of(photo, *labels), shown_of(tmp_path / "absent.png", *labels)]
-    shown[0].views["Gone2"] = View(measured=False, reason="It failed in the run.")
+    shown[0].views["Gone2"] = View(reason="It failed in the run.")
     first, second = make_pictures(shown, PictureMaker(record, tmp_path / "images"))
     assert list(first.pictures) == ["Input"]
     assert "cannot be built now" in first.reasons["Gone"] and "nowhere.py" in first.reasons["Gone"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, Environment, RunRecord
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
+from duskbench.benchmarks.store import Detected, Key, Measured, ResultStore, Row, StoredImage
 from duskbench.data_tools.classes import LIGHTING_TYPES, SHARED_CLASSES
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import write_image
@@ -29,37 +32,25 @@ def make_full_run(root: Path) -> Path:
     write_image(root / "noise.jpg", rng.integers(0, 255, (SIZE[1], SIZE[0], 3)).astype(np.uint8))
     digest = file_sha256(root / "noise.jpg")
     specs = {"Input": "input", **{f"Gamma {g:g}": f"gamma(gamma={g})" for g in GAMMAS}}
-    protocol = Protocol()
+    metrics = tuple(metric_entry(load_metric(name, Protocol()), name) for name in ("niqe", "voc_ap"))
+    record = RunRecord(
+        name="full",
+        title="A whole split",
+        data=DataEntry("ExDark", "data"),
+        detectors=(DetectorEntry("rfb", "rfb", "d", "i", SHARED_CLASSES),),
+        enhancers=tuple(EnhancerEntry(label, spec, load_enhancer(spec).fingerprint) for label, spec in specs.items()),
+        metrics=metrics,
+        protocol=Protocol(),
+        environment=Environment("2026-11-22T03:00:00+00:00", "cpu"),
+    )
     with ResultStore(root / "run" / "results.sqlite") as store:
         images = [_image(f"2015_{number:05d}", root / "noise.jpg", digest, rng) for number in range(N_IMAGES)]
         store.put_images(images)
-        store.put_detector("d", "rfb", SHARED_CLASSES)
-        enhancers = []
-        for rank, (label, spec) in enumerate(specs.items()):
-            fingerprint = load_enhancer(spec).fingerprint
-            enhancers.append(
-                {"label": label, "spec": spec, "fingerprint": fingerprint, "error": None, "upper_bound": False}
-            )
+        for rank, enhancer in enumerate(record.enhancers):
             for image in images:
-                store.put(_row(image, Key(image.record.id, digest, fingerprint, "d", "niqe=rgb2gray"), rank, rng))
-        store.put_run(
-            {
-                "name": "full",
-                "title": "A whole split",
-                "data": {"root": "data", "name": "ExDark", "split": "test"},
-                "detector": {"name": "rfb", "fingerprint": "d"},
-                "enhancers": enhancers,
-                "protocol": protocol.to_dict(),
-                "measure": "niqe=rgb2gray",
-                "paper": {},
-                "image_ids": [image.record.id for image in images],
-                "limit": None,
-                "environment": {
-                    "started": "2026-11-22T03:00:00+00:00", "argv": ["duskbench"], "python": "3.11",
-                    "platform": "Linux", "device": "cpu", "gpu": None, "packages": {}, "git": None,
-                },
-            }
-        )  # fmt: skip
+                key = Key(image.record.id, digest, enhancer.fingerprint)
+                store.put(_row(image, key, metrics[0].fingerprint, rank, rng))
+        store.put_run(replace(record, image_ids=tuple(image.record.id for image in images)))
     return root / "run"
 
 
@@ -73,7 +64,7 @@ def _image(image_id: str, path: Path, digest: str, rng: np.random.Generator) -> 
     return StoredImage(record, 1, 1, digest)
 
 
-def _row(image: StoredImage, key: Key, rank: int, rng: np.random.Generator) -> Row:
+def _row(image: StoredImage, key: Key, metric: str, rank: int, rng: np.random.Generator) -> Row:
     """Most objects found, a little shifted, among false alarms."""
     objects = image.record.objects or ()
     hits = [(o.box_xyxy, SHARED_CLASSES.index(o.name)) for o in objects if rng.random() < 0.5 + rank / 30]
@@ -83,7 +74,8 @@ def _row(image: StoredImage, key: Key, rank: int, rng: np.random.Generator) -> R
     for place, (box, label) in enumerate(hits):
         boxes[place], labels[place] = np.array(box) + rng.normal(0, 2, 4), label
     scores = np.sort(rng.random(n).astype(np.float32))[::-1]
-    return Row(key, niqe=4 + rng.normal() * 0.5, boxes_xyxy=boxes, scores=scores, labels=labels, ms_enhance=1.0)
+    found = Detected(boxes, scores, labels)
+    return Row(key, ms_enhance=1.0, detections={"d": found}, values={metric: Measured(4 + rng.normal() * 0.5)})
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli.report import report
 from duskbench.benchmarks.config import load_benchmark_config
-from duskbench.benchmarks.report.gallery import read_shown
+from duskbench.benchmarks.matching import match_rows, read_enhancers, read_run_images
+from duskbench.benchmarks.report.gallery import View, read_shown
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.runner import RunOptions, run
 from duskbench.benchmarks.statistics import BootstrapOptions
@@ -56,7 +58,7 @@ def test_a_run_becomes_a_page_with_its_own_numbers(run_dir: Path) -> None:
     table = read_table(run_dir)
     for row in table.rows:
         for column in table.columns:
-            if column.part == "" and column.key in ("niqe", "map") and row.get(column.key) is not None:
+            if column.part == "" and column.better is not None and row.get(column.key) is not None:
                 assert column.show(row[column.key]) in page
     data = data_of(page)
     assert data["labels"] == ["Input", "Brighten"] and len(data["images"]) == 2
@@ -64,24 +66,30 @@ def test_a_run_becomes_a_page_with_its_own_numbers(run_dir: Path) -> None:
     assert write_report(run_dir, run_dir / "again.html", images=2, bootstrap=FEW).read_bytes() == path.read_bytes()
 
 
-def test_few_images_are_matched_as_all_of_them_are(run_dir: Path) -> None:
+def shown_of(run_dir: Path, image_ids: Sequence[str]) -> dict[str, dict[str, View]]:
+    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+        run = read_run_images(store, store.last_run())
+        enhancers = tuple(read_enhancers(store, run))
+    shown = read_shown(run, enhancers, [match_rows(run, enhancers, run_dir)], image_ids)
+    return {one.record.id: one.views for one in shown}
+
+
+def test_an_image_without_a_result_shifts_no_object_of_the_others(run_dir: Path) -> None:
     with ResultStore(run_dir / "results.sqlite") as store:
         record = store.last_run()
-        together = {one.record.id: one.views for one in read_shown(store, record, record["image_ids"])}
-        for image_id in record["image_ids"]:
-            [alone] = read_shown(store, record, [image_id])
-            assert alone.views == together[image_id]
-        # An image without a result shifts no object of the others.
-        first = record["image_ids"][0]
-        fingerprint, detector = record["enhancers"][1]["fingerprint"], record["detector"]["fingerprint"]
-        rows = store.rows(enhancer=fingerprint, detector=detector, measure=record["measure"])
-        key = next(row.key for row in rows if row.key.image_id == first)
+        first, brighten = record.image_ids[0], record.enhancers[1]
+        together = shown_of(run_dir, record.image_ids)
+        for image_id in record.image_ids:
+            assert shown_of(run_dir, [image_id]) == {image_id: together[image_id]}
+        key = next(row.key for row in store.rows(record, brighten) if row.key.image_id == first)
+        # A result that is there is not replaced by a failure, so the row is measured anew.
+        store._db.execute("DELETE FROM results WHERE image_id=? AND enhancer=?", (first, brighten.fingerprint))
         store.put(Row(key, error="It failed."))
-        after = {one.record.id: one.views for one in read_shown(store, record, record["image_ids"])}
-    assert after[first]["Brighten"].reason == "It failed." and not after[first]["Brighten"].measured
+    after = shown_of(run_dir, record.image_ids)
+    assert after[first]["Brighten"] == View(reason="It failed.")
     assert {i: v for i, v in after.items() if i != first} == {i: v for i, v in together.items() if i != first}
-    kinds = {d.kind for views in together.values() for view in views.values() for d in view.detections}
-    assert "found" in kinds
+    views = [view for of in together.values() for view in of.values()]
+    assert "found" in {d.kind for view in views for found in view.detections for d in found}
 
 
 def test_the_data_set_may_be_gone(run_dir: Path) -> None:
