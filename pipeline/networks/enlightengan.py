@@ -34,7 +34,8 @@ class EnlightenGANGenerator(nn.Module):
         in_channels: Channels of the input; 3 for "gray".
         width: Channels of the first level; they double with each level down.
         attention: "gray" or "none".
-        norm: "batch" as in the official network and the paper, "instance", or "none".
+        norm: "batch" as in the official network and the paper, "instance", or "none". Without it the initial weights
+            are those of He et al. 2015, which keep a map's size; the official ones need the normalisation for that.
         zero_output: Start with a last convolution of zeros: the latent picture is empty, and a residual starts from the
             picture as it is instead of from a random cast.
 
@@ -81,6 +82,9 @@ class EnlightenGANGenerator(nn.Module):
             self._add_level(level, 2 * after, after, last=level == 2 * DEPTH - 1)
         self.conv10 = nn.Conv2d(width, 3, 1)
         initialise_gan(self)
+        for layer in self.modules() if norm == "none" else ():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, SLOPE)
         if zero_output:
             for parameter in self.conv10.parameters():
                 nn.init.zeros_(parameter)

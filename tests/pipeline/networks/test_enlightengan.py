@@ -119,6 +119,26 @@ def test_the_latent_learns_everywhere() -> None:
     assert without == []
 
 
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+def test_maps_keep_their_size_with_every_normalisation_and_without(norm: str) -> None:
+    torch.manual_seed(0)
+    network = EnlightenGANGenerator(in_channels=4, width=8, attention="none", norm=norm)
+    sizes: dict[str, float] = {}
+    for name in network.guided_layers:
+        network.get_submodule(name).register_forward_hook(
+            lambda _module, _inputs, output, name=name: sizes.update({name: float(output.detach().std())})
+        )
+    network(torch.rand(2, 4, 32, 48))
+    assert len(sizes) == 9
+    assert 0.15 < min(sizes.values()) < max(sizes.values()) < 3, sizes
+
+
+def test_an_output_of_zero_to_begin_with() -> None:
+    batch = torch.rand(1, 4, 32, 32)
+    assert not EnlightenGANGenerator(in_channels=4, width=4, attention="none", zero_output=True)(batch).any()
+    assert EnlightenGANGenerator(in_channels=4, width=4, attention="none")(batch).any()
+
+
 @pytest.mark.parametrize("size", [(30, 32), (32, 17)])
 def test_other_sizes_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match="multiples of 16"):
