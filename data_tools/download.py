@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.partial import Checksum, PartialFile
+from duskbench.data_tools.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import requests
 
+# Set to anything but nothing, it keeps every download from being made.
+OFFLINE_VARIABLE = "DUSKBENCH_OFFLINE"
 logger = logging.getLogger(__name__)
 
-# Called with the bytes on disk so far and the bytes in all (None while the server has not said).
-Progress = Callable[[int, int | None], None]
 
 _CHUNK = 1 << 18
 _LONGEST_WAIT = 60.0
@@ -58,7 +60,7 @@ def download(
     sha256: str | None = None,
     md5: str | None = None,
     size: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
     timeout: float = 30.0,
     attempts: int = 4,
     backoff: float = 1.0,
@@ -76,7 +78,7 @@ def download(
         sha256: The hash, or its first 8 or more digits.
         md5: The md5, where that is the published one.
         size: In bytes; a server that announces another size is not asked for the body.
-        progress: Called with bytes so far and bytes in all or None.
+        progress: Where kilobytes that have arrived are reported.
         timeout: Seconds without an answer or without data before a connection counts as cut.
         attempts: Tries in a row without a new byte before a mirror is given up.
         backoff: Seconds before the second try; doubles with each further one.
@@ -90,6 +92,13 @@ def download(
     dest, check = Path(dest), Checksum(sha256.lower() if sha256 else None, md5.lower() if md5 else None, size)
     if _is_there(dest, check):
         return dest
+    if os.environ.get(OFFLINE_VARIABLE):
+        raise DataError(
+            "Downloads are switched off.",
+            where=dest,
+            got=f"${OFFLINE_VARIABLE} is set",
+            todo=f"unset it, or get the file elsewhere: {', '.join(urls)}",
+        )
     dest.parent.mkdir(parents=True, exist_ok=True)
     patience = _Patience(timeout, attempts, backoff)
     failures: list[tuple[str, str]] = []
@@ -143,7 +152,7 @@ def _no_mirror(dest: Path, failures: list[tuple[str, str]], wrong: tuple[str, st
 
 
 def _from_mirror(
-    url: str, part: PartialFile, check: Checksum, progress: Progress | None, patience: _Patience
+    url: str, part: PartialFile, check: Checksum, progress: Progress, patience: _Patience
 ) -> tuple[str, str] | None:
     """Fetch into `part`; None if the content is right, else expected and got, with `part` emptied."""
     mismatch = None
@@ -164,7 +173,7 @@ def _from_mirror(
     return mismatch
 
 
-def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress | None, patience: _Patience) -> None:
+def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress, patience: _Patience) -> None:
     furthest, failed = part.size, 0
     while True:
         try:
@@ -181,7 +190,7 @@ def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress | 
             time.sleep(wait)
 
 
-def _request(url: str, part: PartialFile, check: Checksum, progress: Progress | None, timeout: float) -> None:
+def _request(url: str, part: PartialFile, check: Checksum, progress: Progress, timeout: float) -> None:
     """One request for what is missing; returns when all of it has arrived."""
     import requests
     import urllib3
@@ -191,15 +200,13 @@ def _request(url: str, part: PartialFile, check: Checksum, progress: Progress | 
     try:
         with requests.get(url, headers=headers, stream=True, timeout=(min(timeout, 10.0), timeout)) as response:
             total = _accept(response, part, url, check)
-            if progress is not None:
-                progress(part.size, total)
+            _report(progress, part, total)
             if response.status_code != 416:
                 for chunk in response.raw.stream(_CHUNK, decode_content=False):
                     part.write(chunk)
                     if total is not None and part.size > total:
                         raise _MirrorError(f"sends more than the {total} bytes it should")
-                    if progress is not None:
-                        progress(part.size, total)
+                    _report(progress, part, total)
     except (ValueError, requests.exceptions.SSLError, requests.exceptions.TooManyRedirects) as error:
         raise _MirrorError(f"{type(error).__name__}: {error}") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -210,6 +217,11 @@ def _request(url: str, part: PartialFile, check: Checksum, progress: Progress | 
         raise _CutError(_shortly(reason)) from error
     if total is not None and part.size < total:
         raise _CutError(f"connection closed after {part.size} of {total} bytes")
+
+
+def _report(progress: Progress, part: PartialFile, total: int | None) -> None:
+    name = part.path.name.removesuffix(".part")
+    progress.update(f"{name}, kB", part.size // 1024, None if total is None else total // 1024)
 
 
 def _accept(response: requests.Response, part: PartialFile, url: str, check: Checksum) -> int | None:

@@ -10,20 +10,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.archives import extract
-from duskbench.data_tools.download import Progress, download
+from duskbench.data_tools.download import download
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import write_bytes
 from duskbench.data_tools.partial import Checksum
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.sources import DataSource, Placement, SourceFile, find_sources
 
-__all__ = ["AcceptTerms", "FileProgress", "download", "fetch", "is_complete", "tree_sha256"]
+__all__ = ["AcceptTerms", "download", "fetch", "is_complete", "tree_sha256"]
 
 logger = logging.getLogger(__name__)
 
 # Shown a source with its terms; the user's answer.
 AcceptTerms = Callable[[DataSource], bool]
-# Called with the file's name, the bytes so far, and the bytes in all or None.
-FileProgress = Callable[[str, int, int | None], None]
 
 
 def fetch(
@@ -32,7 +31,7 @@ def fetch(
     *,
     accept_terms: AcceptTerms,
     from_archives: Sequence[str | Path] | None = None,
-    progress: FileProgress | None = None,
+    progress: Progress = SILENT,
     keep_archives: bool = False,
     timeout: float = 30.0,
 ) -> Path:
@@ -48,7 +47,7 @@ def fetch(
         accept_terms: Called with each source whose terms are new; False stops.
         from_archives: Archives that the user has, used instead of downloads and recognised by name, else by hash.
             They are not removed. Those that are not given are downloaded.
-        progress: Called as downloads go on.
+        progress: Where downloads are reported.
         keep_archives: Keep what was downloaded, under `.downloads`.
         timeout: Seconds without data before a connection counts as cut.
 
@@ -131,7 +130,7 @@ def _checksum(file: SourceFile) -> Checksum:
 
 
 def _fetch_source(
-    source: DataSource, root: Path, given: dict[SourceFile, Path], progress: FileProgress | None, timeout: float
+    source: DataSource, root: Path, given: dict[SourceFile, Path], progress: Progress, timeout: float
 ) -> None:
     local = {file: _obtain(source, file, root, given.get(file), progress, timeout) for file in source.files}
     # From here to the last move a stop would leave a tree that looks whole.
@@ -152,7 +151,7 @@ def _obtain(
     file: SourceFile,
     root: Path,
     given: Path | None,
-    progress: FileProgress | None,
+    progress: Progress,
     timeout: float,
 ) -> Path:
     """The file on disk, verified: the user's own, or downloaded."""
@@ -175,16 +174,9 @@ def _obtain(
             where=source.name,
             todo=source.note or "get the file elsewhere and pass it with --from-archive",
         )
-    reporter: Progress | None = None
-    if progress is not None:
-        report = progress
-
-        def reporter(done: int, total: int | None) -> None:
-            report(file.filename, done, total)
-
     dest = root / ".downloads" / file.filename
     return download(
-        file.urls, dest, sha256=file.sha256, md5=file.md5, size=file.size, progress=reporter, timeout=timeout
+        file.urls, dest, sha256=file.sha256, md5=file.md5, size=file.size, progress=progress, timeout=timeout
     )
 
 

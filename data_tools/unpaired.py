@@ -20,7 +20,8 @@ from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import CopyMode, place_file
 from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.images import decode_image
-from duskbench.data_tools.ordered_map import Progress, ordered_map
+from duskbench.data_tools.ordered_map import ordered_map
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.records import Dataset
 from duskbench.data_tools.unpaired_manifest import FOLDERS, MANIFEST, open_manifest, read_manifest
 
@@ -75,7 +76,7 @@ def build_unpaired(
     seed: int = 0,
     copy: CopyMode = "hardlink",
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> UnpairedSet:
     """Build an unpaired training set from data sets and folders.
 
@@ -100,7 +101,7 @@ def build_unpaired(
         seed: See `limit`; of no effect without it.
         copy: `hardlink` where the file system allows it, or `copy`.
         workers: Threads that decode; as many as there are cores by default. Of no effect on the result.
-        progress: Called with images looked at and images in all.
+        progress: Where images looked at are reported.
 
     Raises:
         ConfigError: A threshold is out of its range.
@@ -138,8 +139,7 @@ def build_unpaired(
                 place_file(candidate.path, out / target, copy)
             else:
                 rejected[reason] += 1
-            if progress:
-                progress(done, len(candidates))
+            progress.update("Looking at images", done, len(candidates))
         for domain, folder in FOLDERS.items():
             if not taken[domain]:
                 raise DataError(
