@@ -1,127 +1,130 @@
-"""Progress on the terminal: a bar with an estimate, or a line now and then where there is no terminal."""
+"""Progress on a console: bars with an estimate of the time left, or a line now and then where there is no terminal."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from duskbench.data_tools.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from duskbench.benchmarks.runner import RunSummary
 
-_T = TypeVar("_T")
 _SECONDS_BETWEEN_LINES = 15.0
 
 
-class Bar:
-    """One bar of `total` steps; off a terminal, a line every fifteen seconds instead."""
+class RichProgress(Progress):
+    """Shows progress on a console; used as a context, so that no bar outlives an error or Ctrl-C.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="red"),
-            console=console,
-            disable=not console.is_terminal,
-        )
+    Args:
+        console: Where to; where it is no terminal, a line every `seconds_between_lines` stands for the bars.
+        seconds_between_lines: See `console`.
+    """
+
+    def __init__(self, console: Console, *, seconds_between_lines: float = _SECONDS_BETWEEN_LINES) -> None:
+        self._console, self._interval = console, seconds_between_lines
+        self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, tuple[float, int]] = {}
         self._last_line = time.monotonic()
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> RichProgress:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
+        self._stop()
 
-    def show(self, what: str, done: int, total: int, note: str = "") -> None:
-        """Move the bar named `what` to `done` of `total`."""
-        if what not in self._tasks:
-            # Not before there is something to show: a question cannot be answered under a moving bar.
-            self._bar.start()
-            self._tasks[what] = self._bar.add_task(what, total=total, note=note)
-            self._started[what] = (time.monotonic(), done)
-        self._bar.update(self._tasks[what], completed=done, total=total, note=note)
+    def update(self, what: str, done: int, total: int | None, note: str = "") -> None:
+        """Move the bar of `what`, or print a line if the last one is long enough ago."""
+        if self._console.is_terminal:
+            self._move_bar(what, done, total, note)
+            return
+        start, first = self._started.setdefault(what, (time.monotonic(), done))
         now = time.monotonic()
-        if not self._console.is_terminal and now - self._last_line > _SECONDS_BETWEEN_LINES:
+        if now - self._last_line >= self._interval:
             self._last_line = now
-            start, first = self._started[what]
-            left = (now - start) / max(1, done - first) * (total - done)
-            self._console.print(f"{what}: {done}/{total}, about {left:.0f} s left {note}".rstrip())
+            self._console.print(Text(_line(what, done, total, note, (now - start) / max(1, done - first))))
+
+    def message(self, text: str, *, warning: bool = False) -> None:
+        """Print a line, above the bars."""
+        self._console.print(Text(text, style="yellow" if warning else ""))
+
+    def _move_bar(self, what: str, done: int, total: int | None, note: str) -> None:
+        if self._bars is None:
+            # Not before there is something to show: a question cannot be answered under a moving bar.
+            self._bars = _bars(self._console)
+            self._bars.start()
+        if what not in self._tasks:
+            # What was done before does not count for the speed.
+            self._tasks[what] = self._bars.add_task(what, total=total, completed=done, note=note)
+        self._bars.update(self._tasks[what], completed=done, total=total, note=note)
+        if self._bars.finished:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Leave the bars as they are; what comes next gets new ones."""
+        if self._bars is not None:
+            self._bars.stop()
+        self._bars = None
+        self._tasks.clear()
+
+
+def _bars(console: Console) -> Bars:
+    return Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="red"),
+        console=console,
+    )
+
+
+def _line(what: str, done: int, total: int | None, note: str, seconds_each: float) -> str:
+    if total is None:
+        return f"{what}: {done} {note}".rstrip()
+    return f"{what}: {done} of {total}, about {duration(seconds_each * (total - done))} left {note}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people, as in `44 s`, `2.5 h`, `231 days`."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
 
 
 class RunProgress:
-    """What a run reports while it goes on; this one is silent, the command line's draws a bar."""
+    """What a benchmark run reports while it goes on, in terms of a run.
+
+    Args:
+        progress: Where it is shown.
+    """
+
+    def __init__(self, progress: Progress = SILENT) -> None:
+        self._progress = progress
 
     def reading(self, done: int, total: int) -> None:
         """`done` of `total` images are parsed and hashed."""
+        self._progress.update("Reading the data set", done, total)
 
     def planned(self, summary: RunSummary) -> None:
         """The plan stands: how many rows there will be and how many are there already."""
+        if summary.reused:
+            self._progress.message(f"{summary.reused} of {summary.total} rows are there already.")
+        if summary.missing:
+            self._progress.message(f"{len(summary.missing)} images of the split are not in the tree.", warning=True)
+        for enhancer in summary.broken:
+            self._progress.message(f"{enhancer.label} cannot be built and is left out: {enhancer.error}", warning=True)
 
     def measured(self, summary: RunSummary) -> None:
         """One more row is stored."""
-
-
-class RichProgress(RunProgress):
-    """A benchmark run's progress."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Bar(console)
-
-    def __enter__(self) -> RichProgress:
-        self._bar.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.__exit__()
-
-    def reading(self, done: int, total: int) -> None:
-        """Show how many annotations are read."""
-        self._bar.show("Reading the data set", done, total)
-
-    def planned(self, summary: RunSummary) -> None:
-        """Say what is there already and what cannot be had."""
-        if summary.reused:
-            self._console.print(f"{summary.reused} of {summary.total} rows are there already.")
-        if summary.missing:
-            self._console.print(f"{len(summary.missing)} images of the split are not in the tree.", style="yellow")
-        for enhancer in summary.broken:
-            self._console.print(f"{enhancer.label} cannot be built and is left out: {enhancer.error}", style="yellow")
-
-    def measured(self, summary: RunSummary) -> None:
-        """Move the bar."""
         note = f"{len(summary.failures)} failed" if summary.failures else ""
-        self._bar.show("Measuring", summary.reused + summary.measured, summary.total, note)
-
-
-def track(console: Console, what: str) -> Callable[[list[_T]], Iterable[_T]]:
-    """A function that passes a list's elements through and shows how far they are."""
-
-    def through(items: list[_T]) -> Iterator[_T]:
-        with Bar(console) as bar:
-            for number, item in enumerate(items):
-                yield item
-                bar.show(what, number + 1, len(items))
-
-    return through
+        self._progress.update("Measuring", summary.reused + summary.measured, summary.total, note)

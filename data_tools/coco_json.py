@@ -20,7 +20,7 @@ from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.ids import UnknownIdError
 from duskbench.data_tools.images import image_size
-from duskbench.data_tools.ordered_map import Progress
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.records import Dataset, ImageRecord
 
 # An extra key of `images`, which COCO's format allows: what duskbench calls the image.
@@ -50,7 +50,7 @@ class CocoResults:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress | None = None) -> CocoTruth:
+def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress = SILENT) -> CocoTruth:
     """Write a data set's annotations as COCO JSON.
 
     Images are numbered from 1 in the data set's order, their `file_name` is relative to its root. Boxes are continuous
@@ -59,7 +59,7 @@ def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress | No
     Args:
         path: The file to write.
         dataset: The data set.
-        progress: Called with images done and images in all.
+        progress: Where images done are reported.
 
     Raises:
         DataError: The data set has no annotations, or one is broken.
@@ -74,8 +74,7 @@ def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress | No
         name = file_name.as_posix()
         images.append({"id": number, "file_name": name, "width": width, "height": height, _ID: image_id})
         found += [(number, one) for one in record.objects]
-        if progress:
-            progress(number, len(dataset.ids))
+        progress.update("Writing", number, len(dataset.ids))
     names = {one.name for _, one in found}
     ordered = [*(name for name in VOC_CLASSES if name in names), *sorted(names.difference(VOC_CLASSES))]
     category = {name: number for number, name in enumerate(ordered, start=1)}

@@ -20,7 +20,7 @@ from duskbench.data_tools.exdark import ExDark, read_bbgt
 from duskbench.data_tools.files import CopyMode, file_sha256, place_file, write_text
 from duskbench.data_tools.images import image_size
 from duskbench.data_tools.leftovers import remove_leftovers
-from duskbench.data_tools.ordered_map import Progress
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.voc import write_image_sets
 from duskbench.data_tools.voc_xml import VOCAnnotation, format_annotation
@@ -82,7 +82,7 @@ def exdark_to_voc(
     copy: CopyMode = "hardlink",
     missing: MissingMode = "error",
     box_origin: int = 1,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Conversion:
     """Convert an ExDark tree to a VOC tree.
 
@@ -103,7 +103,7 @@ def exdark_to_voc(
         missing: What to do where an image file is absent: `error`, leave it out (`skip`), or write its annotation
             alone (`annotate`), with size 0 and boxes clipped at the left and top edges only.
         box_origin: See `exdark.ExDark`.
-        progress: Called with images done and images in all.
+        progress: Where images done are reported.
 
     Raises:
         ConfigError: An argument is none of its choices.
@@ -135,8 +135,7 @@ def exdark_to_voc(
             objects[image_id] = _without_boxes(annotation.objects)
             for name in (row.split, *(["trainval"] if row.split != "test" else [])):
                 image_sets[name].append(image_id)
-            if progress:
-                progress(done, len(ids))
+            progress.update("Converting", done, len(ids))
     write_image_sets(out, image_sets, objects, tuple(EXDARK_TO_VOC.values()))
     images = {name: len(image_sets[name]) for name in SPLITS}
     return Conversion(out, images, counts["boxes"], counts["boxes_clipped"], counts["written"], tuple(absent))

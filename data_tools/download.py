@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import queue
 import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.partial import Checksum, PartialFile
+from duskbench.data_tools.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import requests
 
+# Set to anything but nothing, it keeps every download from being made.
+OFFLINE_VARIABLE = "DUSKBENCH_OFFLINE"
 logger = logging.getLogger(__name__)
 
-# Called with the bytes on disk so far and the bytes in all (None while the server has not said).
-Progress = Callable[[int, int | None], None]
 
 _CHUNK = 1 << 18
 _LONGEST_WAIT = 60.0
@@ -66,7 +68,7 @@ def download(
     sha256: str | None = None,
     md5: str | None = None,
     size: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
     timeout: float = 30.0,
     attempts: int = 4,
     backoff: float = 1.0,
@@ -86,7 +88,7 @@ def download(
         sha256: The hash, or its first 8 or more digits.
         md5: The md5, where that is the published one.
         size: In bytes; a server that announces another size is not asked for the body.
-        progress: Called with bytes so far and bytes in all or None.
+        progress: Where kilobytes that have arrived are reported.
         timeout: Seconds without an answer or without data before a connection counts as cut.
         attempts: Tries in a row that bring next to nothing before a mirror is given up.
         backoff: Seconds before the second try; doubles with each further one.
@@ -102,6 +104,13 @@ def download(
     dest, check = Path(dest), Checksum(sha256.lower() if sha256 else None, md5.lower() if md5 else None, size)
     if _is_there(dest, check):
         return dest
+    if os.environ.get(OFFLINE_VARIABLE):
+        raise DataError(
+            "Downloads are switched off.",
+            where=dest,
+            got=f"${OFFLINE_VARIABLE} is set",
+            todo=f"unset it, or get the file elsewhere: {', '.join(urls)}",
+        )
     dest.parent.mkdir(parents=True, exist_ok=True)
     limits = _Limits(timeout, attempts, backoff, max_bytes if size is None else size, least_rate)
     failures: list[tuple[str, str]] = []
@@ -155,7 +164,7 @@ def _no_mirror(dest: Path, failures: list[tuple[str, str]], wrong: tuple[str, st
 
 
 def _from_mirror(
-    url: str, part: PartialFile, check: Checksum, progress: Progress | None, limits: _Limits
+    url: str, part: PartialFile, check: Checksum, progress: Progress, limits: _Limits
 ) -> tuple[str, str] | None:
     """Fetch into `part`; None if the content is right, else expected and got, with `part` emptied."""
     mismatch = None
@@ -176,7 +185,7 @@ def _from_mirror(
     return mismatch
 
 
-def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress | None, limits: _Limits) -> None:
+def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress, limits: _Limits) -> None:
     furthest, failed = part.size, 0
     while True:
         try:
@@ -194,7 +203,7 @@ def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress | 
             time.sleep(wait)
 
 
-def _request(url: str, part: PartialFile, check: Checksum, progress: Progress | None, limits: _Limits) -> None:
+def _request(url: str, part: PartialFile, check: Checksum, progress: Progress, limits: _Limits) -> None:
     """One request for what is missing; returns when all of it has arrived."""
     import requests
     import urllib3
@@ -207,16 +216,14 @@ def _request(url: str, part: PartialFile, check: Checksum, progress: Progress | 
             most = limits.max_bytes if total is None else min(total, limits.max_bytes)
             if total is not None and total > most:
                 raise _MirrorError(f"has a file of {total} bytes, more than the {most} that are taken")
-            if progress is not None:
-                progress(part.size, total)
+            _report(progress, part, total)
             if response.status_code != 416:
                 for chunk in _chunks(response, limits):
                     part.write(chunk)
                     if part.size > most:
                         part.clear()
                         raise _MirrorError(f"sends more than the {most} bytes it may")
-                    if progress is not None:
-                        progress(part.size, total)
+                    _report(progress, part, total)
     except (ValueError, requests.exceptions.SSLError, requests.exceptions.TooManyRedirects) as error:
         raise _MirrorError(f"{type(error).__name__}: {error}") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -263,6 +270,11 @@ def _chunks(response: requests.Response, limits: _Limits) -> Iterator[bytes]:
             if arrived < limits.least_rate * seconds:
                 raise _CutError(f"only {arrived} bytes in {seconds:.0f} s")
             start, arrived = time.monotonic(), 0
+
+
+def _report(progress: Progress, part: PartialFile, total: int | None) -> None:
+    name = part.path.name.removesuffix(".part")
+    progress.update(f"{name}, kB", part.size // 1024, None if total is None else total // 1024)
 
 
 def _accept(response: requests.Response, part: PartialFile, url: str, check: Checksum) -> int | None:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.archives import extract, paths_in
-from duskbench.data_tools.download import Progress, download
+from duskbench.data_tools.download import download
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.file_kinds import kind_of_file
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.partial import Checksum
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.sources import DataSource, Placement, SourceFile, find_sources
 
-__all__ = ["AcceptTerms", "FileProgress", "download", "fetch", "is_complete", "tree_sha256"]
+__all__ = ["AcceptTerms", "download", "fetch", "is_complete", "tree_sha256"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,6 @@ class _Given:
 
 # Shown a source with its terms; the user's answer.
 AcceptTerms = Callable[[DataSource], bool]
-# Called with the file's name, the bytes so far, and the bytes in all or None.
-FileProgress = Callable[[str, int, int | None], None]
 
 
 def fetch(
@@ -44,7 +43,7 @@ def fetch(
     *,
     accept_terms: AcceptTerms,
     from_archives: Sequence[str | Path] | None = None,
-    progress: FileProgress | None = None,
+    progress: Progress = SILENT,
     keep_archives: bool = False,
     timeout: float = 30.0,
 ) -> Path:
@@ -61,7 +60,7 @@ def fetch(
         from_archives: Archives that the user has, used instead of downloads: recognised by the published name or hash,
             else by the folders they hold, so that a mirror's archive may have any name and hold everything. They are
             not removed. What is in none of them is downloaded.
-        progress: Called as downloads go on.
+        progress: Where downloads are reported.
         keep_archives: Keep what was downloaded, under `.downloads`.
         timeout: Seconds without data before a connection counts as cut.
 
@@ -205,7 +204,7 @@ def _checksum(file: SourceFile) -> Checksum:
 
 
 def _fetch_source(
-    source: DataSource, root: Path, given: dict[SourceFile, _Given], progress: FileProgress | None, timeout: float
+    source: DataSource, root: Path, given: dict[SourceFile, _Given], progress: Progress, timeout: float
 ) -> None:
     archives: dict[Path, list[SourceFile]] = {}
     for file in source.files:
@@ -233,7 +232,7 @@ def _obtain(
     file: SourceFile,
     root: Path,
     given: _Given | None,
-    progress: FileProgress | None,
+    progress: Progress,
     timeout: float,
 ) -> Path:
     """The file on disk, verified: the user's own, or downloaded."""
@@ -260,13 +259,6 @@ def _obtain(
             where=source.name,
             todo=source.note or "get the file elsewhere and pass it with --from-archive",
         )
-    reporter: Progress | None = None
-    if progress is not None:
-        report = progress
-
-        def reporter(done: int, total: int | None) -> None:
-            report(file.filename, done, total)
-
     dest = root / ".downloads" / file.filename
     return download(
         file.urls,
@@ -274,7 +266,7 @@ def _obtain(
         sha256=file.sha256,
         md5=file.md5,
         size=file.size,
-        progress=reporter,
+        progress=progress,
         timeout=timeout,
         max_bytes=file.max_bytes,
     )

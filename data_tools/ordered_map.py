@@ -11,9 +11,6 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Told how many of how many are done, after each.
-Progress = Callable[[int, int], None]
-
 
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None

@@ -21,7 +21,8 @@ from duskbench.data_tools.files import CopyMode, place_file
 from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.images import decode_image
 from duskbench.data_tools.leftovers import remove_leftovers
-from duskbench.data_tools.ordered_map import Progress, ordered_map
+from duskbench.data_tools.ordered_map import ordered_map
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.records import Dataset
 from duskbench.data_tools.unpaired_manifest import FOLDERS, MANIFEST, open_manifest, read_manifest
 
@@ -76,7 +77,7 @@ def build_unpaired(
     seed: int = 0,
     copy: CopyMode = "hardlink",
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> UnpairedSet:
     """Build an unpaired training set from data sets and folders.
 
@@ -101,7 +102,7 @@ def build_unpaired(
         seed: See `limit`; of no effect without it.
         copy: `hardlink` where the file system allows it, or `copy`.
         workers: Threads that decode; as many as there are cores by default. Of no effect on the result.
-        progress: Called with images looked at and images in all.
+        progress: Where images looked at are reported.
 
     Raises:
         ConfigError: A threshold is out of its range.
@@ -140,8 +141,7 @@ def build_unpaired(
                 place_file(candidate.path, out / target, copy)
             else:
                 rejected[reason] += 1
-            if progress:
-                progress(done, len(candidates))
+            progress.update("Looking at images", done, len(candidates))
         for domain, folder in FOLDERS.items():
             if not taken[domain]:
                 raise DataError(

@@ -15,8 +15,9 @@ from duskbench.data_tools.datasets import open_for_checking
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.exdark import UnknownClassError
 from duskbench.data_tools.findings import Collector, Report
-from duskbench.data_tools.ordered_map import Progress, ordered_map
+from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.plugins import naming
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation
 from duskbench.data_tools.verify_image import ImageCheck, check_image
 
@@ -39,7 +40,7 @@ def verify(
     *,
     decode: bool = True,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
     **options: Any,
 ) -> Report:
     """Look for everything that is wrong with a data set.
@@ -53,7 +54,7 @@ def verify(
         layout: See `datasets.open_dataset`.
         decode: Decode every image to its last row; False reads headers and bytes only.
         workers: Threads; as many as there are cores by default.
-        progress: Called with images done and images in all.
+        progress: Where images done are reported.
         options: Of the reader: `year`, `box_origin`, ...
 
     Returns:
@@ -162,7 +163,7 @@ def _report_classes(spelled: dict[str, _Class], found: Collector) -> None:
 
 
 def _check_images(
-    expected: list[Expectation], found: Collector, decode: bool, workers: int | None, progress: Progress | None
+    expected: list[Expectation], found: Collector, decode: bool, workers: int | None, progress: Progress
 ) -> None:
     first_of: dict[str, Path] = {}
     checks: Callable[[Expectation], ImageCheck | None] = partial(_check_one, decode=decode)
@@ -175,8 +176,7 @@ def _check_images(
                 _compare_sizes(one, check.size, found)
             if check.sha256 and first_of.setdefault(check.sha256, one.path) is not one.path:
                 found.add("warning", "duplicate-image", one.path, f"same bytes as {first_of[check.sha256].name}")
-        if progress:
-            progress(done, len(expected))
+        progress.update(f"Verifying {found.root.name}", done, len(expected))
 
 
 def _check_one(one: Expectation, *, decode: bool) -> ImageCheck | None:

@@ -19,7 +19,8 @@ from duskbench.data_tools.files import file_sha256, place_file, write_bytes, wri
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.night import Night, image_seed
-from duskbench.data_tools.ordered_map import Progress, ordered_map
+from duskbench.data_tools.ordered_map import ordered_map
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.voc import IMAGE_SETS, VOC
 
 MANIFEST = "manifest.jsonl"
@@ -111,7 +112,7 @@ def make_voc_dark(
     seed: int = 0,
     night: Night | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> VocDark:
     """Darken the photographs of a VOC tree and write them as a VOC tree of their own.
 
@@ -131,7 +132,7 @@ def make_voc_dark(
         seed: Non-negative; each image's own seed comes from it and the image id.
         night: Ranges that cameras and lamps are drawn from.
         workers: Threads; as many as there are cores by default.
-        progress: Called with images done and images in all.
+        progress: Where images done are reported.
 
     Raises:
         ConfigError: An argument is out of range, or `out` is the lit tree.
@@ -159,8 +160,7 @@ def make_voc_dark(
                 darkened += 1
                 journal.write(_line(row))
                 journal.flush()
-            if progress:
-                progress(done, len(ids))
+            progress.update("Darkening", done, len(ids))
     write_text(out / MANIFEST, _line(_header(settings)) + "".join(_line(rows[image_id]) for image_id in sorted(rows)))
     write_text(out / IMAGE_SETS / f"{name}.txt", "".join(f"{image_id}\n" for image_id in ids))
     return VocDark(out, name, len(ids), darkened)

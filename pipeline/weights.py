@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duskbench.data_tools.download import Progress, download
+from duskbench.data_tools.download import download
 from duskbench.data_tools.errors import DataError, UnknownNameError, WeightsError
 from duskbench.data_tools.file_kinds import kind_of_file, remedy
 from duskbench.data_tools.files import file_sha256
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ def search_folders() -> list[Path]:
     return [Path(folder).expanduser() for folder in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if folder]
 
 
-def find_weights(name: str, path: str | Path | None = None, *, progress: Progress | None = None) -> Path:
+def find_weights(name: str, path: str | Path | None = None, *, progress: Progress = SILENT) -> Path:
     """Find a weight file: the path given, the search path, the cache, and last a download into the cache.
 
     Args:
         name: A name of `CATALOGUE`, or of any file below a folder of `$DUSKBENCH_WEIGHTS`.
         path: A file to use instead, whatever its hash: the fingerprint of a result has the hash of the file in use.
-        progress: Called with bytes so far and bytes in all, if there is a download.
+        progress: Where a download is reported.
 
     Returns:
         An existing file. One that was found in `$DUSKBENCH_WEIGHTS` and differs from the published one is used, with

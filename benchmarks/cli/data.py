@@ -39,7 +39,7 @@ def fetch(
 
     Terms are shown first, hashes are checked, an interrupted download is taken up again.
     """
-    from duskbench.benchmarks.progress import Bar
+    from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools import sources
     from duskbench.data_tools.fetch import fetch as fetch_source
     from duskbench.pipeline.weights import CATALOGUE, find_weights
@@ -52,14 +52,9 @@ def fetch(
         out_console.print(Text(f"{source.title}\n{source.terms}\n{source.terms_url}"))
         return yes or typer.confirm("Do you agree to these terms?", default=False)
 
-    bar = Bar(err_console)
-
-    def progress(file: str, done: int, total: int | None) -> None:
-        bar.show(f"{file}, kB", done // 1024, (total or done) // 1024)
-
-    with bar:
+    with RichProgress(err_console) as progress:
         if name in CATALOGUE:
-            where = find_weights(name, progress=lambda done, total: progress(name, done, total))
+            where = find_weights(name, progress=progress)
         else:
             where = fetch_source(
                 name,
@@ -100,17 +95,17 @@ def exdark(
 
     What is done already is kept.
     """
-    from duskbench.benchmarks.progress import Bar
+    from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools.convert import exdark_to_voc
 
-    with Bar(err_console) as bar:
+    with RichProgress(err_console) as progress:
         conversion = exdark_to_voc(
             root,
             out,
             split=split,
             copy="copy" if copy else "hardlink",
             missing=missing,
-            progress=lambda done, total: bar.show("Converting", done, total),
+            progress=progress,
         )
     out_console.print(str(conversion))
 
@@ -162,13 +157,13 @@ def coco(
     layout: Layout = "auto",
 ) -> None:
     """Write the boxes of a data set as COCO JSON, for pycocotools, FiftyOne or CVAT."""
-    from duskbench.benchmarks.progress import Bar
+    from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools.coco_json import write_coco_truth
     from duskbench.data_tools.datasets import open_dataset
 
     dataset = open_dataset(root, layout=layout, split=split)
-    with Bar(err_console) as bar:
-        written = write_coco_truth(out, dataset, lambda done, total: bar.show("Writing", done, total))
+    with RichProgress(err_console) as progress:
+        written = write_coco_truth(out, dataset, progress)
     out_console.print(Text(str(written)))
 
 
@@ -188,10 +183,10 @@ def unpaired(
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of hard-linking them.")] = False,
 ) -> None:
     """Build an unpaired training set, low and normal light."""
-    from duskbench.benchmarks.progress import Bar
+    from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools.unpaired import build_unpaired
 
-    with Bar(err_console) as bar:
+    with RichProgress(err_console) as progress:
         manifest = build_unpaired(
             low,
             normal,
@@ -200,7 +195,7 @@ def unpaired(
             max_low_brightness=max_low_brightness,
             hash_distance=hash_distance,
             copy="copy" if copy else "hardlink",
-            progress=lambda done, total: bar.show("Looking at images", done, total),
+            progress=progress,
         )
     out_console.print(str(manifest))
 
@@ -226,12 +221,12 @@ def voc_dark(
 
     The boxes stay exact, and the lit originals give PSNR, SSIM and an upper bound. What is done already is kept.
     """
-    from duskbench.benchmarks.progress import Bar
+    from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools.night import Night
     from duskbench.data_tools.voc_dark import make_voc_dark
 
     night = Night(exposure_ev=exposure_ev or Night.exposure_ev, lamps=lamps or Night.lamps)
-    with Bar(err_console) as bar:
+    with RichProgress(err_console) as progress:
         done = make_voc_dark(
             root,
             out,
@@ -240,7 +235,7 @@ def voc_dark(
             seed=seed,
             night=night,
             workers=workers,
-            progress=lambda done, total: bar.show("Darkening", done, total),
+            progress=progress,
         )
     out_console.print(str(done))
 
@@ -256,11 +251,11 @@ def verify(
 
     The exit code is 1 when there is an error.
     """
-    from duskbench.benchmarks.progress import Bar
+    from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools.verify import verify as verify_tree
 
-    with Bar(err_console) as bar:
-        report = verify_tree(root, layout=layout, progress=lambda done, total: bar.show("Verifying", done, total))
+    with RichProgress(err_console) as progress:
+        report = verify_tree(root, layout=layout, progress=progress)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=1))
     else:
@@ -298,16 +293,16 @@ def miniature(
 
     A lit VOC part, a night ExDark part, and the night part's lit twins.
     """
-    from duskbench.benchmarks.progress import Bar
+    from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools.miniature import VOC_IMAGES, make_miniature
 
-    with Bar(err_console) as bar:
+    with RichProgress(err_console) as progress:
         made = make_miniature(
             root,
             seed=seed,
             voc_images=0 if night_only else VOC_IMAGES,
             workers=workers,
-            progress=lambda done, total: bar.show("Rendering", done, total),
+            progress=progress,
         )
     for part, counts in made.images.items():
         images = ", ".join(f"{split} {number}" for split, number in counts.items()) or "none"

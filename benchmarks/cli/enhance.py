@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -29,19 +28,13 @@ def enhance(
 
     Names, formats and metadata stay. Videos are enhanced picture by picture, so they may flicker.
     """
-    from duskbench.benchmarks.progress import Bar
+    from duskbench.benchmarks.progress import RichProgress
     from duskbench.pipeline.apply.enhance import enhance_files
     from duskbench.pipeline.registry import load_enhancer
 
     use_weights(weights)
     logging.basicConfig(format="%(message)s")
-    with Bar(err_console) as bar:
-
-        def track(pairs: list[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:
-            for number, pair in enumerate(pairs):
-                yield pair
-                bar.show("Enhancing", number + 1, len(pairs))
-
+    with RichProgress(err_console) as progress:
         failures = enhance_files(
             source,
             target,
@@ -50,8 +43,7 @@ def enhance(
             image_suffix=".png" if png else None,
             quality=quality,
             crf=crf,
-            track=track,
-            on_frame=lambda path, done, total: bar.show(path.name, done, total),
+            progress=progress,
         )
     for path, reason in failures:
         err_console.print(Text(f"{path}: {reason}", style="red"))

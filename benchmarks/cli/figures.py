@@ -22,7 +22,7 @@ def sheet(
     device: Device = "cpu",
 ) -> None:
     """Draw a contact sheet: photos in rows, enhancers in columns."""
-    from duskbench.benchmarks.progress import track
+    from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools.images import write_image
     from duskbench.pipeline.apply.contact_sheet import contact_sheet
     from duskbench.pipeline.registry import ENHANCERS, load_enhancer
@@ -30,7 +30,8 @@ def sheet(
     use_weights(weights)
     specs = enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"]
     columns = {ENHANCERS.label(spec): load_enhancer(spec, device=device) for spec in specs}
-    write_image(out, contact_sheet(photos, columns, width=width, track=track(err_console, "Enhancing")))
+    with RichProgress(err_console) as progress:
+        write_image(out, contact_sheet(photos, columns, width=width, progress=progress))
     out_console.print(f"Written: {out}")
 
 

@@ -116,7 +116,7 @@ def nightly(
     command = shlex.join(["duskbench", "nightly", config, "--history", str(history), "--accept"])
     outputs = Outputs(history, command, junit, summary, report)
     with RichProgress(err_console) as progress:
-        night = run_night(benchmark, NightOptions(history, run, limits), outputs.write, progress, err_console.print)
+        night = run_night(benchmark, NightOptions(history, run, limits), outputs.write, progress)
     _print(night, command)
     if night.verdict != "green":
         raise typer.Exit(EXIT_REGRESSION if night.verdict == "red" else EXIT_USAGE)

@@ -22,13 +22,12 @@ def report(
 ) -> None:
     """Write the report of a run: one HTML file that opens anywhere and fetches nothing."""
     from duskbench.benchmarks.nightly.history import read_history
-    from duskbench.benchmarks.progress import track
+    from duskbench.benchmarks.progress import RichProgress
     from duskbench.benchmarks.report.write import write_report
 
     use_weights(weights)
     nights = read_history(history) if history is not None else []
-    path = write_report(
-        run_dir, out, images=images, history=nights, device=device, track=track(err_console, "Making pictures")
-    )
+    with RichProgress(err_console) as progress:
+        path = write_report(run_dir, out, images=images, history=nights, device=device, progress=progress)
     megabytes = path.stat().st_size / 1e6
     out_console.print(Text(f"Written: {path} ({megabytes:.1f} MB)"))

@@ -62,7 +62,7 @@ def run(
     Enhance, detect and measure in one pass over the images. An interrupted run is resumed by the same command.
     """
     from duskbench.benchmarks.config import load_benchmark_config
-    from duskbench.benchmarks.progress import RichProgress
+    from duskbench.benchmarks.progress import RichProgress, RunProgress
     from duskbench.benchmarks.results import write_tables
     from duskbench.benchmarks.runner import RunOptions
     from duskbench.benchmarks.runner import run as run_benchmark
@@ -90,7 +90,7 @@ def run(
         save_images=save_images,
     )
     with RichProgress(err_console) as progress:
-        summary = run_benchmark(benchmark, options, progress)
+        summary = run_benchmark(benchmark, options, RunProgress(progress))
     print_table(write_tables(options.out, coco=coco), options.out)
     for warning in summary.warnings:
         err_console.print(Text(f"Warning: {warning}", style="yellow"))

@@ -17,6 +17,7 @@ from duskbench.benchmarks.cli.options import (
     BatchSize,
     CfgOptions,
     Checkpoint,
+    Detector,
     Limit,
     Workers,
     check_weights,
@@ -24,10 +25,8 @@ from duskbench.benchmarks.cli.options import (
 from duskbench.benchmarks.cli.table import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from duskbench.benchmarks.reproduce.steps import Estimate
     from duskbench.benchmarks.reproduce.table2 import Table2Plan
+    from duskbench.data_tools.progress import Progress
 
 Schedule = Literal["paper", "small"]
 
@@ -50,14 +49,14 @@ def table2(
     methods: Annotated[
         str | None, typer.Option(help="Trained rows of the table, of guided,enlightengan,cyclegan,zero_dce.")
     ] = None,
-    detector: Annotated[str | None, typer.Option(help="Another detector than RFBNet300; see `run`.")] = None,
+    detector: Detector = None,
     checkpoint: Checkpoint = None,
     weights: Annotated[
         Path | None, typer.Option(help="Folder of weight files; a method with NAME.safetensors there is not trained.")
     ] = None,
     device: Annotated[
-        str, typer.Option(help="Torch device of the benchmark; training takes a GPU if there is one.")
-    ] = "cpu",
+        str, typer.Option(help="Torch device of the benchmark; see `run`. Training takes a GPU if there is one.")
+    ] = "auto",
     batch_size: BatchSize = 1,
     workers: Workers = 0,
     limit: Limit = None,
@@ -68,14 +67,14 @@ def table2(
     config: Annotated[str, typer.Option(help="Another benchmark configuration.")] = "table2",
     cfg_options: CfgOptions = None,
 ) -> None:
-    """Verify, convert, train, run and print: Table 2 from ExDark and VOC.
+    """Verify, train, run and print: Table 2 from ExDark and VOC.
 
-    What is done already is passed over, what was cut is taken up again.
+    Steps that are done are not done again; an interrupted one is resumed.
     """
-    from duskbench.benchmarks.reproduce.bars import BarReporter
-    from duskbench.benchmarks.reproduce.steps import work_through
+    from duskbench.benchmarks.progress import RichProgress
+    from duskbench.benchmarks.reproduce.steps import run_steps
     from duskbench.benchmarks.reproduce.table2 import METHODS, Table2Options, plan_table2
-    from duskbench.benchmarks.reproduce.training_steps import Training, parse_training_options
+    from duskbench.benchmarks.reproduce.training import Training, parse_training_options
     from duskbench.benchmarks.results import read_table
 
     if weights is not None:
@@ -93,7 +92,7 @@ def table2(
             weights=weights,
             allow_missing=allow_missing,
             config=config,
-            detector=detector,
+            detectors=detector or (),
             checkpoint=checkpoint,
             device=device,
             limit=limit,
@@ -101,75 +100,55 @@ def table2(
             workers=workers,
         )
     )
-    if dry_run:
-        _print_plan(plan, work)
-        return
-    for note in plan.notes:
-        err_console.print(Text(note, style="yellow"))
-    with BarReporter(err_console) as reporter:
-        complete = work_through(plan.steps, work, reporter)
+    with RichProgress(err_console) as progress:
+        if dry_run:
+            _print_plan(plan, work, progress)
+            return
+        for note in plan.notes:
+            progress.message(note, warning=True)
+        complete = run_steps(plan.steps, work, progress)
     print_table(read_table(plan.results), plan.results)
     if not complete:
         raise typer.Exit(EXIT_IMAGES_FAILED)
 
 
-def _print_plan(plan: Table2Plan, work: Path) -> None:
-    from duskbench.benchmarks.reproduce.machine import nearest_folder
-    from duskbench.benchmarks.reproduce.steps import Estimate, State, survey
+def _print_plan(plan: Table2Plan, work: Path, progress: Progress) -> None:
+    from duskbench.benchmarks.progress import duration
+    from duskbench.benchmarks.reproduce.estimates import nearest_folder
+    from duskbench.benchmarks.reproduce.steps import Estimate, State, states
 
-    looks = survey(plan.steps, work)
-    todo = [
-        Estimate() if look.state is State.DONE else step.estimate()
-        for step, look in zip(plan.steps, looks, strict=True)
-    ]
     listing = Table("", "step", "what it does", "state", "time", "disk", title="The plan", title_justify="left")
-    for number, (step, look, estimate) in enumerate(zip(plan.steps, looks, todo, strict=True), start=1):
-        state = f"{look.state}: {look.there}" if look.there else str(look.state)
-        style = "dim" if look.state is State.DONE else ""
-        cells = (str(number), step.name, step.what, state, duration(estimate.seconds), size(estimate.disk_bytes))
-        listing.add_row(*map(Text, cells), style=style)
-    seconds, disk = _sum(todo)
+    estimates = []
+    steps = list(zip(plan.steps, states(plan.steps, work), strict=True))
+    for number, (step, state) in enumerate(progress.track("Timing a few images and training steps", steps), start=1):
+        estimate = Estimate() if state is State.DONE else step.estimate()
+        time = "unknown" if estimate.seconds is None else duration(estimate.seconds)
+        listing.add_row(
+            *(str(number), Text(step.name), Text(step.what), str(state)),
+            *(time if estimate.seconds != 0 else "", size(estimate.disk_bytes)),
+            style="dim" if state is State.DONE else "",
+        )
+        estimates.append(estimate)
+    seconds, disk = sum(one.seconds or 0 for one in estimates), sum(one.disk_bytes for one in estimates)
     listing.add_section()
-    listing.add_row("", "", "all that is to do", "", duration(seconds), size(disk), style="bold")
+    listing.add_row("", "", "all that is to do", "", duration(seconds) if seconds else "", size(disk), style="bold")
     out_console.print(listing)
     for note in plan.notes:
         out_console.print(Text(note))
     free = shutil.disk_usage(nearest_folder(work)).free
-    out_console.print(Text(_basis(free)))
+    out_console.print(
+        "Time and disk are estimates, each step from its beginning, from a few images and training steps that were "
+        f"timed on this machine, without downloads. {size(free)} are free."
+    )
+    if any(one.seconds is None for one in estimates):
+        out_console.print("Unknown: the detector's weights are not here yet, so no image could be measured.")
     if disk > free:
         out_console.print(Text(f"The disk of {work} has too little room.", style="red"))
 
 
-def _sum(estimates: Sequence[Estimate]) -> tuple[float, float]:
-    return sum(one.seconds or 0 for one in estimates), sum(one.disk_bytes or 0 for one in estimates)
-
-
-def _basis(free: float) -> str:
-    import torch
-
-    from duskbench.benchmarks.reproduce.machine import convolution_gflops
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return (
-        f"Time and disk are estimates, each step from its beginning. Training: operations counted for a step, at the "
-        f"{convolution_gflops(device):.0f} GFLOP/s that a 3x3 convolution reaches on this machine's {device}, so a "
-        f"lower bound. The rest: a few images measured. Downloads are not in it. {size(free)} are free."
-    )
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds for people, with two figures."""
-    if seconds is None:
-        return ""
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
-
-
-def size(number: float | None) -> str:
-    """Bytes for people, in powers of 1000."""
-    if number is None:
+def size(number: float) -> str:
+    """Bytes for people, in powers of 1000; empty for none."""
+    if not number:
         return ""
     for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if number >= length:

@@ -20,7 +20,6 @@ from duskbench.benchmarks.nightly.gate import GateResult, Limits, gate_night
 from duskbench.benchmarks.nightly.history import Baseline, History
 from duskbench.benchmarks.nightly.night import Calibration, Night, NightEnhancer, Verdict
 from duskbench.benchmarks.nightly.speed import CalibrationWorkload
-from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.provenance import available_cores, environment
 from duskbench.benchmarks.record import images_digest
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
@@ -28,6 +27,7 @@ from duskbench.benchmarks.statistics import Bootstrap
 from duskbench.benchmarks.store import Key, ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.files import only_one
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.device import chosen_device
 
 
@@ -59,8 +59,7 @@ def run_night(
     config: BenchmarkConfig,
     options: NightOptions,
     write: Callable[[Night, Path], None],
-    progress: RunProgress | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> Night:
     """Run a night, append it to the history, and write what is to be written of it; an interrupted night is resumed.
 
@@ -71,8 +70,7 @@ def run_night(
         config: What to measure.
         options: How, and what is tolerated.
         write: Writes reports of the night (it is in the history already), given its folder of results.
-        progress: Shows how far it is.
-        say: Given a line where an interrupted night is resumed.
+        progress: Where it reports how far it is.
 
     Returns:
         The night as it is in the history.
@@ -89,10 +87,10 @@ def run_night(
         nights = {night.id: night for night in history.nights(config.name)}
         folder = open_night(out, config.name, _made_with(options.run), nights)
         if folder.id in nights:
-            say(f"Night {folder.id} was interrupted after it was measured; only its files are written.")
+            progress.message(f"Night {folder.id} was interrupted after it was measured; only its files are written.")
         else:
             if (folder.path / "results.sqlite").exists():
-                say(f"Night {folder.id} was interrupted; it is resumed.")
+                progress.message(f"Night {folder.id} was interrupted; it is resumed.")
             _measure_and_append(config, options, folder, history, progress)
             nights = {night.id: night for night in history.nights(config.name)}
         night = nights[folder.id]
@@ -115,7 +113,7 @@ def _measure_and_append(
     options: NightOptions,
     folder: NightFolder,
     history: History,
-    progress: RunProgress | None,
+    progress: Progress,
 ) -> None:
     measured = _measure(config, replace(options.run, out=folder.path), progress)
     baselines = history.baselines(config.name)
@@ -125,7 +123,7 @@ def _measure_and_append(
     history.put(_night(folder, measured, baselines, gates), measured.evidence, joins=gates.joins)
 
 
-def _measure(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | None) -> _Measured:
+def _measure(config: BenchmarkConfig, options: RunOptions, progress: Progress) -> _Measured:
     """Run the benchmark with the calibration workload in turns; an enhancer that cannot be built is left out.
 
     `workers=0` is one process per core on a CPU, however few rows are left: the calibration workload of two nights

@@ -22,6 +22,7 @@ from duskbench.benchmarks.nightly.night import Calibration, Finding
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.statistics import Interval
+from duskbench.data_tools.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from duskbench.benchmarks.runner import RunSummary
@@ -51,21 +52,17 @@ class CalibrationWorkload(RunProgress):
         progress: What shows the run meanwhile.
     """
 
-    def __init__(self, device: str, workers: int, progress: RunProgress | None = None) -> None:
+    def __init__(self, device: str, workers: int, progress: Progress = SILENT) -> None:
+        super().__init__(progress)
         self.workers = workers
         self._parts: dict[str, Callable[[], object]] = {}
         self._device = device
         self._seconds: list[tuple[float, ...]] = []
-        self._inner = progress or RunProgress()
         self._next = 0.0
-
-    def reading(self, done: int, total: int) -> None:
-        """Pass on."""
-        self._inner.reading(done, total)
 
     def planned(self, summary: RunSummary) -> None:
         """Warm up, unless nothing is left to measure."""
-        self._inner.planned(summary)
+        super().planned(summary)
         if summary.reused < summary.total:
             self._parts = {"convolution": convolution(self._device), "FFT": fft()}
             self.sample()
@@ -73,7 +70,7 @@ class CalibrationWorkload(RunProgress):
 
     def measured(self, summary: RunSummary) -> None:
         """Take a sample if the last one is long enough ago."""
-        self._inner.measured(summary)
+        super().measured(summary)
         if time.perf_counter() >= self._next:
             self.sample()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,7 @@ from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.data_tools.errors import DataError
-
-Track = Callable[[list[Shown]], Iterable[Shown]]
+from duskbench.data_tools.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def read_content(
     history: Sequence[Night] = (),
     device: str = "cpu",
     bootstrap: BootstrapOptions | None = None,
-    track: Track = iter,
+    progress: Progress = SILENT,
 ) -> ReportContent:
     """Read a run's newest record and compute what its report shows.
 
@@ -106,7 +105,7 @@ def read_content(
         history: Nights for the history curves.
         device: Torch device for making the pictures again.
         bootstrap: How to resample; None for the record's options.
-        track: Wraps the list of images while pictures are made, for progress.
+        progress: Where pictures made are reported.
 
     Raises:
         DataError: There are no results in the folder.
@@ -126,7 +125,7 @@ def read_content(
     lowest = min([LOWEST_SCORE, *(each.threshold for each in found if each.threshold is not None)])
     shown = read_shown(run, enhancers, matched, chosen, lowest=lowest)
     maker = PictureMaker(record, run_dir / "images", device)
-    pictures = make_pictures(shown, maker, track=track)
+    pictures = make_pictures(shown, maker, progress=progress)
     return ReportContent(
         record=record,
         results=tuple(results),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from duskbench.benchmarks.report.gallery import Shown
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.registry import load_enhancer
 
@@ -111,7 +112,7 @@ def make_pictures(
     maker: PictureMaker,
     *,
     budget: int = PICTURE_BUDGET,
-    track: Callable[[list[Shown]], Iterable[Shown]] = iter,
+    progress: Progress = SILENT,
 ) -> list[PictureSet]:
     """Make the pictures of a report.
 
@@ -119,14 +120,14 @@ def make_pictures(
         shown: The images.
         maker: Makes one image's pictures.
         budget: Bytes for all of them, as they stand in the file; what an image leaves over goes to those behind it.
-        track: Wraps the list of images, for progress.
+        progress: Where images done are reported.
 
     Returns:
         One set per image. Where even the smallest pictures exceed the budget the image has none, and says so.
     """
     sets: list[PictureSet] = []
     left = budget
-    for number, one in enumerate(track(list(shown))):
+    for number, one in enumerate(progress.track("Making pictures", shown)):
         pictures, reasons = maker.make(one)
         share = left // (len(shown) - number)
         encoded = encode_within(pictures, share)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from duskbench.benchmarks.nightly.night import Night
-from duskbench.benchmarks.report.content import Track, read_content
+from duskbench.benchmarks.report.content import read_content
 from duskbench.benchmarks.report.render import render_report
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.data_tools.files import write_text
+from duskbench.data_tools.progress import SILENT, Progress
 
 
 def write_report(
@@ -20,7 +21,7 @@ def write_report(
     history: Sequence[Night] = (),
     device: str = "cpu",
     bootstrap: BootstrapOptions | None = None,
-    track: Track = iter,
+    progress: Progress = SILENT,
 ) -> Path:
     """Write the report of a run's newest record, one HTML file that opens anywhere and fetches nothing.
 
@@ -31,7 +32,7 @@ def write_report(
         history: Nights, the oldest first; those of the run's configuration become the history curves.
         device: Torch device for making the pictures again.
         bootstrap: How to resample; None for the record's options.
-        track: Wraps the list of images while their pictures are made, for progress.
+        progress: Where pictures made are reported.
 
     Returns:
         The file.
@@ -39,7 +40,9 @@ def write_report(
     Raises:
         DataError: There are no results in the folder. A picture that cannot be made is no error: the report says why.
     """
-    content = read_content(run_dir, images=images, history=history, device=device, bootstrap=bootstrap, track=track)
+    content = read_content(
+        run_dir, images=images, history=history, device=device, bootstrap=bootstrap, progress=progress
+    )
     path = out or run_dir / "report.html"
     write_text(path, render_report(content))
     return path

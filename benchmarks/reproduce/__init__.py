@@ -1,1 +1,1 @@
-"""A paper's table from the data sets as released: a plan of steps, each done once, taken up again where it was cut."""
+"""A paper's table from the data sets as released: the commands in order, each run once for the same inputs."""

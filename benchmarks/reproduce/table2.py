@@ -1,22 +1,30 @@
-"""The plan of Table 2: from ExDark and VOC as released to the printed table."""
+"""Table 2 from ExDark and VOC as released: verify, build the training set, train, run, print."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
-from duskbench.benchmarks.reproduce.data_steps import convert_step, unpaired_counts, unpaired_step, verify_steps
-from duskbench.benchmarks.reproduce.locate import ReleasedData, find_released_data
-from duskbench.benchmarks.reproduce.machine import Machine
-from duskbench.benchmarks.reproduce.run_step import RunSetting, check_step, run_step
-from duskbench.benchmarks.reproduce.steps import Step
-from duskbench.benchmarks.reproduce.training_steps import Training, settings_of, training_step
+from duskbench.benchmarks.known import Known
+from duskbench.benchmarks.plan import plan_detectors, plan_enhancers
+from duskbench.benchmarks.progress import RunProgress
+from duskbench.benchmarks.reproduce.data import unpaired_counts, unpaired_step, verify_steps
+from duskbench.benchmarks.reproduce.estimates import Sample, time_benchmark, to_benchmark
+from duskbench.benchmarks.reproduce.steps import Estimate, Step, fingerprint_of
+from duskbench.benchmarks.reproduce.training import Training, training_step
+from duskbench.benchmarks.runner import RunOptions
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
-from duskbench.pipeline.weights import search_folders
+from duskbench.data_tools.files import file_sha256, listing_sha256
+from duskbench.data_tools.progress import Progress
+from duskbench.data_tools.released import ReleasedData, find_released_data
+from duskbench.pipeline.device import chosen_device
+from duskbench.pipeline.weights import SEARCH_VARIABLE, search_folders
 
 # What the paper trains on ExDark and VOC: its own method, and the three that it retrains "for the fair comparison".
 METHODS = ("guided", "enlightengan", "cyclegan", "zero_dce")
@@ -28,15 +36,15 @@ class Table2Options:
 
     Attributes:
         work: Folder of everything that is made.
-        data: See `locate.find_released_data`; likewise `exdark` and `voc`.
+        data: See `released.find_released_data`; likewise `exdark` and `voc`.
         methods: The trained enhancers of the table; the others of `METHODS` are left out of it.
         training: How they are trained; None trains none and takes the weights that ship.
         weights: Folder with weights of the user; a method that has some there is not trained.
         allow_missing: Whether incomplete data sets are meant.
         config: Name or file of the benchmark's configuration.
-        detector: Another detector than the configuration's.
-        checkpoint: Its weights.
-        device: Torch device of the benchmark. Training takes a GPU where there is one.
+        detectors: Other detectors than the configuration's.
+        checkpoint: Weights of the detector, where it is one.
+        device: Torch device of the benchmark; `auto` for a GPU if there is one. Training takes that too.
         limit: Only so many images in the benchmark; data and training stay whole.
         batch_size: Images that the detector takes at a time.
         workers: Processes of the benchmark.
@@ -51,12 +59,34 @@ class Table2Options:
     weights: Path | None = None
     allow_missing: bool = False
     config: str | Path = "table2"
-    detector: str | None = None
+    detectors: Sequence[str] = ()
     checkpoint: str | None = None
-    device: str = "cpu"
+    device: str = "auto"
     limit: int | None = None
     batch_size: int = 1
     workers: int = 0
+
+    @property
+    def run(self) -> RunOptions:
+        """The benchmark's."""
+        return RunOptions(
+            out=self.work / "results",
+            device=self.device,
+            checkpoint=self.checkpoint,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            limit=self.limit,
+        )
+
+    @property
+    def users_weights(self) -> list[Path]:
+        """Folders of weights that the user has, in the order they are searched."""
+        return [*([self.weights] if self.weights is not None else []), *search_folders()]
+
+    @property
+    def searched(self) -> list[Path]:
+        """All folders of weights. What the user has comes first, as it does where it is decided what to train."""
+        return [*self.users_weights, *([self.work / "weights"] if self.training is not None else [])]
 
 
 @dataclass(frozen=True)
@@ -76,41 +106,21 @@ def plan_table2(options: Table2Options) -> Table2Plan:
         DataError: A data set is not there.
     """
     _check_methods(options.methods)
-    work, training = options.work, options.training
-    has_weights = {m: folder for m in options.methods if (folder := _given_weights(m, options.weights)) is not None}
-    trained = [] if training is None else [method for method in options.methods if method not in has_weights]
+    given = {method: file for method in options.methods if (file := _given_weights(method, options)) is not None}
+    training = options.training
+    trained = [] if training is None else [method for method in options.methods if method not in given]
     data = find_released_data(options.data, options.exdark, options.voc, with_voc=bool(trained))
-    config, setting = benchmark_of(options, data), _run_setting(options)
-    machine = Machine(data.exdark_images, work)
+    config, sample = benchmark_of(options, data), Sample(data.exdark.images, options.work)
     steps = [
-        *verify_steps(data, work, machine, allow_missing=options.allow_missing),
-        check_step(
-            config,
-            setting,
-            partial(_extractors, trained, training),
-            [spec for spec in config.enhancers if _name(spec) not in trained],
-        ),
-        convert_step(data, work, machine, allow_missing=options.allow_missing),
+        *verify_steps(data, options.work, sample, allow_missing=options.allow_missing),
+        _check_step(config, options, trained),
     ]
     if training is not None and trained:
-        steps.append(unpaired_step(data, work, machine))
-        steps += [training_step(method, training, work, partial(unpaired_counts, data)) for method in trained]
-    steps.append(run_step(config, setting, lambda: data.exdark_listing, machine))
-    return Table2Plan(tuple(steps), setting.out, tuple(_notes(options, has_weights)))
-
-
-def _run_setting(options: Table2Options) -> RunSetting:
-    # What the user has comes first, as it does where it is decided what to train.
-    own = [options.work / "weights"] if options.training is not None else []
-    return RunSetting(
-        out=options.work / "results",
-        weights=(*_users_folders(options.weights), *own),
-        device=options.device,
-        checkpoint=options.checkpoint,
-        limit=options.limit,
-        batch_size=options.batch_size,
-        workers=options.workers,
-    )
+        counts = partial(unpaired_counts, data)
+        steps.append(unpaired_step(data, options.work, sample))
+        steps += [training_step(method, training, options.work, counts) for method in trained]
+    steps.append(_run_step(config, options, trained, data, sample))
+    return Table2Plan(tuple(steps), options.run.out, tuple(_notes(options, given)))
 
 
 def benchmark_of(options: Table2Options, data: ReleasedData) -> BenchmarkConfig:
@@ -120,10 +130,10 @@ def benchmark_of(options: Table2Options, data: ReleasedData) -> BenchmarkConfig:
         ConfigError: The configuration cannot be read.
     """
     overrides = {
-        "data.root": str(data.exdark_root),
+        "data.root": str(data.exdark.root),
         "data.layout": "exdark",
         "data.allow_missing": options.allow_missing or None,
-        "detector": options.detector,
+        "detector": list(options.detectors) or None,
     }
     config = load_benchmark_config(options.config, overrides=overrides)
     left_out = set(METHODS) - set(options.methods)
@@ -143,38 +153,14 @@ def _name(spec: str | Mapping[str, Any]) -> str:
     return str(spec.get("type") if isinstance(spec, Mapping) else spec).partition("(")[0]
 
 
-def _users_folders(given: Path | None) -> list[Path]:
-    return [*([given] if given is not None else []), *search_folders()]
+def _given_weights(method: str, options: Table2Options) -> Path | None:
+    files = [folder / f"{method}.safetensors" for folder in options.users_weights]
+    return next((file for file in files if file.is_file()), None)
 
 
-def _given_weights(method: str, given: Path | None) -> Path | None:
-    return next((folder for folder in _users_folders(given) if (folder / f"{method}.safetensors").is_file()), None)
-
-
-def _extractors(methods: Sequence[str], training: Training | None) -> list[dict[str, Any]]:
-    """The frozen extractors that trainings build, each once."""
-    found: list[dict[str, Any]] = []
-    for method in methods if training is not None else ():
-        assert training is not None  # noqa: S101 - the line above
-        for extractor in _features_in(settings_of(training.config_of(method), training.cfg_options)["model"]):
-            if extractor not in found:
-                found.append(extractor)
-    return found
-
-
-def _features_in(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        if str(value.get("type", "")).endswith("Features"):
-            yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for one in value:
-            yield from _features_in(one)
-
-
-def _notes(options: Table2Options, has_weights: Mapping[str, Path]) -> Iterator[str]:
-    for method, folder in has_weights.items():
-        yield f"{method} is not trained: {folder / f'{method}.safetensors'} is there"
+def _notes(options: Table2Options, given: Mapping[str, Path]) -> Iterator[str]:
+    for method, file in given.items():
+        yield f"{method} is not trained: {file} is there"
     if options.training is None:
         yield "Nothing is trained: the weights that ship learned from other pictures than the paper's"
     elif options.training.schedule == "small":
@@ -183,3 +169,115 @@ def _notes(options: Table2Options, has_weights: Mapping[str, Path]) -> Iterator[
         yield "Incomplete data sets are taken as they are: the numbers are not those of the whole sets"
     if options.limit is not None:
         yield f"Only {options.limit} images are measured"
+
+
+def _check_step(config: BenchmarkConfig, options: Table2Options, trained: Sequence[str]) -> Step:
+    """Load all weights that are not made here, and fetch them: what is missing is known before days of work.
+
+    Without the detector and the extractors of trainings it cannot go on. Without an enhancer's, its row stays empty.
+    """
+    enhancers = tuple(spec for spec in config.enhancers if _name(spec) not in trained)
+
+    def extractors() -> list[dict[str, Any]]:
+        return [] if options.training is None else options.training.extractors_of(trained)
+
+    def run(progress: Progress) -> bool:
+        from duskbench.pipeline.networks.build import build_network
+
+        device, known = chosen_device(options.device), Known(options.run.out / "results.sqlite")
+        with searched_first(options.searched):
+            for detector in plan_detectors(config, options.checkpoint, device, known):
+                progress.message(f"Detector {detector.label}, fingerprint {detector.fingerprint[:12]}")
+            for extractor in extractors():
+                build_network(extractor)
+                progress.message(f"Feature extractor {extractor['type']}")
+            for enhancer in plan_enhancers(replace(config, enhancers=enhancers), device, known):
+                if enhancer.error is not None:
+                    progress.message(f"The row of {enhancer.label} will be empty: {enhancer.error}", warning=True)
+        return True
+
+    return Step(
+        name="check-weights",
+        what="load the detector and all other weights that are not trained here, fetch what is missing",
+        inputs=lambda: {
+            "detectors": repr(config.detectors),
+            "enhancers": repr(enhancers),
+            "checkpoint": str(options.checkpoint),
+            "device": options.device,
+            "extractors": [repr(sorted(extractor.items())) for extractor in extractors()],
+            "weights": [str(folder) for folder in options.searched],
+            "code": _code_version(),
+        },
+        outputs=(),
+        run=run,
+    )
+
+
+def _run_step(
+    config: BenchmarkConfig, options: Table2Options, trained: Sequence[str], data: ReleasedData, sample: Sample
+) -> Step:
+    """Measure, and write the table; rows that are there are not measured again."""
+    out = options.run.out
+
+    def run(progress: Progress) -> bool:
+        from duskbench.benchmarks.results import write_tables
+        from duskbench.benchmarks.runner import run as run_benchmark
+
+        with searched_first(options.searched):
+            summary = run_benchmark(config, options.run, RunProgress(progress))
+        write_tables(out)
+        for line in summary.shortfalls():
+            progress.message(line, warning=True)
+        return summary.ok
+
+    def estimate() -> Estimate:
+        from duskbench.data_tools.datasets import missing, open_dataset
+
+        arguments = {k: v for k, v in config.data.items() if k not in ("root", "allow_missing", "groups")}
+        dataset = open_dataset(config.data["root"], **arguments)
+        images = len(dataset.ids) - len(missing(dataset))
+        with searched_first(options.searched):
+            seconds = time_benchmark(config, options.run)
+        if seconds is not None and options.training is not None:
+            # What ships for them is smaller than what is trained.
+            seconds += sum(options.training.times_of(method).enhance_pixel for method in trained) * sample.pixels
+        return to_benchmark(min(images, options.limit or images), seconds, len(config.enhancers))
+
+    return Step(
+        name="run",
+        what=f"{len(config.enhancers)} enhancers, {len(config.detectors)} detectors; results in {out}",
+        inputs=lambda: {
+            "config": repr(config),
+            "checkpoint": str(options.checkpoint),
+            "limit": options.limit,
+            "files": data.exdark.listing,
+            "weights": listing_sha256(options.searched),
+            "code": _code_version(),
+        },
+        outputs=(out / "results.sqlite", out / "table.md"),
+        run=run,
+        estimate=estimate,
+        started=(out / "results.sqlite").is_file,
+    )
+
+
+@contextmanager
+def searched_first(folders: Sequence[Path]) -> Iterator[None]:
+    """Search these folders for weights, and no others, for a while; worker processes inherit it."""
+    earlier = os.environ.get(SEARCH_VARIABLE)
+    os.environ[SEARCH_VARIABLE] = os.pathsep.join(str(folder.resolve()) for folder in folders if folder.is_dir())
+    try:
+        yield
+    finally:
+        del os.environ[SEARCH_VARIABLE]
+        if earlier is not None:
+            os.environ[SEARCH_VARIABLE] = earlier
+
+
+@cache
+def _code_version() -> str:
+    """Hash of the sources of all packages: a number may depend on any of them."""
+    root = Path(__file__).resolve().parents[2]
+    parts = ("benchmarks", "data_tools", "pipeline")
+    files = sorted((file.relative_to(root).as_posix(), file) for part in parts for file in (root / part).rglob("*.py"))
+    return fingerprint_of({name: file_sha256(file) for name, file in files})

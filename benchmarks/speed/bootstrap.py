@@ -20,9 +20,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.metrics.voc_ap import average_precision, precision_recall
 from duskbench.benchmarks.resampling import draw_weights, resampled_ap
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Ranking, Sample
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Sample
 
 N_CLASSES = 11
 OBJECTS_PER_IMAGE = 2.8
@@ -44,8 +45,9 @@ def random_sample(
         tp[np.sort(rng.permutation(ranks)[: len(hit)])] = True
         images = rng.integers(0, n_images, size)
         images[tp] = hit[: tp.sum()]
-        rankings[name] = Ranking(images, tp)
-    return Sample(label, np.ones(n_images, bool), rng.normal(4, 1, n_images), rankings)
+        rankings[name] = (Ranking(images, tp),)
+    values = {"niqe": rng.normal(4, 1, n_images)}
+    return Sample(label, np.ones(n_images, bool), values, {"map": Ranked(rankings)})
 
 
 def timed(function: Callable[[], Result]) -> tuple[float, Result]:
@@ -77,7 +79,7 @@ def main() -> None:
     everywhere = np.ones(options.images, bool)
 
     def table() -> None:
-        bootstrap = Bootstrap(objects, chosen, "11point", within=everywhere)
+        bootstrap = Bootstrap(objects, chosen, within=everywhere)
         for sample in samples:
             bootstrap.spread(sample)
             bootstrap.difference(sample, samples[0])
@@ -88,7 +90,7 @@ def main() -> None:
     times = [timed(table)[0] for _ in range(options.repeats)]
     processor = (time.process_time() - before) / options.repeats
     # One class of one enhancer, a draw at a time.
-    name, ranking = next(iter(samples[0].rankings.items()))
+    name, (ranking,) = next(iter(samples[0].ranked["map"].by_class.items()))
     weights = draw_weights(everywhere, options.reference_resamples, 0)
 
     def one_by_one() -> list[float]:

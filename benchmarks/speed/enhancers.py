@@ -26,7 +26,7 @@ import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from duskbench.benchmarks.reproduce.machine import convolution_probe
+from duskbench.benchmarks.speed.convolution import convolution_probe
 from duskbench.pipeline.enhancers.cyclegan import CycleGAN
 from duskbench.pipeline.enhancers.enlightengan import EnlightenGAN
 from duskbench.pipeline.enhancers.generator import GeneratorEnhancer

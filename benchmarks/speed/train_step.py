@@ -22,8 +22,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
-from duskbench.benchmarks.reproduce.machine import convolution_probe
-from duskbench.benchmarks.reproduce.training_cost import without_downloads
+from duskbench.benchmarks.reproduce.estimates import without_downloads
+from duskbench.benchmarks.speed.convolution import convolution_probe
 from duskbench.pipeline.training.enhancer import prepare
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "training"

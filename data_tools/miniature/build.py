@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,10 +19,10 @@ from duskbench.data_tools.exdark import CLASS_LISTS, format_class_list
 from duskbench.data_tools.files import write_bytes, write_text
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.miniature.layout import VOC, Job, night_jobs, render, voc_jobs
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.voc import IMAGE_SETS, write_image_sets
 from duskbench.data_tools.voc_xml import read_annotation
 
-Progress = Callable[[int, int], None]
 MANIFEST = "manifest.json"
 # Raised whenever the same seed would give other bytes.
 RENDERING_VERSION = 1
@@ -80,7 +80,7 @@ def make_miniature(
     night_images: tuple[int, int, int] = (96, 48, 120),
     size: tuple[int, int] = (320, 240),
     workers: int = 2,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Miniature:
     """Render the bundled miniature data set: a lit VOC part, a night ExDark part, and the night part's lit twins.
 
@@ -95,7 +95,7 @@ def make_miniature(
         night_images: Night images for train, val and test.
         size: Width and height in pixels, at least 160 x 120.
         workers: Processes; with 1 it stays in this one. More than 1 needs an importable main module, as `spawn` does.
-        progress: Called with the numbers of finished and of all pictures.
+        progress: Where finished pictures are reported.
 
     Raises:
         ConfigError: An argument is out of range.
@@ -113,8 +113,7 @@ def make_miniature(
     todo = [job for job in jobs if not all(_is_there(root / name) for name in job.files)]
     n_there = len(jobs) - len(todo)
     for finished, _ in enumerate(_render_all(root, todo, arguments, workers), start=n_there + 1):
-        if progress is not None:
-            progress(finished, len(jobs))
+        progress.update("Rendering", finished, len(jobs))
     _write_lists(root, jobs)
     return Miniature(root, arguments)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from duskbench.data_tools.images import read_image
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.enhancers.base import Enhancer
 
 CAPTION_HEIGHT = 28
@@ -19,7 +20,7 @@ def contact_sheet(
     enhancers: Mapping[str, Enhancer],
     *,
     width: int = 240,
-    track: Callable[[list[Path]], Iterable[Path]] = iter,
+    progress: Progress = SILENT,
 ) -> np.ndarray:
     """Lay out a row for each photo and a column for each enhancer, labels above.
 
@@ -30,7 +31,7 @@ def contact_sheet(
         photos: Image files.
         enhancers: Label -> enhancer, in the order of the columns.
         width: Pixels of a column.
-        track: Wraps the list of photos, for progress.
+        progress: Where photos done are reported.
 
     Returns:
         (H, columns * width, 3) uint8 RGB.
@@ -41,7 +42,7 @@ def contact_sheet(
     """
     blank = np.full((0, width, 3), 255, np.uint8)
     rows = [np.concatenate([captioned(label, blank) for label in enhancers], axis=1)]
-    for photo in track(list(photos)):
+    for photo in progress.track("Enhancing", photos):
         image = read_image(photo)
         cells = [_reduced(enhancer(image, image_id=photo.stem), width) for enhancer in enhancers.values()]
         rows.append(np.concatenate(cells, axis=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, 
 from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.image_metadata import read_metadata, write_image_with_metadata
 from duskbench.data_tools.images import IMAGE_SUFFIXES, is_image_file, read_image
-from duskbench.pipeline.apply.video import VIDEO_SUFFIXES, FrameProgress, enhance_video, is_video_file
+from duskbench.data_tools.progress import SILENT, Progress
+from duskbench.pipeline.apply.video import VIDEO_SUFFIXES, enhance_video, is_video_file
 from duskbench.pipeline.enhancers.base import Enhancer
 
 logger = logging.getLogger(__name__)
@@ -29,8 +30,7 @@ def enhance_files(
     image_suffix: str | None = None,
     quality: int = 95,
     crf: int = 18,
-    track: Callable[[list[tuple[Path, Path]]], Iterable[tuple[Path, Path]]] = iter,
-    on_frame: FrameProgress | None = None,
+    progress: Progress = SILENT,
 ) -> list[tuple[Path, str]]:
     """Enhance one image or video file, or all of a folder and its sub-folders.
 
@@ -48,8 +48,7 @@ def enhance_files(
             keeps each file's own.
         quality: Of JPEG and WebP, 1 to 100.
         crf: Of videos; see `enhance_video`.
-        track: Wraps the list of (source, target) pairs, for progress.
-        on_frame: Progress within a video; see `enhance_video`.
+        progress: Where files done, and the pictures done of a video, are reported.
 
     Returns:
         (file, reason) of each file that failed.
@@ -64,10 +63,10 @@ def enhance_files(
     failures: list[tuple[Path, str]] = []
     # Of an enhancer that wants several images at once, those that wait for more.
     waiting: list[tuple[Path, Path]] = []
-    for pair in track(pairs):
+    for pair in progress.track("Enhancing", pairs):
         if is_video_file(pair[0]):
             with _noting_failure(failures, pair[0]):
-                enhance_video(*pair, enhancer, crf=crf, on_frame=on_frame)
+                enhance_video(*pair, enhancer, crf=crf, progress=progress)
             continue
         waiting.append(pair)
         if len(waiting) == enhancer.batch_size:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.enhancers.base import Enhancer
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ _HD_HEIGHT = 720
 # A file whose pictures and sound all stop this much before its stated end was cut.
 _MISSING_SECONDS, _MISSING_PART = 1.0, 0.05
 
-FrameProgress = Callable[[Path, int, int], None]
-
 
 def is_video_file(path: Path) -> bool:
     """Tell by the ending, in any case, whether a path names a video file that `enhance_video` takes."""
@@ -40,7 +38,7 @@ def is_video_file(path: Path) -> bool:
 
 
 def enhance_video(
-    source: Path, target: Path, enhancer: Enhancer, *, crf: int = 18, on_frame: FrameProgress | None = None
+    source: Path, target: Path, enhancer: Enhancer, *, crf: int = 18, progress: Progress = SILENT
 ) -> None:
     """Enhance every picture of a video file.
 
@@ -57,7 +55,7 @@ def enhance_video(
         enhancer: From `duskbench.load_enhancer`; pictures are known to it as `<stem>_<number, six digits>`.
         crf: Constant rate factor of H.264 (VP9 in WebM), 0 to 51: smaller is better and larger. 18 is hard to tell from
             the original.
-        on_frame: Called with the source, the pictures done and about how many there are.
+        progress: Where the pictures done of about how many there are is reported.
 
     Raises:
         ConfigError: PyAV, the extra `video`, is missing, or `crf` is out of range.
@@ -79,7 +77,7 @@ def enhance_video(
     options = {"movflags": "use_metadata_tags"} if target.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
     try:
         with av.open(str(source)) as read, av.open(str(temporary), "w", options=options) as write:
-            _Transcoder(read, write, source, enhancer, crf, on_frame).run()
+            _Transcoder(read, write, source, enhancer, crf, progress).run()
         temporary.replace(target)
     except av.FFmpegError as error:
         raise DataError(
@@ -99,10 +97,10 @@ class _Transcoder:
         source: Path,
         enhancer: Enhancer,
         crf: int,
-        on_frame: FrameProgress | None,
+        progress: Progress,
     ) -> None:
         self.read, self.write, self.source, self.enhancer = read, write, source, enhancer
-        self.crf, self.on_frame = crf, on_frame
+        self.crf, self.progress = crf, progress
         self.video = _main_video(read, source)
         self.video.thread_type = "AUTO"
         self.encoder: VideoStream | None = None
@@ -155,8 +153,7 @@ class _Transcoder:
         self.durations[made.pts] = frame.duration
         self._write(self.encoder.encode(made))
         self.done += 1
-        if self.on_frame is not None:
-            self.on_frame(self.source, self.done, max(self._expected(), self.done))
+        self.progress.update(self.source.name, self.done, max(self._expected(), self.done))
 
     def _time_stamp(self, frame: VideoFrame) -> int:
         pts = frame.pts

@@ -17,6 +17,7 @@ from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import ExDark
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.voc import VOC, read_image_set
+from tests.progress import Seen
 
 LIST = (
     "Name | Class | Light | In/Out | Train/Val/Test\r\n"
@@ -120,14 +121,10 @@ def test_run_again_it_writes_only_what_is_not_right(tree: Path, tmp_path: Path, 
 
 
 def test_interrupted_run_has_no_image_sets_and_is_taken_up(tree: Path, tmp_path: Path) -> None:
-    def stop(done: int, total: int) -> None:
-        assert total == 4
-        if done == 2:
-            raise KeyboardInterrupt
-
     out = tmp_path / "voc"
     with pytest.raises(KeyboardInterrupt):
-        exdark_to_voc(tree, out, progress=stop)
+        exdark_to_voc(tree, out, progress=(seen := Seen(lambda done: done == 2)))
+    assert seen.counts == [(1, 4), (2, 4)]
     assert sorted(path.name for path in out.iterdir()) == ["Annotations", "JPEGImages"]
     assert exdark_to_voc(tree, out).written == 4
     assert len(VOC(out, split="all").ids) == 4

@@ -17,6 +17,7 @@ import pytest
 
 from duskbench.data_tools.download import download
 from duskbench.data_tools.errors import DataError
+from tests.progress import Seen
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -145,15 +146,16 @@ def left(folder: Path) -> list[str]:
 
 
 def test_plain(server: Server, tmp_path: Path) -> None:
-    seen: list[tuple[int, int | None]] = []
+    seen = Seen()
     dest = tmp_path / "new" / "file.bin"
-    result = fetch([server.add("/a")], dest, sha256=SHA256.upper(), progress=lambda *step: seen.append(step))
+    result = fetch([server.add("/a")], dest, sha256=SHA256.upper(), progress=seen)
     assert result == dest
     assert dest.read_bytes() == BODY
     assert left(tmp_path) == ["file.bin"]  # no partial file, and no name from the server
-    assert seen[0] == (0, len(BODY))
-    assert seen[-1] == (len(BODY), len(BODY))
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    kilobytes = len(BODY) // 1024
+    assert seen.updates[0] == ("file.bin, kB", 0, kilobytes)
+    assert seen.updates[-1] == ("file.bin, kB", kilobytes, kilobytes)
+    assert seen.updates == sorted(seen.updates)
 
 
 def test_a_file_that_is_there_is_not_asked_for(server: Server, tmp_path: Path) -> None:
@@ -337,12 +339,8 @@ def test_a_stalled_server_times_out(server: Server, tmp_path: Path) -> None:
 def test_ctrl_c_keeps_what_has_arrived(server: Server, tmp_path: Path) -> None:
     url = server.add("/a")
 
-    def interrupt(done: int, _: int | None) -> None:
-        if done > 300_000:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        fetch([url], tmp_path / "f", sha256=SHA256, progress=interrupt)
+        fetch([url], tmp_path / "f", sha256=SHA256, progress=Seen(lambda kilobytes: kilobytes > 300))
     arrived = (tmp_path / "f.part").stat().st_size
     assert arrived > 300_000
     assert not (tmp_path / "f").exists()

@@ -24,6 +24,7 @@ from duskbench.data_tools.classes import EXDARK_CLASSES
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.fetch import fetch, is_complete, tree_sha256
 from duskbench.data_tools.sources import GROUPS, SOURCES, DataSource, Placement, SourceFile
+from tests.progress import Seen
 
 VOC_TRAINVAL = {
     "VOCdevkit/VOC2007/Annotations/000005.xml": b"<annotation/>",
@@ -115,17 +116,17 @@ def never(source: DataSource) -> bool:
 
 
 def test_two_archives_into_one_tree_and_nothing_the_second_time(voc: Host, tmp_path: Path) -> None:
-    root, shown, steps = tmp_path / "data", [], []
+    root, shown, seen = tmp_path / "data", [], Seen()
 
     def accept(source: DataSource) -> bool:
         shown.append(source.terms)
         return True
 
-    assert fetch("voc2007", root, accept_terms=accept, progress=lambda *step: steps.append(step)) == root
+    assert fetch("voc2007", root, accept_terms=accept, progress=seen) == root
     assert tree(root) == VOC_TRAINVAL | VOC_TEST
     assert len(shown) == 1  # the same terms are shown once
     assert "Flickr" in shown[0]
-    assert {name for name, _, _ in steps} == {"VOCtrainval_06-Nov-2007.tar", "VOCtest_06-Nov-2007.tar"}
+    assert {what for what, _, _ in seen.updates} == {f"VOC{part}_06-Nov-2007.tar, kB" for part in ("trainval", "test")}
     asked = list(voc.asked)
     fetch("voc2007", root, accept_terms=never)
     assert voc.asked == asked

@@ -21,6 +21,7 @@ from duskbench.data_tools.miniature.lighting import needs_of, night_of
 from duskbench.data_tools.miniature.placement import Placed
 from duskbench.data_tools.miniature.raster import Sprite, rasterise
 from duskbench.data_tools.miniature.scene import ARTISTS, Scene, _assemble, compose
+from tests.progress import Seen
 
 SIZE = (320, 240)
 SMALL = {"voc_images": 13, "night_images": (12, 1, 3)}
@@ -171,18 +172,14 @@ class _StopError(Exception):
 def test_an_interrupted_set_is_finished_without_repeating(tmp_path: Path) -> None:
     root = tmp_path / "set"
 
-    def stop(done: int, _: int) -> None:
-        if done == 8:
-            raise _StopError
-
     arguments = {"voc_images": 10, "night_images": (0, 0, 3), "workers": 1}
     with pytest.raises(_StopError):
-        make_miniature(root, progress=stop, **arguments)
+        make_miniature(root, progress=Seen(lambda done: done == 8, _StopError), **arguments)
     before = times(root / "VOCdevkit")
     assert len(before) == 16
-    seen: list[tuple[int, int]] = []
-    finished = make_miniature(root, progress=lambda *numbers: seen.append(numbers), **arguments)
-    assert seen == [(done, 13) for done in range(9, 14)]
+    seen = Seen()
+    finished = make_miniature(root, progress=seen, **arguments)
+    assert seen.counts == [(done, 13) for done in range(9, 14)]
     assert before.items() <= times(root / "VOCdevkit").items()
     assert hashes(finished.root) == hashes(make_miniature(tmp_path / "whole", **arguments).root)
 

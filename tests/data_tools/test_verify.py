@@ -16,6 +16,7 @@ from duskbench.data_tools.findings import Report
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.miniature import make_miniature
 from duskbench.data_tools.verify import verify
+from tests.progress import Seen
 
 BBGT = "% bbGt version=3\n"
 EXDARK = {
@@ -237,10 +238,10 @@ def test_plain_folder(tmp_path: Path) -> None:
 
 
 def test_report_is_json_and_progress_counts(tree: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    seen = Seen()
     (tree / "ExDark/Boat/c.jpg").unlink()
-    report = verify(tree, progress=lambda done, total: seen.append((done, total)), workers=2)
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    report = verify(tree, progress=seen, workers=2)
+    assert seen.counts == [(1, 4), (2, 4), (3, 4), (4, 4)]
     said = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert (said["ok"], said["layout"], said["counts"]["images present"]) == (False, "exdark", 3)
     assert said["summary"][0] == {"severity": "error", "code": "missing-image", "count": 1}

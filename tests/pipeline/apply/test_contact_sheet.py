@@ -9,6 +9,7 @@ import numpy as np
 from duskbench.data_tools.images import write_image
 from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.apply.contact_sheet import CAPTION_HEIGHT, contact_sheet
+from tests.progress import Seen
 
 
 def brighter(image: np.ndarray) -> np.ndarray:
@@ -20,16 +21,11 @@ def test_rows_are_photos_and_columns_enhancers(tmp_path: Path) -> None:
     for i, (height, width) in enumerate([(40, 80), (80, 40)]):
         photos.append(tmp_path / f"{i}.png")
         write_image(photos[-1], np.full((height, width, 3), 10 * (i + 1), np.uint8))
-    seen: list[Path] = []
-
-    def track(each: list[Path]) -> list[Path]:
-        seen.extend(each)
-        return each
-
+    seen = Seen()
     columns = {"Input": load_enhancer("input"), "Brighter": load_enhancer(brighter)}
-    sheet = contact_sheet(photos, columns, width=20, track=track)
+    sheet = contact_sheet(photos, columns, width=20, progress=seen)
     assert sheet.shape == (CAPTION_HEIGHT + 10 + 40, 40, 3)
-    assert seen == photos
+    assert seen.counts == [(1, 2), (2, 2)]
     first, second = sheet[CAPTION_HEIGHT : CAPTION_HEIGHT + 10], sheet[CAPTION_HEIGHT + 10 :]
     assert (first[:, :20] == 10).all() and (first[:, 20:] == 110).all()
     assert (second[:, :20] == 20).all() and (second[:, 20:] == 120).all()

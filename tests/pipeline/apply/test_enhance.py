@@ -17,6 +17,7 @@ from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.apply.enhance import enhance_files
 from duskbench.pipeline.enhancers.base import Enhancer
 from tests.needs import need_module
+from tests.progress import Seen
 
 
 def double(image: np.ndarray) -> np.ndarray:
@@ -123,16 +124,17 @@ def test_a_video_in_a_tree(tree: Path, tmp_path: Path) -> None:
         for _ in range(3):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((16, 32, 3), 50, np.uint8), format="rgb24")))
         file.mux(stream.encode(None))
-    seen: list[int] = []
+    seen = Seen()
     enhance_files(
         tree,
         tmp_path / "out",
         load_enhancer(double),
         image_suffix=".png",
-        on_frame=lambda _, done, __: seen.append(done),
+        progress=seen,
     )
     assert "clip.mp4" in names(tmp_path / "out")
-    assert seen == [1, 2, 3]
+    assert [done for what, done, _ in seen.updates if what == "clip.mp4"] == [1, 2, 3]
+    assert seen.updates[-1][:2] == ("Enhancing", seen.updates[-1][2])
     with av.open(str(tmp_path / "out/clip.mp4")) as file:
         assert abs(float(next(file.decode(video=0)).to_ndarray(format="rgb24").mean()) - 100) < 3
 

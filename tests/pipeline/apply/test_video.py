@@ -16,6 +16,7 @@ import pytest
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.apply.video import enhance_video
+from tests.progress import Seen
 
 TICKS = 24000
 # Time stamps of a camera that drops pictures.
@@ -122,16 +123,14 @@ def described(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("stamps", [None, VARIABLE])
 def test_sound_time_stamps_and_metadata_stay(tmp_path: Path, suffix: str, stamps: list[int] | None) -> None:
     source, target = make_video(tmp_path / f"in{suffix}", stamps=stamps), tmp_path / f"out{suffix}"
-    seen: list[tuple[int, int]] = []
-    enhance_video(
-        source, target, load_enhancer("gamma(gamma=0.5)"), on_frame=lambda _, done, total: seen.append((done, total))
-    )
+    seen = Seen()
+    enhance_video(source, target, load_enhancer("gamma(gamma=0.5)"), progress=seen)
     assert time_stamps(target) == time_stamps(source)
     assert len(sound_packets(source)) > 10
     assert sound_packets(target) == sound_packets(source)
     assert described(target) == described(source)
     assert described(target)["title"] == "Night walk"
-    assert [done for done, _ in seen] == list(range(1, 9))
+    assert [done for done, _ in seen.counts] == list(range(1, 9))
     assert planes(target).mean() > planes(source).mean() + 20
     assert sorted(tmp_path.iterdir()) == [source, target]
 

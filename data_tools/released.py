@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.exdark import ANNOTATION_FOLDERS, CLASS_LISTS, ExDark, find_annotation_folder, find_class_list
@@ -17,11 +18,36 @@ _TRAINING_SETS = ("trainval", "train")
 
 
 @dataclass(frozen=True)
-class VOCTree:
+class ReleasedExDark:
+    """ExDark's folder."""
+
+    root: Path
+    name: ClassVar[str] = "ExDark"
+    layout: ClassVar[str] = "exdark"
+
+    @cached_property
+    def dataset(self) -> ExDark:
+        """All its images, of every split."""
+        return ExDark(self.root, "all")
+
+    @cached_property
+    def images(self) -> list[Path]:
+        """The image files that are there."""
+        return _present(self.dataset)
+
+    @cached_property
+    def listing(self) -> str:
+        """Fingerprint of names, sizes and times of its files."""
+        return listing_sha256([self.root / "ExDark", find_annotation_folder(self.root), find_class_list(self.root)])
+
+
+@dataclass(frozen=True)
+class ReleasedVOC:
     """One year of VOC: its folder, and the image set that is normal-light training data."""
 
     root: Path
     split: str
+    layout: ClassVar[str] = "voc"
 
     @property
     def name(self) -> str:
@@ -29,9 +55,14 @@ class VOCTree:
         return self.root.resolve().name
 
     @cached_property
-    def training_images(self) -> VOC:
-        """The data set of the training images."""
+    def dataset(self) -> VOC:
+        """The training images."""
         return VOC(self.root, split=self.split)
+
+    @cached_property
+    def images(self) -> list[Path]:
+        """The image files of the training images that are there."""
+        return _present(self.dataset)
 
     @cached_property
     def listing(self) -> str:
@@ -43,28 +74,11 @@ class VOCTree:
 class ReleasedData:
     """The data sets of Table 2 as released."""
 
-    exdark_root: Path
-    voc: tuple[VOCTree, ...]
-
-    @cached_property
-    def exdark(self) -> ExDark:
-        """All images of ExDark."""
-        return ExDark(self.exdark_root, "all")
-
-    @cached_property
-    def exdark_images(self) -> list[Path]:
-        """ExDark's image files that are there."""
-        return present(self.exdark)
-
-    @cached_property
-    def exdark_listing(self) -> str:
-        """Fingerprint of names, sizes and times of ExDark's files."""
-        root = self.exdark_root
-        return listing_sha256([root / "ExDark", find_annotation_folder(root), find_class_list(root)])
+    exdark: ReleasedExDark
+    voc: tuple[ReleasedVOC, ...]
 
 
-def present(dataset: ExDark | VOC) -> list[Path]:
-    """The image files of a data set that are there."""
+def _present(dataset: ExDark | VOC) -> list[Path]:
     return [path for image_id in dataset.ids if (path := dataset.image_path(image_id)).is_file()]
 
 
@@ -89,7 +103,7 @@ def find_released_data(
     """
     if data is not None and not Path(data).is_dir():
         raise DataError("No such data folder.", where=data, todo="name the folder that has ExDark and VOC: --data DIR")
-    return ReleasedData(_find_exdark(data, exdark), _find_voc(data, voc) if with_voc else ())
+    return ReleasedData(ReleasedExDark(_find_exdark(data, exdark)), _find_voc(data, voc) if with_voc else ())
 
 
 def _find_exdark(data: str | Path | None, given: str | Path | None) -> Path:
@@ -119,8 +133,8 @@ def _find_exdark(data: str | Path | None, given: str | Path | None) -> Path:
     return root
 
 
-def _find_voc(data: str | Path | None, given: Sequence[str | Path]) -> tuple[VOCTree, ...]:
-    found: dict[Path, VOCTree] = {}
+def _find_voc(data: str | Path | None, given: Sequence[str | Path]) -> tuple[ReleasedVOC, ...]:
+    found: dict[Path, ReleasedVOC] = {}
     places = [Path(place) for place in given]
     if not given and data is not None:
         below = [folder for folder in sorted(Path(data).iterdir()) if folder.name.lower().startswith("voc")]
@@ -131,7 +145,7 @@ def _find_voc(data: str | Path | None, given: Sequence[str | Path]) -> tuple[VOC
             if given or name in OFFICIAL_IMAGES:
                 split = next((one for one in _TRAINING_SETS if (tree / IMAGE_SETS / f"{one}.txt").is_file()), None)
                 if split is not None:
-                    found.setdefault(tree.resolve(), VOCTree(tree, split))
+                    found.setdefault(tree.resolve(), ReleasedVOC(tree, split))
     names = [tree.name for tree in found.values()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
