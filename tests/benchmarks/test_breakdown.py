@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from duskbench.benchmarks.judge import read_judged
 from rich.console import Console
 
 from duskbench.benchmarks.breakdown import SIZES, Breakdown, Part, break_down
 from duskbench.benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
 from duskbench.benchmarks.evaluate import evaluate
-from duskbench.benchmarks.evidence import found_by, read_measured, read_run_images
+from duskbench.benchmarks.matching import found_by, match_run, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
+from duskbench.benchmarks.record import DetectorEntry
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import to_markdown, to_terminal
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
-from tests.benchmarks.fabricate import CLASSES, make_images, make_run
+from tests.benchmarks.fabricate import CLASSES, DETECTOR, make_images, make_record, make_run, metric
 
 SKILLS = {"Input": 0.5, "Better": 0.9}
 OPTIONS = BootstrapOptions(40, 2)
@@ -37,8 +37,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def broken_down(folder: Path, by: str, **options: Any) -> Breakdown:
-    with ResultStore(folder / "results.sqlite") as store:
-        return break_down(read_judged(store, store.last_run()), store.last_run(), by, bootstrap=OPTIONS, **options)
+    with ResultStore(folder / "results.sqlite", reading=True) as store:
+        return break_down(match_run(store, store.last_run()), by, bootstrap=OPTIONS, **options)
 
 
 @pytest.mark.parametrize(("by", "names"), [("lighting", list(LIGHTING_TYPES[:3])), ("indoor", ["Indoor", "Outdoor"])])
@@ -50,15 +50,15 @@ def test_a_part_is_what_a_run_on_its_images_alone_would_be(folder: Path, by: str
         for part in got.parts:
             ids = [
                 i
-                for i in record["image_ids"]
+                for i in record.image_ids
                 if part.name in (images[i].record.lighting, "Indoor" if images[i].record.indoor else "Outdoor")
             ]
             assert part.n_images == len(ids)
             counted = [o for i in ids for o in images[i].record.objects or () if not o.difficult]
             assert part.n_objects == len(counted)
-            for alone in evaluate(store, {**record, "image_ids": ids}, bootstrap=OPTIONS):
-                expected = Spread(alone.map_interval, alone.niqe_interval, alone.ap_intervals)
-                assert part.spreads[alone.label] == expected
+            for alone in evaluate(store, replace(record, image_ids=tuple(ids)), bootstrap=OPTIONS):
+                assert part.spreads[alone.label] == alone.spread
+                assert set(alone.spread.scores) == {"niqe", "map"}
                 assert part.differences.get(alone.label) == alone.against.get("Input")
     assert sum(part.n_images for part in got.parts) == 45
 
@@ -73,9 +73,9 @@ def test_by_class_is_the_tables_ap(folder: Path) -> None:
         counts = [sum(o.name == part.name and not o.difficult for o in i.record.objects or ()) for i in images]
         assert (part.n_images, part.n_objects) == (sum(c > 0 for c in counts), sum(counts))
         for label, result in whole.items():
-            assert part.spreads[label].map == result.ap_intervals[part.name]
-            assert part.spreads[label].niqe is None
-        assert part.differences["Better"].map == whole["Better"].against["Input"].ap[part.name]
+            assert part.spreads[label].scores == {"map": result.spread.classes["map"][part.name]}
+        moved = whole["Better"].against["Input"].classes["map"][part.name]
+        assert part.differences["Better"].scores == {"map": moved}
 
 
 def test_sizes_are_cocos(tmp_path: Path) -> None:
@@ -91,13 +91,13 @@ def test_sizes_are_cocos(tmp_path: Path) -> None:
     with ResultStore(folder / "results.sqlite") as store:
         record = store.last_run()
         run = read_run_images(store, record)
-        for measured in read_measured(store, record, run):
-            found = found_by(measured, run)
-            truth = run.truth.take(measured.mask(45)[run.truth.images])
+        for rows in read_enhancers(store, run):
+            found = found_by(rows, run, DETECTOR)
+            truth = run.truth.take(rows.mask(45)[run.truth.images])
             for part, (number, expected) in zip(got.parts, enumerate(coco(truth, found)), strict=True):
                 assert list(SIZES)[number] == part.name
-                spread = part.spreads[measured.label]
-                assert {name: i.value for name, i in spread.ap.items()} == pytest.approx(expected, abs=1e-9)
+                aps = part.spreads[rows.label].classes["map"]
+                assert {name: i.value for name, i in aps.items()} == pytest.approx(expected, abs=1e-9)
     assert sum(part.n_objects for part in got.parts) == len(run.truth.labels)
 
 
@@ -147,9 +147,9 @@ def coco(truth: Any, found: Any) -> list[dict[str, float]]:
     ]
 
 
-def test_another_reference(folder: Path) -> None:
-    got = broken_down(folder, "indoor", reference="Better")
-    assert got.reference == "Better"
+def test_another_baseline(folder: Path) -> None:
+    got = broken_down(folder, "indoor", baseline="Better")
+    assert got.baseline == "Better"
     assert [list(part.differences) for part in got.parts] == [["Input"], ["Input"]]
 
 
@@ -166,19 +166,46 @@ def test_what_cannot_be_broken_down(tmp_path: Path, folder: Path) -> None:
     for by in ("class", "size"):
         with pytest.raises(DataError, match="no detections"):
             broken_down(tmp_path / "bare", by)
-    # NIQE by lighting needs no objects.
+    # Scores of images need no objects.
     part = broken_down(tmp_path / "bare", "lighting").parts[0]
-    assert part.spreads["Input"].map is None and part.spreads["Input"].niqe is not None
+    assert list(part.spreads["Input"].scores) == ["niqe"]
+
+
+@pytest.mark.parametrize("by", ["lighting", "class", "size"])
+def test_every_score_of_every_detector_is_broken_down(tmp_path: Path, by: str) -> None:
+    other = DetectorEntry("other", "other", "o" * 64, "i" * 64, CLASSES)
+    metrics = tuple(map(metric, ("niqe", "psnr", "voc_ap", "coco_ap50")))
+    make_run(tmp_path / "two", make_images(30), SKILLS, detectors=(DETECTOR, other), metrics=metrics)
+    got = broken_down(tmp_path / "two", by)
+    keys = {"map made", "map other", "coco AP50 made", "coco AP50 other"}
+    if by == "lighting":
+        keys |= {"niqe", "psnr"}
+    for part in got.parts:
+        for scores in (part.spreads["Input"].scores, part.spreads["Better"].scores, part.differences["Better"].scores):
+            assert set(scores) == keys
+    table, _, _ = read_breakdown(tmp_path / "two", by)
+    heads = [column.heading for column in table.columns]
+    name = got.parts[0].name
+    assert f"{'AP' if by == 'class' else 'mAP'} other {name}" in heads and (f"PSNR {name}" in heads) == (
+        by == "lighting"
+    )
+    # As if the second detector were the only one.
+    with ResultStore(tmp_path / "two" / "results.sqlite", reading=True) as store:
+        only = replace(store.last_run(), detectors=(other,))
+        alone = break_down(match_run(store, only), by, bootstrap=OPTIONS).parts[0]
+    for label in SKILLS:
+        assert alone.spreads[label].scores["map"] == got.parts[0].spreads[label].scores["map other"]
+    assert got.parts[0].spreads["Better"].scores["map made"] != alone.spreads["Better"].scores["map"]
 
 
 def test_the_table_has_every_part(folder: Path) -> None:
-    table, breakdown = read_breakdown(folder, "lighting")
+    table, breakdown, record = read_breakdown(folder, "lighting")
     text = to_markdown(table)
     assert "| Enhancer | mAP Low ↑ | mAP Ambient ↑ | mAP Object ↑ | NIQE Low ↓ |" in text
     assert "Images (objects to find): Low 15 (" in text
-    value = breakdown.parts[0].spreads["Input"].map
-    assert value is not None and f"| Input | {100 * value.value:.1f} |" in text.replace("**", "")
-    frame = pd.read_csv(io.StringIO(breakdown_to_csv(breakdown)))
+    value = breakdown.parts[0].spreads["Input"].scores["map"]
+    assert f"| Input | {100 * value.value:.1f} |" in text.replace("**", "")
+    frame = pd.read_csv(io.StringIO(breakdown_to_csv(breakdown, record)))
     assert len(frame) == 6
     assert frame["mAP"][0] == value.value and frame["mAP low"][0] == value.low
     assert frame["Δ mAP"].isna().tolist() == [True, False] * 3
@@ -187,15 +214,13 @@ def test_the_table_has_every_part(folder: Path) -> None:
 @pytest.mark.parametrize("by", ["lighting", "class"])
 def test_ten_parts_fit_a_hundred_columns(by: str) -> None:
     names = LIGHTING_TYPES if by == "lighting" else ("bicycle", "diningtable", "motorbike", *"abcdefgh")
-    niqe = Interval(14.0, 13.0, 15.0) if by == "lighting" else None
-    spread, moved = Spread(Interval(0.999, 0.9, 1.0), niqe), Interval(-0.1, -0.2, 0.1)
-    parts = tuple(
-        Part(n, 1, 1, {"Lit twins (bound)": spread}, {"Lit twins (bound)": Difference("Input", 1, 0, moved, moved)})
-        for n in names
-    )
+    of_images = {"niqe": Interval(14.0, 13.0, 15.0)} if by == "lighting" else {}
+    spread, moved = Spread({"map": Interval(0.999, 0.9, 1.0), **of_images}), Interval(-0.1, -0.2, 0.1)
+    difference = Difference({"map": moved, "niqe": moved}, baseline="Input", n_images=1)
+    parts = tuple(Part(n, 1, 1, {"Lit twins (bound)": spread}, {"Lit twins (bound)": difference}) for n in names)
     breakdown = Breakdown(by, "Input", ("Lit twins (bound)",), parts, ())  # type: ignore[arg-type]
-    record = {"title": "t", "enhancers": []}
+    record = make_record((), ())
     console = Console(width=100, file=io.StringIO())
     console.print(to_terminal(build_breakdown_table(record, breakdown, OPTIONS)))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert (text.count("99.9~"), text.count("14.00~")) == (len(names), len(names) if niqe else 0)
+    assert (text.count("99.9~"), text.count("14.00~")) == (len(names), len(names) if of_images else 0)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from duskbench.benchmarks.judge import read_judged
 
 from duskbench.benchmarks.changes import Changes, Tally, changes, precision_recall_curves
 from duskbench.benchmarks.evaluate import evaluate
+from duskbench.benchmarks.matching import match_run
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
+from duskbench.benchmarks.store import Detected, Key, Measured, ResultStore, Row, StoredImage
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
-from tests.benchmarks.fabricate import CLASSES, DETECTOR, make_images, make_record, make_run
+from tests.benchmarks.fabricate import DETECTOR, make_images, make_record, make_run
 
 A, B, C, NOWHERE = (
     (0.0, 0.0, 50.0, 50.0),
@@ -59,7 +59,6 @@ def folder(tmp_path: Path) -> Path:
     record = make_record(images, list(FOUND))
     with ResultStore(tmp_path / "results.sqlite") as store:
         store.put_images(images)
-        store.put_detector(DETECTOR, "made", CLASSES)
         for label, found in FOUND.items():
             for name, detections in found.items():
                 columns = (
@@ -67,35 +66,37 @@ def folder(tmp_path: Path) -> Path:
                     np.array([score for *_, score in detections], np.float32),
                     np.array([c for c, *_ in detections], np.int64),
                 )
-                store.put(Row(Key(name, name, label, DETECTOR, record["measure"]), None, 1.0, None, *columns))
+                values = {record.metrics[0].fingerprint: Measured(1.0)}
+                detected = {DETECTOR.fingerprint: Detected(*columns)}
+                store.put(Row(Key(name, name, label), detections=detected, values=values))
         store.put_run(record)
     return tmp_path
 
 
 def compared(folder: Path, **options: object) -> list[Changes]:
-    with ResultStore(folder / "results.sqlite") as store:
-        return changes(read_judged(store, store.last_run()), store.last_run(), **options)  # type: ignore[arg-type]
+    with ResultStore(folder / "results.sqlite", reading=True) as store:
+        return changes(match_run(store, store.last_run()), **options)  # type: ignore[arg-type]
 
 
 def test_every_object_and_false_alarm_is_counted(folder: Path) -> None:
     (got,) = compared(folder, threshold=0.39)
-    assert (got.label, got.reference, got.threshold, got.n_images) == ("Better", "Input", 0.39, 4)
+    assert (got.label, got.baseline, got.threshold, got.n_images) == ("Better", "Input", 0.39, 4)
     # The difficult car counts neither way, the second detection of a car is below the threshold.
-    assert got.total == Tally(gained=2, lost=0, kept=2, missed=0, false_alarms=2, false_alarms_reference=1)
+    assert got.total == Tally(gained=2, lost=0, kept=2, missed=0, false_alarms=2, false_alarms_baseline=1)
     assert got.by_class["car"] == Tally(kept=2, false_alarms=1)
-    assert got.by_class["dog"] == Tally(gained=2, false_alarms=1, false_alarms_reference=1)
+    assert got.by_class["dog"] == Tally(gained=2, false_alarms=1, false_alarms_baseline=1)
     assert got.by_class["person"] == Tally()
     assert [image.image_id for image in got.images] == ["one", "three", "four"]
     one, three, four = got.images
     # Position 2 among the image's objects: the cup counts as a position though not as an object.
-    assert (one.gained, one.lost, one.false_alarms, one.false_alarms_reference) == ((2,), (), (), (1,))
+    assert (one.gained, one.lost, one.false_alarms, one.false_alarms_baseline) == ((2,), (), (), (1,))
     assert (one.tally.net, three.tally.net, four.tally.net) == (2, 1, -2)
     assert four.false_alarms == (0, 1)
     assert got.best(1) == (one,) and got.best(9) == (one, three) and got.worst(9) == (four,)
 
 
 def test_the_other_way_round_gains_and_losses_swap(folder: Path) -> None:
-    (there,), (back,) = compared(folder, threshold=0.39), compared(folder, threshold=0.39, reference="Better")
+    (there,), (back,) = compared(folder, threshold=0.39), compared(folder, threshold=0.39, baseline="Better")
     assert (back.total.lost, back.total.gained, back.total.net) == (
         there.total.gained,
         there.total.lost,
@@ -103,7 +104,7 @@ def test_the_other_way_round_gains_and_losses_swap(folder: Path) -> None:
     )
 
 
-def test_the_threshold_has_the_best_f1_on_the_reference(folder: Path) -> None:
+def test_the_threshold_has_the_best_f1_on_the_baseline(folder: Path) -> None:
     # Input: 0.9 hit, 0.8 hit, 0.6 alarm, 0.3 hit, 0.2 alarm; four objects: F1 2/5, 4/6, 4/7, 6/8, 6/9.
     assert compared(folder)[0].threshold == pytest.approx(0.3, abs=1e-7)
 
@@ -116,7 +117,7 @@ def test_counts_agree_on_a_run_of_many_images(tmp_path: Path) -> None:
     total = got.total
     assert total.gained + total.lost + total.kept + total.missed == easy
     assert got.n_images == 59 and total.gained > total.lost > 0
-    for kind in ("gained", "lost", "kept", "missed", "false_alarms", "false_alarms_reference"):
+    for kind in ("gained", "lost", "kept", "missed", "false_alarms", "false_alarms_baseline"):
         assert sum(getattr(tally, kind) for tally in got.by_class.values()) == getattr(total, kind)
     for image in got.images:
         assert len(image.gained) == image.tally.gained and len(image.false_alarms) == image.tally.false_alarms
@@ -124,22 +125,17 @@ def test_counts_agree_on_a_run_of_many_images(tmp_path: Path) -> None:
     # No threshold does better.
     with ResultStore(tmp_path / "results.sqlite") as store:
         record = store.last_run()
-        rows = list(store.rows(enhancer="Input", detector=DETECTOR, measure=record["measure"]))
-        best = max(
-            (
-                f1(changes(read_judged(store, record), record, reference="Better", threshold=float(s))[0].total)
-                for r in rows
-                for s in r.scores
-            ),  # type: ignore[union-attr]
-            default=0.0,
-        )
+        found = [row.detections[DETECTOR.fingerprint] for row in store.rows(record, record.enhancers[0])]
+        matched = match_run(store, record)
+    thresholds = [float(score) for each in found for score in each.scores]
+    best = max(f1(changes(matched, baseline="Better", threshold=t)[0].total) for t in thresholds)
     # On the 59 images that both have, while the threshold is chosen on Input's 60.
-    assert f1(got.total, reference=True) == pytest.approx(best, abs=0.02)
+    assert f1(got.total, baseline=True) == pytest.approx(best, abs=0.02)
 
 
-def f1(tally: Tally, *, reference: bool = False) -> float:
-    won = tally.lost if reference else tally.gained
-    alarms = tally.false_alarms_reference if reference else tally.false_alarms
+def f1(tally: Tally, *, baseline: bool = False) -> float:
+    won = tally.lost if baseline else tally.gained
+    alarms = tally.false_alarms_baseline if baseline else tally.false_alarms
     found = tally.kept + won
     objects = tally.kept + tally.gained + tally.lost + tally.missed
     return 2 * found / (found + alarms + objects)
@@ -148,7 +144,7 @@ def f1(tally: Tally, *, reference: bool = False) -> float:
 def test_curves_are_the_metrics(folder: Path) -> None:
     with ResultStore(folder / "results.sqlite") as store:
         record = store.last_run()
-        curves = precision_recall_curves(read_judged(store, record))
+        curves = precision_recall_curves(match_run(store, record))
         results = {r.label: r for r in evaluate(store, record, bootstrap=BootstrapOptions(0))}
     car = curves["Input"]["car"]
     assert (car.recall.tolist(), car.precision.tolist(), car.n_objects) == ([0.5, 1.0], [1.0, 1.0], 2)
@@ -156,13 +152,12 @@ def test_curves_are_the_metrics(folder: Path) -> None:
     dog = curves["Input"]["dog"]
     assert (dog.recall.tolist(), dog.precision.tolist()) == ([0.5], [0.5])
     assert "person" not in curves["Input"]
-    assert {c: v.ap for c, v in curves["Better"].items()} == {
-        c: a for c, a in results["Better"].ap.items() if a is not None
-    }
+    aps = {name: interval.value for name, interval in results["Better"].spread.classes["map"].items()}
+    assert {c: v.ap for c, v in curves["Better"].items()} == pytest.approx(aps, abs=1e-12)
 
 
 def test_nothing_to_compare_with(tmp_path: Path) -> None:
     make_run(tmp_path, make_images(3), {"Better": 0.5, "Other": 0.5})
     with pytest.raises(DataError, match="an enhancer `input`"):
         compared(tmp_path)
-    assert [c.label for c in compared(tmp_path, reference="Other")] == ["Better"]
+    assert [c.label for c in compared(tmp_path, baseline="Other")] == ["Better"]

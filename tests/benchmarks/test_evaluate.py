@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, input_label
-from duskbench.benchmarks.evidence import ground_truth
+from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, with_coco
+from duskbench.benchmarks.matching import ground_truth
 from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import EnhancerEntry
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
-from duskbench.benchmarks.store import ResultStore, StoredImage
+from duskbench.benchmarks.store import Measured, ResultStore, StoredImage
 from duskbench.data_tools.errors import UnknownNameError
-from tests.benchmarks.fabricate import CLASSES, make_images, make_run
+from tests.benchmarks.fabricate import CLASSES, make_images, make_record, make_run, metric
 
 SKILLS = {"Input": 0.4, "Better": 0.8, "Other": 0.45}
+# Key of a score -> name of its metric, of each kind: lower and higher is better, one overlap and ten.
+KEYS = {"niqe": "niqe", "ssim": "ssim", "map": "voc_ap", "coco AP50:95": "coco_ap"}
 
 
 def results(folder: Path, **options: Any) -> dict[str, EnhancerResult]:
@@ -26,11 +29,14 @@ def results(folder: Path, **options: Any) -> dict[str, EnhancerResult]:
         return {result.label: result for result in evaluate(store, store.last_run(), **options)}
 
 
+def ap(result: EnhancerResult, key: str, name: str) -> Interval:
+    return result.spread.classes[key][name]
+
+
 def copied(folder: Path, target: Path, drawn: list[int], images: list[StoredImage]) -> dict[str, EnhancerResult]:
     """The same run on a data set in which image `drawn[i]` stands as image i, every copy under a name of its own."""
     with ResultStore(folder / "results.sqlite") as store, ResultStore(target / "results.sqlite") as made:
         record = store.last_run()
-        made.put_detector(record["detector"]["fingerprint"], "made", CLASSES)
         copies = []
         for number, source in enumerate(drawn):
             image = images[source]
@@ -38,25 +44,21 @@ def copied(folder: Path, target: Path, drawn: list[int], images: list[StoredImag
                 replace(image, record=replace(image.record, id=f"copy {number:03d}"), sha256=f"copy {number}")
             )
         made.put_images(copies)
-        for label in SKILLS:
-            rows = {
-                r.key.image_id: r
-                for r in store.rows(
-                    enhancer=label, detector=record["detector"]["fingerprint"], measure=record["measure"]
-                )
-            }
+        for entry in record.enhancers:
+            rows = {row.key.image_id: row for row in store.rows(record, entry)}
             for number, source in enumerate(drawn):
                 row = rows[images[source].record.id]
-                made.put(replace(row, key=replace(row.key, image_id=f"copy {number:03d}", sha256=f"copy {number}")))
-        made.put_run({**record, "image_ids": [image.record.id for image in copies]})
+                made.put(replace(row, key=replace(row.key, image_id=f"copy {number:03d}", content=f"copy {number}")))
+        made.put_run(replace(record, image_ids=tuple(image.record.id for image in copies)))
     return results(target, bootstrap=BootstrapOptions(0))
 
 
 def test_intervals_are_those_of_data_sets_with_copied_images(tmp_path: Path) -> None:
     images = make_images(20)
-    make_run(tmp_path / "run", images, SKILLS)
+    metrics = tuple(map(metric, KEYS.values()))
+    make_run(tmp_path / "run", images, SKILLS, metrics=metrics)
     options = BootstrapOptions(resamples=12, seed=9, level=0.8)
-    got = results(tmp_path / "run", bootstrap=options, reference="Other")
+    got = results(tmp_path / "run", bootstrap=options, baseline="Other")
     draws = np.random.default_rng(9).integers(0, 20, (12, 20))
     naive = [copied(tmp_path / "run", tmp_path / f"copy{i}", row.tolist(), images) for i, row in enumerate(draws)]
 
@@ -69,20 +71,27 @@ def test_intervals_are_those_of_data_sets_with_copied_images(tmp_path: Path) -> 
         low, high = np.quantile(resampled, ranks)
         assert (interval.value, interval.low, interval.high) == pytest.approx((value, low, high), abs=1e-12)
 
+    whole = results(tmp_path / "run", bootstrap=BootstrapOptions(0))
     for label, one in got.items():
-        assert one.map is not None and one.niqe is not None
-        expect(one.map_interval, one.map, [n[label].map for n in naive])  # type: ignore[misc]
-        expect(one.niqe_interval, one.niqe, [n[label].niqe for n in naive])  # type: ignore[misc]
-        for name in CLASSES:
-            expect(one.ap_intervals[name], one.ap[name], [n[label].ap[name] for n in naive])  # type: ignore[misc, arg-type]
-        assert list(one.against) == [reference for reference in ("Input", "Other") if reference != label]
-        for reference, difference in one.against.items():
-            other = got[reference]
+        assert set(one.spread.scores) == set(KEYS)
+        for key in KEYS:
+            value = whole[label].spread.scores[key].value
+            expect(one.score(key), value, [n[label].spread.scores[key].value for n in naive])
+        for key in ("map", "coco AP50:95"):
+            for name in CLASSES:
+                expect(
+                    ap(one, key, name),
+                    ap(whole[label], key, name).value,
+                    [ap(n[label], key, name).value for n in naive],
+                )
+        assert list(one.against) == [baseline for baseline in ("Input", "Other") if baseline != label]
+        for baseline, difference in one.against.items():
             assert (difference.n_images, difference.n_left_out) == (20, 0)
-            moved = [n[label].map - n[reference].map for n in naive]  # type: ignore[operator]
-            expect(difference.map, one.map - other.map, moved, paired=True)  # type: ignore[operator]
-            moved = [n[label].niqe - n[reference].niqe for n in naive]  # type: ignore[operator]
-            expect(difference.niqe, one.niqe - other.niqe, moved, paired=True)  # type: ignore[operator]
+            for key in KEYS:
+                value, *moved = (
+                    n[label].spread.scores[key].value - n[baseline].spread.scores[key].value for n in (whole, *naive)
+                )
+                expect(difference.scores[key], value, moved, paired=True)
 
 
 def test_a_failed_image_leaves_the_pair_and_not_the_others(tmp_path: Path) -> None:
@@ -95,44 +104,71 @@ def test_a_failed_image_leaves_the_pair_and_not_the_others(tmp_path: Path) -> No
     both = [image for image in images if image.record.id not in ("0003", "0004")]
     with ResultStore(tmp_path / "run/results.sqlite") as store:
         record = store.last_run()
-        kept = {**record, "image_ids": [image.record.id for image in both]}
+        kept = replace(record, image_ids=tuple(image.record.id for image in both))
         on_both = {r.label: r for r in evaluate(store, kept, bootstrap=BootstrapOptions(0))}
-    assert difference.map is not None and difference.niqe is not None
-    assert difference.map.value == pytest.approx(on_both["Better"].map - on_both["Input"].map)  # type: ignore[operator]
-    assert difference.niqe.value == pytest.approx(on_both["Better"].niqe - on_both["Input"].niqe)  # type: ignore[operator]
-    # The difference of the two cells, on different images, is another number.
-    assert difference.map.value != pytest.approx(got["Better"].map - got["Input"].map)  # type: ignore[operator]
+    for key in ("map", "niqe"):
+        ours, theirs = (on_both[label].spread.scores[key].value for label in ("Better", "Input"))
+        assert difference.scores[key].value == pytest.approx(ours - theirs)
+        # The difference of the two cells, on different images, is another number.
+        ours, theirs = (got[label].spread.scores[key].value for label in ("Better", "Input"))
+        assert difference.scores[key].value != pytest.approx(ours - theirs)
 
 
 def test_the_record_says_how_to_resample(tmp_path: Path) -> None:
-    make_run(tmp_path / "run", make_images(12), SKILLS, bootstrap={"resamples": 30, "seed": 4, "level": 0.5})
-    told = results(tmp_path / "run", bootstrap=BootstrapOptions(30, 4, 0.5))
-    assert results(tmp_path / "run") == told
-    assert results(tmp_path / "run", bootstrap=BootstrapOptions(30, 5, 0.5)) != told
-    # A record from before it was kept.
-    make_run(tmp_path / "old", make_images(12), SKILLS, bootstrap={})
-    assert results(tmp_path / "old") == results(tmp_path / "run", bootstrap=BootstrapOptions())
+    make_run(tmp_path / "run", make_images(12), SKILLS, bootstrap=BootstrapOptions(30, 4, 0.5))
+    asked = results(tmp_path / "run", bootstrap=BootstrapOptions(30, 4, 0.5))
+    assert results(tmp_path / "run") == asked
+    assert results(tmp_path / "run", bootstrap=BootstrapOptions(30, 5, 0.5)) != asked
 
 
 def test_input_is_found_by_what_it_is() -> None:
-    record = {
-        "enhancers": [{"label": "Raw", "spec": {"type": "input"}}, {"label": "Input", "spec": "file.py:something"}]
-    }
-    assert input_label(record) == "Raw"
-    assert input_label({"enhancers": record["enhancers"][1:]}) is None
+    raw, other = EnhancerEntry("Raw", {"type": "input"}, "a"), EnhancerEntry("Input", "file.py:something", "b")
+    record = make_record((), ())
+    assert replace(record, enhancers=(raw, other)).input_label == "Raw"
+    assert replace(record, enhancers=(other,)).input_label is None
 
 
-def test_an_unknown_reference_is_told(tmp_path: Path) -> None:
+def test_coco_is_added_once_and_only_with_a_detector(tmp_path: Path) -> None:
+    record = make_run(tmp_path / "run", make_images(12), SKILLS)
+    more = with_coco(record)
+    assert [m.key for m in more.metrics] == ["niqe", "map", "coco AP50:95", "coco AP50", "coco AP75"]
+    assert with_coco(more) == more
+    bare = replace(record, detectors=(), metrics=record.metrics[:1])
+    assert with_coco(bare) == bare
+    with ResultStore(tmp_path / "run/results.sqlite", reading=True) as store:
+        [one, *_] = evaluate(store, more)
+    assert one.number("coco AP75") is not None
+
+
+def test_reasons_and_groups_are_those_of_each_score(tmp_path: Path) -> None:
+    images = [replace(i, record=replace(i.record, group="AB"[number % 2])) for number, i in enumerate(make_images(6))]
+    record = make_run(
+        tmp_path / "run", images, {"Input": 0.5}, metrics=tuple(map(metric, ("niqe", "ssim"))), detectors=()
+    )
+    small, numbers = record.metrics[1].fingerprint, [0.1, 0.2, 0.3, 0.4, None, None]
+    with ResultStore(tmp_path / "run/results.sqlite") as store:
+        rows = list(store.rows(record, record.enhancers[0]))
+        for row, number in zip(rows, numbers, strict=True):
+            reason = "too small" if number is None else None
+            store.put(replace(row, values={**row.values, small: Measured(number, reason)}))
+    got = results(tmp_path / "run")["Input"]
+    assert got.reasons == {"niqe": {}, "ssim": {"too small": 2}}
+    assert got.number("ssim") == pytest.approx(0.25)
+    assert got.by_group["ssim"] == pytest.approx({"A": 0.2, "B": 0.3})
+    assert got.score("map") is None
+
+
+def test_an_unknown_baseline_is_an_error(tmp_path: Path) -> None:
     make_run(tmp_path / "run", make_images(3), SKILLS)
     with pytest.raises(UnknownNameError, match="Better, Input, Other"):
-        results(tmp_path / "run", reference="Bettr")
+        results(tmp_path / "run", baseline="Bettr")
 
 
 def test_no_row_at_all(tmp_path: Path) -> None:
     images = make_images(3)
     make_run(tmp_path / "run", images, {"Input": 0.5}, failing={"Input": [i.record.id for i in images]})
     got = results(tmp_path / "run")["Input"]
-    assert (got.n_images, got.map, got.map_interval, got.niqe_interval) == (0, None, None, None)
+    assert (got.n_images, got.spread.scores, got.number("map")) == (0, {}, None)
 
 
 def test_ground_truth_remembers_which_object_it_was() -> None:

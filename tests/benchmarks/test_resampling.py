@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duskbench.benchmarks import resampling
-from duskbench.benchmarks.metrics.voc_ap import Mode, average_precision, precision_recall, voc_ap
+from duskbench.benchmarks.metrics.base import Mode
+from duskbench.benchmarks.metrics.voc_ap import average_precision, precision_recall, voc_ap
 from duskbench.benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
 
 
@@ -22,6 +23,13 @@ def test_weights_are_counts_of_the_draws() -> None:
     assert draw_weights(within, 0, seed=7).tolist() == [[1], [0], [1], [1], [1]]
 
 
+def coco_average(recall: np.ndarray, precision: np.ndarray) -> float:
+    """As pycocotools' `accumulate` has it: the envelope, read at 101 recalls by searchsorted."""
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(recall, np.linspace(0.0, 1.0, 101), side="left")
+    return float(np.mean([envelope[i] if i < len(envelope) else 0.0 for i in at]))
+
+
 @pytest.mark.parametrize("few", [-1, 4096], ids=["bags of rows", "row by row"])
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000))
@@ -33,7 +41,7 @@ def test_equals_the_metric_with_weights(few: int, seed: int) -> None:
     weights = draw_weights(rng.random(n) < 0.9, 20, seed)
     before = resampling._FEW_ENOUGH_TO_ADD
     resampling._FEW_ENOUGH_TO_ADD = few
-    modes: tuple[Mode, ...] = ("11point", "area")
+    modes: tuple[Mode, ...] = ("11point", "area", "101point")
     try:
         got = {mode: resampled_ap(images, tp, objects, weights, mode) for mode in modes}
     finally:
@@ -44,7 +52,10 @@ def test_equals_the_metric_with_weights(few: int, seed: int) -> None:
             if n_gt == 0:
                 assert np.isnan(got[mode][column])
                 continue
-            expected = average_precision(*precision_recall(drawn * tp, drawn * ~tp, n_gt), mode)
+            recall, precision = precision_recall(drawn * tp, drawn * ~tp, n_gt)
+            expected = (
+                coco_average(recall, precision) if mode == "101point" else average_precision(recall, precision, mode)
+            )
             assert got[mode][column] == pytest.approx(float(expected), abs=1e-12)
 
 

@@ -7,12 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, Ranking, Sample
+from duskbench.benchmarks.metrics.base import Ranked, Ranking
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, Sample, Spread
 from duskbench.data_tools.errors import ConfigError
 
 
-def niqe_sample(label: str, values: np.ndarray) -> Sample:
-    return Sample(label, ~np.isnan(values), values)
+def image_sample(label: str, values: np.ndarray) -> Sample:
+    return Sample(label, ~np.isnan(values), {"score": values})
+
+
+def of(numbers: Spread, key: str = "score") -> Interval:
+    return numbers.scores[key]
 
 
 def everywhere(n: int) -> np.ndarray:
@@ -26,7 +31,7 @@ def ap_sample(label: str, found: np.ndarray, scores: np.ndarray, alarms: np.ndar
     order = np.argsort(-kept[~np.isnan(kept)], kind="stable")
     images = np.tile(np.arange(n), 2)[~np.isnan(kept)][order]
     tp = np.repeat([True, False], n)[~np.isnan(kept)][order]
-    return Sample(label, everywhere(n), np.full(n, np.nan), {"car": Ranking(images, tp)})
+    return Sample(label, everywhere(n), ranked={"map": Ranked({"car": (Ranking(images, tp),)})})
 
 
 def draw_ap_sample(rng: np.random.Generator, n: int, label: str, hardness: np.ndarray) -> Sample:
@@ -36,15 +41,13 @@ def draw_ap_sample(rng: np.random.Generator, n: int, label: str, hardness: np.nd
 
 
 def bootstrap(n: int, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> Bootstrap:
-    return Bootstrap(
-        {"car": np.ones(n, int)}, BootstrapOptions(resamples, seed, level), "11point", within=everywhere(n)
-    )
+    return Bootstrap({"car": np.ones(n, int)}, BootstrapOptions(resamples, seed, level), within=everywhere(n))
 
 
-def test_niqe_interval_is_the_closed_form() -> None:
+def test_the_interval_of_a_mean_is_the_closed_form() -> None:
     values = np.random.default_rng(0).normal(4, 1.5, 400)
-    got = bootstrap(400, resamples=8000).spread(niqe_sample("a", values)).niqe
-    assert got is not None and got.low is not None and got.high is not None
+    got = of(bootstrap(400, resamples=8000).spread(image_sample("a", values)))
+    assert got.low is not None and got.high is not None
     half = 1.959964 * values.std() / np.sqrt(400)
     assert got.value == pytest.approx(values.mean())
     assert got.low == pytest.approx(values.mean() - half, abs=0.05 * half)
@@ -53,24 +56,24 @@ def test_niqe_interval_is_the_closed_form() -> None:
 
 def test_level_sets_the_width() -> None:
     values = np.random.default_rng(1).normal(4, 1, 200)
-    got = bootstrap(200, 8000, level=0.5).spread(niqe_sample("a", values)).niqe
-    assert got is not None and got.low is not None and got.high is not None
+    got = of(bootstrap(200, 8000, level=0.5).spread(image_sample("a", values)))
+    assert got.low is not None and got.high is not None
     assert got.high - got.low == pytest.approx(2 * 0.6745 * values.std() / np.sqrt(200), rel=0.06)
 
 
-def test_paired_niqe_difference_is_the_closed_form() -> None:
+def test_a_paired_difference_is_the_closed_form() -> None:
     rng = np.random.default_rng(2)
     one = rng.normal(4, 2, 300)
     two = one - 0.1 + rng.normal(0, 0.3, 300)
-    got = bootstrap(300, 8000).difference(niqe_sample("b", two), niqe_sample("a", one)).niqe
-    assert got is not None and got.low is not None and got.high is not None
+    got = of(bootstrap(300, 8000).difference(image_sample("b", two), image_sample("a", one)))
+    assert got.low is not None and got.high is not None
     half = 1.959964 * (two - one).std() / np.sqrt(300)
     assert (got.low, got.high) == pytest.approx(((two - one).mean() - half, (two - one).mean() + half), abs=0.05 * half)
     # Unpaired it would be six times as wide and settle nothing.
     assert got.settled and not got.unsettled
 
 
-def test_map_intervals_cover_the_truth_as_often_as_they_say() -> None:
+def test_intervals_of_an_ap_cover_the_truth_as_often_as_they_say() -> None:
     n, trials = 80, 150
     rng = np.random.default_rng(3)
 
@@ -78,14 +81,13 @@ def test_map_intervals_cover_the_truth_as_often_as_they_say() -> None:
         hardness = rng.beta(1, 1, size)
         return draw_ap_sample(rng, size, "a", hardness), draw_ap_sample(rng, size, "b", hardness)
 
-    large = bootstrap(40_000, resamples=0).spread(draw(40_000)[0]).map
-    assert large is not None
+    large = of(bootstrap(40_000, resamples=0).spread(draw(40_000)[0]), "map")
     covered = differences = 0
     for _ in range(trials):
         one, two = draw(n)
         made = bootstrap(n, resamples=200)
-        own, difference = made.spread(one).map, made.difference(one, two).map
-        assert own is not None and own.low is not None and own.high is not None and difference is not None
+        own, difference = of(made.spread(one), "map"), of(made.difference(one, two), "map")
+        assert own.low is not None and own.high is not None
         covered += own.low <= large.value <= own.high
         # Both are drawn from one distribution: a settled difference is a false one.
         differences += not difference.settled
@@ -96,7 +98,7 @@ def test_map_intervals_cover_the_truth_as_often_as_they_say() -> None:
 
 def test_equal_enhancers_differ_by_nothing() -> None:
     sample = draw_ap_sample(np.random.default_rng(4), 50, "a", np.full(50, 0.3))
-    got = bootstrap(50).difference(replace(sample, label="b"), sample).map
+    got = of(bootstrap(50).difference(replace(sample, label="b"), sample), "map")
     assert got == Interval(0.0, 0.0, 0.0)
     assert not got.settled and not got.unsettled
 
@@ -106,11 +108,10 @@ def test_pairing_is_over_the_images_that_both_have() -> None:
     values[0, :5] = np.nan
     values[1, 3:8] = np.nan  # images 3 and 4 are nobody's
     made = bootstrap(60)
-    got = made.difference(niqe_sample("a", values[0]), niqe_sample("b", values[1]))
-    assert (got.reference, got.n_images, got.n_left_out) == ("b", 52, 6)
-    assert got.niqe is not None
-    assert got.niqe.value == pytest.approx((values[0, 8:] - values[1, 8:]).mean())
-    assert made.spread(niqe_sample("a", values[0])).niqe.value == pytest.approx(values[0, 5:].mean())  # type: ignore[union-attr]
+    got = made.difference(image_sample("a", values[0]), image_sample("b", values[1]))
+    assert (got.baseline, got.n_images, got.n_left_out) == ("b", 52, 6)
+    assert of(got).value == pytest.approx((values[0, 8:] - values[1, 8:]).mean())
+    assert of(made.spread(image_sample("a", values[0]))).value == pytest.approx(values[0, 5:].mean())
 
 
 def test_ap_of_a_difference_is_over_the_images_that_both_have() -> None:
@@ -118,10 +119,9 @@ def test_ap_of_a_difference_is_over_the_images_that_both_have() -> None:
     one, two = (draw_ap_sample(rng, 40, label, np.full(40, 0.3)) for label in "ab")
     some = everywhere(40)
     some[30:] = False
-    got = bootstrap(40).difference(one, replace(two, measured=some)).map
-    cut = Bootstrap({"car": np.ones(40, int)}, BootstrapOptions(0), "11point", within=some)
-    assert got is not None
-    assert got.value == pytest.approx(cut.spread(one).map.value - cut.spread(two).map.value)  # type: ignore[union-attr]
+    got = of(bootstrap(40).difference(one, replace(two, measured=some)), "map")
+    fewer = Bootstrap({"car": np.ones(40, int)}, BootstrapOptions(0), within=some)
+    assert got.value == pytest.approx(of(fewer.spread(one), "map").value - of(fewer.spread(two), "map").value)
 
 
 def test_a_class_that_a_resample_lacks_leaves_its_mean() -> None:
@@ -133,24 +133,52 @@ def test_a_class_that_a_resample_lacks_leaves_its_mean() -> None:
     }
     objects = {"car": np.ones(n, int), "dog": np.array([1, 0, 0]), "cat": np.zeros(n, int)}
     rankings["cat"] = Ranking(np.array([1]), np.array([False]))
-    sample = Sample("a", everywhere(n), np.full(n, np.nan), rankings)
-    got = Bootstrap(objects, BootstrapOptions(500), "11point", within=everywhere(n)).spread(sample)
+    ranked = Ranked({name: (ranking,) for name, ranking in rankings.items()})
+    sample = Sample("a", everywhere(n), ranked={"map": ranked})
+    got = Bootstrap(objects, BootstrapOptions(500), within=everywhere(n)).spread(sample)
     # With a dog among the images the mean is 1/2, without one it is 1; cats never enter.
-    assert got.map == Interval(0.5, 0.5, 1.0)
-    assert got.ap == {"car": Interval(1.0, 1.0, 1.0), "dog": Interval(0.0, 0.0, 0.0)}
+    assert of(got, "map") == Interval(0.5, 0.5, 1.0)
+    assert got.classes["map"] == {"car": Interval(1.0, 1.0, 1.0), "dog": Interval(0.0, 0.0, 0.0)}
+
+
+def test_the_mean_over_overlaps_is_a_classs_ap() -> None:
+    # Found at the looser overlap and a false alarm at the stricter one: AP 1 and 0.
+    loose, strict = (Ranking(np.arange(4), np.full(4, hit)) for hit in (True, False))
+    sample = Sample("a", everywhere(4), ranked={"map": Ranked({"car": (loose, strict)}, "101point")})
+    got = bootstrap(4, 50).spread(sample)
+    assert of(got, "map") == got.classes["map"]["car"] == Interval(0.5, 0.5, 0.5)
+
+
+def test_an_aggregate_of_its_own_is_resampled_as_itself() -> None:
+    values = np.random.default_rng(8).exponential(1, 41)
+    made = Bootstrap({}, BootstrapOptions(200, 3), within=everywhere(41), aggregates={"score": np.median})
+    draws = np.random.default_rng(3).integers(0, 41, (200, 41))
+    expected = [np.median(values), *(np.median(values[row]) for row in draws)]
+    got = made.spread(image_sample("a", values))
+    assert got.draws["score"].tolist() == pytest.approx(expected)
+    assert of(got).value == pytest.approx(np.median(values))
+    shifted = made.difference(image_sample("b", values + 1), image_sample("a", values))
+    assert of(shifted) == Interval(*(pytest.approx(1.0) for _ in range(3)))
+
+
+def test_the_same_place_of_two_scores_is_the_same_draw() -> None:
+    values = np.random.default_rng(9).normal(4, 1, 30)
+    sample = Sample("a", everywhere(30), {"one": values, "two": 2 * values})
+    got = bootstrap(30, 100).spread(sample)
+    assert len(got.draws["one"]) == 101 and got.draws["two"] == pytest.approx(2 * got.draws["one"])
 
 
 def test_too_little_for_an_interval() -> None:
     one_image = np.array([4.0, np.nan, np.nan])
-    assert bootstrap(3).spread(niqe_sample("a", one_image)).niqe == Interval(4.0)
-    assert bootstrap(3).spread(niqe_sample("a", np.full(3, np.nan))).niqe is None
-    assert bootstrap(3, resamples=0).spread(niqe_sample("a", np.array([1.0, 2.0, 6.0]))).niqe == Interval(3.0)
+    assert of(bootstrap(3).spread(image_sample("a", one_image))) == Interval(4.0)
+    assert bootstrap(3).spread(image_sample("a", np.full(3, np.nan))).scores == {}
+    assert of(bootstrap(3, resamples=0).spread(image_sample("a", np.array([1.0, 2.0, 6.0])))) == Interval(3.0)
     assert not Interval(4.0).settled and not Interval(4.0).unsettled
 
 
 def test_the_seed_alone_decides() -> None:
-    sample = niqe_sample("a", np.random.default_rng(7).normal(4, 1, 50))
-    first, again, other = (bootstrap(50, 100, seed).spread(sample).niqe for seed in (1, 1, 2))
+    sample = image_sample("a", np.random.default_rng(7).normal(4, 1, 50))
+    first, again, other = (of(bootstrap(50, 100, seed).spread(sample)) for seed in (1, 1, 2))
     assert first == again != other
 
 
