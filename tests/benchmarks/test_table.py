@@ -3,38 +3,58 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import pytest
 from rich.console import Console
 
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.protocol import Protocol
-from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval
+from duskbench.benchmarks.record import (
+    DataEntry,
+    DetectorEntry,
+    EnhancerEntry,
+    Environment,
+    MetricEntry,
+    RunRecord,
+)
+from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
 from duskbench.benchmarks.table import build_table, to_csv, to_latex, to_markdown, to_terminal
+from tests.benchmarks.fabricate import metric
+
+DETECTOR = DetectorEntry("rfb", "rfb", "f" * 64, "i" * 64, ("car", "dog"))
 
 
-def record(**changes: Any) -> dict[str, Any]:
-    return {
-        "title": "Tiny",
-        "data": {"name": "exdark", "root": "data/exdark", "split": "test"},
-        "detector": {"name": "rfb", "fingerprint": "f" * 64},
-        "enhancers": [{"label": label, "upper_bound": label == "Lit"} for label in ("Input", "A|B", "Lit", "Broken")],
-        "protocol": Protocol(classes=("car", "dog")).to_dict(),
-        "paper": {},
-        "image_ids": ["1", "2", "3"],
-        "environment": {"device": "cpu", "gpu": None, "packages": {"torch": "2.15.0"}, "git": None, "started": "today"},
-        **changes,
-    }
+def record(**changes: Any) -> RunRecord:
+    made = RunRecord(
+        name="tiny",
+        title="Tiny",
+        data=DataEntry("exdark", "data/exdark"),
+        detectors=(DETECTOR,),
+        enhancers=tuple(
+            EnhancerEntry(label, label, label, upper_bound=label == "Lit")
+            for label in ("Input", "A|B", "Lit", "Broken")
+        ),
+        metrics=(metric("niqe"), metric("voc_ap")),
+        protocol=Protocol(classes=("car", "dog")),
+        environment=Environment(started="today", device="cpu", packages={"torch": "2.15.0"}),
+        image_ids=("1", "2", "3"),
+    )
+    return replace(made, **changes)
+
+
+def spread(niqe: float, ap: float | None = None) -> Spread:
+    """Numbers without intervals; of the classes only `car` has an object."""
+    scores = {"niqe": Interval(niqe)} | ({} if ap is None else {"map": Interval(ap)})
+    return Spread(scores, {} if ap is None else {"map": {"car": Interval(ap)}})
 
 
 RESULTS = [
-    EnhancerResult("Input", 3, 3, niqe=4.92712, map=0.5578, ap={"car": 0.5578, "dog": None}, ms_enhance=0.01),
-    EnhancerResult(
-        "A|B", 2, 3, {"3": "too dark"}, niqe=4.2, niqe_reasons={"too small": 1}, map=0.6, ap={"car": 0.6, "dog": None}
-    ),
-    EnhancerResult("Lit", 3, 3, niqe=3.0, map=0.9, ap={"car": 0.9, "dog": None}),
+    EnhancerResult("Input", 3, 3, spread=spread(4.92712, 0.5578), ms_enhance=0.01),
+    EnhancerResult("A|B", 2, 3, {"3": "too dark"}, spread(4.2, 0.6), {"niqe": {"too small": 1}}),
+    EnhancerResult("Lit", 3, 3, spread=spread(3.0, 0.9)),
     EnhancerResult("Broken", 0, 3, error="No weights.\n  where: there"),
 ]
 
@@ -82,11 +102,12 @@ def test_terminal_holds_the_same_numbers() -> None:
 
 def test_groups_and_no_detector() -> None:
     changes = record(
-        data={"name": "lowlight", "root": "data/lowlight", "split": "all", "groups": ["DICM", "MEF"]},
-        detector={"name": None, "fingerprint": "none"},
+        data=DataEntry("lowlight", "data/lowlight", "all", ("DICM", "MEF")), detectors=(), metrics=(metric("niqe"),)
     )
-    results = [EnhancerResult("Input", 3, 3, niqe=4.0, niqe_by_group={"DICM": 3.5, "MEF": 5.0})]
-    header, _, row = to_markdown(build_table(changes, results)).splitlines()[2:5]
+    results = [EnhancerResult("Input", 3, 3, spread=spread(4.0), by_group={"niqe": {"DICM": 3.5, "MEF": 5.0}})]
+    text = to_markdown(build_table(changes, results))
+    assert "Detector: none: no mAP." in text
+    header, _, row = text.splitlines()[2:5]
     assert header == "| Enhancer | NIQE DICM ↓ | NIQE MEF ↓ | NIQE ↓ | ms/image | n | failed |"
     assert row == "| Input | 3.500 | 5.000 | 4.000 | – | 3 | 0 |"
 
@@ -100,20 +121,61 @@ def test_the_papers_row_stands_below_where_it_is_the_papers() -> None:
     assert "paper" not in to_markdown(build_table(record(), RESULTS))
 
 
-@pytest.mark.parametrize("coco", [{}, {"AP50:95": 0.3, "AP50": 0.5, "AP75": None}])
-def test_coco_columns_only_where_computed(coco: dict[str, float | None]) -> None:
-    results = [EnhancerResult("Input", 3, 3, niqe=4.0, map=0.5, ap={"car": 0.5, "dog": None}, coco=coco)]
-    header = to_markdown(build_table(record(), results)).splitlines()[2]
-    assert ("COCO AP50:95" in header) == bool(coco)
+def test_coco_columns_only_where_computed() -> None:
+    assert "COCO" not in to_markdown(build_table(record(), RESULTS)).splitlines()[2]
+    metrics = tuple(map(metric, ("niqe", "voc_ap", "coco_ap", "coco_ap75")))
+    numbers = replace(spread(4.0, 0.5), scores={"map": Interval(0.5), "coco AP50:95": Interval(0.3)})
+    table = build_table(record(metrics=metrics), [EnhancerResult("Input", 3, 3, spread=numbers)])
+    header, _, row = to_markdown(table).splitlines()[2:5]
+    assert "| COCO AP50:95 ↑ | COCO AP75 ↑ |" in header and "| 30.00 | – |" in row
+
+
+def test_two_detectors_have_columns_of_their_own() -> None:
+    two = record(detectors=(DETECTOR, replace(DETECTOR, label="ssd", fingerprint="e" * 64)))
+    results = []
+    for label, rfb, ssd in (("Input", 0.2, 0.5), ("A|B", 0.3, 0.4), ("C", 0.4, 0.3), ("Lit", 0.9, 0.9)):
+        numbers = {"map rfb": rfb, "map ssd": ssd}
+        made = Spread(
+            {key: Interval(value) for key, value in numbers.items()},
+            {key: {"car": Interval(value)} for key, value in numbers.items()},
+            draws={key: np.full(3, value) for key, value in numbers.items()},
+        )
+        results.append(EnhancerResult(label, 3, 3, spread=made))
+    text = to_markdown(build_table(two, results))
+    header, _, row = text.splitlines()[2:5]
+    assert header.startswith("| Enhancer | NIQE ↓ | mAP rfb ↑ | mAP ssd ↑ | ms/image | n | failed | car rfb ↑ |")
+    assert "| 20.00 | **50.00** |" in row
+    # Without the bound, which both put first.
+    assert (
+        "Order of the 3 enhancers by mAP rfb and by mAP ssd: Kendall's tau-b -1.00 [-1.00, -1.00], "
+        "Spearman's rho -1.00 [-1.00, -1.00]" in text
+    )
+
+
+def test_a_metric_from_outside_is_a_column_like_any_other() -> None:
+    haze = MetricEntry("haze", "mine.py:Haze", "h", "i", "image", "Haze", "lower", digits=1, note="Haze: by eye.")
+    numbers = {"Input": Interval(4.0, 3.75, 4.25), "A|B": Interval(3.0, 2.75, 3.25)}
+    moved = Difference({"haze": Interval(-1.0, -1.5, 0.5)}, baseline="Input", n_images=3)
+    results = [
+        EnhancerResult(
+            label, 3, 3, spread=Spread({"haze": number}), against={} if label == "Input" else {"Input": moved}
+        )
+        for label, number in numbers.items()
+    ]
+    text = to_markdown(build_table(record(metrics=(haze,), detectors=()), results))
+    assert "| Enhancer | Haze ↓ | ms/image | n | failed | Δ Haze to Input |" in text
+    assert "| A\\|B | **3.0**~ [3, 3] | – | 3 | 0 | -1.0~ [-2, +0] |" in text
+    assert "- Haze: by eye." in text
 
 
 def with_intervals(label: str, gain: Interval, left_out: int = 0) -> EnhancerResult:
-    difference = Difference("Input", 3 - left_out, left_out, gain, Interval(-0.5, -0.7, -0.3))
-    return EnhancerResult(
-        label, 3, 3, niqe=4.4, map=0.612, ap={"car": 0.7, "dog": None},
-        map_interval=Interval(0.612, 0.581, 0.64449), niqe_interval=Interval(4.4, 4.237, 4.6),
-        ap_intervals={"car": Interval(0.7, 0.61, 0.8)}, against={"Input": difference},
-    )  # fmt: skip
+    scores = {"map": gain, "niqe": Interval(-0.5, -0.7, -0.3)}
+    numbers = Spread(
+        {"map": Interval(0.612, 0.581, 0.64449), "niqe": Interval(4.4, 4.237, 4.6)},
+        {"map": {"car": Interval(0.7, 0.61, 0.8)}},
+    )
+    against = {"Input": Difference(scores, {}, "Input", 3 - left_out, left_out)}
+    return EnhancerResult(label, 3, 3, spread=numbers, against=against)
 
 
 def test_values_carry_interval_and_mark() -> None:
@@ -148,13 +210,22 @@ def test_nothing_is_said_of_intervals_where_there_are_none() -> None:
 
 def test_a_terminal_of_a_hundred_columns_is_wide_enough() -> None:
     names = ("bicycle", "boat", "bottle", "bus", "car", "cat", "chair", "dog", "motorbike", "person", "diningtable")
-    wide = EnhancerResult(
-        "Lit twins (bound)", 2563, 2563, niqe=12.345, map=0.4321, ap=dict.fromkeys(names, 0.5),
-        niqe_interval=Interval(12.345, 11.11, 13.33), map_interval=Interval(0.4321, 0.4, 0.5), ms_enhance=1234.5,
-        coco={"AP50:95": 0.5, "AP50": 0.6, "AP75": None},
-        against={"Input": Difference("Input", 1, 0, Interval(-0.123, -0.2, 0.111), Interval(-1.234, -11.1, 10.0))},
+    label = "Lit twins (bound)"
+    numbers = Spread(
+        {
+            "niqe": Interval(12.345, 11.11, 13.33), "map": Interval(0.4321, 0.4, 0.5),
+            "coco AP50:95": Interval(0.5), "coco AP50": Interval(0.6),
+        },
+        {"map": {name: Interval(0.5) for name in names}},
     )  # fmt: skip
-    changes = record(protocol=Protocol(classes=names).to_dict(), enhancers=[{"label": wide.label, "upper_bound": True}])
+    moved = {"map": Interval(-0.123, -0.2, 0.111), "niqe": Interval(-1.234, -11.1, 10.0)}
+    against = {"Input": Difference(moved, {}, "Input", 1)}
+    wide = EnhancerResult(label, 2563, 2563, spread=numbers, ms_enhance=1234.5, against=against)
+    changes = record(
+        protocol=Protocol(classes=names),
+        enhancers=(EnhancerEntry(label, "lit", "lit", upper_bound=True),),
+        metrics=tuple(map(metric, ("niqe", "voc_ap", "coco_ap", "coco_ap50", "coco_ap75"))),
+    )
     console = Console(width=100, file=io.StringIO())
     console.print(to_terminal(build_table(changes, [wide])))
     text = console.file.getvalue()  # type: ignore[attr-defined]
