@@ -39,7 +39,7 @@ SETTINGS = (
 
 
 @dataclass(frozen=True)
-class Ranked:
+class Scored:
     """Detections of one class and enhancer in the population."""
 
     images: np.ndarray
@@ -76,10 +76,10 @@ def coverage(setting: Setting, trials: int, resamples: int) -> list[float]:
     return list(held / trials)
 
 
-def draw_population(setting: Setting, rng: np.random.Generator) -> tuple[list[np.ndarray], list[list[Ranked]]]:
+def draw_population(setting: Setting, rng: np.random.Generator) -> tuple[list[np.ndarray], list[list[Scored]]]:
     """Objects per image of each class, and the detections of each enhancer; a hard object is hard for both."""
     objects: list[np.ndarray] = []
-    enhancers: list[list[Ranked]] = [[] for _ in setting.skills]
+    enhancers: list[list[Scored]] = [[] for _ in setting.skills]
     for label, rate in enumerate(setting.objects):
         count = rng.poisson(rate, _POPULATION)
         objects.append(count)
@@ -92,11 +92,11 @@ def draw_population(setting: Setting, rng: np.random.Generator) -> tuple[list[np
             alarms = np.repeat(np.arange(_POPULATION), rng.poisson(rate + 0.05, _POPULATION))
             images = np.concatenate([at[found], alarms])
             tp = np.arange(len(images)) < found.sum()
-            ranked.append(Ranked(images, tp, np.concatenate([scores[found], rng.random(len(alarms)) * 0.75])))
+            ranked.append(Scored(images, tp, np.concatenate([scores[found], rng.random(len(alarms)) * 0.75])))
     return objects, enhancers
 
 
-def mean_ap(objects: list[np.ndarray], ranked: list[Ranked], chosen: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def mean_ap(objects: list[np.ndarray], ranked: list[Scored], chosen: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The mAP of some images of the population in every resample, (R,)."""
     position = np.full(_POPULATION, -1)
     position[chosen] = np.arange(len(chosen))
