@@ -39,10 +39,11 @@ def summary_lines(
 def _best(score: ScoreColumn, ranked: Sequence[EnhancerResult], baseline: str | None) -> str:
     metric, best = score.metric, ranked[0]
     which = {"higher": "Highest", "lower": "Lowest"}[metric.better]
-    line = f"{which} {score.heading}: {best.label} with {_number(score, best)}"
+    equal = [result.label for result in ranked if result.number(score.key) == best.number(score.key)]
+    line = f"{which} {score.heading}: {', '.join(equal)} with {_number(score, best)}"
     base = next((result for result in ranked if result.label == baseline), None)
     change = best.against[baseline].scores.get(score.key) if baseline in best.against else None
-    if base is not None and change is not None:
+    if base is not None and change is not None and len(equal) == 1:
         moved = behind_comma(interval_text(metric, change, sign=True))
         points = unit(metric, difference=True)
         difference = f"{number_text(metric, change.value, sign=True)}{points}{moved}"

@@ -162,6 +162,13 @@ def test_the_summary_says_what_the_table_says(content: ReportContent) -> None:
     )
 
 
+def test_equal_numbers_are_best_together(content: ReportContent) -> None:
+    scores = {"map": Interval(0.0)}
+    results = tuple(replace(r, spread=replace(r.spread, scores=scores)) for r in content.results[:-1])
+    [first, *_] = build_page(replace(content, results=results)).summary
+    assert first == f"Highest mAP: Input, Bright, Dim, {HOSTILE} with 0.00 %."
+
+
 def test_every_score_has_its_chart_of_differences_the_best_first(content: ReportContent) -> None:
     forests = {chart.heading: chart for chart in build_page(content).forests}
     assert {heading: [bar.label for bar in chart.bars] for heading, chart in forests.items()} == {
