@@ -56,12 +56,10 @@ def test_the_plug_in_example(
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(block("python", "# mine.py"))
     make_miniature(tmp_path / "data/miniature", voc_images=0, night_images=(0, 0, 2), size=(320, 240), workers=1)
-    photo = np.full((30, 40, 3), 60, np.uint8)
-    write_image("photo.jpg", photo)
     for image in (tmp_path / "data/miniature/ExDark").rglob("*.*"):
         write_image(Path("my_enhanced_images") / f"{image.stem}.png", read_image(image))
     ran = [command for command in COMMANDS if "mine.py" in command or "my_enhanced_images" in command]
-    assert len(ran) == 3
+    assert len(ran) == 2
     for command in ran:
         monkeypatch.setattr(sys, "argv", shlex.split(command))
         with pytest.raises(SystemExit) as stop:
@@ -69,10 +67,9 @@ def test_the_plug_in_example(
         assert not stop.value.code, capsys.readouterr().err
     text = capsys.readouterr().out
     assert "brighten(gain=3.0)" in text and "mAP" in text
-    assert np.abs(read_image("out.png").astype(int) - 120).max() <= 4
 
 
 def test_the_python_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     image = np.random.default_rng(0).integers(0, 80, (200, 220, 3)).astype(np.uint8)
-    exec(block("python", "from pipeline import"), {"image": image})  # noqa: S102 - our own README
+    exec(block("python", "from duskbench import"), {"image": image})  # noqa: S102 - our own README
     assert float(capsys.readouterr().out) > 0

@@ -10,7 +10,8 @@ from scipy import ndimage
 from scipy.io import loadmat
 from scipy.special import gamma
 
-from duskbench.benchmarks.metrics.niqe import Niqe, _half, _normalise, _pristine_model, niqe, niqe_batch
+from duskbench.benchmarks.metrics.base import Value
+from duskbench.benchmarks.metrics.niqe import _half, _normalise, _pristine_model, niqe, niqe_batch
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image
 
@@ -116,10 +117,10 @@ def test_a_score_does_not_depend_on_the_batch() -> None:
     images = [natural(200, 300, seed) for seed in range(3)]
     alone = [niqe(image) for image in images]
     stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-    assert [result.value for result in niqe_batch(images)] == alone
-    assert [result.value for result in niqe_batch(stacked)] == alone
-    assert [result.value for result in niqe_batch(stacked.double() / 255)] == alone
-    assert [result.value for result in niqe_batch([images[2], natural(96, 500), images[0]])][::2] == [
+    assert [result.number for result in niqe_batch(images)] == alone
+    assert [result.number for result in niqe_batch(stacked)] == alone
+    assert [result.number for result in niqe_batch(stacked.double() / 255)] == alone
+    assert [result.number for result in niqe_batch([images[2], natural(96, 500), images[0]])][::2] == [
         alone[2],
         alone[0],
     ]
@@ -152,7 +153,7 @@ def test_pixels_beyond_the_last_whole_block_do_not_count() -> None:
 )
 def test_an_image_without_a_score_says_why(image: np.ndarray, reason: str) -> None:
     (result,) = niqe_batch([image])
-    assert result.value is None
+    assert result.number is None
     assert result.reason is not None and reason in result.reason
     assert niqe(image) is None
 
@@ -160,8 +161,8 @@ def test_an_image_without_a_score_says_why(image: np.ndarray, reason: str) -> No
 def test_an_image_without_a_score_leaves_the_others_alone() -> None:
     good = natural(200, 200)
     flat, scored = niqe_batch([np.zeros_like(good), good])
-    assert flat.value is None
-    assert scored == Niqe(niqe(good))
+    assert flat.number is None
+    assert scored == Value(niqe(good))
 
 
 def test_flat_areas_are_exactly_zero_at_both_scales() -> None:
@@ -233,5 +234,5 @@ def test_a_gpu_gives_the_same() -> None:
     images[0][:, :200] = 0
     here, there = niqe_batch(images), niqe_batch(images, device="cuda")
     for a, b in zip(here, there, strict=True):
-        assert b.value == pytest.approx(a.value, rel=1e-9)
+        assert b.number == pytest.approx(a.number, rel=1e-9)
     assert [niqe_batch([image], device="cuda")[0] for image in images] == there

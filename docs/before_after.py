@@ -1,0 +1,59 @@
+"""Draw README's picture: a rendered night scene as it is and enhanced, with what the detector finds in each.
+
+Run: python docs/before_after.py [--image ID] [--enhancer guided]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from duskbench import load_detector, load_enhancer
+from duskbench.data_tools.datasets import open_dataset
+from duskbench.data_tools.images import read_image, write_image
+
+THRESHOLD = 0.4
+
+
+def with_boxes(image: np.ndarray, found: object) -> np.ndarray:
+    """The image with every detection above the threshold."""
+    drawn = image.copy()
+    for box, score, label in zip(found.boxes_xyxy, found.scores, found.labels, strict=True):  # type: ignore[attr-defined]
+        if score >= THRESHOLD:
+            x1, y1, x2, y2 = (round(float(v)) for v in box)
+            text = f"{found.classes[label]} {score:.2f}"  # type: ignore[attr-defined]
+            cv2.rectangle(drawn, (x1, y1), (x2, y2), (255, 170, 0), 2)
+            (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+            top = max(y1, height + 6)
+            cv2.rectangle(drawn, (x1, top - height - 6), (x1 + width + 4, top), (255, 170, 0), -1)
+            cv2.putText(drawn, text, (x1 + 2, top - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return drawn
+
+
+def main() -> None:
+    """Write docs/before_after.jpg."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("data/miniature"))
+    parser.add_argument("--image", help="Image id; by default the test image in which the most is gained.")
+    parser.add_argument("--enhancer", default="guided")
+    options = parser.parse_args()
+    dataset = open_dataset(options.data, split="test")
+    enhance, detector = load_enhancer(options.enhancer), load_detector("rfb_miniature")
+    best: tuple[int, np.ndarray] | None = None
+    for image_id in [options.image] if options.image else dataset.ids:
+        before = read_image(dataset.record(image_id).path)
+        images = [before, enhance(before)]
+        found = detector.detect(images)
+        gain = int((found[1].scores >= THRESHOLD).sum()) - int((found[0].scores >= THRESHOLD).sum())
+        if best is None or gain > best[0]:
+            pair = [with_boxes(image, each) for image, each in zip(images, found, strict=True)]
+            best = gain, np.concatenate([pair[0], np.full((len(before), 6, 3), 255, np.uint8), pair[1]], axis=1)
+    assert best is not None
+    write_image(Path(__file__).with_name("before_after.jpg"), best[1])
+
+
+if __name__ == "__main__":
+    main()
