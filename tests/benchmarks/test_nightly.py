@@ -77,6 +77,7 @@ def outcomes(night: Night, gate: str) -> dict[str, str]:
     return {finding.subject: finding.outcome for finding in night.findings if finding.gate == gate}
 
 
+@pytest.mark.slow
 def test_green_red_accepted_green(site: Bench, nightly: Nightly, tmp_path: Path) -> None:
     code, text = nightly()
     assert (code, "the first night; it is the baseline now" in text) == (0, True)
@@ -120,6 +121,7 @@ class Darkness(ImageMetric):
 """
 
 
+@pytest.mark.slow
 def test_a_metric_in_a_file_is_gated_shown_and_charted(site: Bench, nightly: Nightly, tmp_path: Path) -> None:
     (tmp_path / "darkness.py").write_text(METRIC)
     options = ("--metric", f"{tmp_path}/darkness.py:Darkness", "--detector", "none", "--tolerance-niqe", 100)
@@ -137,6 +139,7 @@ def test_a_metric_in_a_file_is_gated_shown_and_charted(site: Bench, nightly: Nig
     assert (code, "did you mean darkness?" in text) == (2, True)
 
 
+@pytest.mark.slow
 def test_other_numbers_of_the_same_fingerprint_are_told_apart(site: Bench, nightly: Nightly, tmp_path: Path) -> None:
     write_mine(site, reads=True)
     (tmp_path / "gain.txt").write_text("2.5")
@@ -151,6 +154,7 @@ def test_other_numbers_of_the_same_fingerprint_are_told_apart(site: Bench, night
     assert (code, "Mine, mAP: worse" in text, "fingerprint changed" in text) == (3, True, False)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_refused_until_accepted(site: Bench, nightly: Nightly) -> None:
     assert nightly()[0] == 0
     baseline = nights(site)[0].id
@@ -182,6 +186,7 @@ class Adapter(ColourDetector):
 """
 
 
+@pytest.mark.slow
 def test_an_adapter_that_broke_is_red_and_no_other_detector(nightly: Nightly, tmp_path: Path) -> None:
     plugin = tmp_path / "adapter.py"
     plugin.write_text(ADAPTER)
@@ -195,6 +200,7 @@ def test_an_adapter_that_broke_is_red_and_no_other_detector(nightly: Nightly, tm
     assert (code, "mAP: worse" in text, "detector.colours.fingerprint" in text) == (3, True, True), text
 
 
+@pytest.mark.slow
 def test_a_new_enhancer_joins_and_one_that_is_gone_is_red(site: Bench, nightly: Nightly) -> None:
     assert nightly()[0] == 0
     configure(site, "input", mine(site), "gamma")
@@ -211,6 +217,7 @@ def test_a_new_enhancer_joins_and_one_that_is_gone_is_red(site: Bench, nightly: 
     assert nightly()[0] == 0
 
 
+@pytest.mark.slow
 def test_a_broken_enhancer_among_good_ones(site: Bench, nightly: Nightly, tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("def enhance(image):\n    return image\n")
     configure(site, "input", mine(site), {"type": f"{tmp_path}/other.py:enhance", "label": "Other"})
@@ -230,6 +237,7 @@ def test_a_broken_enhancer_among_good_ones(site: Bench, nightly: Nightly, tmp_pa
     assert "Mine, mAP: worse" in nightly()[1]
 
 
+@pytest.mark.slow
 def test_a_first_night_with_failures_is_red_and_no_baseline(site: Bench, nightly: Nightly, tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("def enhance(image):\n    raise RuntimeError('never')\n")
     configure(site, "input", f"{tmp_path}/other.py:enhance")
@@ -250,6 +258,7 @@ def test_missing_images_are_red_in_a_first_night(site: Bench, nightly: Nightly) 
     assert nightly("--allow-missing")[0] == 0
 
 
+@pytest.mark.slow
 def test_slower_code_is_red(site: Bench, nightly: Nightly, monkeypatch: pytest.MonkeyPatch) -> None:
     # The workload after every row, however slow it is here. A tenth of a second of sleep against a fifth of a
     # millisecond: no machine is so uneven.

@@ -28,6 +28,7 @@ from duskbench.benchmarks.nightly.run import NightOptions, accept_newest, run_ni
 from duskbench.benchmarks.runner import RunOptions
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.progress import Progress
 from tests.benchmarks.conftest import PLUGINS, Bench, make_bench
 from tests.benchmarks.test_nightly_history import edited
 
@@ -38,9 +39,15 @@ def options(root: Path, **run: object) -> NightOptions:
     return NightOptions(root / "history", RunOptions(root / "nights", workers=1, **run), Limits(throughput=0))  # type: ignore[arg-type]
 
 
+def config_of(bench: Bench) -> BenchmarkConfig:
+    """Nothing in it is a plug-in, which would start a process of its own."""
+    return load_benchmark_config(bench.config, overrides={"enhancers": ["input", "gamma"], "detector": "none"})
+
+
 def night(bench: Bench, given: NightOptions, *enhancers: object) -> Night:
-    overrides = {"enhancers": list(enhancers)} if enhancers else {}
-    return run_night(load_benchmark_config(bench.config, overrides=overrides), given, lambda night, folder: None)
+    """A night by the enhancers and the bench's detector, or of `config_of`."""
+    config = load_benchmark_config(bench.config, overrides={"enhancers": list(enhancers) or None})
+    return run_night(config if enhancers else config_of(bench), given, lambda night, folder: None)
 
 
 def start(bench: Bench, given: NightOptions) -> subprocess.Popen[str]:
@@ -100,6 +107,16 @@ def test_killed_half_way_and_started_again(tmp_path: Path) -> None:
     assert sum(timed) == 24 - done
 
 
+class Messages(Progress):
+    """Keeps what the user should read."""
+
+    def __init__(self, seen: list[str]) -> None:
+        self.seen = seen
+
+    def message(self, text: str, *, warning: bool = False) -> None:
+        self.seen.append(text)
+
+
 def interrupted(config: BenchmarkConfig, given: NightOptions) -> Night:
     """A night that is in the history, and was interrupted before its files were written."""
 
@@ -113,10 +130,11 @@ def interrupted(config: BenchmarkConfig, given: NightOptions) -> Night:
 
 def test_interrupted_after_the_history_the_night_is_not_doubled(bench: Bench, tmp_path: Path) -> None:
     given = options(tmp_path)
-    config = load_benchmark_config(bench.config)
+    config = config_of(bench)
     stored = interrupted(config, given)
     seen: list[str] = []
-    again = run_night(config, given, lambda night, folder: seen.append(folder.name), say=seen.append)
+    progress = Messages(seen)
+    again = run_night(config, given, lambda night, folder: seen.append(folder.name), progress)
     assert again == stored and read_history(given.history) == [stored]
     assert seen == [f"Night {stored.id} was interrupted after it was measured; only its files are written.", stored.id]
     # That night is over now: the next call is another night.
@@ -128,7 +146,7 @@ def test_interrupted_after_the_history_the_night_is_not_doubled(bench: Bench, tm
 def test_an_interrupted_night_of_another_day_is_over(bench: Bench, tmp_path: Path, hours: int) -> None:
     """Also one that lies in the future, because the clock was set back: nobody knows how long ago it was."""
     given = options(tmp_path)
-    config = load_benchmark_config(bench.config)
+    config = config_of(bench)
     stored = interrupted(config, given)
     folder = given.run.out / stored.id
     record = json.loads((folder / "night.json").read_text())
@@ -144,7 +162,7 @@ def test_an_interrupted_night_with_other_versions_is_begun_anew(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = options(tmp_path)
-    config = load_benchmark_config(bench.config)
+    config = config_of(bench)
     with monkeypatch.context() as patched:
         patched.setattr(run_module, "gate_night", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -156,6 +174,7 @@ def test_an_interrupted_night_with_other_versions_is_begun_anew(
     assert len(list(given.run.out.glob("*/results.sqlite"))) == 1
 
 
+@pytest.mark.slow
 def test_workers_that_all_die_make_no_green_night(
     tmp_path: Path, duskbench: Callable[..., tuple[int, str, str]]
 ) -> None:
