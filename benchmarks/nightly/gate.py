@@ -180,8 +180,12 @@ def _reasons(failures: Mapping[str, str], image_ids: Sequence[str]) -> str:
     """Each reason once, with how many images have it and one of them."""
     first: dict[str, list[str]] = {}
     for image_id in image_ids:
-        first.setdefault(" ".join(failures[image_id].split()), []).append(image_id)
-    shown = [f"{ids[0]} and {len(ids) - 1} more: {r}" if len(ids) > 1 else f"{ids[0]}: {r}" for r, ids in first.items()]
+        # What differs between images is where it happened.
+        first.setdefault(" ".join(failures[image_id].replace(image_id, "").split()), []).append(image_id)
+    shown = []
+    for ids in first.values():
+        which = f"{ids[0]} and {len(ids) - 1} more" if len(ids) > 1 else ids[0]
+        shown.append(f"{which}: {' '.join(failures[ids[0]].split())}")
     more = f"; {len(shown) - _REASONS_SHOWN} other reasons" if len(shown) > _REASONS_SHOWN else ""
     return "; ".join(shown[:_REASONS_SHOWN]) + more
 

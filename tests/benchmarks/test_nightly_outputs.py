@@ -1,4 +1,4 @@
-"""What a CI is given: JUnit XML of the schema's structure, and Markdown that shows what it was told."""
+"""What a CI is given: JUnit XML of the schema's structure, and Markdown that shows each text as it is."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from duskbench.benchmarks.nightly.night import Finding
 from duskbench.benchmarks.nightly.outputs import Outputs
 from duskbench.benchmarks.nightly.summary import escape, headline, to_do, to_markdown
 from duskbench.benchmarks.statistics import Interval
+from tests.benchmarks.fabricate import metric
 from tests.benchmarks.test_nightly_history import night
 
 NASTY = 'RuntimeError: \x1b[31m<b>|x|</b> `a` & "b" \x00 \ud800 ü\n  line 2'
+WORSE = "worse: -3.20 [-5.0, -1.0], tolerated 0.5"
 
 # junit-10.xsd of Jenkins' xUnit plug-in: element -> (children allowed, attributes required, attributes allowed).
 SCHEMA: dict[str, tuple[set[str], set[str], set[str]]] = {
@@ -63,9 +65,9 @@ def check(element: Element) -> None:
 
 def failing() -> tuple[Finding, ...]:
     return (
-        Finding("LIME", "failures", "passed", "no image fails anew"),
-        Finding("LIME", "mAP", "failed", "worse: -3.20 [-5.00, -1.00], tolerated 0.5", Interval(-0.032, -0.05, -0.01)),
-        Finding("LIME", "NIQE", "not judged", "no image has a NIQE in both nights"),
+        Finding("LIME", "failures", "passed", "no image fails that did not before"),
+        Finding("LIME", "NIQE", "not gated", "no image has it in either night", score="niqe"),
+        Finding("LIME", "mAP", "failed", WORSE, Interval(-0.032, -0.05, -0.01), "map"),
         Finding("Ours", "failures", "failed", f"cannot be built: {NASTY}"),
         Finding("decode", "throughput", "passed", "1.02 of the baseline's", Interval(1.02, 1.0, 1.1)),
     )
@@ -74,8 +76,8 @@ def failing() -> tuple[Finding, ...]:
 @pytest.mark.parametrize(
     ("made", "counts"),
     [
-        (replace(night(3, verdict="red"), findings=failing()), ("6", "2", "0", "1")),
-        (replace(night(3, verdict="not comparable"), findings=failing()[:1], differences=("a", NASTY)),
+        (replace(night(3), verdict="red", findings=failing()), ("6", "2", "0", "1")),
+        (replace(night(3), verdict="not comparable", findings=failing()[:1], differences=("a", NASTY)),
          ("2", "0", "1", "0")),
         (replace(night(3), findings=failing()[:1], baseline=()), ("2", "0", "0", "1")),
     ],
@@ -95,7 +97,7 @@ def test_junit_has_the_schemas_structure(made: object, counts: tuple[str, ...]) 
 
 
 def test_failures_carry_their_message() -> None:
-    root = ElementTree.fromstring(to_junit(replace(night(3, verdict="red"), findings=failing())).encode())
+    root = ElementTree.fromstring(to_junit(replace(night(3), verdict="red", findings=failing())).encode())
     found = {
         case.attrib["classname"]: case.find("failure")
         for case in root.iter("testcase")
@@ -104,20 +106,20 @@ def test_failures_carry_their_message() -> None:
     lime, ours = found["duskbench.table2.LIME"], found["duskbench.table2.Ours"]
     assert lime is not None and lime.attrib == {
         "type": "mAP regression",
-        "message": "worse: -3.20 [-5.00, -1.00], tolerated 0.5",
+        "message": WORSE,
     }
     assert ours is not None and '<b>|x|</b> `a` & "b" \ufffd \ufffd ü' in ours.attrib["message"]
 
 
 def test_the_summary_says_the_verdict_first() -> None:
-    made = replace(night(3, verdict="red"), findings=failing())
+    made = replace(night(3), verdict="red", findings=failing())
     text = to_markdown(made, "duskbench nightly x --accept", {"report": "r.html"})
     lines = text.splitlines()
     assert lines[0].startswith("## 🔴 red")
     assert "table2: red, 2 gates failed (LIME, Ours)" in lines[2]
     assert text.index("What got worse") < text.index("mAP**: worse") < text.index("| Enhancer |")
     [row] = [line for line in lines if line.startswith("| LIME")]
-    assert row == "| LIME | 50.00 [40.00, 60.00] | -3.20 [-5.00, -1.00] | 4.000 | – | – | 0 | 🔴 |"
+    assert row == "| LIME | 4.000 | – | 50.00 [40.0, 60.0] | -3.20 [-5.0, -1.0] | – | 0 | 🔴 |"
     assert "`duskbench nightly x --accept`" in text
     assert "[report](r.html)" in text
     columns = {line.replace("\\|", "").count("|") for line in lines if line.startswith("|")}
@@ -125,8 +127,23 @@ def test_the_summary_says_the_verdict_first() -> None:
     assert "<b>" not in text.replace("\\<b\\>", "")
 
 
+def test_every_score_is_a_column() -> None:
+    other = replace(metric("niqe"), key="brisque", heading="BRISQUE | new", digits=1, tolerance=None)
+    made = replace(night(3), record=replace(night(3).record, metrics=(other,)))
+    [lime, ours] = made.enhancers
+    made = replace(
+        made,
+        enhancers=(replace(lime, scores={"brisque": Interval(24.26, 20, 30)}), ours),
+        findings=(Finding("LIME", "BRISQUE | new", "not gated", "it rose", Interval(0.5, 0.2, 0.9), "brisque"),),
+    )
+    lines = to_markdown(made, "h").splitlines()
+    assert "| Enhancer | BRISQUE \\| new ↓ | change | throughput | failed |  |" in lines
+    assert "| LIME | 24.3 [20, 30] | +0.5 [+0, +1] | – | 0 | ⚪ |" in lines
+    assert "- Without a tolerance, so they decide nothing: BRISQUE \\| new." in lines
+
+
 def test_what_is_not_comparable_names_the_fields() -> None:
-    made = replace(night(3, verdict="not comparable"), findings=(), differences=("protocol.ap: '11point' -> 'area'",))
+    made = replace(night(3), verdict="not comparable", findings=(), differences=("protocol.ap: '11point' -> 'area'",))
     text = to_markdown(made, "h")
     assert text.startswith("## 🟠 not comparable") and "- protocol.ap: '11point' -\\> 'area'" in text
     assert "makes it the new baseline" in (to_do(made, "h") or "")

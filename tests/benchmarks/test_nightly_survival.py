@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -10,22 +11,24 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from duskbench.benchmarks.nightly.kept import unpack
-from duskbench.benchmarks.nightly.tonight import NightOptions, run_night
 
-from duskbench.benchmarks.config import load_benchmark_config
+from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
+from duskbench.benchmarks.nightly import run as run_module
 from duskbench.benchmarks.nightly.gate import Limits
 from duskbench.benchmarks.nightly.history import History, read_history
 from duskbench.benchmarks.nightly.night import Night
+from duskbench.benchmarks.nightly.run import NightOptions, accept_newest, run_night
 from duskbench.benchmarks.runner import RunOptions
 from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.progress import Progress
 from tests.benchmarks.conftest import PLUGINS, Bench, make_bench
 from tests.benchmarks.test_nightly_history import edited
 
@@ -36,9 +39,15 @@ def options(root: Path, **run: object) -> NightOptions:
     return NightOptions(root / "history", RunOptions(root / "nights", workers=1, **run), Limits(throughput=0))  # type: ignore[arg-type]
 
 
+def config_of(bench: Bench) -> BenchmarkConfig:
+    """Nothing in it is a plug-in, which would start a process of its own."""
+    return load_benchmark_config(bench.config, overrides={"enhancers": ["input", "gamma"], "detector": "none"})
+
+
 def night(bench: Bench, given: NightOptions, *enhancers: object) -> Night:
-    overrides = {"enhancers": list(enhancers)} if enhancers else {}
-    return run_night(load_benchmark_config(bench.config, overrides=overrides), given, lambda night, folder: None)
+    """A night by the enhancers and the bench's detector, or of `config_of`."""
+    config = load_benchmark_config(bench.config, overrides={"enhancers": list(enhancers) or None})
+    return run_night(config if enhancers else config_of(bench), given, lambda night, folder: None)
 
 
 def start(bench: Bench, given: NightOptions) -> subprocess.Popen[str]:
@@ -89,48 +98,100 @@ def test_killed_half_way_and_started_again(tmp_path: Path) -> None:
     [first, again] = read_history(given.history)
     assert first.id == baseline.id
     assert again.rows == {"total": 24, "reused": done, "measured": 24 - done}
-    assert [e.map for e in again.enhancers] == [e.map for e in baseline.enhancers]
-    assert [e.niqe for e in again.enhancers] == [e.niqe for e in baseline.enhancers]
-    # Rows from before the cut may come from another machine: their times do not count.
-    content = [History(given.history).evidence(again.id, f"enhancer:{name}") for name in ("Input", "slow")]
-    timed = [int((~np.isnan(unpack(each).ms["enhance"])).sum()) for each in content if each is not None]
+    assert [e.scores for e in again.enhancers] == [e.scores for e in baseline.enhancers]
+    assert f"Night {again.id} was interrupted; it is resumed." in " ".join(text.split())
+    # Rows from before the kill may come from another machine: their times do not count.
+    accept_newest("tiny", given.history)
+    [accepted] = History(given.history).baselines("tiny")
+    timed = [int((~np.isnan(one.ms["enhance"])).sum()) for one in accepted.evidence.enhancers.values()]
     assert sum(timed) == 24 - done
 
 
-def test_cut_behind_the_history_the_night_is_not_doubled(bench: Bench, tmp_path: Path) -> None:
-    given = options(tmp_path)
-    config = load_benchmark_config(bench.config)
+class Messages(Progress):
+    """Keeps what the user should read."""
 
-    def cut(night: Night, folder: Path) -> None:
+    def __init__(self, seen: list[str]) -> None:
+        self.seen = seen
+
+    def message(self, text: str, *, warning: bool = False) -> None:
+        self.seen.append(text)
+
+
+def interrupted(config: BenchmarkConfig, given: NightOptions) -> Night:
+    """A night that is in the history, and was interrupted before its files were written."""
+
+    def interrupt(night: Night, folder: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_night(config, given, cut)
-    [stored] = read_history(given.history)
+        run_night(config, given, interrupt)
+    return read_history(given.history)[-1]
+
+
+def test_interrupted_after_the_history_the_night_is_not_doubled(bench: Bench, tmp_path: Path) -> None:
+    given = options(tmp_path)
+    config = config_of(bench)
+    stored = interrupted(config, given)
     seen: list[str] = []
-    again = run_night(config, given, lambda night, folder: seen.append(folder.name))
-    assert again == stored and seen == [stored.id] and read_history(given.history) == [stored]
+    progress = Messages(seen)
+    again = run_night(config, given, lambda night, folder: seen.append(folder.name), progress)
+    assert again == stored and read_history(given.history) == [stored]
+    assert seen == [f"Night {stored.id} was interrupted after it was measured; only its files are written.", stored.id]
     # That night is over now: the next call is another night.
     assert run_night(config, given, lambda night, folder: None).id != stored.id
     assert len(read_history(given.history)) == 2
 
 
-def test_a_cut_night_with_other_versions_is_begun_anew(
+@pytest.mark.parametrize("hours", [-24 * 10, 13])
+def test_an_interrupted_night_of_another_day_is_over(bench: Bench, tmp_path: Path, hours: int) -> None:
+    """Also one that lies in the future, because the clock was set back: nobody knows how long ago it was."""
+    given = options(tmp_path)
+    config = config_of(bench)
+    stored = interrupted(config, given)
+    folder = given.run.out / stored.id
+    record = json.loads((folder / "night.json").read_text())
+    record["started"] = "2099-01-01T00:00:00+00:00"
+    (folder / "night.json").write_text(json.dumps(record))
+    os.utime(folder / "results.sqlite", (time.time() - 3600 * hours,) * 2)
+    for number in (2, 3):
+        assert night(bench, given).rows["measured"] == 12
+        assert len(read_history(given.history)) == number
+
+
+def test_an_interrupted_night_with_other_versions_is_begun_anew(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from duskbench.benchmarks.nightly import tonight
-
     given = options(tmp_path)
-    config = load_benchmark_config(bench.config)
+    config = config_of(bench)
     with monkeypatch.context() as patched:
-        patched.setattr(tonight, "judge", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(run_module, "gate_night", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run_night(config, given, lambda night, folder: None)
     assert rows(given.run.out) == 12
-    real = tonight.environment
-    monkeypatch.setattr(tonight, "environment", lambda device: {**real(device), "packages": {"torch": "9.9"}})
+    real = run_module.environment
+    monkeypatch.setattr(run_module, "environment", lambda device: replace(real(device), packages={"torch": "9.9"}))
     assert night(bench, given).rows == {"total": 12, "reused": 0, "measured": 12}
     assert len(list(given.run.out.glob("*/results.sqlite"))) == 1
+
+
+@pytest.mark.slow
+def test_workers_that_all_die_make_no_green_night(
+    tmp_path: Path, duskbench: Callable[..., tuple[int, str, str]]
+) -> None:
+    bench = make_bench(tmp_path, n=2)
+    for number in range(2):
+        path = bench.root / "JPEGImages" / f"{bench.ids[number]}.png"
+        image = read_image(path).copy()
+        image[0, 0] = 255
+        write_image(path, image)
+    fixed = ["--history", tmp_path / "h", "--out", tmp_path / "n", "--workers", 1]
+    fixed += ["--cfg-options", f"enhancers={PLUGINS}:kills_its_process,"]
+    code, out, _ = duskbench("nightly", bench.config, *fixed)
+    assert (code, "2 images fail: 000001 and 1 more:" in " ".join(out.split())) == (3, True)
+    # Also once these failures are accepted: nothing was measured.
+    assert duskbench("nightly", bench.config, *fixed, "--accept")[0] == 0
+    code, out, _ = duskbench("nightly", bench.config, *fixed)
+    assert (code, "no enhancer has a result of any image" in out) == (3, True)
 
 
 def test_a_missing_data_set_leaves_the_history_alone(bench: Bench, tmp_path: Path) -> None:
@@ -147,7 +208,7 @@ def test_a_missing_data_set_leaves_the_history_alone(bench: Bench, tmp_path: Pat
     assert len(read_history(given.history)) == 2
 
 
-def test_a_damaged_history_is_told_before_anything_is_measured(bench: Bench, tmp_path: Path) -> None:
+def test_a_damaged_history_is_noticed_before_anything_is_measured(bench: Bench, tmp_path: Path) -> None:
     given = options(tmp_path)
     given.history.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
     with pytest.raises(DataError, match=r"damaged.*left as it is"):
@@ -155,7 +216,7 @@ def test_a_damaged_history_is_told_before_anything_is_measured(bench: Bench, tmp
     assert given.history.read_bytes().endswith(b"xxx") and not list(given.run.out.glob("*/*"))
 
 
-def test_a_baseline_that_is_lost_is_told(bench: Bench, tmp_path: Path) -> None:
+def test_a_baseline_that_is_lost_is_an_error(bench: Bench, tmp_path: Path) -> None:
     given = options(tmp_path)
     night(bench, given)
     edited(given.history, "DELETE FROM evidence")
