@@ -11,18 +11,19 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from duskbench.data_tools.bbgt import read_bbgt
 from duskbench.data_tools.boxes import clip_box
 from duskbench.data_tools.classes import EXDARK_TO_VOC, SPLITS
 from duskbench.data_tools.datasets import missing as missing_images
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
-from duskbench.data_tools.exdark import ExDark, read_bbgt
+from duskbench.data_tools.exdark import ExDark
 from duskbench.data_tools.files import CopyMode, file_sha256, place_file, write_text
+from duskbench.data_tools.image_sets import write_image_sets
 from duskbench.data_tools.images import image_size
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.records import ObjectAnnotation
-from duskbench.data_tools.voc import write_image_sets
 from duskbench.data_tools.voc_xml import VOCAnnotation, format_annotation
 
 MANIFEST = "manifest.csv"

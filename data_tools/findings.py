@@ -91,9 +91,12 @@ class Collector:
 
     def add(self, severity: Severity, code: str, file: Path | str, message: str) -> None:
         """Add a finding about a file."""
+        self.report.findings.append(Finding(severity, code, self.shown(file), printable(message)))
+
+    def shown(self, file: Path | str) -> str:
+        """A file's path relative to the data set, if it lies in it."""
         path = Path(file)
-        shown = path.relative_to(self.root) if path.is_relative_to(self.root) else path
-        self.report.findings.append(Finding(severity, code, printable(shown.as_posix()), printable(message)))
+        return printable((path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix())
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a count."""

@@ -11,7 +11,8 @@ from typing import ClassVar
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.exdark import ANNOTATION_FOLDERS, CLASS_LISTS, ExDark, find_annotation_folder, find_class_list
 from duskbench.data_tools.files import listing_sha256
-from duskbench.data_tools.voc import IMAGE_SETS, OFFICIAL_IMAGES, VOC, voc_trees
+from duskbench.data_tools.image_sets import IMAGE_SETS
+from duskbench.data_tools.voc import OFFICIAL_IMAGES, VOC, voc_trees
 
 # Images that VOC gives for training; the detector of Table 2 is trained on the same.
 _TRAINING_SETS = ("trainval", "train")

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from duskbench.data_tools.bbgt import UnknownClassError
 from duskbench.data_tools.boxes import Box, BoxError, iou
 from duskbench.data_tools.classes import OUTSIDE_VOC, VOC_CLASSES, canonical, is_known, is_synonym
 from duskbench.data_tools.datasets import open_for_checking
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.exdark import UnknownClassError
 from duskbench.data_tools.findings import Collector, Report
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.plugins import naming
@@ -175,7 +175,8 @@ def _check_images(
             if check.size:
                 _compare_sizes(one, check.size, found)
             if check.sha256 and first_of.setdefault(check.sha256, one.path) is not one.path:
-                found.add("warning", "duplicate-image", one.path, f"same bytes as {first_of[check.sha256].name}")
+                first = found.shown(first_of[check.sha256])
+                found.add("warning", "duplicate-image", one.path, f"same bytes as {first}")
         progress.update(f"Verifying {found.root.name}", done, len(expected))
 
 

@@ -6,18 +6,18 @@ Source: the VOC development kit (2007, 2012); the annotation files themselves ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from duskbench.data_tools.classes import SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.exdark import KNOWN_WITHOUT_BOX
-from duskbench.data_tools.files import write_text
 from duskbench.data_tools.findings import Finding, compare_counts
-from duskbench.data_tools.ids import bare_id, check_id, find_id, numbered_names, resolve, stem
+from duskbench.data_tools.ids import resolve, stem
 from duskbench.data_tools.image_files import find_images
-from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation
+from duskbench.data_tools.image_sets import IMAGE_SETS, read_image_set
+from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError
 from duskbench.data_tools.voc_xml import read_annotation
 
 # Main (detection) image sets. Source: host.robots.ox.ac.uk/pascal/VOC/voc2007/dbstats.html, voc2012/dbstats.html.
@@ -26,7 +26,6 @@ OFFICIAL_IMAGES: dict[str, dict[str, int]] = {
     "VOC2012": {"train": 5717, "val": 5823, "trainval": 11540, "test": 10991},
 }
 
-IMAGE_SETS = "ImageSets/Main"
 # The order in which `all` puts image sets together.
 _UNION: tuple[str, ...] = ("trainval", "train", "val", "test")
 
@@ -279,77 +278,3 @@ def find_voc_tree(root: Path, year: int | str | None = None) -> Path:
             "More than one VOC tree.", where=root, expected="one, or a year", got=names, todo="give the year"
         )
     return next(iter(trees.values()))
-
-
-def read_image_set(path: str | Path, in_tree: Callable[[], Container[str]] = frozenset) -> list[str]:
-    """Read a file of ImageSets/Main: one id a line; of a class's file, the ids not marked -1.
-
-    An id is the whole line unless its last word is a mark: 1, 0 or -1, in a file where every line has one or behind an
-    id that the tree has. It may be given as a file name or a path, also a Windows one.
-
-    Args:
-        path: The file.
-        in_tree: Gives the ids that the tree has files for; asked once, and only where a line needs it.
-
-    Raises:
-        DataError: The file cannot be read, or an id could lead out of the tree; says which line.
-    """
-    names = numbered_names(path)
-    marks = [_mark(name) for _, name in names]
-    all_marked = None not in marks
-    known: Container[str] | None = None
-    ids = []
-    for (number, name), mark in zip(names, marks, strict=True):
-        if mark is None and _is_bare(name):
-            ids.append(name)
-            continue
-        known = in_tree() if known is None else known
-        found = find_id(name, known)
-        if found is None and mark is not None:
-            head = name.rsplit(maxsplit=1)[0]
-            at = find_id(head, known)
-            if mark == "-1" and (at is not None or all_marked):
-                continue
-            found = at or (bare_id(head) if all_marked else None)
-        ids.append(check_id(bare_id(name) if found is None else found, where=f"{path}:{number}"))
-    return ids
-
-
-def _mark(name: str) -> str | None:
-    *head, last = name.rsplit(maxsplit=1)
-    return last if head and last in ("1", "0", "-1") else None
-
-
-def _is_bare(name: str) -> bool:
-    return bare_id(name) == name and "/" not in name and name not in (".", "..")
-
-
-def write_image_sets(
-    root: str | Path,
-    splits: Mapping[str, Sequence[str]],
-    objects: Mapping[str, Iterable[ObjectAnnotation]],
-    classes: Sequence[str],
-) -> None:
-    """Write ImageSets/Main: `<split>.txt` with the ids, and `<class>_<split>.txt` with each id's mark for every class.
-
-    Args:
-        root: The VOC tree.
-        splits: Ids of each image set, in the order to write them.
-        objects: Objects of each id.
-        classes: Class names to write files for. The mark is 1 (there is one), 0 (only difficult ones) or -1 (none).
-
-    Source: VOC development kit documentation, section 4.1 (ground truth of the image sets).
-    """
-    marks = {image_id: _class_marks(found) for image_id, found in objects.items()}
-    for split, ids in splits.items():
-        write_text(Path(root) / IMAGE_SETS / f"{split}.txt", "".join(f"{image_id}\n" for image_id in ids))
-        for name in classes:
-            rows = (f"{image_id} {marks.get(image_id, {}).get(name, -1):2d}\n" for image_id in ids)
-            write_text(Path(root) / IMAGE_SETS / f"{name}_{split}.txt", "".join(rows))
-
-
-def _class_marks(objects: Iterable[ObjectAnnotation]) -> dict[str, int]:
-    marks: dict[str, int] = {}
-    for found in objects:
-        marks[found.name] = max(marks.get(found.name, 0), 0 if found.difficult else 1)
-    return marks

@@ -16,12 +16,13 @@ import numpy as np
 from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import file_sha256, place_file, write_bytes, write_text
+from duskbench.data_tools.image_sets import IMAGE_SETS
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.night import Night, image_seed
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
-from duskbench.data_tools.voc import IMAGE_SETS, VOC
+from duskbench.data_tools.voc import VOC
 
 MANIFEST = "manifest.jsonl"
 LIT = "lit"

@@ -17,10 +17,10 @@ from duskbench.data_tools.classes import SPLITS, VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import CLASS_LISTS, format_class_list
 from duskbench.data_tools.files import write_bytes, write_text
+from duskbench.data_tools.image_sets import IMAGE_SETS, write_image_sets
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.miniature.layout import VOC, Job, night_jobs, render, voc_jobs
 from duskbench.data_tools.progress import SILENT, Progress
-from duskbench.data_tools.voc import IMAGE_SETS, write_image_sets
 from duskbench.data_tools.voc_xml import read_annotation
 
 MANIFEST = "manifest.json"

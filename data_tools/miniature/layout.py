@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from duskbench.data_tools.bbgt import BbgtObject, format_bbgt
 from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC, LIGHTING_TYPES, SHARED_CLASSES, SPLITS
 from duskbench.data_tools.darken import darken
-from duskbench.data_tools.exdark import BbgtObject, ListedImage, format_bbgt
+from duskbench.data_tools.exdark import ListedImage
 from duskbench.data_tools.miniature.lighting import (
     INDOOR_ONLY,
     OUTDOOR_ONLY,

@@ -15,8 +15,9 @@ from duskbench.data_tools.convert import exdark_to_voc
 from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import ExDark
+from duskbench.data_tools.image_sets import read_image_set
 from duskbench.data_tools.images import write_image
-from duskbench.data_tools.voc import VOC, read_image_set
+from duskbench.data_tools.voc import VOC
 from tests.progress import Seen
 
 LIST = (

@@ -10,19 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from duskbench.data_tools.bbgt import BbgtObject, UnknownClassError, format_bbgt, parse_bbgt
 from duskbench.data_tools.boxes import BoxError, clip_box
 from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError, UnknownNameError
-from duskbench.data_tools.exdark import (
-    BbgtObject,
-    ExDark,
-    UnknownClassError,
-    format_bbgt,
-    format_class_list,
-    parse_bbgt,
-    read_class_list,
-)
+from duskbench.data_tools.exdark import ExDark, format_class_list, read_class_list
 from duskbench.data_tools.ids import UnknownIdError
 from duskbench.data_tools.images import write_image
 

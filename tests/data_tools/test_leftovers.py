@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from duskbench.data_tools.bbgt import BbgtObject, format_bbgt
 from duskbench.data_tools.convert import exdark_to_voc
-from duskbench.data_tools.exdark import BbgtObject, ListedImage, format_bbgt, format_class_list
+from duskbench.data_tools.exdark import ListedImage, format_class_list
 from duskbench.data_tools.files import write_bytes
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.leftovers import remove_leftovers

@@ -14,10 +14,11 @@ from duskbench.data_tools.classes import VOC_CLASSES
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.ids import UnknownIdError
+from duskbench.data_tools.image_sets import read_image_set, write_image_sets
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.verify import verify
-from duskbench.data_tools.voc import VOC, read_image_set, write_image_sets
+from duskbench.data_tools.voc import VOC
 from duskbench.data_tools.voc_xml import (
     VOCAnnotation,
     format_annotation,
