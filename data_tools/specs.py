@@ -58,6 +58,7 @@ def _unreadable(spec: str, got: str) -> ConfigError:
         where=spec,
         expected="name, or name(key=value, ...) with Python literals as values",
         got=got,
+        todo="put paths and other texts in quotes: \"name(weights='w.pth')\"" if "=" in spec else None,
     )
 
 

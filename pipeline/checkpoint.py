@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,30 @@ import torch
 from torch import Tensor
 
 from duskbench.data_tools.errors import WeightsError
+
+# Under this key of a checkpoint's meta, `duskbench train` says how its generator is rebuilt.
+RECORD = "duskbench_export"
+
+
+def trained_network(content: Any) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """The network that enhances of what `duskbench train` wrote as a checkpoint.
+
+    Args:
+        content: What `safe_load` read.
+
+    Returns:
+        Its tensors, without frozen extractors, which have files of their own; and under `network` and `features` its
+        configuration and the extractors' hashes, as JSON. None if the content is of another kind.
+    """
+    meta = content.get("meta") if isinstance(content, Mapping) else None
+    record = meta.get(RECORD) if isinstance(meta, Mapping) else None
+    if record is None:
+        return None
+    described = json.loads(record)
+    prefix, frozen = described["prefix"], tuple(f"{name}." for name in described["features"])
+    own = {k.removeprefix(prefix): value for k, value in content["state_dict"].items() if k.startswith(prefix)}
+    tensors = {key: value for key, value in own.items() if not key.startswith(frozen)}
+    return tensors, {key: json.dumps(described[key]) for key in ("network", "features")}
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
@@ -57,6 +83,42 @@ def safe_load(path: Path) -> Any:
     Raises:
         WeightsError: It cannot be read, or holds something else.
     """
+    try:
+        return load_plain_values(path)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        got, todo = explain(error)
+        raise WeightsError(
+            "Cannot read the checkpoint.",
+            where=path,
+            expected="a checkpoint of tensors and plain values",
+            got=got,
+            todo=todo,
+        ) from error
+
+
+def load_plain_values(path: Path) -> Any:
+    """As `safe_load`, with the errors that torch raises."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        with torch.serialization.safe_globals(_loss_curves()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """What torch says of a file in a line, and what to do, without its advice to load the file unsafely."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    code = re.search(r"GLOBAL ([\w.]+)", text)
+    if code is not None:
+        todo = "a file that holds code is not loaded: where you trust it, save its state dict alone, as safetensors"
+        return f"it holds {code[1]}, which is code", todo
+    unpickler = re.search(r"WeightsUnpickler error: (.+)", text)
+    said = unpickler[1] if unpickler is not None else next(iter(text.splitlines()), "no reason given")
+    return f"{type(error).__name__}: {said[:300]}", "fetch it again and compare its sha256"
+
+
+def _loss_curves() -> list[Any]:
+    """What mmengine's runner adds to its checkpoints: loss curves, as NumPy arrays, under the names of either NumPy."""
     from mmengine.logging.history_buffer import HistoryBuffer
 
     def attribute(owner: object, name: str) -> object:
@@ -65,21 +127,10 @@ def safe_load(path: Path) -> Any:
             raise pickle.UnpicklingError(f"getattr of {owner!r}")
         return getattr(HistoryBuffer, name)
 
-    # What mmengine's runner adds to its checkpoints: loss curves, as NumPy arrays, under the names of either NumPy.
     multiarray = importlib.import_module("numpy._core.multiarray")
     allowed: list[Any] = [HistoryBuffer, (attribute, "builtins.getattr"), np.ndarray, np.dtype]
     for name in ("_reconstruct", "scalar"):
         allowed += [(getattr(multiarray, name), f"numpy.{core}.multiarray.{name}") for core in ("_core", "core")]
-    allowed += [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.uint32, np.bool_)]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(
-            "Cannot read the checkpoint.",
-            where=path,
-            expected="a checkpoint of tensors and plain values",
-            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            todo="if you trust the file, keep its state dict alone: "
-            "torch.save(torch.load(file, weights_only=False)['state_dict'], 'weights.pth')",
-        ) from error
+    return allowed + [
+        type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.uint32, np.bool_)
+    ]

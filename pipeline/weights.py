@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 __all__ = [
     "CATALOGUE", "PRETRAINED", "SEARCH_VARIABLE", "WeightFile", "bundled", "cache_folder", "find_trained",
-    "find_weights", "load_into", "load_state_dict", "metadata", "safetensors_bytes", "search_folders",
+    "find_weights", "load_described", "load_into", "load_state_dict", "metadata", "safetensors_bytes", "search_folders",
 ]  # fmt: skip
 
 SEARCH_VARIABLE = "DUSKBENCH_WEIGHTS"
@@ -32,6 +32,8 @@ SEARCH_VARIABLE = "DUSKBENCH_WEIGHTS"
 _WEIGHT_KINDS = frozenset({"a zip archive", "a tar archive", "a gzip file"})
 # The largest file of the catalogue has 528 MB.
 _MOST_BYTES = 4 << 30
+# Where training scripts keep the state dict: most, BasicSR's (params), with a running mean (ema).
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net")
 PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 
 
@@ -167,16 +169,23 @@ def metadata(path: str | Path) -> dict[str, str]:
 
 
 def load_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a weight file on the CPU, without running code from it.
+    """The tensors of a weight file; see `load_described`."""
+    return load_described(path)[0]
 
-    Takes a dictionary out of `state_dict` or `model`, where training scripts wrap it, and drops the prefix `module.`
-    of DataParallel if all keys have it.
+
+def load_described(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors of a weight file on the CPU, without running code from it, and what it says about itself.
+
+    Takes a dictionary out of `state_dict`, `params` and the like, where training scripts wrap it, the running mean
+    where BasicSR keeps both; of a checkpoint of `duskbench train` the network that enhances; and drops the prefix
+    `module.` of DataParallel if all keys have it.
 
     Args:
         path: `.safetensors`, `.npz`, or any torch file (`.pth`, `.pt`, `.tar`), which is read with `weights_only=True`.
 
     Returns:
-        Key -> tensor, in the file's order.
+        Key -> tensor, in the file's order; and the metadata of a safetensors file, or of what a checkpoint of
+        `duskbench train` would be exported to.
 
     Raises:
         WeightsError: The file is missing, damaged, holds something other than named tensors, or would need pickled
@@ -185,12 +194,19 @@ def load_state_dict(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise WeightsError("The weight file is not there.", where=path, expected="a .safetensors, .npz or torch file")
-    content = {".safetensors": _read_safetensors, ".npz": _read_npz}.get(path.suffix, _read_torch)(path)
-    for wrapper in ("state_dict", "model"):
+    if path.suffix == ".safetensors":
+        return _named_tensors(_read_safetensors(path), path), metadata(path)
+    content = _read_npz(path) if path.suffix == ".npz" else _read_torch(path)
+    from duskbench.pipeline.checkpoint import trained_network
+
+    trained = trained_network(content)
+    if trained is not None:
+        return trained
+    for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
             break
-    return _named_tensors(content, path)
+    return _named_tensors(content, path), {}
 
 
 def _read_safetensors(path: Path) -> Mapping[str, Any]:
@@ -217,12 +233,12 @@ def _read_npz(path: Path) -> Mapping[str, Any]:
 
 
 def _read_torch(path: Path) -> Any:
-    import torch
+    from duskbench.pipeline.checkpoint import load_plain_values
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_plain_values(path)
     except pickle.UnpicklingError as error:
-        raise _unreadable(path, "a torch file of plain tensors, readable with weights_only=True", error) from error
+        raise _unreadable(path, "a torch file of tensors and plain values", error) from error
     except (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise _unreadable(path, "a complete torch file", error) from error
 
@@ -232,14 +248,10 @@ def _unreadable(path: Path, expected: str, error: Exception) -> WeightsError:
     if kind is not None and kind not in _WEIGHT_KINDS:
         todo = remedy(kind) or "give the file of weights itself"
         return WeightsError("The file holds no weights.", where=path, expected=expected, got=kind, todo=todo)
-    return WeightsError(
-        "Cannot read the weight file.",
-        where=path,
-        expected=expected,
-        got=f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else 'no reason given'}",
-        todo="fetch it again and compare its sha256; a file that holds code is not loaded: where you trust it, save "
-        "its state_dict as safetensors",
-    )
+    from duskbench.pipeline.checkpoint import explain
+
+    got, todo = explain(error)
+    return WeightsError("Cannot read the weight file.", where=path, expected=expected, got=got, todo=todo)
 
 
 def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:
@@ -249,7 +261,7 @@ def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             "The file does not hold named tensors.",
             where=path,
-            expected="a dictionary of tensors, as itself or as `state_dict` or `model`",
+            expected=f"a dictionary of tensors, as itself or under {', '.join(_WRAPPERS)}",
             got="an empty one" if isinstance(content, Mapping) else type(content).__name__,
         )
     others = [key for key, value in content.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]

@@ -1,7 +1,9 @@
 """A detector exported to ONNX as boxes and scores, before thresholding and non-maximum suppression.
 
-Signature of the model: input `images` (N, 3, S, S) float32 RGB in [0, 1], plain resize; outputs `boxes` (N, M, 4)
-x1 y1 x2 y2 in units of the input (0 to 1, not clipped) and `scores` (N, M, C), one per class.
+Signature of the model: input `images` (N, 3, H, W), float32, float16 or float64, RGB in [0, 1], plain resize, N free or
+1; outputs `boxes` (N, M, 4) x1 y1 x2 y2 in units of the input (0 to 1, not clipped) and `scores` (N, M, C) in [0, 1],
+one per class. A test picture is run when the model is loaded, so that another signature is found before the first
+image is measured.
 """
 
 from __future__ import annotations
@@ -21,6 +23,12 @@ from duskbench.pipeline.onnx_session import model_hashes, open_session
 
 # Of a model whose input has a dynamic size; every fixed size is read from the model.
 DEFAULT_INPUT_SIZE = 320
+_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+# Boxes may reach beyond the picture, which is 1 wide and high; in pixels half of them would lie further out than this.
+_FARTHEST_CENTRE = 2.0
+# Boxes of candidates that never count may be turned around by rounding, but not so many.
+_MOST_REVERSED = 0.1
+_LONGEST_MESSAGE = 500
 
 
 class OnnxDetector:
@@ -36,7 +44,7 @@ class OnnxDetector:
             the model, else the VOC classes if the model has 20.
 
     Raises:
-        WeightsError: No such file, or not an ONNX model of this signature.
+        WeightsError: No such file, or not an ONNX model of this signature: names, types, shapes, units.
         ConfigError: onnxruntime is not installed or lacks the device, or the class names do not fit the model.
     """
 
@@ -55,7 +63,10 @@ class OnnxDetector:
         self.score_threshold, self.nms_iou, self.max_per_image = score_threshold, nms_iou, max_per_image
         self.session = open_session(self.path, device)
         self.size = _input_size(self.session, self.path)
+        [given] = self.session.get_inputs()
+        self._dtype, self._one_by_one = _DTYPES[given.type], given.shape[0] == 1
         self.classes = _class_names(self.path, _class_count(self.session), classes)
+        self._try()
         arguments = {
             "classes": self.classes,
             "score_threshold": score_threshold,
@@ -80,19 +91,69 @@ class OnnxDetector:
         """
         if not images:
             return []
-        batch = np.stack([_to_input(image, self.size) for image in images])
-        try:
-            boxes, scores = self.session.run(["boxes", "scores"], {"images": batch})
-        except Exception as error:
-            raise DetectorError("The ONNX detector failed.", where=self.path, got=str(error)) from error
-        if scores.shape[-1] != len(self.classes):
-            raise DetectorError(
-                "The ONNX detector's scores do not fit its classes.",
-                where=self.path,
-                expected=f"scores (N, M, {len(self.classes)})",
-                got=str(scores.shape),
-            )
+        boxes, scores = self._run([_to_input(image, self.size) for image in images])
         return [self._select(boxes[i], scores[i], image.shape) for i, image in enumerate(images)]
+
+    def _run(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (N, M, 4) and scores (N, M, C), float32."""
+        groups = [[each] for each in inputs] if self._one_by_one else [inputs]
+        try:
+            outputs = [
+                self.session.run(["boxes", "scores"], {"images": np.stack(group).astype(self._dtype)})
+                for group in groups
+            ]
+        except Exception as error:
+            message = str(error)[:_LONGEST_MESSAGE]
+            raise DetectorError("The ONNX detector failed.", where=self.path, got=message) from error
+        boxes, scores = (np.concatenate(each).astype(np.float32) for each in zip(*outputs, strict=True))
+        if boxes.shape != (*scores.shape[:2], 4) or scores.shape[::2] != (len(inputs), len(self.classes)):
+            raise DetectorError(
+                "The ONNX detector's outputs have another shape.",
+                where=self.path,
+                expected=f"boxes ({len(inputs)}, M, 4) and scores ({len(inputs)}, M, {len(self.classes)})",
+                got=f"{boxes.shape} and {scores.shape}",
+            )
+        return boxes, scores
+
+    def _try(self) -> None:
+        """Run the model on noise: what is wrong with it as a whole is found now and not image by image."""
+        width, height = self.size
+        noise = np.random.default_rng(0).random((3, height, width), dtype=np.float32)
+        what = "The ONNX model is not such a detector."
+        try:
+            boxes, scores = self._run([noise])
+        except DetectorError as error:
+            raise WeightsError(what, where=self.path, expected=error.expected, got=error.got) from error
+        # Written so that NaN is refused as well.
+        if not (scores.min(initial=0) >= 0 and scores.max(initial=0) <= 1 + 1e-5):
+            raise WeightsError(
+                what,
+                where=self.path,
+                expected="scores in [0, 1]",
+                got=f"{scores.min():g} to {scores.max():g}",
+                todo="export it with its sigmoid or softmax",
+            )
+        self._check_units(boxes[0], WeightsError)
+        reversed_ = (boxes[..., 2:] < boxes[..., :2]).any(axis=-1)
+        if reversed_.size and reversed_.mean() > _MOST_REVERSED:
+            raise WeightsError(
+                what,
+                where=self.path,
+                expected="boxes as x1 y1 x2 y2",
+                got=f"x2 < x1 or y2 < y1 in {reversed_.mean():.0%} of them, as {boxes[reversed_][0].tolist()}",
+                todo="export corners; from centre and size they are x - w / 2, y - h / 2, x + w / 2, y + h / 2",
+            )
+
+    def _check_units(self, boxes: np.ndarray, kind: type[DetectorError | WeightsError]) -> None:
+        centres = np.abs(boxes[:, :2] + boxes[:, 2:]) / 2
+        if len(boxes) and np.median(centres.max(axis=1)) > _FARTHEST_CENTRE:
+            raise kind(
+                "The ONNX detector's boxes are not in units of its input.",
+                where=self.path,
+                expected="0 to 1 from one side of the picture to the other",
+                got=f"values up to {np.nanmax(np.abs(boxes)):g}",
+                todo="export them divided by the input's width and height",
+            )
 
     def _select(self, boxes: np.ndarray, scores: np.ndarray, shape: tuple[int, ...]) -> Detections:
         import torch
@@ -101,6 +162,7 @@ class OnnxDetector:
 
         height, width = shape[:2]
         rows, labels = np.nonzero(scores >= self.score_threshold)
+        self._check_units(boxes[rows], DetectorError)
         candidates = np.clip(boxes[rows], 0, 1) * np.array([width, height, width, height], np.float32)
         values = scores[rows, labels]
         keep = nms_per_class(
@@ -121,14 +183,18 @@ def _to_input(image_rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _input_size(session: Any, path: Path) -> tuple[int, int]:
     """Width and height of the model's input, after a check of its signature."""
     inputs = {each.name: each.shape for each in session.get_inputs()}
+    kinds = {each.type for each in session.get_inputs()}
     outputs = {each.name for each in session.get_outputs()}
-    if set(inputs) != {"images"} or not {"boxes", "scores"} <= outputs or len(inputs["images"]) != 4:
+    named = set(inputs) == {"images"} and {"boxes", "scores"} <= outputs
+    channels = inputs["images"][1] if named and len(inputs["images"]) == 4 else 0
+    if not kinds <= set(_DTYPES) or (isinstance(channels, int) and channels != 3):
         raise WeightsError(
             "The ONNX model has another signature.",
             where=path,
-            expected="input images (N, 3, H, W); outputs boxes (N, M, 4) and scores (N, M, C)",
-            got=f"inputs {inputs}; outputs {sorted(outputs)}",
-            todo="export it with thresholding and non-maximum suppression left out",
+            expected="input images (N, 3, H, W) of floats; outputs boxes (N, M, 4) and scores (N, M, C)",
+            got=f"inputs {inputs} of {', '.join(sorted(kinds))}; outputs {sorted(outputs)}",
+            todo="export it so, with thresholding and non-maximum suppression left out; or wrap it in a class of your "
+            "own and name that: file.py:Class",
         )
     height, width = (side if isinstance(side, int) else DEFAULT_INPUT_SIZE for side in inputs["images"][2:])
     return width, height

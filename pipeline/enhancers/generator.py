@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from duskbench.data_tools.errors import WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
-from duskbench.pipeline.weights import PRETRAINED, find_trained, load_into, load_state_dict, metadata
+from duskbench.pipeline.weights import PRETRAINED, find_trained, load_described, load_into
 
 
 class GeneratorEnhancer(TorchEnhancer):
     """A generator and its weights.
 
     Args:
-        weights: A file that `duskbench train --export` wrote, or one that the method's authors published. None takes
+        weights: A file that `duskbench train --export` wrote, a checkpoint of `duskbench train`, or a file that the
+            method's authors published. None takes
             `<default_weights>.safetensors` of `$DUSKBENCH_WEIGHTS`, where training on your own data puts it, and else
             the one that ships.
         device: See `TorchEnhancer`.
@@ -71,8 +72,7 @@ class GeneratorEnhancer(TorchEnhancer):
         from duskbench.pipeline.networks.build import build_network
         from duskbench.pipeline.networks.features import frozen_features
 
-        described = metadata(path)
-        state = load_state_dict(path)
+        state, described = load_described(path)
         if "network" in described:
             config = json.loads(described["network"])
         elif self.published_network is not None:

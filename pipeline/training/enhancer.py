@@ -25,7 +25,7 @@ from torch import nn
 from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.files import write_bytes
 from duskbench.pipeline.allocator import keep_freed_memory
-from duskbench.pipeline.checkpoint import safe_load
+from duskbench.pipeline.checkpoint import RECORD, safe_load, trained_network
 from duskbench.pipeline.networks.build import register_all
 from duskbench.pipeline.networks.features import frozen_features
 from duskbench.pipeline.training.launch import join_launcher, read_config, run, unwrapped
@@ -43,7 +43,6 @@ METHODS = (
     "duskbench.pipeline.training.zero_dce",
 )
 KEYS = ("model", "train_dataloader", "schedule", "optim_wrapper")
-RECORD = "duskbench_export"
 
 
 def train(
@@ -193,24 +192,15 @@ def export(checkpoint: str | Path, path: str | Path) -> Path:
     Raises:
         WeightsError: The checkpoint cannot be read, or is not one of an enhancer's training.
     """
-    content = safe_load(Path(checkpoint))
-    record = (content.get("meta") or {}).get(RECORD) if isinstance(content, Mapping) else None
-    if record is None:
+    found = trained_network(safe_load(Path(checkpoint)))
+    if found is None:
         raise WeightsError(
             "The file is not a checkpoint of an enhancer's training.",
             where=checkpoint,
             expected="a file that `duskbench train configs/training/...` wrote",
             got="no record of its network",
         )
-    described = json.loads(record)
-    prefix, frozen = described["prefix"], tuple(f"{name}." for name in described["features"])
-    state = content["state_dict"]
-    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    tensors = {key: value.contiguous().clone() for key, value in own.items() if not key.startswith(frozen)}
-    metadata = {
-        "format": "pt",
-        "network": json.dumps(described["network"]),
-        "features": json.dumps(described["features"]),
-    }
+    tensors = {key: value.contiguous().clone() for key, value in found[0].items()}
+    metadata = {"format": "pt", **found[1]}
     write_bytes(path, safetensors_bytes(tensors, metadata))
     return Path(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import json
 import logging
 import pickle
 import re
@@ -22,7 +23,16 @@ from torch import nn
 
 from duskbench.data_tools.errors import UnknownNameError, WeightsError
 from duskbench.pipeline import weights
-from duskbench.pipeline.weights import CATALOGUE, find_weights, load_into, load_state_dict, metadata, safetensors_bytes
+from duskbench.pipeline.checkpoint import RECORD
+from duskbench.pipeline.weights import (
+    CATALOGUE,
+    find_weights,
+    load_described,
+    load_into,
+    load_state_dict,
+    metadata,
+    safetensors_bytes,
+)
 
 NAME = "sci/easy.pt"
 CONTENT = b"published weights"
@@ -166,7 +176,16 @@ PREFIXED = OrderedDict((f"module.{key}", value) for key, value in STATE.items())
 
 @pytest.mark.parametrize(
     "content",
-    [STATE, dict(STATE), {"state_dict": STATE, "epoch": 3}, {"model": STATE}, PREFIXED, {"state_dict": PREFIXED}],
+    [
+        STATE,
+        dict(STATE),
+        {"state_dict": STATE, "epoch": 3},
+        {"model": STATE},
+        {"params": {"other": STATE["bias"]}, "params_ema": STATE},
+        {"params": STATE},
+        PREFIXED,
+        {"state_dict": PREFIXED},
+    ],
 )
 @pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.tar"])
 def test_torch_files(tmp_path: Path, content: Any, name: str) -> None:
@@ -221,6 +240,20 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, plain: bool) -> None:
         load_state_dict(tmp_path / "w.pth")
     assert raised.value.where == tmp_path / "w.pth"
     assert not (tmp_path / "ran").exists()
+    # What torch advises would run it.
+    assert "which is code" in str(raised.value) and "weights_only" not in str(raised.value)
+
+
+def test_a_checkpoint_of_a_training_holds_the_network_that_enhances(tmp_path: Path) -> None:
+    state = {f"net.{key}": value for key, value in STATE.items()} | {"net.vgg.a": STATE["bias"], "d.a": STATE["bias"]}
+    record = {"network": {"type": "Net"}, "prefix": "net.", "features": {"vgg": "1234"}}
+    torch.save({"state_dict": state, "meta": {RECORD: json.dumps(record)}, "optimizer": {}}, tmp_path / "iter_6.pth")
+    loaded, described = load_described(tmp_path / "iter_6.pth")
+    assert list(loaded) == list(STATE) and all(torch.equal(loaded[key], STATE[key]) for key in STATE)
+    assert {key: json.loads(value) for key, value in described.items()} == {
+        "network": {"type": "Net"},
+        "features": {"vgg": "1234"},
+    }
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.tar", "w.safetensors"])

@@ -24,7 +24,15 @@ MODELS = ("yolo-fastest-xl-voc", "mbv2-yolov3-nano-voc")
 
 
 def make_model(
-    path: Path, boxes: Any, scores: Any, *, size: int = 8, input_name: str = "images", echo: bool = False
+    path: Path,
+    boxes: Any,
+    scores: Any,
+    *,
+    size: int = 8,
+    input_name: str = "images",
+    echo: bool = False,
+    kind: str = "FLOAT",
+    shape: list[Any] | None = None,
 ) -> Path:
     """An ONNX model with constant outputs; `echo` makes the first score the mean of the red channel."""
     import onnx
@@ -51,7 +59,7 @@ def make_model(
     graph = helper.make_graph(
         nodes,
         "made",
-        [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["n", 3, size, size])],
+        [helper.make_tensor_value_info(input_name, getattr(TensorProto, kind), shape or ["n", 3, size, size])],
         [
             helper.make_tensor_value_info("boxes", TensorProto.FLOAT, list(boxes.shape)),
             helper.make_tensor_value_info("scores", TensorProto.FLOAT, list(scores.shape)),
@@ -176,6 +184,51 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     other = make_model(tmp_path / "other.onnx", [[0, 0, 1, 1]], [[1.0]], input_name="image")
     with pytest.raises(WeightsError, match=r"(?s)another signature.*'image'"):
         OnnxDetector(other, classes=["cat"])
+
+
+CORNERS = [[0.1, 0.1, 0.4, 0.5], [0.5, 0.2, 1.1, 0.9]]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "says"),
+    [
+        (
+            [[10, 12, 30, 40], [33, 20, 69, 50]],
+            [[0.9], [0.5]],
+            r"not in units of its input[\s\S]*up to 69[\s\S]*divided",
+        ),
+        ([[0.5, 0.4, 0.2, 0.3], [0.7, 0.7, 0.1, 0.1]], [[0.9], [0.5]], r"x1 y1 x2 y2[\s\S]*100%[\s\S]*corners"),
+        (CORNERS, [[-3.5], [4.0]], r"scores in \[0, 1\][\s\S]*-3\.5 to 4[\s\S]*sigmoid"),
+        (CORNERS, [[np.nan], [0.5]], r"scores in \[0, 1\][\s\S]*nan"),
+        (CORNERS, [[0.5, 0.5], [0.5, 0.5]], r"fit the ONNX detector[\s\S]*2 names"),
+        ([[0, 0, 1], [0, 0, 1]], [[0.5], [0.5]], r"boxes \(1, M, 4\)[\s\S]*\(1, 2, 3\)"),
+        ([[0, 0, 1, 1]], [[0.5], [0.5]], r"\(1, 1, 4\) and \(1, 2, 1\)"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused_when_it_is_loaded(
+    tmp_path: Path, boxes: Any, scores: Any, says: str
+) -> None:
+    path = make_model(tmp_path / "made.onnx", boxes, scores, size=64)
+    with pytest.raises((WeightsError, ConfigError), match=says):
+        OnnxDetector(path, classes=["cat"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"), [("UINT8", None), ("FLOAT", ["n", 8, 8, 3]), ("FLOAT", ["n", 1, 8, 8]), ("FLOAT", [3, 8, 8])]
+)
+def test_inputs_of_another_kind_are_refused_when_it_is_loaded(tmp_path: Path, kind: str, shape: Any) -> None:
+    path = make_model(tmp_path / "made.onnx", CORNERS, [[0.9], [0.5]], kind=kind, shape=shape)
+    with pytest.raises(WeightsError, match=r"another signature[\s\S]*file\.py:Class"):
+        OnnxDetector(path, classes=["cat"])
+
+
+@pytest.mark.parametrize("kind", ["FLOAT16", "DOUBLE", "FLOAT"])
+@pytest.mark.parametrize("shape", [None, [1, 3, 8, 8]])
+def test_inputs_of_every_kind_of_float_and_models_for_one_image(tmp_path: Path, kind: str, shape: Any) -> None:
+    path = make_model(tmp_path / "made.onnx", CORNERS, [[0.9], [0.5]], kind=kind, shape=shape)
+    images = [np.zeros((8, 8, 3), np.uint8)] * (2 if shape else 1)
+    for found in OnnxDetector(path, classes=["cat"]).detect(images):
+        np.testing.assert_allclose(found.boxes_xyxy, np.clip(CORNERS, 0, 1) * np.float32(8), rtol=1e-6)
 
 
 def test_an_unavailable_device_is_named(tmp_path: Path) -> None:

@@ -188,6 +188,8 @@ def test_export_is_an_enhancer_and_equals_the_trained_network(tmp_path: Path, ti
     enhanced = enhance(image)
     assert enhanced.shape == image.shape
     assert not np.array_equal(enhanced, image)
+    # The checkpoint itself is as good.
+    assert np.array_equal(load_enhancer(f"guided(weights={str(checkpoint)!r})")(image), enhanced)
     other = export(checkpoints(tmp_path)[0], tmp_path / "other.safetensors")
     assert load_enhancer(f"guided(weights={str(other)!r})").fingerprint != enhance.fingerprint
 
