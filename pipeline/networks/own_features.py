@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -56,12 +58,45 @@ class FeatureBase(nn.Module):
 BASE_CONVENTION = Convention("rgb", 1.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
+class SurroundedFeatures(FrozenFeatures):
+    """An extractor of stride 16 that sees the picture's border repeated around it.
+
+    Convolutions that see zeros there find little near a border, so an attention made of their map has a dark frame: on
+    training crops of 128 pixels that is half of the crop.
+
+    Args:
+        layers: See `FrozenFeatures`.
+        relu: See `FrozenFeatures`.
+        form: See `FrozenFeatures`.
+        scale: See `FrozenFeatures`.
+        cells: How wide the surrounding is, in places of the map, which is cut back to the picture's.
+    """
+
+    def __init__(self, layers: nn.Sequential, *, relu: bool, form: Convention, scale: float, cells: int) -> None:
+        super().__init__(layers, relu=relu, form=form, scale=scale)
+        self.cells = cells
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Extract features; see `FrozenFeatures.forward`."""
+        if not self.cells:
+            return super().forward(batch)
+        features = super().forward(F.pad(batch, (16 * self.cells,) * 4, mode="replicate"))
+        return features[..., self.cells : -self.cells, self.cells : -self.cells]
+
+    def sha256(self) -> str:
+        """See `FrozenFeatures.sha256`; the surrounding counts too."""
+        return (
+            hashlib.sha256(f"{super().sha256()} {self.cells}".encode()).hexdigest() if self.cells else super().sha256()
+        )
+
+
 @MODELS.register_module()
-class DistilledFeatures(FrozenFeatures):
+class DistilledFeatures(SurroundedFeatures):
     """A trained `FeatureBase`: a small network that was taught the features of one trained on ImageNet.
 
     Args:
         relu: See `FrozenFeatures`.
+        cells: See `SurroundedFeatures`.
         weights: A file of `duskbench train configs/training/features.py --export`; None takes the one that ships.
         scale: See `FrozenFeatures`. The training brings the mean over the channels to that of the teacher, so 1 it is.
 
@@ -69,16 +104,18 @@ class DistilledFeatures(FrozenFeatures):
         WeightsError: The weights are missing or do not fit.
     """
 
-    def __init__(self, *, relu: bool = True, weights: str | Path | None = None, scale: float = 1.0) -> None:
+    def __init__(
+        self, *, relu: bool = True, weights: str | Path | None = None, scale: float = 1.0, cells: int = 3
+    ) -> None:
         path = bundled("features") if weights is None else find_weights("features", weights)
         shape = {key: value for key, value in json.loads(metadata(path).get("network", "{}")).items() if key != "type"}
         base = FeatureBase(**shape)
         load_into(base, load_state_dict(path), where=path)
-        super().__init__(base.layers, relu=relu, form=BASE_CONVENTION, scale=scale)
+        super().__init__(base.layers, relu=relu, form=BASE_CONVENTION, scale=scale, cells=cells)
 
 
 @MODELS.register_module()
-class DetectorFeatures(FrozenFeatures):
+class DetectorFeatures(SurroundedFeatures):
     """The VGG-like base of one of this project's detectors, up to the first convolution of its fifth stage.
 
     That is the layer of the paper's conv5_1, after the fourth halving.
@@ -89,6 +126,7 @@ class DetectorFeatures(FrozenFeatures):
         relu: See `FrozenFeatures`.
         weights: A safetensors file of the detector; None takes the bundled `rfb_miniature`.
         scale: See `FrozenFeatures`.
+        cells: See `SurroundedFeatures`.
 
     Raises:
         WeightsError: The weights are missing or do not fit.
@@ -101,6 +139,7 @@ class DetectorFeatures(FrozenFeatures):
         relu: bool = True,
         weights: str | Path | None = None,
         scale: float = 1.0,
+        cells: int = 0,
     ) -> None:
         shape = {"stage_channels": (16, 16, 32, 64, 96), "stage_depths": (1, 0, 2, 2, 1), "stem_stride": 2}
         layers = base_until_fifth_stage(**{**shape, **(backbone or {})})
@@ -109,7 +148,7 @@ class DetectorFeatures(FrozenFeatures):
         state = {k.removeprefix(prefix): v for k, v in load_state_dict(path).items() if k.startswith(prefix)}
         own = layers.state_dict()
         load_into(layers, {key: value for key, value in state.items() if key in own}, where=path)
-        super().__init__(layers, relu=relu, form=SSD_CONVENTION, scale=scale)
+        super().__init__(layers, relu=relu, form=SSD_CONVENTION, scale=scale, cells=cells)
 
 
 def base_until_fifth_stage(

@@ -189,8 +189,23 @@ def test_the_frozen_form_of_a_trained_base(tmp_path: Path) -> None:
     described = {"network": json.dumps({"type": "FeatureBase", **shape})}
     path = tmp_path / "features.safetensors"
     path.write_bytes(safetensors_bytes(dict(base.state_dict()), described))
-    frozen = DistilledFeatures(weights=path)
+    frozen = DistilledFeatures(weights=path, cells=0)
     with torch.no_grad():
         expected = base.eval()(picture)
         torch.testing.assert_close(frozen(picture), expected)
     assert expected.shape == (2, 12, 4, 6), "after the fourth halving"
+
+
+@pytest.mark.parametrize("size", [(16, 16), (64, 96)])
+def test_a_surrounded_picture_has_no_frame_in_its_map(size: tuple[int, int]) -> None:
+    bare, surrounded = DistilledFeatures(cells=0), DistilledFeatures()
+    picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    wide = nn.functional.pad(picture, (48, 48, 48, 48), mode="replicate")
+    with torch.no_grad():
+        assert surrounded(picture).shape == bare(picture).shape
+        assert torch.equal(surrounded(picture), bare(wide)[..., 3:-3, 3:-3])
+        # Where nothing changes in a picture nothing should in the map.
+        flat = torch.full((1, 3, 96, 128), 0.4)
+        change = [each(flat).mean(1).std().item() for each in (bare, surrounded)]
+    assert change[1] < change[0] / 10
+    assert bare.sha256() != surrounded.sha256()
