@@ -51,7 +51,8 @@ def main() -> None:
         if best is None or gain > best[0]:
             pair = [with_boxes(image, each) for image, each in zip(images, found, strict=True)]
             best = gain, np.concatenate([pair[0], np.full((len(before), 6, 3), 255, np.uint8), pair[1]], axis=1)
-    assert best is not None
+    if best is None:
+        raise SystemExit(f"{options.data} holds no test image")
     write_image(Path(__file__).with_name("before_after.jpg"), best[1])
 
 
