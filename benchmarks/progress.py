@@ -117,6 +117,8 @@ class RunProgress:
 
     def planned(self, summary: RunSummary) -> None:
         """The plan stands: how many rows there will be and how many are there already."""
+        processes = "1 process" if summary.workers == 1 else f"{summary.workers} processes"
+        self._progress.message(f"On {summary.device}, {processes}.")
         if summary.reused:
             self._progress.message(f"{summary.reused} of {summary.total} rows are there already.")
         if summary.missing:

@@ -69,6 +69,8 @@ class RunOptions:
 class RunSummary:
     """What became of a run."""
 
+    device: str = "cpu"
+    workers: int = 1
     total: int = 0
     reused: int = 0
     measured: int = 0
@@ -194,9 +196,10 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
         units = plan_units(present, enhancers, wanted, decoder, store.done())
         summary.total = len(present) * sum(e.error is None for e in enhancers)
         summary.reused = summary.total - sum(len(unit.tasks) for unit in units)
+        summary.device, summary.workers = options.device, _workers(units, options)
         progress.planned(summary)
         labels = {e.fingerprint: e.label for e in enhancers}
-        for row in _measure(units, record, options):
+        for row in _measure(units, record, options, summary.workers):
             store.put(row)
             summary.measured += 1
             error = row.first_error()
@@ -222,9 +225,12 @@ def _warnings(store: ResultStore, record: RunRecord) -> list[str]:
     return [f"{d.label}: {text}" for d in record.detectors for text in doubts(run.truth, found_by(rows, run, d))]
 
 
-def _measure(units: list[Unit], record: RunRecord, options: RunOptions) -> Iterator[Row]:
+def _workers(units: list[Unit], options: RunOptions) -> int:
     rows = sum(len(unit.tasks) for unit in units)
-    workers = options.workers or (available_cores() if options.device == "cpu" and rows >= _ROWS_WORTH_PROCESSES else 1)
+    return options.workers or (available_cores() if options.device == "cpu" and rows >= _ROWS_WORTH_PROCESSES else 1)
+
+
+def _measure(units: list[Unit], record: RunRecord, options: RunOptions, workers: int) -> Iterator[Row]:
     measure_options = MeasureOptions(
         enhancers=record.enhancers,
         detectors=record.detectors,

@@ -1,7 +1,7 @@
-"""One file from one of several mirrors: resumed where it was cut, and checked before it appears under its name.
+"""One file from one of several mirrors: resumed where it was interrupted, and checked before it appears under its name.
 
 The design names pooch for this. `pooch.retrieve` takes one address and starts from the first byte again whenever a
-connection is cut, which two gigabytes over a slow line do not survive, so this talks to `requests` (what pooch itself
+connection is interrupted, which two gigabytes over a slow line do not survive, so this talks to `requests` (what pooch itself
 uses) directly.
 """
 
@@ -77,7 +77,7 @@ def download(
 ) -> Path:
     """Download a file from the first mirror that has it, or do nothing if it is there already.
 
-    A transfer goes to `<dest>.part` and is taken up again there, also by a later call (after Ctrl-C or a crash), with
+    A transfer goes to `<dest>.part` and is resumed there, also by a later call (after Ctrl-C or a crash), with
     a range request that is tied to the first answer's ETag or date; without either and without a hash it starts anew.
     A file of the wrong content is removed, not kept: at two gigabytes a kept one fills the disk, and it is of no use.
     Processes that want the same file wait for each other.
@@ -159,7 +159,7 @@ def _no_mirror(dest: Path, failures: list[tuple[str, str]], wrong: tuple[str, st
         where=dest,
         expected="one address that has it",
         got=listed,
-        todo="try again (what has arrived is kept and taken up), or get the file elsewhere and pass its path",
+        todo="try again (what has arrived is kept, and the download resumes), or get the file elsewhere and pass its path",
     )
 
 

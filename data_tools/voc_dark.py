@@ -196,7 +196,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _open_manifest(out: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Rows of what was made before, or a new manifest; the file doubles as the journal of a run that is cut."""
+    """Rows of what was made before, or a new manifest; the file doubles as the record of a run that is interrupted."""
     path = out / MANIFEST
     if not path.is_file():
         foreign = [name for name in ("JPEGImages", "Annotations", "ImageSets", LIT) if (out / name).exists()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from duskbench.benchmarks.cli.score import score
 from duskbench.benchmarks.cli.table import table
 from duskbench.benchmarks.cli.table2 import table2
 from duskbench.benchmarks.cli.train import train
-from duskbench.data_tools.errors import DuskbenchError
+from duskbench.data_tools.errors import DataError, DuskbenchError
 
 
 class _Commands(TyperGroup):
@@ -37,9 +38,25 @@ class _Commands(TyperGroup):
         except DuskbenchError as error:
             err_console.print(Text.assemble(("Error: ", "bold red"), str(error)))
             raise typer.Exit(EXIT_USAGE) from error
+        except (OSError, sqlite3.Error, MemoryError, RecursionError, UnicodeError) as error:
+            # Of our own work: a full disk, a target that cannot be written, a name that is no text.
+            err_console.print(Text.assemble(("Error: ", "bold red"), str(_as_ours(error))))
+            raise typer.Exit(EXIT_USAGE) from error
         except KeyboardInterrupt:
-            err_console.print("Stopped. What was done is kept: the same command takes it up again.")
+            err_console.print("Stopped. What was done is kept: the same command resumes.")
             raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _as_ours(error: Exception) -> DuskbenchError:
+    """What the system says, with where it happened."""
+    where = getattr(error, "filename", None)
+    said = f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}".removesuffix(": ")
+    return DataError(
+        "The system refused something that duskbench needs.",
+        where=str(where).encode("utf-8", "backslashreplace").decode() if where else None,
+        got=said[:500],
+        todo="make room, or see that the file or folder can be read and written; what was done is kept",
+    )
 
 
 app = typer.Typer(

@@ -37,7 +37,7 @@ def fetch(
 ) -> None:
     """Download a data set, or lay out your archives.
 
-    Terms are shown first, hashes are checked, an interrupted download is taken up again.
+    Terms are shown first, hashes are checked, an interrupted download is resumed.
     """
     from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools import sources

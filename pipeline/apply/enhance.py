@@ -43,7 +43,7 @@ def enhance_files(
             out, with a warning in the log that counts them by extension.
         target: For a file, a file or an existing folder; for a folder, a folder, which gets the same tree.
         enhancer: From `duskbench.load_enhancer`.
-        overwrite: Whether to make again what is there; otherwise a folder is taken up where it was left.
+        overwrite: Whether to make again what is there; otherwise a folder is resumed where it was left.
         image_suffix: Ending of all images, such as ".png", which keeps every pixel for a detector or a metric. None
             keeps each file's own.
         quality: Of JPEG and WebP, 1 to 100.

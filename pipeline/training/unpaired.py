@@ -190,7 +190,7 @@ class SampleNumbers(Sampler[int]):
         return self.size
 
     def skip(self, num_samples: int) -> None:
-        """Start after as many samples of this process; mmengine's loop calls it when a run is taken up again."""
+        """Start after as many samples of this process; mmengine's loop calls it when a run is resumed."""
         self.start = num_samples
 
     def set_epoch(self, epoch: int) -> None:

@@ -234,7 +234,7 @@ def test_ctrl_c_keeps_the_rows_and_says_so(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command takes it up again" in errors and "Traceback" not in errors
+    assert "the same command resumes" in errors and "Traceback" not in errors
     assert 2 <= len(stored_rows(out)) < 30
 
 

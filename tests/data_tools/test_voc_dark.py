@@ -1,4 +1,4 @@
-"""VOC-dark: the same tree whatever the workers, taken up where it was cut, and never mixed with another."""
+"""VOC-dark: the same tree whatever the workers, resumed where it was interrupted, and never mixed with another."""
 
 from __future__ import annotations
 
