@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -145,13 +145,18 @@ def unpack(content: bytes, record: RunRecord) -> EnhancerEvidence:
     """What `pack` packed, by this version of duskbench or an earlier one; `record` is its run's."""
     with np.load(BytesIO(content), allow_pickle=False) as arrays:
         about = json.loads(arrays["about"].tobytes())
-        ms = {stage: arrays[f"ms {stage}"] for stage in (*STAGES, "niqe") if f"ms {stage}" in arrays}
         if "entry" not in about:
-            return _unpack_first_version(about, arrays, ms, record)
+            from duskbench.benchmarks.first_version import enhancer_evidence
+
+            return enhancer_evidence(about, arrays, record)
+        ms = {stage: arrays[f"ms {stage}"] for stage in STAGES if f"ms {stage}" in arrays}
         numbers = iter(range(len(arrays.files)))
         ranked = {
             key: Ranked(
-                {name: tuple(_ranking(arrays, next(numbers)) for _ in range(n)) for name, n in of["classes"].items()},
+                {
+                    name: tuple(unpacked_ranking(arrays, next(numbers)) for _ in range(n))
+                    for name, n in of["classes"].items()
+                },
                 of["mode"],
             )
             for key, of in about["ranked"].items()
@@ -162,27 +167,10 @@ def unpack(content: bytes, record: RunRecord) -> EnhancerEvidence:
         return EnhancerEvidence(entry, sample, about["failures"], ms)
 
 
-def _ranking(arrays: Mapping[str, np.ndarray], number: int) -> Ranking:
+def unpacked_ranking(arrays: Mapping[str, np.ndarray], number: int) -> Ranking:
+    """The ranking of that number in an archive."""
     images = arrays[f"images {number}"].astype(np.int64)
     return Ranking(images, np.unpackbits(arrays[f"tp {number}"], count=len(images)).astype(bool))
-
-
-def _unpack_first_version(
-    about: dict[str, object], arrays: Mapping[str, np.ndarray], ms: dict[str, np.ndarray], record: RunRecord
-) -> EnhancerEvidence:
-    """Of November 2026: NIQE and one detector's mAP were all there was."""
-    entry = next((e for e in record.enhancers if e.label == about["label"]), None)
-    entry = entry or EnhancerEntry(str(about["label"]), str(about["label"]).lower(), str(about["fingerprint"]))
-    entry = replace(entry, weights=about["weights"], error=about["error"])  # type: ignore[arg-type]
-    classes: Sequence[str] = about["classes"]  # type: ignore[assignment]
-    ranked = {}
-    if classes:
-        by_class = {name: (_ranking(arrays, number),) for number, name in enumerate(classes)}
-        ranked["map"] = Ranked(by_class, record.protocol.ap)
-    if "niqe" in ms:
-        ms["metrics"] = ms.pop("niqe")
-    sample = Sample(entry.label, arrays["measured"], {"niqe": arrays["niqe"]}, ranked)
-    return EnhancerEvidence(entry, sample, about["failures"], ms)  # type: ignore[arg-type]
 
 
 def pack_images(evidence: RunEvidence) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig
-from duskbench.benchmarks.known import Known
+from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric, metric_entry
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry

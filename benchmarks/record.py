@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from functools import cache
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -238,6 +237,8 @@ class RunRecord:
         Raises:
             DataError: The text is damaged, or of a later version.
         """
+        from duskbench.benchmarks.first_version import record_values
+
         try:
             values = json.loads(text)
             version = values.pop("version", 1)
@@ -248,7 +249,7 @@ class RunRecord:
                     expected=f"version {RECORD_VERSION} or earlier",
                     got=f"version {version}",
                 )
-            return _record(_from_version_1(values, classes_of) if version == 1 else values)
+            return _record(record_values(values, classes_of) if version == 1 else values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
                 "The record of the run is damaged.",
@@ -275,56 +276,6 @@ def _build(kind: type[_T], values: Mapping[str, Any]) -> _T:
     assert is_dataclass(kind)  # noqa: S101 - the callers name them
     tuples = {each.name for each in fields(kind) if str(each.type).startswith("tuple")}
     return kind(**{k: tuple(v) if k in tuples else v for k, v in values.items()})
-
-
-def _from_version_1(values: dict[str, Any], classes_of: Callable[[str], Sequence[str]]) -> dict[str, Any]:
-    """A record of duskbench 0.1.0 of November 2026, whose metrics were built in and whose detector was one.
-
-    Its values are in the store under the metric's key, `@` and the text that then told how things were measured.
-    """
-    data, detector, measure = dict(values.pop("data")), dict(values.pop("detector")), values.pop("measure")
-    protocol = Protocol.from_config(values["protocol"])
-    limited = f"@{measure}" if "max_detections" in measure else ""
-    detectors = []
-    if detector["name"] is not None:
-        detectors = [
-            {
-                "label": detector["name"],
-                "spec": detector["name"],
-                "fingerprint": detector["fingerprint"] + limited,
-                # The oldest records have none; their detector's fingerprint stands for it.
-                "identity": detector.get("identity", detector["fingerprint"]),
-                "classes": list(classes_of(detector["fingerprint"])),
-                "weights": detector.get("weights", {}),
-                "checkpoint": detector.get("checkpoint"),
-            }
-        ]
-    names = ["niqe", *(["psnr", "ssim"] if data.get("reference") is not None else [])]
-    known = ("name", "root", "split", "groups", "reference")
-    return {
-        **values,
-        "data": {
-            **{key: data[key] for key in known if key in data},
-            "options": {key: value for key, value in data.items() if key not in known},
-        },
-        "detectors": detectors,
-        "enhancers": [{"spec": e["label"].lower(), **e} for e in values["enhancers"]],
-        "metrics": [_built_in(name, f"{name}@{measure}", protocol) for name in names]
-        + ([_built_in("voc_ap", "", protocol)] if detectors else []),
-    }
-
-
-def _built_in(name: str, fingerprint: str, protocol: Protocol) -> dict[str, Any]:
-    entry = _entry(name, protocol)
-    return asdict(replace(entry, fingerprint=fingerprint or entry.fingerprint))
-
-
-@cache
-def _entry(name: str, protocol: Protocol) -> MetricEntry:
-    """A history has hundreds of records, and a fingerprint takes a quarter of a second."""
-    from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
-
-    return metric_entry(load_metric(name, protocol), name)
 
 
 @dataclass(frozen=True)

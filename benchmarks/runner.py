@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.doubts import doubts
-from duskbench.benchmarks.known import Known
 from duskbench.benchmarks.matching import found_by, has_detections, read_enhancers, read_run_images
 from duskbench.benchmarks.measure import MeasureOptions
 from duskbench.benchmarks.plan import (

@@ -6,6 +6,8 @@ import sqlite3
 import zlib
 from typing import Literal
 
+from duskbench.benchmarks.first_version import TO_SCHEMA_3
+
 SCHEMA_VERSION = 3
 
 # The last column of each table is a checksum of the others, so that a damaged row is noticed when it is read.
@@ -42,42 +44,7 @@ _TO_2 = (
     "ALTER TABLE images ADD COLUMN reference_sha256 TEXT",
 )
 
-# A row of version 2 held all of an image, an enhancer, a detector and `measure`, the text that told how it was made.
-# Detections were cut to `max_detections` where that text names it: then it becomes part of the detector's name.
-_TO_3 = (
-    "ALTER TABLE images RENAME TO images_2",
-    "ALTER TABLE results RENAME TO results_2",
-    "ALTER TABLE runs RENAME TO runs_2",
-    "{create}",
-    """INSERT INTO images SELECT *, checksum(image_id, path, bytes, mtime_ns, sha256, split, image_group, lighting,
-        indoor, objects, reference, reference_bytes, reference_mtime_ns, reference_sha256) FROM images_2""",
-    """INSERT INTO results
-        SELECT image_id, sha256, enhancer, e, d, m, checksum(image_id, sha256, enhancer, e, d, m) FROM (
-            SELECT image_id, sha256, enhancer, CASE WHEN min(error IS NOT NULL) = 1 THEN max(error) END AS e,
-                max(ms_decode) AS d, max(ms_enhance) AS m
-            FROM results_2 GROUP BY image_id, sha256, enhancer)""",
-    """INSERT OR REPLACE INTO detections
-        SELECT image_id, sha256, enhancer, name, NULL, boxes, scores, labels, ms_detect,
-            checksum(image_id, sha256, enhancer, name, NULL, boxes, scores, labels, ms_detect) FROM (
-                SELECT *, detector
-                    || CASE WHEN instr(measure, 'max_detections') THEN '@' || measure ELSE '' END AS name
-                FROM results_2 WHERE error IS NULL AND boxes IS NOT NULL)""",
-    *(
-        """INSERT OR REPLACE INTO measured
-            SELECT image_id, sha256, enhancer, name, NULL, KEY, KEY_reason, ms,
-                checksum(image_id, sha256, enhancer, name, NULL, KEY, KEY_reason, ms) FROM (
-                    SELECT *, 'KEY@' || measure AS name, MS AS ms FROM results_2
-                    WHERE error IS NULL AND (KEY IS NOT NULL OR KEY_reason IS NOT NULL))""".replace("KEY", key).replace(
-            "MS", ms
-        )
-        for key, ms in (("niqe", "ms_niqe"), ("psnr", "NULL"), ("ssim", "NULL"))
-    ),
-    "INSERT INTO runs SELECT run_id, record, checksum(record) FROM runs_2",
-    "DROP TABLE images_2",
-    "DROP TABLE results_2",
-    "DROP TABLE runs_2",
-)
-_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_2, 2: _TO_3}
+_MIGRATIONS: dict[int, tuple[str, ...]] = {1: _TO_2, 2: TO_SCHEMA_3}
 
 
 def is_known(version: int) -> Literal["new", "current", "older", "unknown"]:

@@ -1,8 +1,8 @@
 """One file from one of several mirrors: resumed where it was interrupted, and checked before it appears under its name.
 
 The design names pooch for this. `pooch.retrieve` takes one address and starts from the first byte again whenever a
-connection is interrupted, which two gigabytes over a slow line do not survive, so this talks to `requests` (what pooch itself
-uses) directly.
+connection is interrupted, which two gigabytes over a slow line do not survive, so this talks to `requests` (what pooch
+itself uses) directly.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _no_mirror(dest: Path, failures: list[tuple[str, str]], wrong: tuple[str, st
         where=dest,
         expected="one address that has it",
         got=listed,
-        todo="try again (what has arrived is kept, and the download resumes), or get the file elsewhere and pass its path",
+        todo="try again (the download resumes), or get the file elsewhere and pass its path",
     )
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from duskbench.data_tools.entry_points import Installed, Kind, find_installed, installed, load_installed
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
-from duskbench.data_tools.installed import Installed, Kind, find_installed, installed, load_installed
 from duskbench.data_tools.plugins import find_plugin, raised_at
 
 

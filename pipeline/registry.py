@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from duskbench.data_tools.entry_points import find_installed
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
-from duskbench.data_tools.installed import find_installed
 from duskbench.data_tools.registry import Entry, Registry, build, load_foreign
 from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.enhancers.base import Enhancer

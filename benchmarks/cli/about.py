@@ -13,7 +13,7 @@ from duskbench.benchmarks.cli.console import out_console
 def list_names() -> None:
     """List enhancers, detectors, metrics and configurations, those of installed packages too."""
     from duskbench.benchmarks.metrics.registry import METRICS
-    from duskbench.data_tools.installed import installed
+    from duskbench.data_tools.entry_points import installed
     from duskbench.pipeline.registry import DETECTORS, ENHANCERS, config_root, detector_configs
 
     configs = sorted(file.stem for file in config_root().glob("*.py") if not file.stem.startswith("_"))

@@ -119,7 +119,7 @@ def _normalise(grey: np.ndarray) -> np.ndarray:
 def _gaussian() -> np.ndarray:
     """The 7-tap Gaussian of sigma 7/6, (7,) float64.
 
-    Multiples of 2^-26 that add up to exactly 1, as for NIQE: then the coefficients of a flat area are exactly 0, and
+    Multiples of 2^-26 that add up to exactly 1: then the coefficients of a flat area are exactly 0, and
     their signs, which the features count, are not rounding noise.
     """
     taps = np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2)

@@ -210,7 +210,7 @@ def _score_outcome(
     if key in before.values and key in now.values:
         lost = now.measured & before.measured & np.isnan(now.values[key]) & ~np.isnan(before.values[key])
         if lost.any():
-            # A constant image has no NIQE: leaving it out of the mean would hide that the enhancer broke.
+            # A constant image has no number: leaving it out of the mean would hide that the enhancer broke.
             return "failed", f"{lost.sum()} images had a {name} in the baseline and have none; {why}"
     if change is None:
         if key in one.spread_before.scores:

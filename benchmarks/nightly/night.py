@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from duskbench.benchmarks.record import RunRecord, ScoreColumn, differences
 from duskbench.benchmarks.statistics import Interval
@@ -163,7 +162,9 @@ def from_json(text: str, *, is_baseline: bool = False) -> Night:
     """The night that `to_json` wrote, in this version of duskbench or an earlier one."""
     values = json.loads(text)
     if "record" not in values:
-        values = _from_version_1(values)
+        from duskbench.benchmarks.first_version import night_values
+
+        values = night_values(values)
     calibration = values.pop("calibration")
     parts = {name: Interval(**part) for name, part in calibration.pop("parts").items()}
     findings = [Finding(**{**f, "change": _interval(f["change"])}) for f in values.pop("findings")]
@@ -184,40 +185,3 @@ def from_json(text: str, *, is_baseline: bool = False) -> Night:
 
 def _interval(values: dict[str, float | None] | None) -> Interval | None:
     return None if values is None else Interval(**values)  # type: ignore[arg-type]
-
-
-def _from_version_1(night: dict[str, Any]) -> dict[str, Any]:
-    """A night of duskbench 0.1.0 of November 2026, whose only scores were mAP and NIQE."""
-    context, environment = night.pop("context"), dict(night.pop("environment"))
-    code = environment.pop("detector_code", "")
-    entries = [{k: e[k] for k in ("label", "spec", "fingerprint", "error", "upper_bound")} for e in night["enhancers"]]
-    numbers = ("label", "n_images", "n_failed", "error", "ms_enhance", "relative_cost")
-    return {
-        **{key: night[key] for key in ("id", "started", "finished", "verdict", "baseline", "differences", "notes")},
-        "rows": night["rows"],
-        "record": {
-            "name": night["config"],
-            "title": night["title"],
-            "data": {"name": context["data"]["name"], "root": ""},
-            "detector": {**context["detector"], "fingerprint": code},
-            "enhancers": entries,
-            "protocol": context["protocol"],
-            "measure": context["measure"],
-            "environment": environment,
-            "image_ids": [],
-        },
-        "n_images": context["data"]["images"],
-        "images_digest": context["data"]["sha256"],
-        "calibration": night["reference"],
-        "enhancers": [{**{key: e[key] for key in numbers}, "scores": _old_scores(e)} for e in night["enhancers"]],
-        "findings": [_old_finding(finding) for finding in night["findings"]],
-    }
-
-
-def _old_scores(enhancer: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: enhancer[key] for key in ("map", "niqe") if enhancer[key] is not None}
-
-
-def _old_finding(finding: dict[str, Any]) -> dict[str, Any]:
-    outcome = "not gated" if finding["outcome"] == "not judged" else finding["outcome"]
-    return {**finding, "outcome": outcome, "score": {"mAP": "map", "NIQE": "niqe"}.get(finding["gate"])}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
-from duskbench.benchmarks.known import Known
+from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.plan import plan_detectors, plan_enhancers
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.reproduce.data import unpaired_counts, unpaired_step, verify_steps

@@ -46,8 +46,8 @@ class UnpairedPreprocessor(BaseDataPreprocessor):
 class TrainableEnhancer(BaseModel):
     """A method: its networks as attributes, one optimisation step, and the network that enhances in the end.
 
-    Randomness inside a step comes from the batch's `seed` alone, state beyond parameters is in buffers. So a run that
-    was interrupted goes on with the same losses, and several processes compute what one computes on the same global batch.
+    Randomness inside a step comes from the batch's `seed` alone, state beyond parameters is in buffers. So a
+    resumed run has the same losses, and several processes compute what one computes on the same global batch.
 
     Args:
         generator: Configuration of the network that enhances. Building it is up to the method: `self.generator`, unless

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from duskbench.data_tools.entry_points import Installed, installed
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
-from duskbench.data_tools.installed import Installed, installed
 from duskbench.pipeline import load_detector, load_enhancer
 from duskbench.pipeline.registry import ENHANCERS
 
