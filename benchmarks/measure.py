@@ -240,7 +240,12 @@ def checked_value(value: Any, key: str, image_id: str) -> Value:
 
 def image_path(root: Path, label: str, image_id: str) -> Path:
     """Where `--save-images` puts an enhanced image: root/label/id.png, the label made fit for a folder name."""
-    return root / re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("_") / f"{image_id}.png"
+    return root / folder_name(label) / f"{image_id}.png"
+
+
+def folder_name(label: str) -> str:
+    """A label made fit for the name of a file or folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("_.") or "_"
 
 
 def _milliseconds(start: float) -> float:

@@ -155,6 +155,9 @@ def coco(
     out: Annotated[Path, typer.Argument(help="JSON file to write.")],
     split: Annotated[str, typer.Option(help="test, val, train, all, or a file of image ids.")] = "test",
     layout: Layout = "auto",
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of a run: write what it detected too, a file for each enhancer.")
+    ] = None,
 ) -> None:
     """Write the boxes of a data set as COCO JSON, for pycocotools, FiftyOne or CVAT."""
     from duskbench.benchmarks.progress import RichProgress
@@ -165,6 +168,13 @@ def coco(
     with RichProgress(err_console) as progress:
         written = write_coco_truth(out, dataset, progress)
     out_console.print(Text(str(written)))
+    if run is not None:
+        from duskbench.benchmarks.coco_export import write_run_detections
+
+        for results in write_run_detections(run, out):
+            left_out = ", ".join(f"{name} {number}" for name, number in results.left_out.items())
+            more = f"; of other classes, left out: {left_out}" if left_out else ""
+            out_console.print(Text(f"{results.path}: {results.detections} detections{more}"))
 
 
 @data_app.command()

@@ -1,0 +1,42 @@
+"""A run's detections as COCO results, beside the ground truth that `write_coco_truth` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from duskbench.benchmarks.matching import read_enhancers, read_run_images
+from duskbench.benchmarks.measure import folder_name
+from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.coco_json import CocoResults, write_coco_results
+from duskbench.data_tools.errors import ConfigError
+
+
+def write_run_detections(run_dir: Path, truth: Path) -> Iterator[CocoResults]:
+    """Write what each detector of a run found in each enhancer's images, `truth.ENHANCER.DETECTOR.json` each.
+
+    Args:
+        run_dir: Folder of the run.
+        truth: The ground-truth file; the names of the others begin with its.
+
+    Raises:
+        ConfigError: The run has no detector.
+        DataError: There are no results in the folder, or `truth` is no such file.
+        UnknownIdError: An image of the run is not in the ground truth.
+    """
+    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+        run = read_run_images(store, store.last_run())
+        if not run.record.detectors:
+            raise ConfigError("The run has no detector, and so no detections.", where=run_dir)
+        for rows in read_enhancers(store, run):
+            for detector in run.record.detectors:
+                found = [(row.key.image_id, row.detections[detector.fingerprint]) for row in rows.rows.values()]
+                name = f"{truth.stem}.{folder_name(rows.label)}.{folder_name(detector.label)}.json"
+                yield write_coco_results(
+                    truth.with_name(name),
+                    truth,
+                    [image_id for image_id, _ in found],
+                    [each.boxes_xyxy for _, each in found],
+                    [each.scores for _, each in found],
+                    [[detector.classes[label] for label in each.labels] for _, each in found],
+                )
