@@ -16,7 +16,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from duskbench.benchmarks.reproduce.training_cost import without_downloads
+from duskbench.benchmarks.reproduce.estimates import without_downloads
 from duskbench.pipeline.training.enhancer import prepare
 from tests.pipeline.training.conftest import CONFIGS
 
