@@ -407,6 +407,7 @@ def _rows(work: Path) -> int:
         return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_stopped_in_the_run_and_the_same_command_goes_on(tmp_path: Path, sent: signal.Signals, code: int) -> None:
     world = make_world(tmp_path)
