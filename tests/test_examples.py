@@ -34,7 +34,7 @@ def test_the_commands_of_the_readme(
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
     (tmp_path / "examples").symlink_to(EXAMPLES)
     make_miniature(tmp_path / "data/miniature", voc_images=0, night_images=(0, 0, 1), size=(320, 240), workers=1)
-    labels = ["brighten(gain=3.0)", "TinyNetwork", "cmd:python examples/theirs.py {in} {out}", "Input"]
+    labels = ["brighten(gain=3.0)", "TinyNetwork", "cmd:python examples/theirs.py {in} {out}", "Input", "hue shift"]
     assert len(COMMANDS) == len(labels)
     for command, label in zip(COMMANDS, labels, strict=True):
         monkeypatch.setattr(sys, "argv", shlex.split(command))
