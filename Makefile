@@ -29,7 +29,7 @@ docs: setup
 	$(RUN) sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
 
 setup: $(filter .tools/bin/uv,$(UV))
-	$(UV) sync --frozen --all-extras --quiet
+	$(UV) sync --frozen --all-extras --quiet --compile-bytecode
 
 .tools/bin/uv:
 	python3 -m venv .tools
