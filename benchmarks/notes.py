@@ -32,6 +32,7 @@ def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
     measured = f"{most} of {len(record.image_ids)} images measured"
     notes = [
         f"Data: {data.name} in {data.root}, split {data.split}, {measured}.",
+        *(f"Data set: {note}" for note in data.notes),
         *(f"Detector: {d.label}, frozen, fingerprint {d.fingerprint[:12]}." for d in record.detectors),
         *([] if record.detectors else ["Detector: none: no mAP."]),
         *(metric.note for metric in record.metrics if metric.note is not None),

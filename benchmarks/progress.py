@@ -121,6 +121,8 @@ class RunProgress:
         self._progress.message(f"On {summary.device}, {processes}.")
         if summary.reused:
             self._progress.message(f"{summary.reused} of {summary.total} rows are there already.")
+        for remark in summary.remarks:
+            self._progress.message(remark, warning=True)
         if summary.missing:
             self._progress.message(f"{len(summary.missing)} images of the split are not in the tree.", warning=True)
         for enhancer in summary.broken:

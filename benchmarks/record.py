@@ -122,6 +122,7 @@ class DataEntry:
         name: Of the data set itself.
         root: Its folder.
         options: Whatever else the configuration says of it.
+        notes: What its reader left out or read under another name, a sentence each.
     """
 
     name: str
@@ -130,6 +131,7 @@ class DataEntry:
     groups: tuple[str, ...] = ()
     reference: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ class RunSummary:
     """(label of the enhancer, image id, reason)."""
     missing: list[str] = field(default_factory=list)
     broken: list[EnhancerEntry] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    """What the data set's reader left out or read under another name, a sentence each."""
     warnings: list[str] = field(default_factory=list)
     """What looks as if it was not meant so, a sentence each."""
     lost: int = 0
@@ -175,7 +177,7 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
         record = RunRecord(
             name=config.name,
             title=config.title,
-            data=data_entry(config.data, dataset.name),
+            data=data_entry(config.data, dataset.name, dataset.notes),
             detectors=detectors,
             enhancers=tuple(enhancers),
             metrics=metrics,
@@ -196,6 +198,7 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
         units = plan_units(present, enhancers, wanted, decoder, store.done())
         summary.total = len(present) * sum(e.error is None for e in enhancers)
         summary.reused = summary.total - sum(len(unit.tasks) for unit in units)
+        summary.remarks = list(record.data.notes)
         summary.device, summary.workers = options.device, _workers(units, options)
         progress.planned(summary)
         labels = {e.fingerprint: e.label for e in enhancers}
@@ -254,7 +257,7 @@ def _other_objects(images: Iterable[StoredImage], protocol: Protocol) -> dict[st
     return dict(Counter(names).most_common())
 
 
-def data_entry(data: Mapping[str, Any], name: str) -> DataEntry:
+def data_entry(data: Mapping[str, Any], name: str, notes: Iterable[str] = ()) -> DataEntry:
     """What a run's record keeps of a configuration's `data`."""
     known = ("root", "split", "groups", "reference")
     split, reference = data.get("split", "test"), data.get("reference")
@@ -265,6 +268,7 @@ def data_entry(data: Mapping[str, Any], name: str) -> DataEntry:
         groups=tuple(data.get("groups", ())),
         reference=None if reference is None else str(reference),
         options={key: value for key, value in data.items() if key not in known},
+        notes=tuple(notes),
     )
 
 

@@ -52,7 +52,7 @@ class Metric:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of code, arguments and the files these name: a value is only ever used again for the same question."""
+        """Hash of code, arguments and the files these name; a value is only ever used again for the same question."""
         return fingerprint(type(self), self.arguments, argument_files(self.arguments))
 
 
