@@ -46,6 +46,7 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_one_file_is_enough(  # type: ignore[no-untyped-def]
     miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duskbench
 ) -> None:
@@ -113,6 +114,7 @@ def test_nightly_gates_it_and_draws_it(  # type: ignore[no-untyped-def]
     assert "Roughness" in page[page.index("history") :]
 
 
+@pytest.mark.slow
 def test_a_second_detector_is_a_column_and_enhances_nothing_again(  # type: ignore[no-untyped-def]
     bench: Bench, tmp_path: Path, duskbench
 ) -> None:

@@ -76,7 +76,7 @@ def test_a_changed_reference_is_measured_anew_and_no_other(bench: Bench, lit: Pa
     after = results(tmp_path / "out")["Input"]
     assert after.n_images == 6
     assert after.number("psnr") is not None
-    assert before.psnr is not None
+    assert before.number("psnr") is not None
     assert after.number("psnr") < before.number("psnr")
     assert after.reasons["psnr"] == {"identical to its reference": 2}
 

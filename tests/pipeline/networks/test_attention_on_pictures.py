@@ -63,6 +63,7 @@ def spread(maps: Tensor) -> float:
     return 255 * float(high - low)
 
 
+@pytest.mark.slow
 def test_it_tells_places_of_night_photos_from_each_other(shared: Path) -> None:
     photos = sorted((shared / "data" / "exdark" / "ExDark").glob("*/*"))
     assert len(photos) == 35
