@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.plugins import raised_at
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 
 
@@ -28,14 +29,23 @@ def load_config(config: str | Path | Config, cfg_options: Mapping[str, Any] | No
         # Config.copy shares nested values.
         loaded = copy.deepcopy(config)
     else:
-        try:
-            loaded = Config.fromfile(_packaged(str(config)) if "::" in str(config) else str(config))
-        except Exception as error:
-            raise ConfigError("Cannot read the mmdet config.", where=str(config), got=repr(error)) from error
+        loaded = read_config(_packaged(str(config)) if "::" in str(config) else config)
     loaded.merge_from_dict(dict(cfg_options or {}))
     if "model" not in loaded:
         raise ConfigError("The file is no mmdet config.", where=str(config), expected="a config with `model`")
     return loaded
+
+
+def read_config(path: str | Path) -> Config:
+    """Read a config as mmengine does: a program, which may raise anything.
+
+    Raises:
+        ConfigError: It does, or a file that it builds on is not there.
+    """
+    try:
+        return Config.fromfile(str(path))
+    except (Exception, SystemExit) as error:
+        raise ConfigError("Cannot read the mmdet config.", where=path, got=raised_at(error, None)) from error
 
 
 def _packaged(address: str) -> str:

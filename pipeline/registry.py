@@ -196,11 +196,11 @@ def _detector_kind(target: str, known: Mapping[str, Path]) -> tuple[str, dict[st
 
 def _detector_of_config(path: Path) -> tuple[str, dict[str, Any]]:
     """Ours say how they are loaded in `detector = dict(type=..., ...)`; any other file is an mmdet config."""
-    from mmengine.config import Config
+    from duskbench.pipeline.mmdet_config import read_config
 
     if not path.is_file():
         raise ConfigError("The detector's configuration does not exist.", where=path)
-    own = dict(Config.fromfile(str(path)).get("detector") or {})
+    own = dict(read_config(path).get("detector") or {})
     # The config is this file, also where `detector` is inherited from another one.
     return own.pop("type", "mmdet"), {**own, "config": str(path)}
 

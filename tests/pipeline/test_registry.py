@@ -143,6 +143,22 @@ def test_wrong_detector_names(spec: object, text: str) -> None:
         load_detector(spec)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("data_root = 'D:\\Users'", "unicodeescape"),
+        ("_base_ = './nowhere.py'", r"FileNotFoundError.*nowhere\.py"),
+        ("custom_imports = dict(imports=['no_such_module_here'], allow_failed_imports=False)", "no_such_module_here"),
+        ("import sys\nsys.exit(0)", "SystemExit"),
+        ("x = 1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_detector_config_that_cannot_be_read(tmp_path: Path, content: str, says: str) -> None:
+    (tmp_path / "theirs.py").write_text(content)
+    with pytest.raises(ConfigError, match=rf"(?s)Cannot read the mmdet config.*theirs\.py.*{says}"):
+        load_detector(tmp_path / "theirs.py")
+
+
 def test_every_registered_enhancer_can_be_imported() -> None:
     for name in ENHANCERS:
         assert callable(ENHANCERS.load(name)), name
