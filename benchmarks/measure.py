@@ -138,7 +138,16 @@ class Measurer:
 
     def _enhancer(self, index: int) -> Enhancer:
         if index not in self._enhancers:
-            self._enhancers[index] = load_enhancer(self.options.enhancers[index].spec, device=self.options.device)
+            entry = self.options.enhancers[index]
+            loaded = load_enhancer(entry.spec, device=self.options.device)
+            if loaded.fingerprint != entry.fingerprint:
+                raise EnhancerError(
+                    f"Enhancer {entry.label!r} is not what it was when the run began.",
+                    expected=f"fingerprint {entry.fingerprint[:12]}",
+                    got=loaded.fingerprint[:12],
+                    todo="start the run again: its code or weights were changed meanwhile",
+                )
+            self._enhancers[index] = loaded
         return self._enhancers[index]
 
     def _look_at(self, batch: list[_Enhanced]) -> Iterator[Row]:

@@ -23,8 +23,10 @@ from duskbench.benchmarks.cli.options import (
     Layout,
     Limit,
     Metric,
+    TimeLimit,
     Weights,
     Workers,
+    use_time_limit,
     use_weights,
 )
 from duskbench.data_tools.errors import ConfigError
@@ -70,6 +72,7 @@ def nightly(
     batch_size: BatchSize = 1,
     workers: Workers = 0,
     limit: Limit = None,
+    time_limit: TimeLimit = None,
     allow_missing: AllowMissing = False,
     cfg_options: CfgOptions = None,
 ) -> None:
@@ -95,6 +98,7 @@ def nightly(
         out_console.print(Text(f"Night {night.id} ({night.verdict}) is the baseline of {night.config} now."))
         return
     use_weights(weights)
+    use_time_limit(time_limit)
     overrides = {
         "data.root": str(data) if data else None,
         # Another tree need not have the layout of the configured one.

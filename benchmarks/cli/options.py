@@ -35,6 +35,10 @@ Weights = Annotated[
 Checkpoint = Annotated[str | None, typer.Option(help="Weights of the detector.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images the detector takes at a time.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 is one per core on a CPU, one on a GPU.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="Seconds a plug-in may take for an image; 600, or $DUSKBENCH_TIME_LIMIT."),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, spread evenly over the set.")]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Images listed but absent are no failure.")]
 Format = Annotated[str, typer.Option("--format", callback=_known_format, help="terminal, markdown, csv or latex.")]
@@ -64,6 +68,12 @@ def use_weights(folder: Path | None) -> None:
         check_weights(folder)
         earlier = os.environ.get("DUSKBENCH_WEIGHTS")
         os.environ["DUSKBENCH_WEIGHTS"] = os.pathsep.join(filter(None, [str(folder.resolve()), earlier]))
+
+
+def use_time_limit(seconds: float | None) -> None:
+    """Limit the time of plug-ins, in worker processes too."""
+    if seconds is not None:
+        os.environ["DUSKBENCH_TIME_LIMIT"] = str(seconds)
 
 
 def check_weights(folder: Path) -> None:

@@ -21,8 +21,10 @@ from duskbench.benchmarks.cli.options import (
     Layout,
     Limit,
     Metric,
+    TimeLimit,
     Weights,
     Workers,
+    use_time_limit,
     use_weights,
 )
 from duskbench.benchmarks.cli.table import print_table
@@ -50,6 +52,7 @@ def run(
     batch_size: BatchSize = 1,
     workers: Workers = 0,
     limit: Limit = None,
+    time_limit: TimeLimit = None,
     save_images: Annotated[
         bool, typer.Option("--save-images", help="Keep the enhanced images under OUT/images.")
     ] = False,
@@ -68,6 +71,7 @@ def run(
     from duskbench.benchmarks.runner import run as run_benchmark
 
     use_weights(weights)
+    use_time_limit(time_limit)
     overrides = {
         "data.root": str(data) if data else None,
         # Another tree need not have the layout of the configured one.
