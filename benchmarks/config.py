@@ -102,6 +102,10 @@ def load_benchmark_config(
             )
     options = reader_options(values["data"].get("layout") or "auto")
     _check_keys(values["data"], (*_DATA_KEYS, *options), "key of data", path)
+    groups = values["data"].get("groups")
+    if isinstance(groups, str):
+        # One name on a command line is a name, not a list of letters.
+        values["data"]["groups"] = [groups]
     if not values["enhancers"]:
         raise ConfigError("There is no enhancer to run.", where=path, todo="name at least one: --enhancer input")
     return BenchmarkConfig(

@@ -90,7 +90,8 @@ def _bars(console: Console) -> Bars:
 def _line(what: str, done: int, total: int | None, note: str, seconds_each: float) -> str:
     if total is None:
         return f"{what}: {done} {note}".rstrip()
-    return f"{what}: {done} of {total}, about {duration(seconds_each * (total - done))} left {note}".rstrip()
+    left = seconds_each * (total - done)
+    return f"{what}: {done} of {total}, {'about ' if left >= 1 else ''}{duration(left)} left {note}".rstrip()
 
 
 def duration(seconds: float) -> str:

@@ -47,6 +47,7 @@ class Protocol:
     ssim_channels: SsimChannels = "rgb"
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         choices = {"iou_match": IouMatch, "ap": ApMode, "cup_images": CupImages}
         choices |= {"niqe_luma": NiqeLuma, "ssim_channels": SsimChannels}
         for key, kind in choices.items():
@@ -64,8 +65,31 @@ class Protocol:
                 expected="0 < t <= 1",
                 got=repr(self.iou_threshold),
             )
-        if not self.classes:
-            raise ConfigError("The protocol has no class.", where="protocol.classes", expected="at least one class")
+        if self.max_detections is not None and self.max_detections < 1:
+            raise ConfigError(
+                "No detection would be left.",
+                where="protocol.max_detections",
+                expected="1 or more, or None for all",
+                got=repr(self.max_detections),
+            )
+
+    def _check_kinds(self) -> None:
+        """A word where a number or a switch belongs would count as true."""
+        named = isinstance(self.classes, tuple) and self.classes and all(isinstance(c, str) for c in self.classes)
+        limit, threshold = self.max_detections, self.iou_threshold
+        for key, is_right, expected in (
+            ("classes", named, "a list of one or more names"),
+            ("plus_one", isinstance(self.plus_one, bool), "True or False"),
+            ("max_detections", limit is None or _is_whole(limit), "a whole number, or None for all"),
+            ("iou_threshold", _is_whole(threshold) or isinstance(threshold, float), "a number, 0 < t <= 1"),
+        ):
+            if not is_right:
+                raise ConfigError(
+                    "A protocol field is of another kind.",
+                    where=f"protocol.{key}",
+                    expected=expected,
+                    got=repr(getattr(self, key)),
+                )
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> Protocol:
@@ -76,7 +100,9 @@ class Protocol:
                 raise UnknownNameError("protocol field", key, known)
         values = dict(values)
         if "classes" in values:
-            values["classes"] = tuple(values["classes"])
+            given = values["classes"]
+            # One name on a command line is a name, not a list of letters.
+            values["classes"] = (given,) if isinstance(given, str) else tuple(given)
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,3 +114,7 @@ class Protocol:
         widths = "x2-x1+1 on last pixels" if self.plus_one else "x2-x1, ends exclusive"
         match = f"IoU {self.iou_match} {self.iou_threshold:g}"
         return f"VOC {self.ap} AP, {match}, widths {widths}, difficult objects ignored"
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

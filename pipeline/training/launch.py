@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +15,10 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, init_dist, is_distributed
 from mmengine.fileio import LocalBackend, register_backend
+from mmengine.logging import print_log
 from torch import nn
 
-from duskbench.data_tools.errors import ConfigError, WeightsError
+from duskbench.data_tools.errors import ConfigError, DuskbenchError, WeightsError
 from duskbench.data_tools.files import write_bytes
 from duskbench.pipeline.mmdet_config import load_config
 
@@ -53,6 +56,12 @@ def read_config(config: str | Path | Config, cfg_options: Mapping[str, Any] | No
             expected=", ".join(keys),
             got=f"no {', '.join(missing)}",
         )
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        size = (loaded.get(name) or {}).get("batch_size", 1)
+        if not isinstance(size, int) or size < 1:
+            raise ConfigError(
+                "A batch cannot be of this size.", where=f"{name}.batch_size", expected="1 or more", got=repr(size)
+            )
     # Formatting the text takes seconds for each checkpoint that it is put into.
     return Config(
         loaded.to_dict(),
@@ -89,13 +98,15 @@ def run(config: Config, work_dir: str | Path, *, resume: bool) -> Path:
         config: The Runner's, from `read_config` and after `join_launcher`; changed in place. `channels_last` brings the
             model into that layout.
         work_dir: Where checkpoints and the log go; made.
-        resume: Go on from the newest checkpoint in `work_dir`, if there is one.
+        resume: Go on from the newest checkpoint in `work_dir`, if there is one; the log says if there is none.
 
     Returns:
         The last checkpoint.
 
     Raises:
+        ConfigError: The checkpoint is of a run with another schedule.
         WeightsError: The run left no checkpoint.
+        DataError: A training image cannot be read.
     """
     # Who only asks for checkpoints need not wait for this import.
     from mmengine.runner import Runner
@@ -112,12 +123,56 @@ def run(config: Config, work_dir: str | Path, *, resume: bool) -> Path:
     config.resume = bool(earlier)
     if earlier:
         config.load_from = str(earlier[-1])
+        _check_schedule(config, earlier[-1])
     runner = Runner.from_cfg(config)
+    if resume and not earlier:
+        print_log(f"There is no checkpoint in {work_dir}: training starts at step 0.", "current", logging.WARNING)
     if config.get("channels_last"):
         unwrapped(runner.model).to(memory_format=torch.channels_last)
-    runner.train()
+    try:
+        runner.train()
+    except DuskbenchError as error:
+        raise _without_traceback(error) from error
     barrier()
     return last_checkpoint(work_dir)
+
+
+def _check_schedule(config: Config, checkpoint: Path) -> None:
+    """Refuse another schedule: the checkpoint's replaces it, so that a longer training would go on at a rate of 0."""
+    from mmengine.runner import CheckpointLoader
+
+    saved = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu").get("meta", {}).get("cfg")
+    if saved is None:
+        return
+    began = Config.fromstring(saved, ".py")
+    for key in ("schedule", "param_scheduler"):
+        before, now = (_plain(each.get(key)) for each in (began, config))
+        if before != now:
+            raise ConfigError(
+                "The checkpoint is of a run with another schedule.",
+                where=checkpoint,
+                expected=f"{key} = {before}",
+                got=f"{key} = {now}",
+                todo="resume with the schedule it began with, or begin anew in another --work-dir; to start from its "
+                f"weights: --cfg-options load_from={checkpoint}",
+            )
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _without_traceback(error: DuskbenchError) -> DuskbenchError:
+    """An error of a loader's process comes with that process's traceback as its text; what was said stands last."""
+    name = f"{type(error).__name__}: "
+    if "Original Traceback" not in error.what:
+        return error
+    lines = error.what[error.what.rindex(name) + len(name) :].strip().splitlines()
+    fields = dict(line.strip().split(": ", 1) for line in lines[1:] if ": " in line)
+    todo = fields.get("what to do") or "`duskbench data verify` names every image that cannot be read"
+    return type(error)(
+        lines[0], where=fields.get("where"), expected=fields.get("expected"), got=fields.get("got"), todo=todo
+    )
 
 
 def unwrapped(model: nn.Module) -> Any:

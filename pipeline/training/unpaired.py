@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from duskbench.data_tools.errors import ConfigError, DataError
-from duskbench.data_tools.images import IMAGE_SUFFIXES, read_image
+from duskbench.data_tools.image_files import find_images
+from duskbench.data_tools.images import read_image
 from duskbench.data_tools.unpaired import luma
 from duskbench.data_tools.unpaired_manifest import FOLDERS
 
@@ -152,7 +153,7 @@ class UnpairedCrops(Dataset[dict[str, Tensor]]):
 
 def _images(root: str | Path, domain: str) -> list[Path]:
     folder = Path(root) / FOLDERS[domain]
-    files = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = [folder / file for file in find_images(folder).files] if folder.is_dir() else []
     if not files:
         raise DataError(
             "The training set has no images." if folder.is_dir() else "The training set is not there.",

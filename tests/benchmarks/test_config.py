@@ -66,6 +66,13 @@ def test_overrides_win() -> None:
         ("data.layout=exdrak", "did you mean exdark"),
         ("protocol.ap=12point", "'11point' or 'area'"),
         ("protocol.iou_threshold=0", "0 < t <= 1"),
+        ("protocol.iou_threshold=50%", "a number, 0 < t <= 1"),
+        ("protocol.plus_one=no", "True or False"),
+        ("protocol.plus_one=off", "True or False"),
+        ("protocol.max_detections=none", "a whole number"),
+        ("protocol.max_detections=2.5", "a whole number"),
+        ("protocol.max_detections=0", "1 or more"),
+        ("protocol.max_detections=-1", "1 or more"),
         ("enhancers", "a.b=c"),
         ("enhancers.0=gamma", "give a list whole"),
     ],
@@ -73,6 +80,10 @@ def test_overrides_win() -> None:
 def test_wrong_options_are_told(option: str, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         load_benchmark_config("table2", cfg_options=[option])
+
+
+def test_one_class_is_a_name() -> None:
+    assert load_benchmark_config("table2", cfg_options=["protocol.classes=person"]).protocol.classes == ("person",)
 
 
 def test_unknown_configuration_is_told() -> None:

@@ -25,11 +25,11 @@ def test_lines_where_there_is_no_terminal() -> None:
         progress.update("Measuring", 7, 8, "2 failed")
     assert text.getvalue().splitlines() == [
         "[a]",
-        "Verifying: 1 of 2, about under 1 s left",
+        "Verifying: 1 of 2, under 1 s left",
         "[b]",
-        "Verifying: 2 of 2, about under 1 s left",
+        "Verifying: 2 of 2, under 1 s left",
         "f.tar, kB: 5",
-        "Measuring: 7 of 8, about under 1 s left 2 failed",
+        "Measuring: 7 of 8, under 1 s left 2 failed",
     ]
 
 

@@ -231,3 +231,25 @@ def test_bad_settings(
 def test_a_benchmark_configuration_is_not_a_training(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="config"):
         train(ROOT / "configs" / "miniature.py", work_dir=tmp_path)
+
+
+def test_resume_with_another_schedule_is_refused(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    train(CONFIG, work_dir=tmp_path, cfg_options=tiny_guided)
+    longer = {**tiny_guided, "schedule": {"unit": "steps", "constant": 8, "decay": 4}}
+    with pytest.raises(ConfigError, match="another schedule"):
+        train(CONFIG, work_dir=tmp_path, resume=True, cfg_options=longer)
+
+
+def test_resume_says_that_there_is_no_checkpoint(
+    tmp_path: Path, tiny_guided: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(CONFIG, work_dir=tmp_path, resume=True, cfg_options=tiny_guided)
+    assert f"There is no checkpoint in {tmp_path}" in capsys.readouterr().err + "".join(
+        log.read_text() for log in tmp_path.glob("*/*.log")
+    )
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "two"])
+def test_a_batch_of_no_images_is_refused(tmp_path: Path, tiny_guided: dict[str, Any], size: object) -> None:
+    with pytest.raises(ConfigError, match="A batch cannot be of this size"):
+        train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, "train_dataloader.batch_size": size})

@@ -28,6 +28,14 @@ def test_a_sample(unpaired: Path) -> None:
     assert sample["seed"].dtype == torch.int64
 
 
+def test_folders_inside_are_read(unpaired: Path, tmp_path: Path) -> None:
+    for domain in ("trainA", "trainB"):
+        for number, file in enumerate(sorted((unpaired / domain).iterdir())):
+            write_image(tmp_path / domain / str(number % 2) / f"{file.stem}.png", read_image(file))
+    one, other = UnpairedCrops(unpaired, crop=32), UnpairedCrops(tmp_path, crop=32)
+    assert len(one) == len(other)
+
+
 def test_samples_depend_on_seed_and_number_alone(unpaired: Path) -> None:
     one, other = (UnpairedCrops(unpaired, crop=32, short_side=(34, 50), seed=3) for _ in range(2))
     forward = {number: one[number] for number in range(12)}
