@@ -26,6 +26,7 @@ COMMANDS = re.findall(r"^\$ (duskbench run (?!.*my_dataset).*)$", README, re.MUL
 IMAGE = np.random.default_rng(0).integers(0, 90, (45, 61, 3)).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +95,7 @@ def test_what_the_readme_names_is_there() -> None:
         assert (EXAMPLES / name).is_file()
 
 
+@pytest.mark.slow
 def test_the_three_enhancers() -> None:
     file = EXAMPLES / "my_enhancer.py"
     assert np.array_equal(load_enhancer(f"{file}:brighten(gain=2)")(IMAGE), IMAGE * 2)

@@ -72,6 +72,7 @@ def test_changed_image_and_changed_arguments_are_measured_again(bench: Bench, tm
     assert run(changed, options).measured == 6
 
 
+@pytest.mark.slow
 def test_failures_are_rows_and_are_tried_again(bench: Bench, tmp_path: Path) -> None:
     names = ["input", f"{PLUGINS}:wrong_size", f"{PLUGINS}:as_float", f"{PLUGINS}:FailsOnDark"]
     config = configure(bench, enhancers=names)
@@ -166,6 +167,7 @@ def test_saved_images_can_be_run_as_an_enhancer(bench: Bench, tmp_path: Path) ->
     assert first.spread == again.spread
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_plug_in_that_dies_costs_one_image(tmp_path: Path, workers: int) -> None:
     bench = make_bench(tmp_path, n=6)

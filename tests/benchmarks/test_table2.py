@@ -220,6 +220,7 @@ def test_from_released_data_to_the_table_and_then_nothing_is_left_to_do(
     assert tree_state(world.work) == before and len(trainer.calls) == 2
 
 
+@pytest.mark.slow
 def test_changed_data_is_noticed(world: World, duskbench: Command, trainer: FakeTrainer) -> None:
     duskbench(*world.arguments)
     # Copied: verified again, but the same pictures are not trained on again.
@@ -243,6 +244,7 @@ def test_changed_data_is_noticed(world: World, duskbench: Command, trainer: Fake
     assert trainer.calls[4] == ("zero_dce", first, True)
 
 
+@pytest.mark.slow
 def test_lost_and_changed_outputs_are_made_again(world: World, duskbench: Command, trainer: FakeTrainer) -> None:
     duskbench(*world.arguments)
     (world.work / "unpaired/trainA/ExDark@2015_00003.png").unlink()
@@ -273,6 +275,7 @@ def test_settings_that_ask_for_another_training(world: World, options: dict[str,
     assert (fingerprint_of(plain) == fingerprint_of(other)) is same
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_training_and_the_same_command_goes_on(
     world: World, duskbench: Command, trainer: FakeTrainer
 ) -> None:
@@ -340,6 +343,7 @@ def test_an_incomplete_set_is_an_error_unless_it_is_meant(
     assert len(names_in(world.work / "unpaired/trainA")) == 5
 
 
+@pytest.mark.slow
 def test_weights_that_are_given_are_not_trained_and_come_first(
     world: World, duskbench: Command, trainer: FakeTrainer, tmp_path: Path
 ) -> None:
