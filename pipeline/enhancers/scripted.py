@@ -23,7 +23,7 @@ _WRAP = "load it in a class of your own, and name that: \"mine.py:Class(weights=
 class ScriptedEnhancer(ModelFileEnhancer):
     """Runs a file of `torch.export.save` (`.pt2`) or `torch.jit.save` (`.pt`, `.ts`, `.torchscript`).
 
-    Which of the two is read from the file, not from its ending. TorchScript still loads in torch 2.15, which calls it
+    The file says which of the two it is, not its extension. TorchScript still loads in torch 2.15, which calls it
     deprecated; what is new is better exported. A `.pt2` is loaded by torch with pickle for what else it may hold, so
     take it only from those whose code you would run. For the arguments, see `ModelFileEnhancer`; the outputs of a
     tuple are named by their number, those of a dict by their key.
