@@ -445,7 +445,7 @@ class Mine:
     ("how", "says"),
     [
         ("exit", r"ended its process[\s\S]*exit code 0"),
-        ("hang", r"took too long[\s\S]*mine\.py:27, in one"),
+        ("hang", r"took too long[\s\S]*mine\.py:30, in one"),
         ("unchecked", r"broke its contract[\s\S]*NaN"),
         ("fake", r"broke its contract[\s\S]*float64"),
         ("interrupt", "KeyboardInterrupt"),
