@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,7 @@ def test_a_module_that_is_there_but_broken_is_no_missing_one(tmp_path: Path, mon
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ModuleNotFoundError, match="of_its_own"):
         need_module("broken_module")
+
+
+def test_one_package_alone_installs_cv2() -> None:
+    assert set(packages_distributions()["cv2"]) == {"opencv-python"}, "the README says how to remove the other"
