@@ -11,6 +11,7 @@ from rich.text import Text
 
 from duskbench.benchmarks.cli.console import err_console
 from duskbench.benchmarks.cli.options import EXIT_IMAGES_FAILED, Device, Weights, use_weights
+from duskbench.pipeline.device import chosen_device
 
 
 def enhance(
@@ -18,7 +19,7 @@ def enhance(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="A file, or a folder for a folder.")],
     enhancer: Annotated[str, typer.Option(help="A name, name(key=value), file.py:callable, model.onnx.")] = "lime",
     weights: Weights = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Enhance again what OUT already has.")] = False,
     png: Annotated[bool, typer.Option("--png", help="Write all images as PNG, which keeps every pixel.")] = False,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
@@ -38,7 +39,7 @@ def enhance(
         failures = enhance_files(
             source,
             target,
-            load_enhancer(enhancer, device=device),
+            load_enhancer(enhancer, device=chosen_device(device)),
             overwrite=overwrite,
             image_suffix=".png" if png else None,
             quality=quality,

@@ -9,6 +9,7 @@ import typer
 
 from duskbench.benchmarks.cli.console import err_console, out_console
 from duskbench.benchmarks.cli.options import Device, Weights, use_weights
+from duskbench.pipeline.device import chosen_device
 
 
 def sheet(
@@ -19,7 +20,7 @@ def sheet(
     ] = None,
     width: Annotated[int, typer.Option(min=16, help="Pixels of a column.")] = 240,
     weights: Weights = None,
-    device: Device = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Draw a contact sheet: photos in rows, enhancers in columns."""
     from duskbench.benchmarks.progress import RichProgress
@@ -29,7 +30,7 @@ def sheet(
 
     use_weights(weights)
     specs = enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"]
-    columns = {ENHANCERS.label(spec): load_enhancer(spec, device=device) for spec in specs}
+    columns = {ENHANCERS.label(spec): load_enhancer(spec, device=chosen_device(device)) for spec in specs}
     with RichProgress(err_console) as progress:
         write_image(out, contact_sheet(photos, columns, width=width, progress=progress))
     out_console.print(f"Written: {out}")
@@ -40,7 +41,7 @@ def attention(
     out: Annotated[Path, typer.Argument(help="The figure, .png or .jpg.")],
     enhancer: Annotated[str, typer.Option(help='An attention-guided enhancer, as "guided(weights=...)".')] = "guided",
     weights: Weights = None,
-    device: Device = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Draw what guides the method on a photo: x, x_gray, U(phi(x)), x_a and the result (figure 3)."""
     from duskbench.data_tools.images import read_image, write_image
@@ -48,5 +49,7 @@ def attention(
     from duskbench.pipeline.apply.attention_figure import attention_figure
 
     use_weights(weights)
-    write_image(out, attention_figure(load_enhancer(enhancer, device=device, isolate=False), read_image(image)))
+    write_image(
+        out, attention_figure(load_enhancer(enhancer, device=chosen_device(device), isolate=False), read_image(image))
+    )
     out_console.print(f"Written: {out}")

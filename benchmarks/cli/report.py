@@ -10,6 +10,7 @@ from rich.text import Text
 
 from duskbench.benchmarks.cli.console import err_console, out_console
 from duskbench.benchmarks.cli.options import Device, Weights, use_weights
+from duskbench.pipeline.device import chosen_device
 
 
 def report(
@@ -18,7 +19,7 @@ def report(
     images: Annotated[int, typer.Option(min=0, max=60, help="Images to show before and after.")] = 12,
     history: Annotated[Path | None, typer.Option(help="History of a nightly, for its curves.")] = None,
     weights: Weights = None,
-    device: Device = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Write the report of a run: one HTML file that opens anywhere and fetches nothing."""
     from duskbench.benchmarks.nightly.history import read_history
@@ -28,6 +29,8 @@ def report(
     use_weights(weights)
     nights = read_history(history) if history is not None else []
     with RichProgress(err_console) as progress:
-        path = write_report(run_dir, out, images=images, history=nights, device=device, progress=progress)
+        path = write_report(
+            run_dir, out, images=images, history=nights, device=chosen_device(device), progress=progress
+        )
     megabytes = path.stat().st_size / 1e6
     out_console.print(Text(f"Written: {path} ({megabytes:.1f} MB)"))
