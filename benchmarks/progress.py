@@ -76,13 +76,13 @@ class RichProgress(Progress):
 
 def _bars(console: Console) -> Bars:
     return Bars(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="red"),
+        TextColumn("{task.fields[note]}", style="red", markup=False),
         console=console,
     )
 

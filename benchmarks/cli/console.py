@@ -6,6 +6,7 @@ import sys
 
 from rich.console import Console
 
-# A file or a pipe has no width; this is wide enough that no table is cut there.
-out_console = Console(width=None if sys.stdout.isatty() else 160)
-err_console = Console(stderr=True)
+# Names of files and what others wrote are text, never mark-up. A file or a pipe has no width: 160 is enough for every
+# table, and a message stays on its line there, so that it can be searched.
+out_console = Console(width=None if sys.stdout.isatty() else 160, markup=False)
+err_console = Console(stderr=True, markup=False, soft_wrap=not sys.stderr.isatty())

@@ -104,6 +104,15 @@ def test_enhance_file_and_folder(duskbench, tmp_path: Path) -> None:  # type: ig
     assert code == 1 and "c.png" in errors
 
 
+def test_a_name_is_no_markup_and_an_error_stays_on_its_line(duskbench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path / "[" / "]b[red]" / ("long" * 20)
+    write_image(folder / "a.png", np.full((8, 8, 3), 9, np.uint8))
+    code, out, _ = duskbench("sheet", folder / "sheet.png", folder / "a.png", "--enhancer", "gamma")
+    assert code == 0 and "]b[red]" in out
+    code, _, err = duskbench("sheet", folder / "sheet.png", folder / "not there [/].png", "--enhancer", "gamma")
+    assert code == 2 and f"where: {folder}/not there [/].png" in err
+
+
 def test_list_and_version(duskbench) -> None:  # type: ignore[no-untyped-def]
     code, text, _ = duskbench("list")
     assert code == 0
