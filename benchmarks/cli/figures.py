@@ -33,7 +33,7 @@ def sheet(
     columns = {ENHANCERS.label(spec): load_enhancer(spec, device=chosen_device(device)) for spec in specs}
     with RichProgress(err_console) as progress:
         write_image(out, contact_sheet(photos, columns, width=width, progress=progress))
-    out_console.print(f"Written: {out}")
+    out_console.print(f"Written: {out}", soft_wrap=True)
 
 
 def attention(
@@ -52,4 +52,4 @@ def attention(
     write_image(
         out, attention_figure(load_enhancer(enhancer, device=chosen_device(device), isolate=False), read_image(image))
     )
-    out_console.print(f"Written: {out}")
+    out_console.print(f"Written: {out}", soft_wrap=True)

@@ -33,4 +33,4 @@ def report(
             run_dir, out, images=images, history=nights, device=chosen_device(device), progress=progress
         )
     megabytes = path.stat().st_size / 1e6
-    out_console.print(Text(f"Written: {path} ({megabytes:.1f} MB)"))
+    out_console.print(Text(f"Written: {path} ({megabytes:.1f} MB)"), soft_wrap=True)

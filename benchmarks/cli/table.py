@@ -51,4 +51,4 @@ def print_as(form: str, table: Table, *, csv: str | None = None) -> None:
 def print_table(table: Table, run_dir: Path) -> None:
     """Print a table that was just written into a run's folder."""
     print_as("terminal", table)
-    out_console.print(Text(f"Written: {run_dir}/{_WRITTEN}; results: {run_dir}/results.sqlite"))
+    out_console.print(Text(f"Written: {run_dir}/{_WRITTEN}; results: {run_dir}/results.sqlite"), soft_wrap=True)

@@ -44,6 +44,6 @@ def train(
     )
     if not is_main_process():
         return
-    out_console.print(f"Trained: {checkpoint}")
+    out_console.print(f"Trained: {checkpoint}", soft_wrap=True)
     if export is not None:
-        out_console.print(f"Written: {training.export(checkpoint, export)}")
+        out_console.print(f"Written: {training.export(checkpoint, export)}", soft_wrap=True)
