@@ -103,9 +103,7 @@ def serve(channel: Connection, inputs: int, outputs: int, request: dict[str, Any
     except BaseException as error:  # noqa: BLE001 - nothing that foreign code raises may end this loop
         reply = _failed(error, kind.failure, request)
     while True:
-        if os.getpid() != process:
-            # The plug-in forked, and its child came back from the call as well.
-            os._exit(0)
+        _end_copies_of(process)
         channel.send_bytes(json.dumps(reply, default=repr).encode())
         try:
             request = json.loads(channel.recv_bytes())
@@ -114,9 +112,17 @@ def serve(channel: Connection, inputs: int, outputs: int, request: dict[str, Any
         try:
             assert served is not None  # noqa: S101 - after an error the other side closes the channel
             reply, arrays = served.answer(request, given.take(request["images"]))
+            # Before the memory is written to: by now it may hold the reply to a later request.
+            _end_copies_of(process)
             reply["arrays"] = returned.put(arrays)
         except BaseException as error:  # noqa: BLE001 - as above
             reply = _failed(error, kind.failure, request, served.code if served is not None else None)
+
+
+def _end_copies_of(process: int) -> None:
+    """End this process if the plug-in forked and its child came back from the call as well."""
+    if os.getpid() != process:
+        os._exit(0)
 
 
 def _build(

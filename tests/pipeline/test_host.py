@@ -120,6 +120,13 @@ def test_it_harms_nobody(act: Enhancer, action: str) -> None:
     assert "HARMED" not in os.environ
 
 
+def test_a_forked_copy_writes_over_no_later_result(act: Enhancer) -> None:
+    for _ in range(60):
+        act(picture("go_on_twice"))
+        for seed in range(8):
+            assert np.array_equal(act(picture(seed=seed)), picture(seed=seed))
+
+
 def test_what_it_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     enhancer = load_enhancer(f"{HOSTILE}:act")
     enhancer(picture("print"))
