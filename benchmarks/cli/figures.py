@@ -30,7 +30,8 @@ def sheet(
 
     use_weights(weights)
     specs = enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"]
-    columns = {ENHANCERS.label(spec): load_enhancer(spec, device=chosen_device(device)) for spec in specs}
+    device = chosen_device(device)
+    columns = {ENHANCERS.label(spec): load_enhancer(spec, device=device) for spec in specs}
     with RichProgress(err_console) as progress:
         write_image(out, contact_sheet(photos, columns, width=width, progress=progress))
     out_console.print(f"Written: {out}", soft_wrap=True)
