@@ -97,7 +97,7 @@ def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None =
     loaded.model_wrapper_cfg = {"type": "SharedGradients"}
     loaded.custom_hooks = [*loaded.get("custom_hooks", []), {"type": "ExportRecord"}]
     if loaded.get("ema"):
-        loaded.custom_hooks.append({"type": "EMAHook", "momentum": 1 - loaded.ema})
+        loaded.custom_hooks.append({"type": "EMAHook", "momentum": 1 - loaded.ema, "update_buffers": True})
     return loaded
 
 
