@@ -210,6 +210,25 @@ def unpaired(
     out_console.print(str(manifest))
 
 
+@data_app.command()
+def paired(
+    out: Annotated[Path, typer.Argument(help="Folder to write: low/, high/, manifest.json.")],
+    source: Annotated[
+        list[str],
+        typer.Option(help="VOC-dark, the miniature, LOL, or a folder with low/ and high/; DIR@train for one split."),
+    ],
+    min_side: Annotated[int, typer.Option(min=1, help="Least width and height.")] = 1,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of hard-linking them.")] = False,
+) -> None:
+    """Build a paired training set, each picture in low and in normal light."""
+    from duskbench.benchmarks.progress import RichProgress
+    from duskbench.data_tools.paired import build_paired
+
+    with RichProgress(err_console) as progress:
+        made = build_paired(source, out, min_side=min_side, copy="copy" if copy else "hardlink", progress=progress)
+    out_console.print(str(made))
+
+
 @data_app.command("voc-dark")
 def voc_dark(
     root: Annotated[Path, typer.Argument(help="Lit VOC tree: VOCdevkit, VOCdevkit/VOC2007, or any in that layout.")],
