@@ -34,6 +34,8 @@ ENHANCERS = Registry(
         "cyclegan": Entry("duskbench.pipeline.enhancers.cyclegan:CycleGAN", "CycleGAN"),
         "guided": Entry("duskbench.pipeline.enhancers.guided:Guided", "Ours"),
         "retinexnet": Entry("duskbench.pipeline.enhancers.retinexnet:RetinexNet", "Retinex-Net"),
+        "kind": Entry("duskbench.pipeline.enhancers.kind:KinD", "KinD"),
+        "hdrnet": Entry("duskbench.pipeline.enhancers.hdrnet:HDRNet", "HDRNet"),
         "sci": Entry("duskbench.pipeline.enhancers.sci:SCI", "SCI"),
         "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
         "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),

@@ -69,6 +69,18 @@ def _retinexnet(part: str, sha256: str) -> WeightFile:
     )
 
 
+def _kind(folder: str, sha256: str) -> WeightFile:
+    commit = "b7d7fcca6d70e1fcb588ad6935ec7750e96c7161"
+    return WeightFile(
+        name=f"kind/{folder}.data",
+        origin=f"zhangyhuaee/KinD@{commit}",
+        urls=_github("zhangyhuaee/KinD", (commit, f"checkpoint/{folder}/model.ckpt.data-00000-of-00001")),
+        sha256=sha256,
+        licence="none stated",
+        note="A TensorFlow checkpoint's variables; its index is not needed.",
+    )
+
+
 def _mmdet_ssd(size: int, stamp: str, digits: str, ap: float) -> WeightFile:
     file = f"ssd{size}_voc0712_{stamp}-{digits}.pth"
     return WeightFile(
@@ -114,6 +126,8 @@ CATALOGUE: dict[str, WeightFile] = {
         _ruas("dark", "ckpt", "59083ec4dd4a2b7926c182a4add1519b9646a3aca6c39cfdb7d496fe885828e4"),
         _ruas("upe", "ckpt", "2252d3d909e346b547232c7015f034685aac75181171c6caf90ee12d87ca36c1"),
         _ruas("denoise", "model", "15b64a9cb813ac1fef7b741a99ca7c6a7cc003525814ab3c624b82b0b5774dea"),
+        _kind("decom_net_train", "b7dce81f6a2a277ad4771eb21507d1b6fbcd5421123a6eb426d3c9cdc55e7229"),
+        _kind("illumination_adjust_net_train", "444b9566553277aa96254c6827d5456ae46a29ad10ec229843a2123a4c791735"),
         _rfbnet("80.7", "RFB300_80_7.pth", "1apPyT3IkNwKhwuYyp432IJrTd0QHGbIN", "three-branch", "its README"),
         _rfbnet(
             "80.5",

@@ -130,8 +130,19 @@ def bundled(name: str) -> Path:
             where=PRETRAINED,
             expected=f"one of {', '.join(there)}" if there else "any; this installation has none",
             got=repr(name),
+            todo=_how_to_train(name),
         )
     return PRETRAINED / f"{name}.safetensors"
+
+
+def _how_to_train(name: str) -> str | None:
+    config = f"configs/training/{name}.py"
+    if not (PRETRAINED.parent.parent / config).is_file():
+        return None
+    return (
+        f"train them: duskbench train {config} --export DIR/{name}.safetensors (its first lines say on what), "
+        f"then pass `--weights DIR` or the file's path"
+    )
 
 
 def find_trained(name: str, path: str | Path | None = None) -> Path:

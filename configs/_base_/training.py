@@ -13,7 +13,7 @@ train_dataloader = dict(
     collate_fn=dict(type="default_collate"),
 )
 # The learning rate is constant, then falls linearly to zero. An epoch is every image of the larger domain once; the
-# unit "steps" counts optimisation steps instead.
+# unit "steps" counts optimisation steps instead. milestones=[N, ...] multiplies the rate by factor (0.5) there.
 schedule = dict(unit="epochs", constant=100, decay=100)
 # One optimizer for each trained network: optim_wrapper = dict(generator=dict(...), discriminator=dict(...)).
 # Options, off in the paper's settings: type="AmpOptimWrapper" (half precision on a GPU) and

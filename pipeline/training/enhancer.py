@@ -38,7 +38,10 @@ METHODS = (
     "duskbench.pipeline.training.distillation",
     "duskbench.pipeline.training.enlightengan",
     "duskbench.pipeline.training.guided",
+    "duskbench.pipeline.training.hdrnet",
     "duskbench.pipeline.training.hooks",
+    "duskbench.pipeline.training.kind",
+    "duskbench.pipeline.training.paired",
     "duskbench.pipeline.training.unpaired",
     "duskbench.pipeline.training.zero_dce",
 )
@@ -103,23 +106,25 @@ def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None =
 
 def _apply_schedule(config: Config) -> None:
     """Turn epochs into iterations of the global batch, and both into the Runner's loop and learning rates."""
-    schedule = {"unit": None, "constant": None, "decay": None, **config.schedule}
+    schedule = {"unit": None, "constant": None, "decay": 0, "milestones": (), "factor": 0.5, **config.schedule}
     units = {"epochs": _epoch, "steps": lambda _: 1}
-    lengths = [schedule["constant"], schedule["decay"]]
-    if schedule["unit"] not in units or len(schedule) > 3 or not all(isinstance(n, int) and n >= 0 for n in lengths):
+    lengths = [schedule["constant"], schedule["decay"], *schedule["milestones"]]
+    if schedule["unit"] not in units or len(schedule) > 5 or not all(isinstance(n, int) and n >= 0 for n in lengths):
         raise ConfigError(
             "The schedule is not clear.",
             where=config.filename,
-            expected="schedule=dict(unit='epochs' or 'steps', constant=N, decay=N)",
+            expected="schedule=dict(unit='epochs' or 'steps', constant=N, decay=N), and if wanted milestones=[N, ...], "
+            "factor=0.5",
             got=str(dict(config.schedule)),
         )
     unit = units[schedule["unit"]](config)
-    constant, decay = (length * unit for length in lengths)
+    constant, decay, *milestones = (length * unit for length in lengths)
     config.train_cfg = {"type": "IterBasedTrainLoop", "max_iters": constant + decay, "val_interval": 10**9}
     # Zero is reached one step after the last, so that no step is without effect.
     span = {"begin": constant, "end": constant + decay + 1}
     linear = {"type": "LinearLR", "start_factor": 1.0, "end_factor": 0.0, "by_epoch": False, **span}
-    config.param_scheduler = [linear] if decay else []
+    steps = {"type": "MultiStepLR", "milestones": milestones, "gamma": schedule["factor"], "by_epoch": False}
+    config.param_scheduler = [*([linear] if decay else []), *([steps] if milestones else [])]
 
 
 def _epoch(config: Config) -> int:

@@ -36,6 +36,18 @@ def unpaired(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five pairs of coarse blocks, dark and bright, 40x48."""
+    root = tmp_path_factory.mktemp("paired")
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        blocks = rng.integers(0, 250, (5, 6, 3)).repeat(8, 0).repeat(8, 1)
+        write_image(root / "high" / f"{i}.png", blocks.astype(np.uint8))
+        write_image(root / "low" / f"{i}.png", (blocks // 5).astype(np.uint8))
+    return root
+
+
 @pytest.fixture
 def tiny(unpaired: Path) -> dict[str, Any]:
     """`cfg_options` for a run of six steps with a record of every loss."""

@@ -20,7 +20,15 @@ from duskbench.benchmarks.reproduce.estimates import without_downloads
 from duskbench.pipeline.training.enhancer import prepare
 from tests.pipeline.training.conftest import CONFIGS
 
-METHODS = ["zero_dce", "enlightengan", "guided", "guided_no_grey", "guided_no_features", "guided_resnet", "cyclegan"]
+METHODS = [
+    "zero_dce", "enlightengan", "guided", "guided_no_grey", "guided_no_features", "guided_resnet", "cyclegan",
+    "kind_decomposition", "kind_restoration", "kind_adjustment", "hdrnet",
+]  # fmt: skip
+OPTIONS: dict[str, dict[str, Any]] = {
+    "cyclegan": {"model.pool_size": 0},
+    "kind_restoration": {"model.decomposition": "random", "model.generator.width": 4},
+    "kind_adjustment": {"model.decomposition": "random"},
+}
 # Whole numbers, which decide where to cut, stay on the CPU.
 SEEDS = torch.tensor([3, 4])
 
@@ -57,7 +65,7 @@ class Descent:
 
 
 def built(method: str) -> tuple[Any, list[str]]:
-    config = prepare(CONFIGS / f"{method}.py", {"model.pool_size": 0} if method == "cyclegan" else None)
+    config = prepare(CONFIGS / f"{method}.py", OPTIONS.get(method))
     return MODELS.build(without_downloads(config.model.to_dict())).train(), [
         name for name in config.optim_wrapper if name != "constructor"
     ]
