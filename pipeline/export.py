@@ -22,7 +22,8 @@ from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 from duskbench.pipeline.networks.resnet import InstanceNorm2d
 from duskbench.pipeline.networks.retinexnet import ReplicateConv2d
-from duskbench.pipeline.weights import CATALOGUE, PRETRAINED
+from duskbench.pipeline.registry import weight_files
+from duskbench.pipeline.weights import PRETRAINED
 
 if TYPE_CHECKING:
     import onnx
@@ -220,7 +221,7 @@ def _licences(enhancer: Enhancer) -> Iterable[str]:
     """Licences of the weights in use, as far as the files are known."""
     bundled = {file_sha256(path) for path in PRETRAINED.glob("*.safetensors")}
     for name, sha256 in enhancer.weights.items():
-        published = [each for each in CATALOGUE.values() if each.sha256 and sha256.startswith(each.sha256)]
+        published = [each for each in weight_files().values() if each.sha256 and sha256.startswith(each.sha256)]
         if sha256 in bundled:
             yield "Apache-2.0"
         elif published:

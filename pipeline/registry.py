@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from duskbench.pipeline.host.plugin import Plugin, seconds_an_image
 
 if TYPE_CHECKING:
     from duskbench.pipeline.detectors.base import Detector
+    from duskbench.pipeline.weight_catalogue import WeightFile
 
 ENHANCERS = Registry(
     "enhancer",
@@ -30,6 +32,7 @@ ENHANCERS = Registry(
         "dhe": Entry("duskbench.pipeline.enhancers.dhe:DynamicHistogramEqualization", "DHE"),
         "lime": Entry("duskbench.pipeline.enhancers.lime:Lime", "LIME"),
         "zero_dce": Entry("duskbench.pipeline.enhancers.zero_dce:ZeroDCE", "Zero-DCE"),
+        "zero_dce_pp": Entry("duskbench.pipeline.enhancers.zero_dce_pp:ZeroDCEpp", "Zero-DCE++"),
         "enlightengan": Entry("duskbench.pipeline.enhancers.enlightengan:EnlightenGAN", "EG"),
         "cyclegan": Entry("duskbench.pipeline.enhancers.cyclegan:CycleGAN", "CycleGAN"),
         "guided": Entry("duskbench.pipeline.enhancers.guided:Guided", "Ours"),
@@ -37,6 +40,7 @@ ENHANCERS = Registry(
         "kind": Entry("duskbench.pipeline.enhancers.kind:KinD", "KinD"),
         "hdrnet": Entry("duskbench.pipeline.enhancers.hdrnet:HDRNet", "HDRNet"),
         "sci": Entry("duskbench.pipeline.enhancers.sci:SCI", "SCI"),
+        "sgz": Entry("duskbench.pipeline.enhancers.sgz:SGZ", "SGZ"),
         "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
         "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),
         "onnx": Entry("duskbench.pipeline.enhancers.onnx:OnnxEnhancer"),
@@ -165,6 +169,51 @@ def load_detector(
         )
     detector: Detector = _build(DETECTORS.load(kind), target, arguments, device)
     return detector
+
+
+def weight_files() -> dict[str, WeightFile]:
+    """Every published weight file by its name: those of the catalogue, and those that enhancers say they can use."""
+    from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+    from duskbench.pipeline.weight_catalogue import CATALOGUE
+
+    networks = [code for code in map(ENHANCERS.load, ENHANCERS) if issubclass(code, TorchEnhancer)]
+    return {**CATALOGUE, **{file.name: file for code in networks for file in code.files.values()}}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a registered enhancer without weights; empty texts where there is nothing to say.
+
+    Attributes:
+        paper: Where the method was published, in a line.
+        parameters: Of its networks; None where it has none.
+        weights: Names of the files that its authors published, as `duskbench data fetch` takes them.
+        licence: Of those files; of weights that ship, duskbench's own.
+    """
+
+    name: str
+    paper: str
+    parameters: int | None
+    weights: str
+    licence: str
+
+
+def describe_enhancers() -> Iterator[Description]:
+    """Describe the registered enhancers, those aside that only run what a user brings."""
+    from duskbench.pipeline.enhancers.generator import GeneratorEnhancer
+    from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+
+    for name, entry in ENHANCERS.items():
+        if entry.label is None:
+            continue
+        code = ENHANCERS.load(name)
+        files = list(code.files.values()) if issubclass(code, TorchEnhancer) else []
+        weights, licences = [file.name for file in files], [file.licence for file in files]
+        if issubclass(code, GeneratorEnhancer):
+            weights, licences = ["ship with duskbench", *weights], ["Apache-2.0", *licences]
+        yield Description(
+            name, code.paper or "", code.parameters(), ", ".join(weights), ", ".join(dict.fromkeys(licences))
+        )
 
 
 def detector_configs() -> dict[str, Path]:

@@ -33,6 +33,15 @@ def _github(repository: str, *places: tuple[str, str]) -> tuple[str, ...]:
     return tuple(f"https://raw.githubusercontent.com/{repository}/{commit}/{path}" for commit, path in places)
 
 
+def from_github(
+    name: str, repository: str, commit: str, path: str, *, sha256: str, licence: str, note: str = ""
+) -> WeightFile:
+    """A file that a GitHub repository has at a commit; see `WeightFile`."""
+    return WeightFile(
+        name, f"{repository}@{commit}", _github(repository, (commit, path)), sha256=sha256, licence=licence, note=note
+    )
+
+
 def _sci(name: str, sha256: str) -> WeightFile:
     # The last commit that has the folder weights/; the hash says whether it is still the same file.
     commit = "975000b998cfc39e83b5cb5f59daabff26d223e0"
@@ -43,17 +52,6 @@ def _sci(name: str, sha256: str) -> WeightFile:
         sha256=sha256,
         licence="MIT",
         note="A training state: the keys under `enhance.` are what inference needs.",
-    )
-
-
-def _ruas(name: str, folder: str, sha256: str) -> WeightFile:
-    commit = "f621bb19ceffbe27b2d9625bb806bc7cc60aea7b"
-    return WeightFile(
-        name=f"ruas/{name}.pt",
-        origin=f"KarelZhang/RUAS@{commit}",
-        urls=_github("KarelZhang/RUAS", (commit, f"{folder}/{name}.pt")),
-        sha256=sha256,
-        licence="none stated",
     )
 
 
@@ -122,10 +120,6 @@ CATALOGUE: dict[str, WeightFile] = {
         _sci("easy", "b17326a26a93bf187ecbab217f9d3c57467a8b56020d4d9ff600ba257bbffb36"),
         _sci("medium", "4ff1e7e66e8f18114f790e5085ca4c936f0858e329e7ad1cb65b8aa09a9c6916"),
         _sci("difficult", "657fa1f280cae1035df0d5cbe628e91f2d0f28660df608a3fa3f7e9a71da5a13"),
-        _ruas("lol", "ckpt", "f45a881a9b836fff4a3172481f28c9eb4d91bc4df54ec064092f39ce40abcdcd"),
-        _ruas("dark", "ckpt", "59083ec4dd4a2b7926c182a4add1519b9646a3aca6c39cfdb7d496fe885828e4"),
-        _ruas("upe", "ckpt", "2252d3d909e346b547232c7015f034685aac75181171c6caf90ee12d87ca36c1"),
-        _ruas("denoise", "model", "15b64a9cb813ac1fef7b741a99ca7c6a7cc003525814ab3c624b82b0b5774dea"),
         _kind("decom_net_train", "b7dce81f6a2a277ad4771eb21507d1b6fbcd5421123a6eb426d3c9cdc55e7229"),
         _kind("illumination_adjust_net_train", "444b9566553277aa96254c6827d5456ae46a29ad10ec229843a2123a4c791735"),
         _rfbnet("80.7", "RFB300_80_7.pth", "1apPyT3IkNwKhwuYyp432IJrTd0QHGbIN", "three-branch", "its README"),

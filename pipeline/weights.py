@@ -48,11 +48,11 @@ def search_folders() -> list[Path]:
     return [Path(folder).expanduser() for folder in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if folder]
 
 
-def find_weights(name: str, path: str | Path | None = None, *, progress: Progress = SILENT) -> Path:
+def find_weights(name: str | WeightFile, path: str | Path | None = None, *, progress: Progress = SILENT) -> Path:
     """Find a weight file: the path given, the search path, the cache, and last a download into the cache.
 
     Args:
-        name: A name of `CATALOGUE`, or of any file below a folder of `$DUSKBENCH_WEIGHTS`.
+        name: A name of `CATALOGUE`, or of any file below a folder of `$DUSKBENCH_WEIGHTS`; or a published file itself.
         path: A file to use instead, whatever its hash: the fingerprint of a result has the hash of the file in use.
         progress: Where a download is reported.
 
@@ -64,12 +64,13 @@ def find_weights(name: str, path: str | Path | None = None, *, progress: Progres
         WeightsError: The file cannot be had; says where it was looked for, its licence and what to do.
         UnknownNameError: The name is neither in the catalogue nor in `$DUSKBENCH_WEIGHTS`.
     """
+    published = name if isinstance(name, WeightFile) else CATALOGUE.get(name)
+    name = name.name if isinstance(name, WeightFile) else name
     if path is not None:
         chosen = Path(path).expanduser()
         if not chosen.is_file():
             raise WeightsError("The weight file is not there.", where=chosen, expected=f"weights for {name}")
         return chosen
-    published = CATALOGUE.get(name)
     for folder in search_folders():
         candidate = folder / name
         if candidate.is_file():

@@ -42,7 +42,8 @@ def fetch(
     from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools import sources
     from duskbench.data_tools.fetch import fetch as fetch_source
-    from duskbench.pipeline.weights import CATALOGUE, find_weights
+    from duskbench.pipeline.registry import weight_files
+    from duskbench.pipeline.weights import find_weights
 
     if name is None:
         _list_sources()
@@ -53,8 +54,10 @@ def fetch(
         return yes or typer.confirm("Do you agree to these terms?", default=False)
 
     with RichProgress(err_console) as progress:
-        if name in CATALOGUE:
-            where = find_weights(name, progress=progress)
+        # Names of weights are paths; the others need not wait for torch.
+        weights = weight_files().get(name) if "/" in name else None
+        if weights is not None:
+            where = find_weights(weights, progress=progress)
         else:
             where = fetch_source(
                 name,
@@ -69,14 +72,14 @@ def fetch(
 
 def _list_sources() -> None:
     from duskbench.data_tools import sources
-    from duskbench.pipeline.weight_catalogue import CATALOGUE
+    from duskbench.pipeline.registry import weight_files
 
     listing = Table("name", "what", "licence", "goes to", title="Data sets and weights", title_justify="left")
     for source in sources.SOURCES.values():
         listing.add_row(source.name, source.title, source.licence, str(sources.default_root(source.name)))
     for group, members in sources.GROUPS.items():
         listing.add_row(group, ", ".join(members), "", str(sources.default_root(group)))
-    for weights in CATALOGUE.values():
+    for weights in weight_files().values():
         listing.add_row(weights.name, f"weights, {weights.origin}", weights.licence, "the cache")
     out_console.print(listing)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Enhancer:
 
     Attributes:
         name: Registered name or path, for tables and errors.
+        paper: Where the method was published, in a line; None where it was not.
         arguments: What the enhancer was built with; part of the fingerprint.
         weights: Name -> sha256 of the weight files in use; part of the fingerprint.
         origin: Where they come from, in words for the reader of a table; None where there are none.
@@ -28,6 +29,7 @@ class Enhancer:
     """
 
     name: str = ""
+    paper: ClassVar[str | None] = None
     arguments: Mapping[str, Any]
     weights: Mapping[str, str]
     origin: str | None = None
@@ -101,6 +103,11 @@ class Enhancer:
             except EnhancerError as error:
                 results[number] = error
         return results
+
+    @classmethod
+    def parameters(cls) -> int | None:
+        """Parameters of its networks; None where it has no network."""
+        return None
 
     def close(self) -> None:
         """End what it has started, such as a process; used again, it starts it again."""

@@ -27,6 +27,7 @@ class CLAHE(Enhancer):
     """
 
     name = "clahe"
+    paper = "Zuiderveld: Contrast Limited Adaptive Histogram Equalization, Graphics Gems IV, 1994"
 
     def __init__(self, clip_limit: float = 2.0, tile_grid: Sequence[int] = (8, 8)) -> None:
         super().__init__(clip_limit=clip_limit, tile_grid=tuple(tile_grid))

@@ -28,6 +28,7 @@ class CycleGAN(GeneratorEnhancer):
     """
 
     name = "cyclegan"
+    paper = "Zhu et al.: Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks, ICCV 2017"
     default_weights = "cyclegan"
     published_network: ClassVar[Mapping[str, Any] | None] = {"type": "ResnetGenerator"}
     stride: ClassVar[int] = ResnetGenerator.stride

@@ -23,6 +23,7 @@ class EnlightenGAN(GeneratorEnhancer):
     """
 
     name = "enlightengan"
+    paper = "Jiang et al.: EnlightenGAN: Deep Light Enhancement without Paired Supervision, TIP 2021"
     default_weights = "enlightengan"
     published_network: ClassVar[Mapping[str, Any] | None] = {"type": "EnlightenGANGenerator"}
     stride: ClassVar[int] = EnlightenGANGenerator.stride

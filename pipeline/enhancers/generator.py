@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from duskbench.data_tools.errors import WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
-from duskbench.pipeline.weights import PRETRAINED, find_trained, load_described, load_into
+from duskbench.pipeline.weights import PRETRAINED, bundled, find_trained, load_described, load_into
 
 
 class GeneratorEnhancer(TorchEnhancer):
@@ -97,3 +97,8 @@ class GeneratorEnhancer(TorchEnhancer):
                 )
         load_into(network, state, where=path, ignore=tuple(f"{name}." for name in extractors))
         return network, {f"features of {name}": sha256 for name, sha256 in extractors.items()}
+
+    @classmethod
+    def parameters(cls) -> int | None:
+        """Parameters of the network that ships, its extractor included."""
+        return sum(each.numel() for each in cls(bundled(cls.default_weights)).network.parameters())

@@ -18,6 +18,7 @@ class Guided(GeneratorEnhancer):
     """
 
     name = "guided"
+    paper = "Guo et al.: Multi-Scale Feature Guided Low-Light Image Enhancement, ICIP 2021"
     default_weights: ClassVar[str] = "guided"
     stride: ClassVar[int] = 16
     # A result pixel sees 137 pixels to each side through EnlightenGAN's U-Net and 81 more through VGG-16's conv5_1.

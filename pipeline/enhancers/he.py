@@ -19,6 +19,7 @@ class HistogramEqualization(Enhancer):
     """
 
     name = "he"
+    paper = "Gonzalez, Woods: Digital Image Processing, section 3.3"
 
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
         """Equalise the luma."""

@@ -40,6 +40,7 @@ class Lime(Enhancer):
     """
 
     name = "lime"
+    paper = "Guo, Li, Ling: LIME: Low-Light Image Enhancement via Illumination Map Estimation, TIP 2017"
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,8 +11,9 @@ from torch import Tensor
 
 from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.enhancers.tiling import Tile
-from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.pipeline.enhancers.torch_base import TorchEnhancer, count_parameters
 from duskbench.pipeline.networks.retinexnet import DecomNet, RelightNet, nearest_index
+from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
 from duskbench.pipeline.weights import find_weights, load_into, load_state_dict
 
 DECOM_WEIGHTS = "retinexnet/Decom_9200.tar"
@@ -37,6 +39,11 @@ class RetinexNet(TorchEnhancer):
     """
 
     name = "retinexnet"
+    paper = "Wei, Wang, Yang, Liu: Deep Retinex Decomposition for Low-Light Enhancement, BMVC 2018"
+    files: ClassVar[Mapping[str, WeightFile]] = {
+        "decom": CATALOGUE[DECOM_WEIGHTS],
+        "relight": CATALOGUE[RELIGHT_WEIGHTS],
+    }
     # The network takes any size; padding would change what its replicate padding sees at the border.
     stride: ClassVar[int] = 8
     pads_to_stride: ClassVar[bool] = False
@@ -59,6 +66,11 @@ class RetinexNet(TorchEnhancer):
         load_into(relight_net, load_state_dict(relight_path), where=relight_path)
         self.weights = {DECOM_WEIGHTS: file_sha256(decom_path), RELIGHT_WEIGHTS: file_sha256(relight_path)}
         self.decom, self.relight = self.prepare(decom_net), self.prepare(relight_net)
+
+    @classmethod
+    def parameters(cls) -> int | None:
+        """Parameters of both networks."""
+        return count_parameters(DecomNet, RelightNet)
 
     def forward(self, batch: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from duskbench.pipeline.device import torch_device
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.padding import pad_to_multiple
 from duskbench.pipeline.enhancers.tiling import Tile, plan_tiles
+
+if TYPE_CHECKING:
+    from duskbench.pipeline.weight_catalogue import WeightFile
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -44,6 +47,7 @@ class TorchEnhancer(Enhancer):
         memory_format: Layout of weights and batches; channels last is the faster one for wide convolutions.
         cpu_tile_pixels: Default of `tile_pixels` on a CPU.
         gpu_tile_pixels: Default of `tile_pixels` on a GPU.
+        files: Published weight files that it can use, by what each is for.
     """
 
     stride: ClassVar[int] = 1
@@ -52,6 +56,7 @@ class TorchEnhancer(Enhancer):
     memory_format: ClassVar[torch.memory_format] = torch.channels_last
     cpu_tile_pixels: ClassVar[int] = 2**20
     gpu_tile_pixels: ClassVar[int] = 2**22
+    files: ClassVar[Mapping[str, WeightFile]] = {}
 
     def __init__(
         self, *, device: str | torch.device = "cpu", amp: bool = False, tile_pixels: int | None = None, **arguments: Any
@@ -180,3 +185,9 @@ class TorchEnhancer(Enhancer):
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.inference_mode(), exact, torch.autocast("cuda", torch.float16, enabled=self.amp):
             yield
+
+
+def count_parameters(*networks: Callable[[], nn.Module]) -> int:
+    """Parameters of networks that are built without memory for them; running statistics are none."""
+    with torch.device("meta"):
+        return sum(each.numel() for network in networks for each in network().parameters())

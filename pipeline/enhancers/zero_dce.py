@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from duskbench.pipeline.enhancers.generator import GeneratorEnhancer
+from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
 from duskbench.pipeline.weights import find_weights
 
 OFFICIAL = "official"
@@ -31,7 +32,9 @@ class ZeroDCE(GeneratorEnhancer):
     """
 
     name = "zero_dce"
+    paper = "Guo et al.: Zero-Reference Deep Curve Estimation for Low-Light Image Enhancement, CVPR 2020"
     default_weights = "zero_dce"
+    files: ClassVar[Mapping[str, WeightFile]] = {OFFICIAL: CATALOGUE[PUBLISHED_FILE]}
     published_network: ClassVar[Mapping[str, Any] | None] = {"type": "DCENet", "width": 32}
     # Seven 3x3 convolutions see seven pixels to each side; the tiling is exact.
     overlap: ClassVar[int | None] = 7

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from duskbench.data_tools.errors import UnknownNameError, WeightsError
+from duskbench.data_tools.errors import WeightsError
 from duskbench.data_tools.images import read_image
-from duskbench.pipeline.enhancers.sci import SCI, VARIANTS
+from duskbench.pipeline.enhancers.sci import SCI
 from duskbench.pipeline.networks.sci import SCINet
 
 
@@ -44,7 +44,7 @@ def test_equals_the_authors_output(shared, image, golden) -> None:
 def test_the_three_variants_load_and_differ(shared, monkeypatch) -> None:
     monkeypatch.setenv("DUSKBENCH_WEIGHTS", str(shared / "weights"))
     image = picture(30, 40) // 8
-    enhancers = [SCI(variant) for variant in VARIANTS]
+    enhancers = [SCI(variant) for variant in SCI.files]
     means = [float(enhance(image).mean()) for enhance in enhancers]
     assert len({enhance.fingerprint for enhance in enhancers}) == len(set(means)) == 3
     assert min(means) > image.mean()
@@ -93,11 +93,6 @@ def test_the_overlap_is_what_the_network_sees() -> None:
     network.enhance(batch)[0, :, 10, 10].sum().backward()
     rows = batch.grad.abs().sum((0, 1, 3)).nonzero().flatten()
     assert (10 - rows.min().item(), rows.max().item() - 10) == (SCI.overlap, SCI.overlap)
-
-
-def test_an_unknown_variant_names_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match="did you mean difficult"):
-        SCI("dificult")
 
 
 @pytest.mark.parametrize(
