@@ -101,7 +101,8 @@ def load_benchmark_config(
                 got=repr(values.get(key)),
             )
     options = reader_options(values["data"].get("layout") or "auto")
-    _check_keys(values["data"], (*_DATA_KEYS, *options), "key of data", path)
+    if options is not None:
+        _check_keys(values["data"], (*_DATA_KEYS, *options), "key of data", path)
     groups = values["data"].get("groups")
     if isinstance(groups, str):
         # One name on a command line is a name, not a list of letters.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from duskbench.benchmarks.metrics.base import ImageMetric, Value
+from duskbench.benchmarks.metrics.contract import checked_value
 from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.plan import Task, Unit
 from duskbench.benchmarks.protocol import Protocol
@@ -204,10 +203,12 @@ class Measurer:
         with naming(MetricError, f"Metric {entry.key!r} failed.", type(metric), made.row.key.image_id):
             try:
                 value = metric.measure(made.enhanced, **given)
-            except DataError as error:
+            except (DataError, MetricError) as error:
                 # The metric does not know which image it was given.
                 where = ", reference ".join([made.row.key.image_id, *([str(made.unit.reference)] if given else [])])
-                raise MetricError(error.what, where=where, expected=error.expected, got=error.got) from error
+                raise MetricError(
+                    error.what, where=where, expected=error.expected, got=error.got, todo=error.todo
+                ) from error
         return checked_value(value, entry.key, made.row.key.image_id)
 
     def _metric(self, entry: MetricEntry) -> ImageMetric:
@@ -222,29 +223,6 @@ class Measurer:
         if self._reference is None or self._reference[0] != unit.reference:
             self._reference = (unit.reference, read_image(unit.reference))
         return self._reference[1]
-
-
-def checked_value(value: Any, key: str, image_id: str) -> Value:
-    """What a metric returned, as plain numbers.
-
-    Raises:
-        MetricError: It is no number, or not finite.
-    """
-    value = value if isinstance(value, Value) else Value(value, None if value is not None else "no reason given")
-    if value.number is None:
-        return Value(None, str(value.reason or "no reason given"))
-    try:
-        number = float(value.number)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise MetricError(
-            f"Metric {key!r} broke its contract.",
-            where=image_id,
-            expected="a finite number, or Value(None, reason)",
-            got=repr(value.number)[:100],
-        )
-    return Value(number)
 
 
 def image_path(root: Path, label: str, image_id: str) -> Path:

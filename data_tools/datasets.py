@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.classes import SPLITS
-from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.folder import annotation_traces
+from duskbench.data_tools.hosted_readers import HostedDataset, recognises
 from duskbench.data_tools.ids import read_names
-from duskbench.data_tools.plugins import naming
+from duskbench.data_tools.readers import build_reader
 from duskbench.data_tools.records import Dataset
-from duskbench.data_tools.registry import Entry, Registry, build, check_arguments
+from duskbench.data_tools.registry import Entry, Registry
 from duskbench.data_tools.specs import parse_spec
 
 _AUTO = "auto"
@@ -30,7 +31,6 @@ DATASETS = Registry(
         _FOLDER: Entry("duskbench.data_tools.folder:ImageFolder", "Folder of images"),
     },
 )
-_WHOLE = ("all", "test")
 
 
 def open_dataset(
@@ -48,7 +48,8 @@ def open_dataset(
         options: Further arguments of the reader: `year`, `box_origin`, ...
 
     Returns:
-        The images, in order; annotations are read when they are asked for.
+        The images, in order; annotations are read when they are asked for. A reader that is not duskbench's own runs in
+        a process of its own; see `duskbench.data_tools.host`.
 
     Raises:
         DataError: No such folder, not what a data set of this layout needs, or annotations of no known layout.
@@ -80,23 +81,12 @@ def _open(
         )
     spec, given = parse_spec(layout)
     chosen = detect_layout(root) if spec == _AUTO else spec
-    reader = _find_reader(chosen)
-    arguments = {**given, **options, "root": root}
     wanted = _wanted(split)
-    if "split" in check_arguments(reader, chosen, arguments):
-        arguments["split"] = wanted if isinstance(wanted, str) else "all"
-    elif isinstance(wanted, str) and wanted not in _WHOLE:
-        what = "a plain folder" if chosen == _FOLDER else f"{chosen}, which has none"
-        raise UnknownNameError(f"split of {what}", wanted, _WHOLE, where=root)
-    with naming(DataError, "The data set's reader fails.", reader, root):
-        dataset = build(reader, chosen, arguments, **offered)
-    if not isinstance(dataset, Dataset):
-        raise ConfigError(
-            "The layout names no reader of data sets.",
-            where=layout,
-            expected="a class derived from duskbench.Dataset",
-            got=type(dataset).__name__,
-        )
+    name, options = (wanted if isinstance(wanted, str) else None), {**given, **options}
+    if _is_foreign(chosen):
+        dataset: Dataset = HostedDataset(chosen, root, name, options, **offered)
+    else:
+        dataset = build_reader(DATASETS.load(chosen), chosen, root, name, options, **offered)
     if not isinstance(wanted, str):
         dataset.select(wanted)
     return chosen, dataset
@@ -108,10 +98,12 @@ def detect_layout(root: Path) -> str:
     Raises:
         DataError: The folder holds annotations, and no reader knows them.
     """
-    others = [name for name in DATASETS if name != _FOLDER]
-    for name in [*others, *(each.name for each in DATASETS.installed() if each.clash is None)]:
-        if _find_reader(name).detects(root):
+    for name in (each for each in DATASETS if each != _FOLDER):
+        if DATASETS.load(name).detects(root):
             return name
+    for each in DATASETS.installed():
+        if each.clash is None and recognises(each.name, root):
+            return each.name
     traces = annotation_traces(root)
     if traces:
         # Read as a plain folder, it would run without its annotations and say nothing.
@@ -127,11 +119,11 @@ def detect_layout(root: Path) -> str:
     return _FOLDER
 
 
-def _find_reader(layout: str) -> Any:
+def _is_foreign(layout: str) -> bool:
     names = [*DATASETS, *(each.name for each in DATASETS.installed())]
     if ":" not in layout and layout not in names:
         raise UnknownNameError("layout", layout, [_AUTO, *names])
-    return DATASETS.find(layout).code
+    return DATASETS.is_foreign(layout)
 
 
 def _wanted(split: str | Path | Sequence[str]) -> str | Sequence[str]:
@@ -143,15 +135,21 @@ def _wanted(split: str | Path | Sequence[str]) -> str | Sequence[str]:
     return split
 
 
-def reader_options(layout: str = _AUTO) -> list[str]:
+def reader_options(layout: str = _AUTO) -> list[str] | None:
     """The options that the reader of a layout takes; for `auto`, those of all registered ones.
+
+    Returns:
+        Their names; None for a reader that is not duskbench's own, whose code is not asked before it is opened.
 
     Raises:
         UnknownNameError: There is no such layout.
     """
     spec, _ = parse_spec(layout)
-    readers = [DATASETS.load(name) for name in DATASETS] if spec == _AUTO else [_find_reader(spec)]
-    taken = {name for reader in readers for name in inspect.signature(reader).parameters}
+    if spec != _AUTO and _is_foreign(spec):
+        return None
+    taken = {
+        key for name in (DATASETS if spec == _AUTO else [spec]) for key in signature(DATASETS.load(name)).parameters
+    }
     return sorted(taken - {"root", "tolerant"})
 
 

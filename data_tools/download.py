@@ -7,7 +7,6 @@ itself uses) directly.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import queue
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from duskbench.data_tools.drive import DriveError, download_from_drive
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.partial import Checksum, PartialFile
 from duskbench.data_tools.progress import SILENT, Progress
@@ -46,7 +46,7 @@ class _MirrorError(Exception):
     """This mirror will not do; the next may."""
 
 
-class _CutError(Exception):
+class _InterruptedError(Exception):
     """The transfer stopped for a reason that may pass."""
 
     retry_after: float | None = None
@@ -171,7 +171,7 @@ def _from_mirror(
     for _ in range(2):
         resumed = part.size > 0
         if drive := _DRIVE_ADDRESS.match(url):
-            _from_drive(drive[1], part)
+            _from_drive(drive[1], part, progress, limits)
         else:
             _retried(url, part, check, progress, limits)
         mismatch = check.mismatch(part.flushed())
@@ -190,7 +190,7 @@ def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress, l
     while True:
         try:
             return _request(url, part, check, progress, limits)
-        except _CutError as error:
+        except _InterruptedError as error:
             # A mirror that ignores ranges and is always cut at the same byte, or sends a byte a time, must not be asked
             # for ever.
             if part.size >= furthest + limits.least_rate * limits.timeout:
@@ -231,9 +231,9 @@ def _request(url: str, part: PartialFile, check: Checksum, progress: Progress, l
         # Offline, or a dead host: waiting helps only a transfer that has worked before.
         if part.size == 0 and isinstance(reason, urllib3.exceptions.NewConnectionError):
             raise _MirrorError(_shortly(reason)) from error
-        raise _CutError(_shortly(reason)) from error
+        raise _InterruptedError(_shortly(reason)) from error
     if total is not None and part.size < total:
-        raise _CutError(f"connection closed after {part.size} of {total} bytes")
+        raise _InterruptedError(f"connection closed after {part.size} of {total} bytes")
 
 
 def _get(url: str, headers: dict[str, str], timeout: float) -> requests.Response:
@@ -253,7 +253,7 @@ def _get(url: str, headers: dict[str, str], timeout: float) -> requests.Response
     try:
         answer = answers.get(timeout=2 * timeout)
     except queue.Empty:
-        raise _CutError(f"no complete answer after {2 * timeout:g} s") from None
+        raise _InterruptedError(f"no complete answer after {2 * timeout:g} s") from None
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -268,7 +268,7 @@ def _chunks(response: requests.Response, limits: _Limits) -> Iterator[bytes]:
         seconds = time.monotonic() - start
         if seconds >= limits.timeout:
             if arrived < limits.least_rate * seconds:
-                raise _CutError(f"only {arrived} bytes in {seconds:.0f} s")
+                raise _InterruptedError(f"only {arrived} bytes in {seconds:.0f} s")
             start, arrived = time.monotonic(), 0
 
 
@@ -281,7 +281,7 @@ def _accept(response: requests.Response, part: PartialFile, url: str, check: Che
     """Judge the head of an answer, bring `part` to the byte the body starts at, and return the size of the file."""
     status = response.status_code
     if status in _RETRIED_STATUS:
-        error = _CutError(f"HTTP {status}")
+        error = _InterruptedError(f"HTTP {status}")
         after = response.headers.get("Retry-After", "")
         error.retry_after = float(after) if after.isdecimal() else None
         raise error
@@ -290,7 +290,7 @@ def _accept(response: requests.Response, part: PartialFile, url: str, check: Che
         if at_end is not None and int(at_end[1]) == part.size:
             return part.size
         part.clear()
-        raise _CutError("the server has another file than the one begun")
+        raise _InterruptedError("the server has another file than the one begun")
     if status not in (200, 206):
         raise _MirrorError(f"HTTP {status}")
     if not check.has_hash and response.headers.get("Content-Type", "").startswith("text/html"):
@@ -301,7 +301,7 @@ def _accept(response: requests.Response, part: PartialFile, url: str, check: Che
         sent = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if sent is None or int(sent[1]) != part.size:
             part.clear()
-            raise _CutError("the server sent another range than the one asked for")
+            raise _InterruptedError("the server sent another range than the one asked for")
         total = int(sent[2]) if sent[2] != "*" else None
     else:
         part.clear()
@@ -311,26 +311,22 @@ def _accept(response: requests.Response, part: PartialFile, url: str, check: Che
     return total if total is not None else check.size
 
 
-def _from_drive(file_id: str, part: PartialFile) -> None:
-    try:
-        gdown = importlib.import_module("gdown")
-    except ImportError as error:
-        raise _MirrorError("Google Drive needs the extra `drive`: pip install 'duskbench[drive]'") from error
+def _from_drive(file_id: str, part: PartialFile, progress: Progress, limits: _Limits) -> None:
     # gdown resumes from whatever begins with the name it is given, so it gets a folder of its own.
     folder = part.path.with_name(f"{part.path.name}.drive")
-    folder.mkdir(exist_ok=True)
-    # Its exceptions share no base and were renamed between versions.
-    named = vars(gdown.exceptions).values()
-    own = [kind for kind in named if isinstance(kind, type) and issubclass(kind, Exception)]
-    errors: tuple[type[Exception], ...] = (OSError, RuntimeError, ValueError, *own)
-    address = f"https://drive.google.com/uc?id={file_id}"
+    name = part.path.name.removesuffix(".part")
     try:
-        got = gdown.download(address, output=str(folder / "file"), quiet=True, resume=True)
-    except errors as error:
-        raise _MirrorError(f"Google Drive: {_shortly(error)}") from error
-    if got is None or not Path(got).is_file():
-        raise _MirrorError("Google Drive refused the file (too many downloads of it today, or it is gone)")
-    part.take(Path(got))
+        got = download_from_drive(
+            file_id,
+            folder,
+            seconds=limits.timeout,
+            least_rate=limits.least_rate,
+            max_bytes=limits.max_bytes,
+            progress=lambda size: progress.update(f"{name}, kB", size // 1024, None),
+        )
+    except DriveError as error:
+        raise _MirrorError(f"Google Drive: {error}") from error
+    part.take(got)
     shutil.rmtree(folder, ignore_errors=True)
 
 

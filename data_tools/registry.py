@@ -27,19 +27,10 @@ class Entry:
     label: str | None = None
 
 
-@dataclass(frozen=True)
-class Found:
-    """A class or function behind a specification; `foreign` where it is not duskbench's own."""
-
-    code: Any
-    foreign: bool
-
-
 class Registry(Mapping[str, Entry]):
     """Registered names of one kind, and the way from a specification to its code.
 
-    `find` imports plug-ins into this process, which is where metrics and readers of data sets run: their inputs and
-    results are objects and not pixels. Enhancers and detectors run elsewhere; see `duskbench.pipeline.registry`.
+    Code that is not duskbench's own is imported in a process of its own; see `duskbench.data_tools.host`.
 
     Args:
         kind: What is registered; errors and the entry points are named after it.
@@ -62,19 +53,6 @@ class Registry(Mapping[str, Entry]):
     def installed(self) -> list[Installed]:
         """What installed packages bring by entry point."""
         return installed(self.kind, self._entries)
-
-    def find(self, target: str) -> Found:
-        """Import what a target means.
-
-        Args:
-            target: A registered name, one that an installed package brings, `file.py:Name` or `package.module:Name`.
-
-        Raises:
-            UnknownNameError: No such name; the message has the nearest ones.
-            ConfigError: The file, or the name in it, does not exist or cannot be imported.
-        """
-        foreign = self.is_foreign(target)
-        return Found(load_foreign(self.kind, target) if foreign else self.load(target), foreign)
 
     def is_foreign(self, target: str) -> bool:
         """Whether a target's code is not duskbench's own; nothing is imported to find out.

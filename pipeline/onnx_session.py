@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import mmap
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,6 @@ def open_session(path: Path, device: str) -> Any:
         raise ConfigError(
             "onnxruntime is not installed.", where=path, todo="install the extra: pip install 'duskbench[onnx]'"
         ) from error
-    import torch
-
     kind, _, index = device.partition(":")
     wanted: list[Any] = ["CPUExecutionProvider"]
     if kind == "cuda":
@@ -49,7 +49,7 @@ def open_session(path: Path, device: str) -> Any:
             todo="use --device cpu, or install onnxruntime-gpu" if kind == "cuda" else None,
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = _threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
@@ -58,6 +58,15 @@ def open_session(path: Path, device: str) -> Any:
         raise WeightsError(
             "The file is not an ONNX model that onnxruntime can run.", where=path, got=str(error)
         ) from error
+
+
+def _threads() -> int:
+    """As many as torch has, which is not imported to find out; 0 leaves it to onnxruntime."""
+    if "torch" in sys.modules:
+        threads: int = sys.modules["torch"].get_num_threads()
+        return threads
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(first) if first.isdecimal() else 0
 
 
 def model_hashes(path: Path) -> dict[str, str]:

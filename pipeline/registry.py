@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from duskbench.data_tools.entry_points import find_installed
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.host.plugin import Plugin, PluginKind, seconds_an_image
 from duskbench.data_tools.registry import Entry, Registry, build, load_foreign
 from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.host.build import build_detector, build_enhancer
 from duskbench.pipeline.host.hosted import HostedDetector, HostedEnhancer
-from duskbench.pipeline.host.plugin import Plugin, seconds_an_image
 
 if TYPE_CHECKING:
     from duskbench.pipeline.detectors.base import Detector
@@ -77,8 +77,9 @@ def load_enhancer(
 ) -> Enhancer:
     """Turn a specification into an enhancer.
 
-    Code that is named and not duskbench's own runs in a process of its own, see `duskbench.pipeline.host`: whatever
-    happens to that process is an error for the image at hand. A callable runs in this one.
+    Code that is named and not duskbench's own, and a model file, run in a process of their own, see
+    `duskbench.data_tools.host`: whatever happens to that process is an error for the image at hand. A callable runs in
+    this one.
 
     Args:
         spec: One of
@@ -92,8 +93,9 @@ def load_enhancer(
             a dict `{"type": <any of the above>, **arguments}`;
             a callable from (H, W, 3) uint8 RGB to the same.
         device: Torch device for the enhancers that compute on one.
-        time_limit: Seconds that a plug-in may take for an image; None takes $DUSKBENCH_TIME_LIMIT, or 600.
-        isolate: False runs a plug-in in this process, for those who need its object.
+        time_limit: Seconds that a plug-in or model file may take for an image, and at least 30 to be loaded; None takes
+            $DUSKBENCH_TIME_LIMIT, or 600.
+        isolate: False runs it in this process, for those who need its object.
 
     Returns:
         A checked callable `(H, W, 3) uint8 RGB -> same`.
@@ -102,7 +104,7 @@ def load_enhancer(
         UnknownNameError: No such registered name; the message has the nearest ones.
         ConfigError: The file, the name in it or an argument does not exist, or a model file leaves something open.
         WeightsError: The enhancer's weights cannot be had.
-        EnhancerError: A plug-in fails while it is built, or ends its process, or takes too long.
+        EnhancerError: It fails while it is built, or ends its process, or takes too long.
     """
     if isinstance(spec, Enhancer):
         return spec
@@ -110,13 +112,14 @@ def load_enhancer(
     if not isinstance(target, str):
         return build_enhancer(target, getattr(target, "__qualname__", type(target).__name__), arguments, device)
     kind = MODEL_FILES.get(Path(target).suffix.lower())
+    foreign = kind is None and ENHANCERS.is_foreign(target)
+    if isolate and (foreign or kind is not None or target in MODEL_FILES.values()):
+        return HostedEnhancer(_plugin("enhancer", target, arguments, device, time_limit))
+    if foreign:
+        return build_enhancer(load_foreign("enhancer", target), target, arguments, device)
     if kind is not None:
         return _build(ENHANCERS.load(kind), target, {"path": target, **arguments}, device)
-    if not ENHANCERS.is_foreign(target):
-        return _build(ENHANCERS.load(target), target, arguments, device)
-    if not isolate:
-        return build_enhancer(load_foreign("enhancer", target), target, arguments, device)
-    return HostedEnhancer(Plugin("enhancer", target, arguments, device, seconds_an_image(time_limit)))
+    return _build(ENHANCERS.load(target), target, arguments, device)
 
 
 def load_detector(
@@ -125,6 +128,7 @@ def load_detector(
     *,
     device: str = "cpu",
     time_limit: float | None = None,
+    isolate: bool = True,
 ) -> Detector:
     """Turn a name, a model file or a configuration into a frozen detector.
 
@@ -137,16 +141,17 @@ def load_detector(
             "onnx" | "results" | "mmdet" | "rfbnet", **arguments}`.
         checkpoint: Weight file; None takes the one that the configuration names.
         device: Torch device.
-        time_limit: Seconds that a plug-in may take for an image; None takes $DUSKBENCH_TIME_LIMIT, or 600.
+        time_limit: See `load_enhancer`.
+        isolate: False runs a plug-in or model file in this process.
 
     Returns:
         An object with `.detect(images) -> list[Detections]`, `.classes`, `.name` and `.fingerprint`. What a plug-in
-        detects is checked, and it runs in a process of its own, as in `load_enhancer`.
+        detects is checked, and it runs in a process of its own, as in `load_enhancer`; so does a model file.
 
     Raises:
         UnknownNameError, ConfigError: No such name, file or argument.
         WeightsError: The weights are missing or are not this detector's.
-        DetectorError: A plug-in fails while it is built, or ends its process, or takes too long.
+        DetectorError: It fails while it is built, or ends its process, or takes too long.
     """
     target, arguments = split_spec(_as_text(config_or_name), "detector")
     known = detector_configs()
@@ -157,8 +162,10 @@ def load_detector(
         arguments["checkpoint"] = str(checkpoint)
     if not named:
         return build_detector(target, str(target), arguments, device)
+    if foreign and isolate:
+        return HostedDetector(_plugin("detector", target, arguments, device, time_limit))
     if foreign:
-        return HostedDetector(Plugin("detector", target, arguments, device, seconds_an_image(time_limit)))
+        return build_detector(load_foreign("detector", target), target, arguments, device)
     kind, own = _detector_kind(target, known)
     arguments = {**own, **arguments}
     if checkpoint is not None:
@@ -167,8 +174,17 @@ def load_detector(
         raise ConfigError(
             "The detector's configuration names no weights.", where=target, todo="give them: --checkpoint FILE"
         )
+    if kind == "onnx" and isolate:
+        return HostedDetector(_plugin("detector", target, arguments, device, time_limit))
     detector: Detector = _build(DETECTORS.load(kind), target, arguments, device)
     return detector
+
+
+def _plugin(
+    kind: PluginKind, target: str, arguments: Mapping[str, Any], device: str, time_limit: float | None
+) -> Plugin:
+    served = f"duskbench.pipeline.host.served:Served{kind.capitalize()}"
+    return Plugin(kind, served, target, arguments, {"device": device}, seconds_an_image(time_limit))
 
 
 def weight_files() -> dict[str, WeightFile]:

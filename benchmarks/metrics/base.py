@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from duskbench.benchmarks.metrics.boxes import Boxes
-from duskbench.data_tools.fingerprint import argument_files, fingerprint
+from duskbench.data_tools.fingerprint import argument_files, fingerprint, identity
 
 Better = Literal["lower", "higher"]
 Need = Literal["original", "reference"]
@@ -54,6 +54,11 @@ class Metric:
     def fingerprint(self) -> str:
         """Hash of code, arguments and the files these name; a value is only ever used again for the same question."""
         return fingerprint(type(self), self.arguments, argument_files(self.arguments))
+
+    @property
+    def identity(self) -> str:
+        """Hash of arguments and the files these name alone: what must be equal for two runs to be compared."""
+        return identity(self.arguments, argument_files(self.arguments))
 
 
 class ImageMetric(Metric):

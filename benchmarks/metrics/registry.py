@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from duskbench.benchmarks.metrics.base import DetectionMetric, ImageMetric, Metric
+from duskbench.benchmarks.metrics.base import ImageMetric, Metric
+from duskbench.benchmarks.metrics.contract import build_metric
+from duskbench.benchmarks.metrics.hosted import host_metric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import MetricEntry
-from duskbench.data_tools.errors import ConfigError, MetricError
-from duskbench.data_tools.fingerprint import argument_files, identity
-from duskbench.data_tools.plugins import naming
-from duskbench.data_tools.registry import Entry, Registry, build
+from duskbench.data_tools.host.plugin import seconds_an_image
+from duskbench.data_tools.registry import Entry, Registry
 from duskbench.data_tools.specs import split_spec
 
 METRICS = Registry(
@@ -36,7 +36,7 @@ COCO_METRICS: tuple[str, ...] = ("coco_ap", "coco_ap50", "coco_ap75")
 
 
 def load_metric(spec: str | Mapping[str, Any], protocol: Protocol | None = None, *, device: str = "cpu") -> Metric:
-    """Turn a specification into a metric.
+    """Turn a specification into a metric; code that is not duskbench's own runs in a process of its own.
 
     Args:
         spec: A registered name, `"niqe"`, with arguments if wanted, `"niqe(luma='ycbcr_y')"`; one that an installed
@@ -47,30 +47,16 @@ def load_metric(spec: str | Mapping[str, Any], protocol: Protocol | None = None,
 
     Raises:
         UnknownNameError: No such name or argument; the message has the nearest ones.
-        ConfigError: What stands there is no metric.
+        ConfigError: What stands there is no metric, or does not say what it is.
+        MetricError: It fails while it is built, or ends its process, or takes too long.
     """
     target, arguments = split_spec(spec, "metric")
-    found = METRICS.find(target)
-    with naming(MetricError, f"Metric {target!r} fails while it is built.", found.code):
-        built = build(found.code, target, arguments, protocol=protocol or Protocol(), device=device)
-    if not isinstance(built, ImageMetric | DetectionMetric):
-        raise ConfigError(
-            "This is no metric.",
-            where=target,
-            expected="a subclass of duskbench.ImageMetric or duskbench.DetectionMetric",
-            got=type(built).__name__,
-        )
-    lacking = [name for name in ("key", "heading", "better") if not isinstance(getattr(built, name, None), str)]
-    if lacking or built.better not in ("lower", "higher"):
-        raise ConfigError(
-            "A metric does not say what it is.",
-            where=target,
-            expected='texts key and heading, and better = "lower" or "higher"',
-            got=f"no {', no '.join(lacking)}" if lacking else f"better = {built.better!r}",
-        )
-    if found.foreign and arguments and not built.arguments:
-        built.arguments = dict(arguments)
-    return built
+    offered = {"protocol": protocol or Protocol(), "device": device}
+    if not isinstance(target, str):
+        return build_metric(target, getattr(target, "__qualname__", type(target).__name__), arguments, **offered)
+    if METRICS.is_foreign(target):
+        return host_metric(target, arguments, offered, seconds_an_image())
+    return build_metric(METRICS.load(target), target, arguments, **offered)
 
 
 def metric_entry(metric: Metric, spec: str | Mapping[str, Any]) -> MetricEntry:
@@ -84,7 +70,7 @@ def metric_entry(metric: Metric, spec: str | Mapping[str, Any]) -> MetricEntry:
         key=metric.key,
         spec={"type": target, **arguments} if arguments else target,
         fingerprint=metric.fingerprint,
-        identity=identity(metric.arguments, argument_files(metric.arguments)),
+        identity=metric.identity,
         kind="image" if isinstance(metric, ImageMetric) else "detections",
         heading=metric.heading,
         better=metric.better,

@@ -1,1 +1,1 @@
-"""Foreign code in a process of its own: a plug-in that crashes, hangs or changes what it is given harms nobody else."""
+"""Enhancers and detectors that run in a process of their own; see `duskbench.data_tools.host`."""

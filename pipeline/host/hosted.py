@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from duskbench.data_tools.errors import EnhancerError
+from duskbench.data_tools.host.host import Host
+from duskbench.data_tools.host.plugin import Plugin
 from duskbench.pipeline.detectors.base import Detections
 from duskbench.pipeline.enhancers.base import Enhancer
-from duskbench.pipeline.host.host import Host
-from duskbench.pipeline.host.plugin import Plugin
 
 
 class HostedEnhancer(Enhancer):
@@ -61,7 +61,7 @@ class HostedEnhancer(Enhancer):
         self, images_rgb: Sequence[np.ndarray], image_ids: Sequence[str | None]
     ) -> list[np.ndarray | EnhancerError]:
         where = image_ids[0] if len(image_ids) == 1 else None
-        reply = self._host.ask({"ids": list(image_ids), "together": True}, images_rgb, where)
+        reply = self._host.ask({"ids": list(image_ids), "together": True}, images_rgb, where, images=len(images_rgb))
         made = iter(reply["arrays"])
         return [next(made) if error is None else EnhancerError(**error) for error in reply["errors"]]
 
@@ -83,6 +83,7 @@ class HostedDetector:
         self.classes: tuple[str, ...] = tuple(about["classes"])
         self.fingerprint: str = about["fingerprint"]
         self.identity: str = about["identity"]
+        self.weights: dict[str, str] = about["weights"]
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detect in a batch of (H, W, 3) uint8 RGB images.
@@ -90,7 +91,7 @@ class HostedDetector:
         Raises:
             DetectorError: What the plug-in raised, a broken contract, or how its process ended.
         """
-        arrays = self._host.ask({}, images)["arrays"]
+        arrays = self._host.ask({}, images, images=len(images))["arrays"]
         return [
             Detections(boxes, scores, labels, self.classes)
             for boxes, scores, labels in zip(arrays[::3], arrays[1::3], arrays[2::3], strict=True)

@@ -141,6 +141,7 @@ def test_a_second_detector_is_a_column_and_enhances_nothing_again(  # type: igno
         ("return float('nan')", "finite number"),
         ("return 'high'", "finite number"),
         ("raise ValueError('no idea')", r"ValueError: no idea .*theirs\.py:8"),
+        ("import os; os._exit(0)", "ended its process.*exit code 0"),
     ],
 )
 def test_a_metric_that_fails_is_a_failure_of_its_image(  # type: ignore[no-untyped-def]

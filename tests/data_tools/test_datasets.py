@@ -180,7 +180,7 @@ def test_a_reader_from_a_file(folder: Path, tmp_path: Path) -> None:
     assert open_dataset(folder, layout=f"{file}:Flat").ids == ["b"]
     assert open_dataset(folder, layout=f"{file}:Flat(suffix='.jpg')").ids == ["a"]
     assert open_dataset(folder, layout=f"{file}:Flat", suffix=".jpg", split=["a.jpg"]).ids == ["a"]
-    assert reader_options(f"{file}:Flat") == ["suffix"]
+    assert reader_options(f"{file}:Flat") is None
     assert verify(folder, f"{file}:Flat", decode=False).layout == f"{file}:Flat"
     with pytest.raises(UnknownNameError, match="did you mean suffix"):
         open_dataset(folder, layout=f"{file}:Flat", sufix=".jpg")

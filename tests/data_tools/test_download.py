@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 import threading
 import time
-import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from duskbench.data_tools.download import download
+from duskbench.data_tools.drive import ADDRESS
 from duskbench.data_tools.errors import DataError
 from tests.progress import Seen
 
@@ -384,41 +383,55 @@ def test_a_hash_that_is_none(tmp_path: Path, digits: str) -> None:
 DRIVE = "https://drive.google.com/file/d/1BHmPgu8EsHoFDDkMGLVoXIlCth2dW6Yx/view?usp=sharing"
 
 
-def fake_gdown(monkeypatch: pytest.MonkeyPatch, download: object) -> None:
-    class FileURLRetrievalError(Exception):
-        pass
-
-    exceptions = types.SimpleNamespace(FileURLRetrievalError=FileURLRetrievalError)
-    module = types.SimpleNamespace(download=download, exceptions=exceptions)
-    monkeypatch.setitem(sys.modules, "gdown", module)  # type: ignore[arg-type]
+def on_drive(server: Server, monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
+    """Google Drive is the local server, which gdown asks as it would ask any other."""
+    monkeypatch.setattr("duskbench.data_tools.drive.ADDRESS", server.add("/drive", **settings) + "#{}")
 
 
-def test_drive_goes_through_gdown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def stand_in(url: str, output: str, quiet: bool, resume: bool) -> str:
-        assert re.fullmatch(r"https://drive\.google\.com/uc\?id=1BHmPgu8EsHoFDDkMGLVoXIlCth2dW6Yx", url)
-        assert quiet
-        assert resume
-        Path(output).write_bytes(BODY)
-        return output
+def test_drive_goes_through_gdown(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    on_drive(server, monkeypatch)
+    assert fetch([DRIVE], tmp_path / "f", sha256=SHA256).read_bytes() == BODY
+    assert left(tmp_path) == ["f"] and len(server.requests) == 1
+    assert re.fullmatch(r"https://drive\.google\.com/uc\?id=\w+", ADDRESS.format("1BHmPgu8EsHoFDDkMGLVoXIlCth2dW6Yx"))
 
-    fake_gdown(monkeypatch, stand_in)
-    assert download([DRIVE], tmp_path / "f", sha256=SHA256).read_bytes() == BODY
-    assert left(tmp_path) == ["f"]
+
+@pytest.mark.parametrize(
+    ("settings", "limits", "says"),
+    [
+        ({"drip": "head"}, {}, r"Google Drive: only 0 bytes in \d+ s"),
+        ({"drip": "body", "length": False}, {}, r"Google Drive: only 0 bytes in \d+ s"),
+        ({"stall": True}, {}, "Google Drive: only 0 bytes"),
+        ({"endless": True, "length": False}, {"max_bytes": 3_000_000}, "sends more than the 3000000 bytes"),
+        ({"endless": True, "length": False}, {"size": 2_000_000}, "sends more than the 2000000 bytes"),
+    ],
+)
+def test_drive_has_the_limits_of_other_downloads(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    settings: dict[str, object],
+    limits: dict[str, object],
+    says: str,
+) -> None:
+    on_drive(server, monkeypatch, **settings)
+    limits = limits or {"timeout": 1.0, "least_rate": 1_000_000}
+    with pytest.raises(DataError, match=says):
+        fetch([DRIVE], tmp_path / "f", **limits)
+    assert "f" not in left(tmp_path)
+    if "max_bytes" in limits:
+        assert left(tmp_path) == []
+    good = server.add("/b")
+    limits["size"] = len(BODY)
+    assert fetch([DRIVE, good], tmp_path / "f", sha256=SHA256, **limits).read_bytes() == BODY
 
 
 def test_drive_without_gdown_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "gdown", None)
+    monkeypatch.setattr("duskbench.data_tools.drive.importlib.util.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"duskbench\[drive\]"):
         download([DRIVE], tmp_path / "f")
 
 
-def test_drive_refusals_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def refuse(*_: object, **__: object) -> str:
-        raise sys.modules["gdown"].exceptions.FileURLRetrievalError("too many accesses")
-
-    fake_gdown(monkeypatch, refuse)
-    with pytest.raises(DataError, match="too many accesses"):
-        download([DRIVE], tmp_path / "f")
-    fake_gdown(monkeypatch, lambda *_, **__: None)
-    with pytest.raises(DataError, match="refused the file"):
-        download([DRIVE], tmp_path / "f")
+def test_drive_refusals_are_reported(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    on_drive(server, monkeypatch, statuses=[403])
+    with pytest.raises(DataError, match=r"Google Drive: \w+: .*403"):
+        fetch([DRIVE], tmp_path / "f")

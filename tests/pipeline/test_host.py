@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from duskbench.data_tools.errors import ConfigError, DetectorError, DuskbenchError, EnhancerError, WeightsError
+from duskbench.data_tools.host.host import GIVE_UP_AFTER
 from duskbench.pipeline import load_detector, load_enhancer
 from duskbench.pipeline.detectors.base import Detections
 from duskbench.pipeline.enhancers.base import Enhancer
-from duskbench.pipeline.host.host import GIVE_UP_AFTER
 from tests.pipeline.hostile import ACTIONS
 
 HOSTILE = Path(__file__).with_name("hostile.py")
@@ -193,7 +193,7 @@ def test_one_that_cannot_be_built(tmp_path: Path, code: str, error: type[Excepti
 
 def test_one_whose_import_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.py").write_text("x = 1\nwhile True:\n    pass\n")
-    monkeypatch.setattr("duskbench.pipeline.host.host.LEAST_TIME_FOR_BUILDING", 3.0)
+    monkeypatch.setattr("duskbench.data_tools.host.host.LEAST_TIME_FOR_BUILDING", 3.0)
     with pytest.raises(EnhancerError, match=r"took too long[\s\S]*within 3 s"):
         load_enhancer(f"{tmp_path}/mine.py:f", time_limit=1.0)
 

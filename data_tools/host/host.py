@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools import errors
 from duskbench.data_tools.errors import ConfigError, DuskbenchError
-from duskbench.pipeline.host.plugin import Plugin
-from duskbench.pipeline.host.process import HostProcess, TooLongError
+from duskbench.data_tools.host.plugin import Plugin
+from duskbench.data_tools.host.process import HostProcess, TooLongError
 
 # A plug-in whose process is lost so many times in a row is not started again.
 GIVE_UP_AFTER = 5
 # Seconds; a limit for an image need not do for imports and weights.
-LEAST_TIME_FOR_BUILDING = 120.0
+LEAST_TIME_FOR_BUILDING = 30.0
 
 
 class Host:
@@ -35,8 +34,8 @@ class Host:
         about: What the plug-in says of itself: name, fingerprint and more.
 
     Raises:
-        DuskbenchError: What the plug-in raised while it was built; EnhancerError or DetectorError where that ended its
-            process or took longer than the time limit.
+        DuskbenchError: What the plug-in raised while it was built; the error of its kind where that ended its process
+            or took longer than the time limit.
     """
 
     _process: HostProcess | None
@@ -48,28 +47,36 @@ class Host:
         self._without_process()
         self._start(None)
 
-    def ask(self, request: dict[str, Any], images: Sequence[np.ndarray], where: str | None = None) -> dict[str, Any]:
-        """Have the plug-in do something with images.
+    def ask(
+        self,
+        request: dict[str, Any],
+        arrays: Sequence[np.ndarray] = (),
+        where: str | None = None,
+        *,
+        images: int = 1,
+    ) -> dict[str, Any]:
+        """Have the plug-in do something.
 
         Args:
-            request: What JSON can hold, for `serve.py`.
-            images: (H, W, 3) uint8 RGB each; the plug-in gets copies.
+            request: What JSON can hold, for `Served.answer`.
+            arrays: Of numbers; the plug-in gets copies.
             where: The image's id, for errors.
+            images: How many times the time limit of an image it may take.
 
         Returns:
             The reply; under `arrays` the arrays that came with it, which nobody else has.
 
         Raises:
-            DuskbenchError: What the plug-in raised; EnhancerError or DetectorError where that ended its process, took
-                longer than the time limit, or was tried too often.
+            DuskbenchError: What the plug-in raised; the error of its kind where that ended its process, took longer
+                than the time limit, or was tried too often.
         """
         request = {**request, "where": where, "failed": self.plugin.says("failed.")}
-        limit = self.plugin.time_limit * max(1, len(images))
+        limit = self.plugin.time_limit * max(1, images)
         with self._lock:
             process = self._process
             if process is None or process.ended:
                 process = self._start(where)
-            reply = self._watched(process, lambda: process.ask(request, images, limit), limit, where)
+            reply = self._watched(process, lambda: process.ask(request, arrays, limit), limit, where)
             self._lost = 0
         if "error" in reply:
             raise _remade(reply["error"], self.plugin.failure)
@@ -119,8 +126,8 @@ class Host:
             {
                 "search_path": self.plugin.search_path,
                 "kind": self.plugin.kind,
+                "served": self.plugin.served,
                 "target": self.plugin.target,
-                "device": self.plugin.device,
                 "failed": self.plugin.says("fails while it is built."),
             }
         )
@@ -129,7 +136,7 @@ class Host:
 
     def _pickled_arguments(self) -> bytes:
         try:
-            return pickle.dumps(dict(self.plugin.arguments))
+            return pickle.dumps((dict(self.plugin.arguments), dict(self.plugin.offered)))
         except Exception as error:
             raise ConfigError(
                 "The arguments cannot be handed to the plug-in's process.",
@@ -155,7 +162,7 @@ class Host:
                 how,
                 where,
                 f"a result within {limit:g} s",
-                "if it needs more: DUSKBENCH_TIME_LIMIT=SECONDS, for one image",
+                "if it needs more: --time-limit SECONDS, or DUSKBENCH_TIME_LIMIT=SECONDS, for one image",
             ) from None
         except BaseException:
             # Ctrl-C: it works on what nobody wants any more.
@@ -205,8 +212,17 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def _remade(fields: dict[str, Any], kind: type[DuskbenchError]) -> DuskbenchError:
     """The error that a plug-in's process reported."""
-    named = getattr(errors, fields.pop("type"), kind)
+    named = _known_errors().get(fields.pop("type"), kind)
     # Not its constructor: those of some take other arguments.
     error: DuskbenchError = named.__new__(named)
     DuskbenchError.__init__(error, **fields)
     return error
+
+
+def _known_errors() -> dict[str, type[DuskbenchError]]:
+    found, left = {}, [DuskbenchError]
+    while left:
+        error = left.pop()
+        found[error.__name__] = error
+        left += error.__subclasses__()
+    return found

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.pipeline.host.shared_arrays import SharedArrays, memory_file
+from duskbench.data_tools.host.shared_arrays import SharedArrays, memory_file
 
 _MAIN = Path(__file__).with_name("__main__.py")
 # Seconds for a process to end by itself, with what the plug-in registered for its end.
@@ -81,12 +81,12 @@ class HostProcess:
             os.close(noise)
             os.close(lifeline)
 
-    def ask(self, request: dict[str, Any], images: Sequence[np.ndarray], limit: float) -> dict[str, Any]:
-        """Send a request with images and wait for the reply.
+    def ask(self, request: dict[str, Any], arrays: Sequence[np.ndarray], limit: float) -> dict[str, Any]:
+        """Send a request with arrays and wait for the reply.
 
         Args:
             request: What JSON can hold.
-            images: Arrays that the process gets copies of.
+            arrays: Of numbers; the process gets copies of them.
             limit: Seconds to wait.
 
         Returns:
@@ -96,7 +96,7 @@ class HostProcess:
             EOFError, OSError, ValueError: The process has ended, or does not reply but writes something.
             TooLongError: It has not replied.
         """
-        self.request({**request, "images": self._given.put(images)})
+        self.request({**request, "arrays": self._given.put(arrays)})
         reply = self.reply(limit)
         reply["arrays"] = self._returned.take(reply.get("arrays", ()))
         return reply
@@ -217,8 +217,7 @@ def _environment() -> dict[str, str]:
     if "torch" in sys.modules:
         # Several workers run side by side; each was given so many cores.
         threads = str(sys.modules["torch"].get_num_threads())
-        environment.setdefault("OMP_NUM_THREADS", threads)
-        environment.setdefault("OPENCV_FOR_THREADS_NUM", threads)
+        environment["OMP_NUM_THREADS"] = environment["OPENCV_FOR_THREADS_NUM"] = threads
     return environment
 
 

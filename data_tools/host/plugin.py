@@ -9,9 +9,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from duskbench.data_tools.errors import ConfigError, DetectorError, DuskbenchError, EnhancerError
+from duskbench.data_tools.errors import (
+    ConfigError,
+    DataError,
+    DetectorError,
+    DuskbenchError,
+    EnhancerError,
+    MetricError,
+)
 
 DEFAULT_TIME_LIMIT = 600.0
+
+PluginKind = Literal["enhancer", "detector", "metric", "data set reader"]
+FAILURES: dict[PluginKind, type[DuskbenchError]] = {
+    "enhancer": EnhancerError,
+    "detector": DetectorError,
+    "metric": MetricError,
+    "data set reader": DataError,
+}
 
 
 @dataclass(frozen=True)
@@ -20,18 +35,20 @@ class Plugin:
 
     Attributes:
         kind: What it is.
-        target: `file.py:Name`, `package.module:Name`, or a name that an installed package brings.
+        served: `package.module:Class` of ours that builds it in its process and answers requests; see `serve.Served`.
+        target: `file.py:Name`, `package.module:Name`, a name that an installed package brings, or a model file.
         arguments: What it is built with.
-        device: Torch device, passed where it takes one.
+        offered: What it is built with besides, where it takes that: the torch device, a protocol.
         time_limit: Seconds that it may take for an image.
         folder: Current folder.
         search_path: Where its imports are looked for.
     """
 
-    kind: Literal["enhancer", "detector"]
+    kind: PluginKind
+    served: str
     target: str
     arguments: Mapping[str, Any]
-    device: str
+    offered: Mapping[str, Any]
     time_limit: float
     folder: str = field(default_factory=os.getcwd)
     search_path: tuple[str, ...] = field(default_factory=lambda: tuple(str(Path(each).absolute()) for each in sys.path))
@@ -49,7 +66,7 @@ class Plugin:
     @property
     def failure(self) -> type[DuskbenchError]:
         """The error of its kind."""
-        return EnhancerError if self.kind == "enhancer" else DetectorError
+        return FAILURES[self.kind]
 
 
 def seconds_an_image(seconds: float | None = None) -> float:

@@ -31,7 +31,7 @@ def main(connection: int, inputs: int, outputs: int, traces: int) -> None:
     sys.path[:] = request["search_path"]
     # A plug-in that reads the command line finds none.
     del sys.argv[1:]
-    from duskbench.pipeline.host.serve import serve
+    from duskbench.data_tools.host.serve import serve
 
     serve(channel, inputs, outputs, request)
 
