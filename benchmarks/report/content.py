@@ -121,7 +121,8 @@ def read_content(
     by_image = matched[0] if matched else match_rows(run, enhancers, store.path)
     scores = headline_first(record)
     ranked = best_first(record, results, scores[0]) if scores else []
-    chosen = choose_images(found[0].changes if found else (), [r.label for r in ranked], record.image_ids, images)
+    choosing = [entry.label for result in ranked for entry in record.rows[result.label]]
+    chosen = choose_images(found[0].changes if found else (), choosing, record.image_ids, images)
     lowest = min([LOWEST_SCORE, *(each.threshold for each in found if each.threshold is not None)])
     shown = read_shown(run, enhancers, matched, chosen, lowest=lowest)
     maker = PictureMaker(record, run_dir / "images", device)
@@ -135,7 +136,7 @@ def read_content(
         detectors=found,
         shown=tuple(shown),
         pictures=tuple(pictures),
-        remade=tuple(result.label for result in results if result.label in maker.remade),
+        remade=tuple(entry.label for entry in record.enhancers if entry.label in maker.remade),
         history=tuple(night for night in history if night.config == record.name),
     )
 

@@ -124,7 +124,9 @@ def build_page(content: ReportContent) -> Page:
     """Lay a run's content out; pure, so the same content is the same page."""
     record, results, baseline = content.record, content.results, content.baseline
     scores, bounds = headline_first(record), record.bounds
-    series = series_classes([result.label for result in results], baseline, bounds)
+    # Several trainings are one row, and each has curves of its own.
+    labels = dict.fromkeys([*record.rows, *(entry.label for entry in record.enhancers)])
+    series = series_classes(list(labels), baseline, bounds)
     failures = list(_failures(record, results))
     class_titles = class_parts(content.table, record)
     others = other_tables(content.table)
@@ -221,7 +223,8 @@ def _legend(content: ReportContent, series: Mapping[str, str], labels: set[str])
     """The best by the headline and the baseline are shown at first; all of them where there is no headline."""
     scores = headline_first(content.record)
     ranked = best_first(content.record, content.results, scores[0]) if scores else []
-    ahead = [result.label for result in ranked if result.label != content.baseline][:_CURVES_AT_FIRST]
+    best = [result.label for result in ranked if result.label != content.baseline][:_CURVES_AT_FIRST]
+    ahead = {label for row in best for label in (row, *(entry.label for entry in content.record.rows[row]))}
     return tuple(
         Legend(label, series[label], number, not ranked or label in ahead or label == content.baseline)
         for number, label in enumerate(series)
