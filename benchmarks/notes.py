@@ -8,6 +8,7 @@ from typing import Any
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import agreement_notes, rank_agreements
 from duskbench.benchmarks.record import MetricEntry, RunRecord
+from duskbench.benchmarks.simultaneous import family_of, verdict
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference
 from duskbench.data_tools.classes import match_classes
 
@@ -21,6 +22,7 @@ def table_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap:
     return [
         *_notes(record, results),
         *interval_notes(results, bootstrap),
+        *_family_notes(record, results, bootstrap),
         *agreement_notes(rank_agreements(record, results, bootstrap), bootstrap),
         _made_with(record),
     ]
@@ -122,6 +124,22 @@ def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions)
             if difference.n_left_out:
                 notes.append(pairing_note(f"{result.label} and {baseline}", difference))
     return notes
+
+
+def _family_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions) -> Iterator[str]:
+    """Which differences to Input are settled when all are taken together."""
+    for score in record.columns():
+        family = family_of(record, results, score, record.input_label or "", bootstrap.level)
+        if score.detector is None or family is None or len(family.intervals) < 2:
+            continue
+        found: dict[str, list[str]] = {"better": [], "worse": [], "not settled": []}
+        for label, interval in family.intervals.items():
+            found[verdict(interval, score.metric.better)].append(label)
+        said = "; ".join(f"{finding} {', '.join(labels)}" for finding, labels in found.items() if labels)
+        yield (
+            f"All {len(family.intervals)} differences of {score.heading} to {record.input_label} at once, so that none "
+            f"is settled by chance ({100 * bootstrap.level:g} % simultaneous intervals, see `duskbench power`): {said}."
+        )
 
 
 def bracket_note(options: BootstrapOptions) -> str:

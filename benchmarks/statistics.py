@@ -184,7 +184,7 @@ class Bootstrap:
         """Intervals of one enhancer, or of the mean over trainings, over its own images."""
         where = _where(sample.measured & self.within, sample)
         drawn = {key: self._drawn(sample, key, there) for key, there in where.items()}
-        return Spread(**self._intervals(drawn, corrected=True))
+        return Spread(**self._intervals(drawn, correct=True))
 
     def difference(self, sample: Sample | Trainings, baseline: Sample | Trainings) -> Difference:
         """One enhancer minus another, over the images that both have."""
@@ -221,10 +221,12 @@ class Bootstrap:
             self._kept[place] = sample, self._resample(sample, key, there)
         return self._kept[place][1]
 
-    def _intervals(self, drawn: Mapping[str, _Numbers], *, corrected: bool = False) -> dict[str, Any]:
+    def _intervals(self, drawn: Mapping[str, _Numbers], *, correct: bool = False) -> dict[str, Any]:
         """The fields of a `Spread`; a score that no image has is left out."""
         made: dict[str, Any] = {"scores": {}, "classes": {}, "draws": {}, "trainings": {}}
         for key, numbers in drawn.items():
+            # Student's tails are wide enough for the bias, and correcting would stretch them: see `trainings`.
+            corrected = correct and len(numbers.trainings) < 2
             interval = self._interval(numbers.mean, numbers.there, corrected=corrected)
             if interval is not None:
                 made["scores"][key], made["draws"][key] = interval, numbers.mean

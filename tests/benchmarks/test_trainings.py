@@ -85,9 +85,9 @@ def test_where_images_have_no_luck_the_interval_is_the_closed_form() -> None:
 def test_equal_trainings_are_as_one() -> None:
     values = np.random.default_rng(0).normal(4, 1, (1, 40))
     alone = image_samples(values)[0]
-    made = bootstrap(40)
+    made, nothing = bootstrap(40), image_samples(np.zeros((1, 40)))[0]
     for method in (Trainings("a", (alone,)), Trainings("a", (alone, alone, alone))):
-        got, expected = (each.scores["score"] for each in (made.spread(method), made.spread(alone)))
+        got, expected = (made.difference(each, nothing).scores["score"] for each in (method, alone))
         assert (got.value, got.low, got.high) == pytest.approx((expected.value, expected.low, expected.high), rel=1e-12)
 
 
