@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-from duskbench.benchmarks.evaluate import baseline_labels
+from duskbench.benchmarks.evaluate import baseline_labels, rows_of
 from duskbench.benchmarks.matching import EnhancerRows, MatchedRun, RunImages, found_by
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
+from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
 
@@ -79,6 +80,10 @@ class _Question:
     def bootstrap(self, objects: dict[str, np.ndarray], within: np.ndarray) -> Bootstrap:
         return Bootstrap(objects, self.options, within=within, aggregates=self.matched.run.aggregates())
 
+    def rows(self, samples: Iterable[Sample]) -> list[Sample | Trainings]:
+        """Of each row of the table: several trainings together."""
+        return list(rows_of(self.matched.run.record, {sample.label: sample for sample in samples}).values())
+
 
 def break_down(
     matched: MatchedRun,
@@ -127,13 +132,14 @@ def break_down(
                 got=f"data set {record.data.name}",
                 todo="ExDark has them, in imageclasslist.txt",
             )
-    labels = tuple(one.label for one in matched.enhancers)
+    labels = tuple(rows_of(record, {sample.label: sample for sample in matched.samples}))
     return Breakdown(axis, question.baseline, labels, tuple(parts), _notes(axis))
 
 
 def _by_image_label(question: _Question, axis: Literal["lighting", "indoor"]) -> list[Part]:
-    run, samples = question.matched.run, question.matched.samples
+    run = question.matched.run
     objects = run.objects()
+    samples = question.rows(question.matched.samples)
     per_image = sum(objects.values(), np.zeros(len(run.images), np.int64))
     parts = []
     for name, within in _image_parts(run, axis):
@@ -157,7 +163,7 @@ def _image_parts(run: RunImages, axis: Literal["lighting", "indoor"]) -> Iterato
 def _by_class(question: _Question) -> list[Part]:
     run = question.matched.run
     objects = run.objects()
-    samples = [replace(sample, values={}) for sample in question.matched.samples]
+    samples = question.rows([replace(sample, values={}) for sample in question.matched.samples])
     whole = _filled(Part("", 0, 0), question.bootstrap(objects, question.anywhere), samples, question.baseline)
     parts = []
     for name in run.protocol.classes:
@@ -197,7 +203,7 @@ def _by_size(question: _Question) -> list[Part]:
         ]
         part = Part(name, int(np.count_nonzero(per_image)), int(per_image.sum()))
         bootstrap = question.bootstrap(objects, question.anywhere)
-        parts.append(_filled(part, bootstrap, samples, question.baseline))
+        parts.append(_filled(part, bootstrap, question.rows(samples), question.baseline))
     return parts
 
 
@@ -232,7 +238,7 @@ def _in_range(boxes: Boxes, limits: tuple[float, float], extra: float = 0.0) -> 
     return (area >= limits[0]) & (area <= limits[1])
 
 
-def _filled(part: Part, bootstrap: Bootstrap, samples: Sequence[Sample], baseline: str | None) -> Part:
+def _filled(part: Part, bootstrap: Bootstrap, samples: Sequence[Sample | Trainings], baseline: str | None) -> Part:
     base = next((sample for sample in samples if sample.label == baseline), None)
     return replace(
         part,

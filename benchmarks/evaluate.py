@@ -13,6 +13,7 @@ from duskbench.benchmarks.metrics.registry import COCO_METRICS, load_metric, met
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Interval, Sample, Spread
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import UnknownNameError
 
 
@@ -97,12 +98,17 @@ def evaluate_rows(
 ) -> list[EnhancerResult]:
     """`evaluate` of rows that have been read."""
     baselines = baseline_labels(run.record, baseline)
-    results, samples = [], {}
+    counts, measured = {}, {}
     for rows in enhancers:
-        results.append(_counts(rows, run))
+        counts[rows.label] = _counts(rows, run)
         if rows.rows:
-            samples[rows.label] = sample_of(rows, run)
-    drawn = bootstrap_of(run, samples.values(), bootstrap)
+            measured[rows.label] = sample_of(rows, run)
+    samples = rows_of(run.record, measured)
+    results = [
+        _together(label, [counts[entry.label] for entry in entries if entry.label in counts], samples.get(label))
+        for label, entries in run.record.rows.items()
+    ]
+    drawn = bootstrap_of(run, measured.values(), bootstrap)
     return [
         with_intervals(result, samples[result.label], samples, baselines, run, drawn)
         if result.label in samples
@@ -111,13 +117,28 @@ def evaluate_rows(
     ]
 
 
+def rows_of(record: RunRecord, samples: Mapping[str, Sample]) -> dict[str, Sample | Trainings]:
+    """The samples of a run's enhancers by row of its table: those of several trainings together.
+
+    Args:
+        record: The run's.
+        samples: Label of an enhancer -> its sample; an enhancer without a result is absent.
+    """
+    rows: dict[str, Sample | Trainings] = {}
+    for label, entries in record.rows.items():
+        there = tuple(samples[entry.label] for entry in entries if entry.label in samples)
+        if there:
+            rows[label] = there[0] if entries[0].method is None else Trainings(label, there)
+    return rows
+
+
 def baseline_labels(record: RunRecord, baseline: str | None = None) -> list[str]:
     """What differences are taken to: Input, if the run has it, and a chosen enhancer.
 
     Raises:
         UnknownNameError: The run has no such enhancer.
     """
-    labels = [enhancer.label for enhancer in record.enhancers]
+    labels = list(record.rows)
     if baseline is not None and baseline not in labels:
         raise UnknownNameError("baseline of this run", baseline, labels)
     return list(dict.fromkeys(label for label in (record.input_label, baseline) if label is not None))
@@ -133,8 +154,8 @@ def bootstrap_of(run: RunImages, samples: Iterable[Sample], options: BootstrapOp
 
 def with_intervals(
     result: EnhancerResult,
-    sample: Sample,
-    samples: Mapping[str, Sample],
+    sample: Sample | Trainings,
+    samples: Mapping[str, Sample | Trainings],
     baselines: Sequence[str],
     run: RunImages,
     bootstrap: Bootstrap,
@@ -170,13 +191,35 @@ def _counts(rows: EnhancerRows, run: RunImages) -> EnhancerResult:
     )
 
 
-def _by_group(sample: Sample, run: RunImages, bootstrap: Bootstrap) -> dict[str, dict[str, float]]:
+def _together(label: str, each: Sequence[EnhancerResult], sample: Sample | Trainings | None) -> EnhancerResult:
+    """What was counted of several trainings, as one row; of one enhancer that itself."""
+    if len(each) == 1 and each[0].label == label:
+        return each[0]
+    reasons: dict[str, Counter[str]] = {}
+    for one in each:
+        for key, count in one.reasons.items():
+            reasons.setdefault(key, Counter()).update(count)
+    times = [one.ms_enhance for one in each if one.ms_enhance is not None]
+    return EnhancerResult(
+        label=label,
+        n_images=0 if sample is None else int(sample.measured.sum()),
+        n_expected=each[0].n_expected,
+        failures={i: f"{one.label}: {reason}" for one in reversed(each) for i, reason in one.failures.items()},
+        reasons={key: dict(count) for key, count in reasons.items()},
+        ms_enhance=float(np.mean(times)) if times else None,
+        error="; ".join(f"{one.label}: {one.error}" for one in each if one.error) or None,
+    )
+
+
+def _by_group(sample: Sample | Trainings, run: RunImages, bootstrap: Bootstrap) -> dict[str, dict[str, float]]:
     groups = np.array([image.record.group or "" for image in run.images])
+    each = sample.samples if isinstance(sample, Trainings) else (sample,)
     made: dict[str, dict[str, float]] = {}
     for key, values in sample.values.items():
         there = sample.measured & ~np.isnan(values)
         aggregate = bootstrap.aggregates.get(key, np.mean)
         made[key] = {
-            str(group): float(aggregate(values[there & (groups == group)])) for group in np.unique(groups[there])
+            str(group): float(np.mean([aggregate(one.values[key][there & (groups == group)]) for one in each]))
+            for group in np.unique(groups[there])
         }
     return made

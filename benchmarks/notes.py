@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import agreement_notes, rank_agreements
-from duskbench.benchmarks.record import RunRecord
+from duskbench.benchmarks.record import MetricEntry, RunRecord
+from duskbench.benchmarks.simultaneous import family_of, verdict
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference
 from duskbench.data_tools.classes import match_classes
 
@@ -21,6 +22,7 @@ def table_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap:
     return [
         *_notes(record, results),
         *interval_notes(results, bootstrap),
+        *_family_notes(record, results, bootstrap),
         *agreement_notes(rank_agreements(record, results, bootstrap), bootstrap),
         _made_with(record),
     ]
@@ -39,21 +41,41 @@ def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
         f"ms/image: mean time of the enhancer alone on {made.gpu or made.device}; a dash: not available.",
     ]
     for origin in dict.fromkeys(e.origin for e in record.enhancers if e.origin):
-        labels = [e.label for e in record.enhancers if e.origin == origin]
+        labels = dict.fromkeys(e.label for e in record.enhancers if e.origin == origin)
         notes.append(f"Weights of {', '.join(labels)}: {origin}.")
     notes += _class_notes(record, results)
     headings = {score.key: score.heading for score in record.columns()}
     for result in results:
         if result.error:
-            notes.append(f"† {result.label} could not be built: {' '.join(result.error.split())}")
+            what = "could not be built" if not result.n_images else "stands on the trainings that could be built"
+            notes.append(f"† {result.label} {what}: {' '.join(result.error.split())}")
         elif result.n_images < result.n_expected:
             share = f"over {result.n_images} of {result.n_expected} images"
             notes.append(f"* {result.label}: {share}, {len(result.failures)} failed.")
         for key, reasons in result.reasons.items():
             for reason, count in reasons.items():
                 notes.append(f"{result.label}: {count} images without {headings[key]} ({reason}).")
+    notes += _training_notes(record, results)
     notes += _paper_notes(record.paper, data.name, most)
     return notes
+
+
+def _training_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> Iterator[str]:
+    """What the rows of several trainings stand on."""
+    for result in results:
+        entries = [entry for entry in record.rows.get(result.label, ()) if entry.method is not None]
+        numbers = result.spread.trainings
+        measured = max((len(each) for each in numbers.values()), default=0)
+        if measured < len(entries):
+            yield f"* {result.label}: {measured} of {len(entries)} trainings measured."
+        if measured:
+            columns = [score for score in record.columns() if score.key in numbers]
+            of_each = "; ".join(f"{c.heading} {_listed(c.metric, numbers[c.key])}" for c in columns)
+            yield f"{result.label}: mean of {measured} training{'s' if measured > 1 else ''}; of each: {of_each}."
+
+
+def _listed(metric: MetricEntry, numbers: Sequence[float]) -> str:
+    return ", ".join(f"{metric.factor * number:.{metric.digits}f}" for number in numbers)
 
 
 def _class_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
@@ -89,6 +111,11 @@ def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions)
     if all(interval.low is None for result in results for interval in result.spread.scores.values()):
         return []
     notes = [bracket_note(options)]
+    if any(result.spread.trainings for result in results):
+        notes.append(
+            "Of several trainings the interval holds the luck of training too: in each resample the deviations from "
+            "their mean are weighed at random, by Student's t. SD: standard deviation over trainings."
+        )
     baselines = list(dict.fromkeys(label for result in results for label in result.against))
     if baselines:
         notes.append(mark_note(f"the difference to {baselines[0]} (under Δ: to that column's baseline)"))
@@ -97,6 +124,22 @@ def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions)
             if difference.n_left_out:
                 notes.append(pairing_note(f"{result.label} and {baseline}", difference))
     return notes
+
+
+def _family_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions) -> Iterator[str]:
+    """Which differences to Input are settled when all are taken together."""
+    for score in record.columns():
+        family = family_of(record, results, score, record.input_label or "", bootstrap.level)
+        if score.detector is None or family is None or len(family.intervals) < 2:
+            continue
+        found: dict[str, list[str]] = {"better": [], "worse": [], "not settled": []}
+        for label, interval in family.intervals.items():
+            found[verdict(interval, score.metric.better)].append(label)
+        said = "; ".join(f"{finding} {', '.join(labels)}" for finding, labels in found.items() if labels)
+        yield (
+            f"All {len(family.intervals)} differences of {score.heading} to {record.input_label} at once, so that none "
+            f"is settled by chance ({100 * bootstrap.level:g} % simultaneous intervals, see `duskbench power`): {said}."
+        )
 
 
 def bracket_note(options: BootstrapOptions) -> str:

@@ -20,6 +20,7 @@ from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.records import Dataset, ImageRecord
+from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.registry import ENHANCERS, load_detector, load_enhancer
 
 Spec = str | dict[str, Any]
@@ -69,18 +70,54 @@ def plan_enhancers(
     """
     planned: list[EnhancerEntry] = []
     for spec in config.enhancers:
-        bare, label, bound = _split_label(spec)
-        label = label or _default_label(bare, taken={p.label for p in planned})
-        if any(label == p.label for p in planned):
-            raise _same_label("enhancers", label, config.name)
-        try:
-            found = known.find("enhancer", bare, device, partial(_describe_enhancer, bare, device))
-            planned.append(EnhancerEntry(label, bare, upper_bound=bound, **found))
-        except DuskbenchError as error:
-            if not (keep_broken or isinstance(error, (WeightsError, DataError))):
-                raise
-            planned.append(EnhancerEntry(label, bare, fingerprint="", error=str(error), upper_bound=bound))
+        bare, row, bound = _split_label(spec)
+        row = row or _default_label(bare, taken={p.row for p in planned})
+        several = trainings_of(bare)
+        labels = [f"{row}, training {number}" for number in range(1, len(several) + 1)] if several else [row]
+        taken = {label for p in planned for label in (p.label, p.row)}
+        same = next((label for label in (row, *labels) if label in taken), None)
+        if same is not None:
+            raise _same_label("enhancers", same, config.name)
+        entries = [
+            _plan_enhancer(each, label, device, known, keep_broken)
+            for each, label in zip(several or [bare], labels, strict=True)
+        ]
+        _check_different(row, entries, config.name)
+        planned += [replace(entry, upper_bound=bound, method=row if several else None) for entry in entries]
     return planned
+
+
+def trainings_of(spec: Spec) -> list[Spec]:
+    """The specifications of the trainings that `guided(weights=[a, b, c])` means; none where there is no such list."""
+    target, arguments = split_spec(spec, "enhancer")
+    files = arguments.get("weights")
+    # A plug-in's weights may be numbers.
+    if not isinstance(files, list | tuple) or not all(isinstance(each, str | Path) for each in files):
+        return []
+    return [{"type": target, **arguments, "weights": str(each)} for each in files]
+
+
+def _plan_enhancer(spec: Spec, label: str, device: str, known: Known, keep_broken: bool) -> EnhancerEntry:
+    try:
+        found = known.find("enhancer", spec, device, partial(_describe_enhancer, spec, device))
+    except DuskbenchError as error:
+        if not (keep_broken or isinstance(error, (WeightsError, DataError))):
+            raise
+        return EnhancerEntry(label, spec, fingerprint="", error=str(error))
+    return EnhancerEntry(label, spec, **found)
+
+
+def _check_different(row: str, trainings: Sequence[EnhancerEntry], where: str) -> None:
+    """One training that stands twice among several would make them look more alike than they are."""
+    first: dict[str, EnhancerEntry] = {}
+    for entry in trainings:
+        if entry.error is None and first.setdefault(entry.fingerprint, entry) is not entry:
+            raise ConfigError(
+                f"Two of the trainings of {row} are the same.",
+                where=where,
+                expected="weights of different trainings",
+                got=f"{first[entry.fingerprint].label} and {entry.label} have the same weights",
+            )
 
 
 def _describe_enhancer(spec: Spec, device: str) -> dict[str, Any]:

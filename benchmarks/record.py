@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class EnhancerEntry:
-    """An enhancer of a run: a row of its table.
+    """An enhancer of a run: a row of its table, or one of the trainings that are one.
 
     Attributes:
         label: What the table calls it.
@@ -30,6 +30,7 @@ class EnhancerEntry:
         origin: Where its weights come from, in words; None where it has none.
         batch_size: Images that it wants at once.
         weights: Name -> sha256 of the weight files in use.
+        method: Label of the method of which this is one of several trainings; None where it stands for itself.
     """
 
     label: str
@@ -40,6 +41,12 @@ class EnhancerEntry:
     origin: str | None = None
     batch_size: int = 1
     weights: dict[str, str] = field(default_factory=dict)
+    method: str | None = None
+
+    @property
+    def row(self) -> str:
+        """Label of the row of the table that its numbers are part of."""
+        return self.method or self.label
 
     @property
     def is_input(self) -> bool:
@@ -219,7 +226,13 @@ class RunRecord:
     @property
     def bounds(self) -> frozenset[str]:
         """Labels of the rows that stand for a limit and do not compete."""
-        return frozenset(enhancer.label for enhancer in self.enhancers if enhancer.upper_bound)
+        return frozenset(enhancer.row for enhancer in self.enhancers if enhancer.upper_bound)
+
+    @property
+    def rows(self) -> dict[str, tuple[EnhancerEntry, ...]]:
+        """Label of a row of the table -> its enhancer, or the several trainings of its method."""
+        labels = dict.fromkeys(enhancer.row for enhancer in self.enhancers)
+        return {label: tuple(e for e in self.enhancers if e.row == label) for label in labels}
 
     def to_json(self) -> str:
         """Strict JSON with sorted keys."""

@@ -12,7 +12,8 @@ the class in the same resamples, so the pairing holds.
 An AP is larger on fewer different images (its envelope takes maxima), so resamples of a single mAP lie above it, and
 plain percentiles miss the truth below far too often: single numbers get the bias-corrected interval. In a paired
 difference the bias is on both sides and percentiles hold the truth; correcting there only adds noise.
-`python -m duskbench.benchmarks.studies.interval_coverage` measures both.
+`python -m duskbench.benchmarks.studies.interval_coverage` measures both. What several trainings of one method add is in
+`benchmarks.trainings`.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 6, 13 (percentile interval) and 14.3
 (bias correction, acceleration 0).
@@ -20,14 +21,16 @@ Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
 from duskbench.benchmarks.metrics.base import Ranked
 from duskbench.benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
+from duskbench.benchmarks.trainings import Trainings, mean_with_luck, training_luck
 from duskbench.data_tools.errors import ConfigError
 
 Aggregate = Callable[[np.ndarray], float]
@@ -91,11 +94,14 @@ class Spread:
         classes: Key of a score of detections -> class -> AP; a class without an object is absent.
         draws: Key of a score -> (1 + resamples,) float64: its number on the images as they are, then in each resample,
             NaN where that has none. The same place of two enhancers, or of two scores, is the same draw of images.
+        trainings: Key of a score -> the number of each of several trainings, whose mean the score is; no key where an
+            enhancer stands for itself.
     """
 
     scores: dict[str, Interval] = field(default_factory=dict)
     classes: dict[str, dict[str, Interval]] = field(default_factory=dict)
     draws: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
+    trainings: dict[str, tuple[float, ...]] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -172,55 +178,70 @@ class Bootstrap:
         self.within = within
         self.aggregates = aggregates or {}
         self._weights = draw_weights(within, options.resamples, options.seed)
-        self._kept: dict[tuple[int, str, bytes], _Numbers] = {}
+        self._kept: dict[tuple[int, str, bytes], tuple[Sample, _Numbers]] = {}
 
-    def spread(self, sample: Sample) -> Spread:
-        """Intervals of one enhancer over its own images."""
-        mask = sample.measured & self.within
-        scores: dict[str, Interval] = {}
-        classes: dict[str, dict[str, Interval]] = {}
-        draws: dict[str, np.ndarray | None] = {}
-        for key, values in sample.values.items():
-            there = mask & ~np.isnan(values)
-            draws[key] = self._aggregate(key, values, there)
-            _put(scores, key, self._interval(draws[key], there, corrected=True))
-        for key in sample.ranked:
-            numbers = self._numbers(sample, key, mask)
-            draws[key] = numbers.mean
-            _put(scores, key, self._interval(numbers.mean, mask, corrected=True))
-            classes[key] = {}
-            for name, ap in numbers.ap.items():
-                _put(classes[key], name, self._interval(ap, mask, corrected=True))
-        return Spread(scores, classes, draws={key: drawn for key, drawn in draws.items() if drawn is not None})
+    def spread(self, sample: Sample | Trainings) -> Spread:
+        """Intervals of one enhancer, or of the mean over trainings, over its own images."""
+        where = _where(sample.measured & self.within, sample)
+        drawn = {key: self._drawn(sample, key, there) for key, there in where.items()}
+        return Spread(**self._intervals(drawn, correct=True))
 
-    def difference(self, sample: Sample, baseline: Sample) -> Difference:
+    def difference(self, sample: Sample | Trainings, baseline: Sample | Trainings) -> Difference:
         """One enhancer minus another, over the images that both have."""
         both = sample.measured & baseline.measured & self.within
         either = (sample.measured | baseline.measured) & self.within
-        scores: dict[str, Interval] = {}
-        classes: dict[str, dict[str, Interval]] = {}
-        for key, values in sample.values.items():
-            if key in baseline.values:
-                there = both & ~np.isnan(values) & ~np.isnan(baseline.values[key])
-                sides = (self._aggregate(key, each.values[key], there) for each in (sample, baseline))
-                _put(scores, key, self._interval(_minus(*sides), there))
-        for key in sample.ranked:
-            if key in baseline.ranked:
-                ours, theirs = (self._numbers(each, key, both) for each in (sample, baseline))
-                _put(scores, key, self._interval(_minus(ours.mean, theirs.mean), both))
-                classes[key] = {}
-                for name in ours.ap:
-                    _put(classes[key], name, self._interval(_minus(ours.ap[name], theirs.ap.get(name)), both))
-        return Difference(scores, classes, baseline.label, int(both.sum()), int(either.sum() - both.sum()))
+        drawn = {
+            key: _minus(self._drawn(sample, key, there), self._drawn(baseline, key, there))
+            for key, there in _where(both, sample, baseline).items()
+        }
+        n_left_out = int(either.sum() - both.sum())
+        return Difference(
+            **self._intervals(drawn), baseline=baseline.label, n_images=int(both.sum()), n_left_out=n_left_out
+        )
 
-    def _numbers(self, sample: Sample, key: str, mask: np.ndarray) -> _Numbers:
-        # The numbers hold their sample, so its id is not given to another.
-        place = (id(sample), key, mask.tobytes())
+    def _drawn(self, sample: Sample | Trainings, key: str, there: np.ndarray) -> _Numbers:
+        if isinstance(sample, Sample):
+            return self._numbers(sample, key, there)
+        each = [self._numbers(one, key, there) for one in sample.samples]
+        luck = None
+        if len(each) > 1:
+            luck = training_luck(sample.label, len(each), self.options.resamples, self.options.seed)
+        means = [one.mean for one in each if one.mean is not None]
+        return _Numbers(
+            _shared_means([one.ap for one in each if one.ap is not None], luck),
+            mean_with_luck(means, luck) if means else None,
+            there,
+            tuple(float(mean[0]) for mean in means),
+        )
+
+    def _numbers(self, sample: Sample, key: str, there: np.ndarray) -> _Numbers:
+        # The sample is kept beside its numbers, so that its id is not given to another.
+        place = (id(sample), key, there.tobytes())
         if place not in self._kept:
-            self._kept[place] = self._resample(sample, key, mask)
-        return self._kept[place]
+            self._kept[place] = sample, self._resample(sample, key, there)
+        return self._kept[place][1]
+
+    def _intervals(self, drawn: Mapping[str, _Numbers], *, correct: bool = False) -> dict[str, Any]:
+        """The fields of a `Spread`; a score that no image has is left out."""
+        made: dict[str, Any] = {"scores": {}, "classes": {}, "draws": {}, "trainings": {}}
+        for key, numbers in drawn.items():
+            # Student's tails are wide enough for the bias, and correcting would stretch them: see `trainings`.
+            corrected = correct and len(numbers.trainings) < 2
+            interval = self._interval(numbers.mean, numbers.there, corrected=corrected)
+            if interval is not None:
+                made["scores"][key], made["draws"][key] = interval, numbers.mean
+                if numbers.trainings:
+                    made["trainings"][key] = numbers.trainings
+            if numbers.ap is not None:
+                of_classes = {
+                    name: self._interval(ap, numbers.there, corrected=corrected) for name, ap in numbers.ap.items()
+                }
+                made["classes"][key] = {name: each for name, each in of_classes.items() if each is not None}
+        return made
 
     def _resample(self, sample: Sample, key: str, mask: np.ndarray) -> _Numbers:
+        if key not in sample.ranked:
+            return _Numbers(None, self._aggregate(key, sample.values[key], mask), mask)
         ranked = sample.ranked[key]
         ap: dict[str, np.ndarray] = {}
         for name, rankings in ranked.by_class.items():
@@ -234,12 +255,13 @@ class Bootstrap:
             ]
             ap[name] = made[0] if len(made) == 1 else np.mean(made, axis=0)
         if not ap:
-            return _Numbers(sample, {}, None)
+            return _Numbers({}, None, mask)
         stacked = np.stack(list(ap.values()))
         there = ~np.isnan(stacked)
         count = there.sum(axis=0)
         total = np.where(there, stacked, 0.0).sum(axis=0)
-        return _Numbers(sample, ap, np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))
+        mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+        return _Numbers(ap, mean, mask)
 
     def _aggregate(self, key: str, values: np.ndarray, there: np.ndarray) -> np.ndarray | None:
         if not there.any():
@@ -264,11 +286,6 @@ class Bootstrap:
         return Interval(float(values[0]), float(low), float(high))
 
 
-def _put(into: dict[str, Interval], key: str, interval: Interval | None) -> None:
-    if interval is not None:
-        into[key] = interval
-
-
 def corrected_tails(resampled: np.ndarray, value: float, tail: float) -> tuple[float, float]:
     """The quantiles that stand for `tail` and `1 - tail` where the resamples' median is not the value.
 
@@ -284,12 +301,38 @@ def corrected_tails(resampled: np.ndarray, value: float, tail: float) -> tuple[f
 
 @dataclass(frozen=True)
 class _Numbers:
-    """Resampled APs of a sample on some images, each (1 + resamples,), the images as they are first."""
+    """A score in every resample, (1 + resamples,), the images as they are first.
 
-    sample: Sample
-    ap: dict[str, np.ndarray]
+    Attributes:
+        ap: Class -> AP; None of a score of images.
+        mean: The score; None where no image has it.
+        there: (N,) bool: the images that count.
+        trainings: On the images as they are, of each training.
+    """
+
+    ap: dict[str, np.ndarray] | None
     mean: np.ndarray | None
+    there: np.ndarray
+    trainings: tuple[float, ...] = ()
 
 
-def _minus(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
-    return None if a is None or b is None else a - b
+def _shared_means(each: Sequence[dict[str, np.ndarray]], luck: np.ndarray | None) -> dict[str, np.ndarray] | None:
+    return {name: mean_with_luck([ap[name] for ap in each], luck) for name in each[0]} if each else None
+
+
+def _minus(a: _Numbers, b: _Numbers) -> _Numbers:
+    if a.mean is None or b.mean is None:
+        return _Numbers(None if a.ap is None else {}, None, a.there)
+    ap = None if a.ap is None or b.ap is None else {name: a.ap[name] - b.ap[name] for name in a.ap if name in b.ap}
+    return _Numbers(ap, a.mean - b.mean, a.there, tuple(one - float(b.mean[0]) for one in a.trainings))
+
+
+def _where(mask: np.ndarray, *samples: Sample | Trainings) -> dict[str, np.ndarray]:
+    """Key of a score that all of these have -> which of the images have it."""
+    first = samples[0]
+    where = {
+        key: np.logical_and.reduce([mask, *(~np.isnan(one.values[key]) for one in samples)])
+        for key in first.values
+        if all(key in one.values for one in samples)
+    }
+    return where | {key: mask for key in first.ranked if all(key in one.ranked for one in samples)}

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import stdev
 from typing import TYPE_CHECKING, Any, Literal
 
 from duskbench.benchmarks.evaluate import EnhancerResult
@@ -115,6 +116,7 @@ def build_table(
         Column("n", "n"),
         Column("failed", "failed"),
         *_difference_columns(results, scores),
+        *_training_columns(results, scores),
         *(column for score in scores if score.metric.key == "map" for column in _class_columns(record, score)),
     ]
     rows = tuple(_row(result, record) for result in results)
@@ -164,8 +166,22 @@ def _difference_columns(results: Sequence[EnhancerResult], scores: Sequence[Scor
     ]
 
 
+def _training_columns(results: Sequence[EnhancerResult], scores: Sequence[ScoreColumn]) -> list[Column]:
+    """How far several trainings of a method lie apart; none where there are none."""
+    if not any(result.spread.trainings for result in results):
+        return []
+    part = "Several trainings"
+    spreads = [
+        score_column(score, key=f"{score.key} sd", heading=f"SD {score.heading}", better=None, part=part, bounds=None)
+        for score in scores
+    ]
+    return [Column("trainings", "trainings", part=part), *spreads]
+
+
 def _row(result: EnhancerResult, record: RunRecord) -> dict[str, Any]:
-    incomplete = result.n_images < result.n_expected and result.error is None
+    measured = {len(each) for each in result.spread.trainings.values()}
+    incomplete = result.n_images < result.n_expected or any(n < len(record.rows[result.label]) for n in measured)
+    incomplete = incomplete and result.error is None
     row: dict[str, Any] = {
         "label": result.label + (" *" if incomplete else " †" if result.error else ""),
         "bound": result.label in record.bounds,
@@ -173,7 +189,11 @@ def _row(result: EnhancerResult, record: RunRecord) -> dict[str, Any]:
         "n": result.n_images,
         "failed": len(result.failures),
     }
+    if measured:
+        row["trainings"] = max(measured)
     for score in record.columns():
+        if len(trainings := result.spread.trainings.get(score.key, ())) > 1:
+            row[f"{score.key} sd"] = stdev(trainings)
         row |= ends(score.key, result.score(score.key))
         row |= {f"{score.key} {group}": number for group, number in result.by_group.get(score.key, {}).items()}
         for number, (baseline, difference) in enumerate(result.against.items()):

@@ -19,6 +19,7 @@ from duskbench.benchmarks.cli.export import export
 from duskbench.benchmarks.cli.figures import attention, sheet
 from duskbench.benchmarks.cli.nightly import nightly
 from duskbench.benchmarks.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
+from duskbench.benchmarks.cli.power import power
 from duskbench.benchmarks.cli.report import report
 from duskbench.benchmarks.cli.run import run
 from duskbench.benchmarks.cli.score import score
@@ -96,7 +97,7 @@ def _options(
 
 app.add_typer(data_app, name="data")
 for _command in (
-    run, table, compare, report, nightly, table2, enhance, score, train, export, sheet, attention, version,
+    run, table, compare, power, report, nightly, table2, enhance, score, train, export, sheet, attention, version,
 ):  # fmt: skip
     app.command()(_command)
 app.command("list")(list_names)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from duskbench.benchmarks.cli.console import out_console
 from duskbench.benchmarks.cli.options import Baseline, Coco, Format
+from duskbench.data_tools.errors import ConfigError
 
 if TYPE_CHECKING:
     from duskbench.benchmarks.table import Table
@@ -23,13 +24,22 @@ def table(
     by: Annotated[
         str | None, typer.Option(help="Break down by lighting, indoor, class or size; intervals are in the csv.")
     ] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Kinds of error of the detections instead: class, place, missed, ...")
+    ] = False,
     baseline: Baseline = None,
     coco: Coco = False,
 ) -> None:
     """Print the table of a run again, from its stored rows."""
     from duskbench.benchmarks.breakdown_table import breakdown_to_csv, read_breakdown
+    from duskbench.benchmarks.errors_table import read_errors_table
     from duskbench.benchmarks.results import read_table
 
+    if errors:
+        if by is not None:
+            raise ConfigError("The kinds of error are not broken down.", where="--errors --by", todo="leave one out")
+        print_as(form, read_errors_table(run_dir, baseline=baseline))
+        return
     if by is None:
         print_as(form, read_table(run_dir, coco=coco, baseline=baseline))
         return

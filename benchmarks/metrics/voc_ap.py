@@ -170,7 +170,7 @@ def match(
     difficult = _check_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
     scores = _check_column("det_scores", det_scores, len(det_xyxy)).astype(np.float64)
 
-    gt_index, iou = _best_overlap(gt_xyxy, gt_label, gt_image, det_xyxy, det_label, det_image, n_classes, plus_one)
+    gt_index, iou = best_overlap(gt_xyxy, gt_label, gt_image, det_xyxy, det_label, det_image, n_classes, plus_one)
     order = _by_score(scores, det_image)
     hit = (gt_index >= 0) & ((iou > iou_threshold) if strict else (iou >= iou_threshold))
     ignored = np.zeros(len(scores), dtype=bool)
@@ -222,7 +222,7 @@ def average_precision(recall: np.ndarray, precision: np.ndarray, mode: Mode = "1
     return np.take_along_axis(padded, reached_at, axis=-1).mean(axis=-1)
 
 
-def _best_overlap(
+def best_overlap(
     gt_boxes: np.ndarray,
     gt_labels: np.ndarray,
     gt_images: np.ndarray,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from duskbench.benchmarks.breakdown import Breakdown, break_down
 from duskbench.benchmarks.changes import Changes, Curve, changes, precision_recall_curves
+from duskbench.benchmarks.errors_table import build_errors_table
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate_rows
 from duskbench.benchmarks.matching import MatchedRun, match_rows, read_enhancers, read_run_images
 from duskbench.benchmarks.nightly.night import Night
+from duskbench.benchmarks.power_table import PowerOptions, build_power_table
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
 from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
@@ -55,6 +57,7 @@ class ReportContent:
         shown: The images with what was found in them.
         pictures: Their pictures, in the same order.
         remade: Labels of enhancers whose pictures come from other code, arguments or weights than were measured.
+        more: Further tables: what the images can settle, and the kinds of error.
         history: Earlier nights and this one, oldest first; empty outside a nightly.
     """
 
@@ -67,6 +70,7 @@ class ReportContent:
     shown: tuple[Shown, ...] = ()
     pictures: tuple[PictureSet, ...] = ()
     remade: tuple[str, ...] = ()
+    more: tuple[Table, ...] = ()
     history: tuple[Night, ...] = ()
 
     @property
@@ -121,7 +125,8 @@ def read_content(
     by_image = matched[0] if matched else match_rows(run, enhancers, store.path)
     scores = headline_first(record)
     ranked = best_first(record, results, scores[0]) if scores else []
-    chosen = choose_images(found[0].changes if found else (), [r.label for r in ranked], record.image_ids, images)
+    choosing = [entry.label for result in ranked for entry in record.rows[result.label]]
+    chosen = choose_images(found[0].changes if found else (), choosing, record.image_ids, images)
     lowest = min([LOWEST_SCORE, *(each.threshold for each in found if each.threshold is not None)])
     shown = read_shown(run, enhancers, matched, chosen, lowest=lowest)
     maker = PictureMaker(record, run_dir / "images", device)
@@ -135,7 +140,8 @@ def read_content(
         detectors=found,
         shown=tuple(shown),
         pictures=tuple(pictures),
-        remade=tuple(result.label for result in results if result.label in maker.remade),
+        remade=tuple(entry.label for entry in record.enhancers if entry.label in maker.remade),
+        more=tuple(_more_tables(record, results, scores, options, matched)),
         history=tuple(night for night in history if night.config == record.name),
     )
 
@@ -148,6 +154,24 @@ def _detector_content(matched: MatchedRun) -> DetectorContent:
         # Nothing was detected, or there is no Input to compare with.
         changed = ()
     return DetectorContent(label, precision_recall_curves(matched), changed)
+
+
+def _more_tables(
+    record: RunRecord,
+    results: Sequence[EnhancerResult],
+    scores: Sequence[ScoreColumn],
+    options: BootstrapOptions,
+    matched: Sequence[MatchedRun],
+) -> Iterator[Table]:
+    baseline = record.input_label
+    power = (
+        build_power_table(record, results, scores[0], baseline, PowerOptions(), options)
+        if scores and baseline
+        else None
+    )
+    if power is not None:
+        yield power
+    yield from (build_errors_table(each) for each in matched if each.by_label)
 
 
 def _breakdowns(matched: MatchedRun, options: BootstrapOptions) -> list[Breakdown]:

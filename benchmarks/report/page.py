@@ -30,6 +30,7 @@ from duskbench.benchmarks.report.tables import (
     class_parts,
     main_table,
     other_tables,
+    whole_table,
 )
 from duskbench.benchmarks.report.viewer import viewer_data
 from duskbench.benchmarks.statistics import Interval
@@ -108,6 +109,7 @@ class Page:
     curves: tuple[DetectorCurves, ...]
     legend: tuple[Legend, ...]
     changes: tuple[DetectorChanges, ...]
+    more: tuple[tuple[Sortable, tuple[str, ...]], ...]
     viewer: dict[str, Any] | None
     viewer_notes: tuple[str, ...]
     history: tuple[HistoryChart, ...]
@@ -124,7 +126,9 @@ def build_page(content: ReportContent) -> Page:
     """Lay a run's content out; pure, so the same content is the same page."""
     record, results, baseline = content.record, content.results, content.baseline
     scores, bounds = headline_first(record), record.bounds
-    series = series_classes([result.label for result in results], baseline, bounds)
+    # Several trainings are one row, and each has curves of its own.
+    labels = dict.fromkeys([*record.rows, *(entry.label for entry in record.enhancers)])
+    series = series_classes(list(labels), baseline, bounds)
     failures = list(_failures(record, results))
     class_titles = class_parts(content.table, record)
     others = other_tables(content.table)
@@ -152,6 +156,7 @@ def build_page(content: ReportContent) -> Page:
             for found in content.detectors
             if found.threshold is not None
         ),
+        more=tuple((whole_table(table), table.notes) for table in content.more),
         viewer=viewer_data(content, _short) if any(one.views for one in content.shown) else None,
         viewer_notes=_viewer_notes(content),
         history=tuple(history_charts(content.history, series)),
@@ -221,7 +226,8 @@ def _legend(content: ReportContent, series: Mapping[str, str], labels: set[str])
     """The best by the headline and the baseline are shown at first; all of them where there is no headline."""
     scores = headline_first(content.record)
     ranked = best_first(content.record, content.results, scores[0]) if scores else []
-    ahead = [result.label for result in ranked if result.label != content.baseline][:_CURVES_AT_FIRST]
+    best = [result.label for result in ranked if result.label != content.baseline][:_CURVES_AT_FIRST]
+    ahead = {label for row in best for label in (row, *(entry.label for entry in content.record.rows[row]))}
     return tuple(
         Legend(label, series[label], number, not ranked or label in ahead or label == content.baseline)
         for number, label in enumerate(series)

@@ -65,6 +65,11 @@ def other_tables(table: Table) -> list[Sortable]:
     ]
 
 
+def whole_table(table: Table) -> Sortable:
+    """All columns of a table that is none of the run's main one's."""
+    return _sortable(table.title, table, table.columns)
+
+
 def class_parts(table: Table, record: RunRecord) -> frozenset[str]:
     """Titles of the parts of the table that hold APs by class."""
     keys = {class_key(score, name) for score in record.columns() for name in record.protocol.classes if score.detector}

@@ -18,15 +18,20 @@ _KINDS = {"found": 0, "false_alarm": 1, "ignored": 2}
 def viewer_data(content: ReportContent, short: Callable[[str], str]) -> dict[str, Any]:
     """Images, their pictures, and what each detector found in them; `short` bounds the length of a reason."""
     record = content.record
-    labels = [r.label for r in content.results if any(r.label in one.views for one in content.shown)]
+    labels = [e.label for e in record.enhancers if any(e.label in one.views for one in content.shown)]
     thresholds = [_THRESHOLD if found.threshold is None else found.threshold for found in content.detectors]
     tallies = [
         {change.label: {image.image_id: image.tally for image in change.images} for change in found.changes}
         for found in content.detectors
     ]
     scores = headline_first(record)
-    ranked = [r.label for r in (best_first(record, content.results, scores[0]) if scores else ())]
-    competing = [label for label in [*ranked, *labels] if label in labels and label not in record.bounds]
+    ranked = [
+        entry.label
+        for result in (best_first(record, content.results, scores[0]) if scores else ())
+        for entry in record.rows[result.label]
+    ]
+    bounds = {entry.label for entry in record.enhancers if entry.upper_bound}
+    competing = [label for label in [*ranked, *labels] if label in labels and label not in bounds]
     return {
         "labels": labels,
         "left": content.baseline or labels[0],

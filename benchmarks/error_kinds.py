@@ -1,0 +1,161 @@
+"""What kind of error each false alarm and each missed object is, and what mAP each kind costs.
+
+A false alarm is, in this order: a wrong place, where it overlaps an object of its class, but not enough; a wrong class,
+where it overlaps an object of another class enough; a duplicate of a surer detection; background, where it overlaps no
+object by more than 0.1; or both, class and place. An object is missed where no detection found it, and none would have
+that has only its class or only its place wrong. Difficult objects count neither way.
+
+What a kind costs is the mAP that would be won if an oracle corrected it and left the others: a wrong place or class
+becomes a hit if its object has no surer one, and else goes; duplicates, background and both go; missed objects are no
+longer asked for. The kinds do not add up to what is missing from 100 %.
+
+Source: Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection Errors", ECCV 2020, section 2, and its
+implementation, tidecv 1.0 (order of the tests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from duskbench.benchmarks.matching import Matched
+from duskbench.benchmarks.metrics.boxes import Boxes
+from duskbench.benchmarks.metrics.voc_ap import average_precision, best_overlap, precision_recall
+from duskbench.benchmarks.protocol import Protocol
+
+ErrorKind = Literal["class", "place", "both", "duplicate", "background", "missed"]
+KINDS: tuple[ErrorKind, ...] = get_args(ErrorKind)
+# Up to this overlap with everything a detection is of background.
+BACKGROUND_IOU = 0.1
+_NONE = -1
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The errors of one enhancer's detections.
+
+    Attributes:
+        kinds: (D,) index into KINDS of each detection, -1 where it is none.
+        object: (D,) index of the object that a detection of wrong class or place was meant for, -1 for the others.
+        repairs: (D,) bool: the correction of this detection would be a hit: its object has no surer one.
+        missed: (T,) bool: objects that nothing found nor nearly found.
+        found: (T,) bool: objects that were found.
+    """
+
+    kinds: np.ndarray
+    object: np.ndarray
+    repairs: np.ndarray
+    missed: np.ndarray
+    found: np.ndarray
+
+    def counts(self) -> dict[ErrorKind, int]:
+        """How many there are of each kind."""
+        of = np.bincount(self.kinds[self.kinds >= 0], minlength=len(KINDS))
+        return {k: int(self.missed.sum()) if k == "missed" else int(n) for k, n in zip(KINDS, of, strict=True)}
+
+
+def find_errors(one: Matched, protocol: Protocol, threshold: float = 0.0) -> Errors:
+    """Say what kind of error each detection of a score is, and which objects are missed.
+
+    Args:
+        one: From `benchmarks.matching.match_run`.
+        protocol: Of the run; its overlap decides what is enough.
+        threshold: Detections of a lower score are as if they were not there.
+    """
+    matches, found, truth = one.result.matches, one.found, one.truth
+    counted = found.scores >= threshold
+    wrong = np.flatnonzero(matches.fp & counted)
+    same, same_iou = _overlaps(found.take(wrong), truth, protocol, same_class=True)
+    other, other_iou = _overlaps(found.take(wrong), truth, protocol, same_class=False)
+    strict = protocol.iou_match == ">"
+    enough_same, enough_other = (
+        iou > protocol.iou_threshold if strict else iou >= protocol.iou_threshold for iou in (same_iou, other_iou)
+    )
+    # The first that holds, in this order; what is left has both wrong.
+    tests: dict[ErrorKind, np.ndarray] = {
+        "place": (same_iou >= BACKGROUND_IOU) & ~enough_same,
+        "class": enough_other,
+        "duplicate": enough_same,
+        "background": np.maximum(same_iou, other_iou) <= BACKGROUND_IOU,
+    }
+    numbers = np.select(list(tests.values()), [KINDS.index(kind) for kind in tests], KINDS.index("both"))
+    kinds, meant = (np.full(len(found.scores), _NONE) for _ in range(2))
+    kinds[wrong] = numbers
+    meant[wrong] = np.select([numbers == KINDS.index("place"), numbers == KINDS.index("class")], [same, other], _NONE)
+    hit = np.zeros(len(truth.labels), bool)
+    hit[matches.gt_index[matches.tp & counted]] = True
+    repairs = _surest_for_each(meant, hit, found.scores)
+    nearly = np.zeros(len(truth.labels), bool)
+    nearly[meant[repairs]] = True
+    return Errors(kinds, meant, repairs, ~(hit | nearly | truth.difficult), hit)
+
+
+def _overlaps(found: Boxes, truth: Boxes, protocol: Protocol, *, same_class: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The object of its own class, or of the others, that each detection overlaps most (-1: none), and the IoU."""
+    index, iou = np.full(len(found.labels), _NONE), np.zeros(len(found.labels))
+    for label in np.unique(found.labels):
+        these = np.flatnonzero(found.labels == label)
+        objects = np.flatnonzero(~truth.difficult & ((truth.labels == label) == same_class))
+        wanted, given = truth.take(objects), found.take(these)
+        # Where detections end at their last pixel, ground truth does too; see `Protocol.plus_one`.
+        boxes = wanted.boxes_xyxy - (np.array([0.0, 0.0, 1.0, 1.0]) if protocol.plus_one else 0.0)
+        best, iou[these] = best_overlap(
+            boxes, np.zeros(len(objects), np.int64), wanted.images, given.boxes_xyxy,
+            np.zeros(len(these), np.int64), given.images, 1, protocol.plus_one,
+        )  # fmt: skip
+        index[these] = np.where(best >= 0, np.append(objects, _NONE)[best], _NONE)
+    return index, iou
+
+
+def _surest_for_each(meant: np.ndarray, hit: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(D,) bool: the surest detection that was meant for an object which nothing found."""
+    candidates = np.flatnonzero(meant >= 0)
+    candidates = candidates[~hit[meant[candidates]]]
+    order = candidates[np.argsort(-scores[candidates], kind="stable")]
+    _, first = np.unique(meant[order], return_index=True)
+    surest = np.zeros(len(meant), bool)
+    surest[order[first]] = True
+    return surest
+
+
+def costs(one: Matched, errors: Errors, protocol: Protocol, classes: Mapping[str, object]) -> dict[ErrorKind, float]:
+    """What correcting each kind would add to the mAP, 0 to 1; never below 0, where interpolation would make it so.
+
+    Args:
+        one: The matched detections.
+        errors: From `find_errors` with threshold 0: an AP stands on all detections.
+        protocol: Of the run.
+        classes: Names of the classes that enter the mean.
+    """
+    labels = [number for number, name in enumerate(protocol.classes) if name in classes]
+    before = _mean_ap(one, errors, protocol, labels, None)
+    return {kind: max(_mean_ap(one, errors, protocol, labels, kind) - before, 0.0) for kind in KINDS}
+
+
+def _mean_ap(one: Matched, errors: Errors, protocol: Protocol, labels: list[int], corrected: ErrorKind | None) -> float:
+    matches, truth = one.result.matches, one.truth
+    tp, kept, label = matches.tp.copy(), matches.tp | matches.fp, one.found.labels.copy()
+    asked = ~truth.difficult
+    if corrected == "missed":
+        asked &= ~errors.missed
+    elif corrected is not None:
+        these = errors.kinds == KINDS.index(corrected)
+        better = these & errors.repairs
+        kept &= ~these | better
+        tp |= better
+        label[better] = truth.labels[errors.object[better]]
+    order = np.lexsort((one.found.images, -one.found.scores))
+    order = order[kept[order]]
+    aps = []
+    for number in labels:
+        n_objects = int((asked & (truth.labels == number)).sum())
+        ranked = order[label[order] == number]
+        if n_objects:
+            aps.append(float(average_precision(*precision_recall(tp[ranked], ~tp[ranked], n_objects), protocol.ap)))
+        elif (~truth.difficult & (truth.labels == number)).any():
+            # All of them were missed: the class stays in the mean with the AP that it had.
+            aps.append(0.0)
+    return float(np.mean(aps)) if aps else 0.0

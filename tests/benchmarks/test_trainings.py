@@ -1,0 +1,255 @@
+"""Several trainings of one method as one row: planned, measured apart, shown together, with their luck."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from scipy.stats import t as student
+
+from duskbench.benchmarks.breakdown import break_down
+from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.descriptions import Known
+from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
+from duskbench.benchmarks.matching import match_run
+from duskbench.benchmarks.plan import plan_enhancers, trainings_of
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import EnhancerEntry, RunRecord
+from duskbench.benchmarks.report.write import write_report
+from duskbench.benchmarks.results import read_table
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, Sample
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import to_markdown
+from duskbench.benchmarks.trainings import Trainings, mean_with_luck, training_luck
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.weights import PRETRAINED
+from tests.benchmarks.fabricate import make_images, make_run
+
+SKILLS = {"Input": 0.4, "Ours, training 1": 0.5, "Ours, training 2": 0.7, "Ours, training 3": 0.9, "Other": 0.45}
+
+
+def entries(*broken: str) -> tuple[EnhancerEntry, ...]:
+    made = (
+        EnhancerEntry(label, label.lower(), label, method="Ours" if label.startswith("Ours") else None)
+        for label in SKILLS
+    )
+    return tuple(replace(one, fingerprint="", error="no such file") if one.label in broken else one for one in made)
+
+
+def results(folder: Path, **options: Any) -> dict[str, EnhancerResult]:
+    with ResultStore(folder / "results.sqlite", reading=True) as store:
+        return {result.label: result for result in evaluate(store, store.last_run(), **options)}
+
+
+def image_samples(values: np.ndarray) -> tuple[Sample, ...]:
+    return tuple(Sample(str(number), ~np.isnan(each), {"score": each}) for number, each in enumerate(values))
+
+
+def bootstrap(n: int, resamples: int = 500, seed: int = 0) -> Bootstrap:
+    return Bootstrap({}, BootstrapOptions(resamples, seed), within=np.ones(n, bool))
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_the_luck_of_a_mean_is_students_t(k: int) -> None:
+    deviations = np.linspace(-1, 1, k) ** 3
+    drawn = training_luck("a", k, 60_000, 3) @ (deviations - deviations.mean())
+    assert drawn[0] == 0
+    scale = deviations.std(ddof=1) / np.sqrt(k)
+    for share in (0.05, 0.25, 0.5, 0.9, 0.975):
+        assert np.mean(drawn[1:] <= scale * student.ppf(share, k - 1)) == pytest.approx(share, abs=0.006)
+
+
+def test_luck_is_a_methods_own_and_the_same_each_time() -> None:
+    one, again, other = (training_luck(label, 3, 100, 1) for label in "aab")
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
+    assert not np.array_equal(one, training_luck("a", 3, 100, 2))
+
+
+def test_where_images_have_no_luck_the_interval_is_the_closed_form() -> None:
+    worth = np.array([1.0, 1.4, 2.1])
+    method = Trainings("a", image_samples(np.repeat(worth[:, None], 50, axis=1)))
+    got = bootstrap(50, 40_000).difference(method, image_samples(np.zeros((1, 50)))[0])
+    half = student.ppf(0.975, 2) * worth.std(ddof=1) / np.sqrt(3)
+    interval = got.scores["score"]
+    assert interval.value == pytest.approx(1.5)
+    assert (interval.low, interval.high) == pytest.approx((1.5 - half, 1.5 + half), abs=0.05)
+    assert got.trainings == {"score": pytest.approx((1.0, 1.4, 2.1))}
+
+
+def test_equal_trainings_are_as_one() -> None:
+    values = np.random.default_rng(0).normal(4, 1, (1, 40))
+    alone = image_samples(values)[0]
+    made, nothing = bootstrap(40), image_samples(np.zeros((1, 40)))[0]
+    for method in (Trainings("a", (alone,)), Trainings("a", (alone, alone, alone))):
+        got, expected = (made.difference(each, nothing).scores["score"] for each in (method, alone))
+        assert (got.value, got.low, got.high) == pytest.approx((expected.value, expected.low, expected.high), rel=1e-12)
+
+
+def test_a_training_without_an_image_takes_it_from_all() -> None:
+    values = np.random.default_rng(1).normal(4, 1, (2, 30))
+    values[0, 3] = values[1, 7] = np.nan
+    method = Trainings("a", image_samples(values))
+    kept = np.delete(values, [3, 7], axis=1)
+    got = bootstrap(30).spread(method)
+    assert got.scores["score"].value == pytest.approx(kept.mean())
+    assert got.trainings["score"] == pytest.approx(tuple(kept.mean(axis=1)))
+
+
+def test_a_row_is_the_mean_of_its_trainings(tmp_path: Path) -> None:
+    images = make_images(40)
+    together = make_run(tmp_path / "a", images, SKILLS, enhancers=entries())
+    with ResultStore(tmp_path / "a/results.sqlite") as store:
+        store.put_run(replace(together, enhancers=tuple(replace(e, method=None) for e in together.enhancers)))
+    apart = results(tmp_path / "a")
+    with ResultStore(tmp_path / "a/results.sqlite") as store:
+        store.put_run(together)
+    got = results(tmp_path / "a", baseline="Ours")
+    assert list(got) == ["Input", "Ours", "Other"]
+    each = [apart[label] for label in SKILLS if label.startswith("Ours")]
+    for key in ("map", "niqe"):
+        numbers = [one.spread.scores[key].value for one in each]
+        assert got["Ours"].spread.trainings[key] == pytest.approx(numbers)
+        assert got["Ours"].number(key) == pytest.approx(np.mean(numbers))
+        drawn = mean_with_luck([one.spread.draws[key] for one in each], training_luck("Ours", 3, 50, 3))
+        assert got["Ours"].spread.draws[key] == pytest.approx(drawn)
+    for name in ("car", "dog", "person"):
+        mean = np.mean([one.spread.classes["map"][name].value for one in each])
+        assert got["Ours"].spread.classes["map"][name].value == pytest.approx(mean)
+    assert got["Other"].against["Ours"].scores["map"].value == pytest.approx(
+        apart["Other"].spread.scores["map"].value - np.mean([one.spread.scores["map"].value for one in each])
+    )
+    # Enhancers that stand for themselves have the numbers and intervals that they had.
+    assert got["Other"].spread == apart["Other"].spread
+    assert got["Other"].against["Input"] == apart["Other"].against["Input"]
+
+
+def test_table_breakdown_and_report_have_one_row(tmp_path: Path) -> None:
+    make_run(tmp_path, make_images(30), SKILLS, enhancers=entries())
+    table = read_table(tmp_path)
+    assert [row["label"] for row in table.rows] == ["Input", "Ours", "Other"]
+    ours = table.rows[1]
+    assert ours["trainings"] == 3 and "trainings" not in table.rows[0]
+    numbers = results(tmp_path)["Ours"].spread.trainings["map"]
+    assert ours["map sd"] == pytest.approx(np.std(numbers, ddof=1))
+    listed = ", ".join(f"{100 * number:.2f}" for number in numbers)
+    assert any("Ours: mean of 3 trainings; of each: NIQE" in n and f"mAP {listed}" in n for n in table.notes)
+    assert any("holds the luck of training" in note for note in table.notes)
+    assert "SD mAP" in to_markdown(table)
+    with ResultStore(tmp_path / "results.sqlite", reading=True) as store:
+        matched = match_run(store, store.last_run())
+    for by in ("class", "size", "lighting"):
+        made = break_down(matched, by)
+        assert made.labels == ("Input", "Ours", "Other")
+        assert all(set(part.spreads) == {"Input", "Ours", "Other"} for part in made.parts)
+    page = write_report(tmp_path, images=0, bootstrap=BootstrapOptions(20)).read_text(encoding="utf-8")
+    # Curves are of each training; the table has one row.
+    assert "Ours, training 2" in page and "mean of 3 trainings" in page
+
+
+def test_a_training_that_is_not_there_is_said(tmp_path: Path) -> None:
+    make_run(tmp_path, make_images(12), SKILLS, enhancers=entries())
+    with ResultStore(tmp_path / "results.sqlite") as store:
+        store.put_run(replace(store.last_run(), enhancers=entries("Ours, training 2")))
+    table = read_table(tmp_path)
+    assert table.rows[1]["label"] == "Ours †"
+    notes = "\n".join(table.notes)
+    assert "† Ours stands on the trainings that could be built: Ours, training 2: no such file" in notes
+    assert "2 of 3 trainings measured" in notes and "mean of 2 trainings" in notes
+
+
+def test_a_training_that_is_not_measured_yet_marks_the_row(tmp_path: Path) -> None:
+    make_run(tmp_path, make_images(12), SKILLS, enhancers=entries())
+    with ResultStore(tmp_path / "results.sqlite") as store:
+        more = EnhancerEntry("Ours, training 4", "x", "not measured", method="Ours")
+        store.put_run(replace(store.last_run(), enhancers=(*entries(), more)))
+    table = read_table(tmp_path)
+    assert table.rows[1]["label"] == "Ours *"
+    assert any("3 of 4 trainings measured" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("guided", []),
+        ("guided(weights='a')", []),
+        ("file.py:Blend(weights=[0.3, 0.7])", []),
+        ("guided(weights=['a', 'b'], amp=True)", ["a", "b"]),
+        ({"type": "guided", "weights": ["a", "b"], "amp": True}, ["a", "b"]),
+    ],
+)
+def test_a_list_of_files_means_trainings(spec: Any, expected: Sequence[str]) -> None:
+    made = trainings_of(spec)
+    assert made == [{"type": "guided", "weights": each, "amp": True} for each in expected]
+
+
+def weight_files(folder: Path) -> list[str]:
+    shipped = PRETRAINED / "zero_dce.safetensors"
+    with safe_open(shipped, "np") as file:
+        described = file.metadata()
+    state = load_file(shipped)
+    paths = []
+    for number in range(2):
+        changed = {key: value + np.float32(1e-3 * number) for key, value in state.items()}
+        paths.append(str(folder / f"{number}.safetensors"))
+        save_file(changed, paths[-1], described)
+    return paths
+
+
+def plan(specs: Sequence[Any]) -> list[EnhancerEntry]:
+    config = BenchmarkConfig("made", "", {}, (), tuple(specs), Protocol())
+    return plan_enhancers(config, "cpu", Known(Path("nowhere")))
+
+
+@pytest.mark.slow
+def test_trainings_are_planned_apart_under_one_row(tmp_path: Path) -> None:
+    files = weight_files(tmp_path)
+    got = plan(["input", {"type": "zero_dce", "weights": files, "label": "Curves", "upper_bound": True}])
+    assert [(e.label, e.row, e.upper_bound) for e in got] == [
+        ("Input", "Input", False),
+        ("Curves, training 1", "Curves", True),
+        ("Curves, training 2", "Curves", True),
+    ]
+    # A row that was measured alone is used again.
+    assert [e.fingerprint for e in got[1:]] == [
+        plan([{"type": "zero_dce", "weights": f}])[0].fingerprint for f in files
+    ]
+    missing = plan([{"type": "zero_dce", "weights": [files[0], str(tmp_path / "none.safetensors")]}])
+    assert [e.error is None for e in missing] == [True, False]
+
+
+@pytest.mark.slow
+def test_the_same_training_twice_and_a_label_twice_are_errors(tmp_path: Path) -> None:
+    one, other = weight_files(tmp_path)
+    with pytest.raises(ConfigError, match="Two of the trainings of Zero-DCE are the same"):
+        plan([{"type": "zero_dce", "weights": [one, other, one]}])
+    named = {"type": "zero_dce", "weights": [one, other], "label": "Curves"}
+    with pytest.raises(ConfigError, match="same label"):
+        plan([{"type": "input", "label": "Curves"}, named])
+    with pytest.raises(ConfigError, match="same label"):
+        plan([{"type": "input", "label": "Curves, training 2"}, named])
+
+
+def test_the_record_keeps_which_trainings_belong_together(tmp_path: Path) -> None:
+    record = make_run(tmp_path, make_images(3), SKILLS, enhancers=entries())
+    again = RunRecord.from_json(record.to_json())
+    assert again == record
+    assert [e.label for e in again.rows["Ours"]] == [f"Ours, training {n}" for n in (1, 2, 3)]
+
+
+def test_an_interval_that_says_nothing_of_training_is_narrower() -> None:
+    rng = np.random.default_rng(2)
+    values = rng.normal(0, 1, (3, 80)) + np.array([[-0.5], [0.0], [0.5]])
+    method, mean = Trainings("a", image_samples(values)), image_samples(values.mean(axis=0)[None])[0]
+    made = bootstrap(80)
+
+    def width(interval: Interval) -> float:
+        assert interval.low is not None and interval.high is not None
+        return interval.high - interval.low
+
+    assert width(made.spread(method).scores["score"]) > 2 * width(made.spread(mean).scores["score"])
