@@ -226,7 +226,8 @@ def describe_enhancers() -> Iterator[Description]:
         files = list(code.files.values()) if issubclass(code, TorchEnhancer) else []
         weights, licences = [file.name for file in files], [file.licence for file in files]
         if issubclass(code, GeneratorEnhancer):
-            weights, licences = ["ship with duskbench", *weights], ["Apache-2.0", *licences]
+            own = "ship with duskbench" if code.ships() else "to be trained"
+            weights, licences = [own, *weights], ["Apache-2.0", *licences]
         yield Description(
             name, code.paper or "", code.parameters(), ", ".join(weights), ", ".join(dict.fromkeys(licences))
         )

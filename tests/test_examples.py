@@ -80,7 +80,7 @@ def test_a_fault_of_the_data_set_is_named(tmp_path: Path) -> None:
     (tmp_path / "boxes/a.txt").write_text("2\ncar 1 1 20 20\n")
     (tmp_path / "boxes/b.txt").write_text("0\n")
     with pytest.raises(
-        DataError, match=r"reader fails(?s:.*), a\n(?s:.*)2 objects are promised(?s:.*)my_dataset\.py:\d+"
+        DataError, match=r"reader .*failed(?s:.*), a\n(?s:.*)2 objects are promised(?s:.*)my_dataset\.py:\d+"
     ):
         open_dataset(tmp_path, layout=layout).record("a")
     report = verify(tmp_path, layout)

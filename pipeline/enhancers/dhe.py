@@ -43,6 +43,7 @@ class DynamicHistogramEqualization(Enhancer):
     """
 
     name = "dhe"
+    paper = "Abdullah-Al-Wadud et al.: A Dynamic Histogram Equalization for Image Contrast Enhancement, TCE 2007"
 
     def __init__(
         self,

@@ -56,6 +56,11 @@ class GeneratorEnhancer(TorchEnhancer):
         if path.parent == PRETRAINED:
             self.origin = "small ones that ship with duskbench (cards in pipeline/pretrained)"
 
+    @classmethod
+    def ships(cls) -> bool:
+        """Whether duskbench has weights of its own for it."""
+        return (PRETRAINED / f"{cls.default_weights}.safetensors").is_file()
+
     def find(self, weights: str | Path | None) -> Path:
         """The weight file that an argument names; see the class."""
         return find_trained(self.default_weights, weights)
@@ -100,5 +105,7 @@ class GeneratorEnhancer(TorchEnhancer):
 
     @classmethod
     def parameters(cls) -> int | None:
-        """Parameters of the network that ships, its extractor included."""
+        """Parameters of the network that ships, its extractor included; None where none ships."""
+        if not cls.ships():
+            return None
         return sum(each.numel() for each in cls(bundled(cls.default_weights)).network.parameters())

@@ -18,5 +18,6 @@ class HDRNet(GeneratorEnhancer):
     """
 
     name = "hdrnet"
+    paper = "Gharbi et al.: Deep Bilateral Learning for Real-Time Image Enhancement, SIGGRAPH 2017"
     default_weights = "hdrnet"
     pads_to_stride: ClassVar[bool] = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,9 +12,10 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError
-from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.pipeline.enhancers.torch_base import TorchEnhancer, count_parameters
 from duskbench.pipeline.kind_weights import load_kind, restoration_of
 from duskbench.pipeline.networks.kind import KinDAdjustment, KinDDecomposition, KinDRestoration, stretch
+from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
 
 # scikit-image's rgb2gray, and its Gaussian of sigma 3 cut at four standard deviations.
 GREY = (0.2125, 0.7154, 0.0721)
@@ -46,6 +48,10 @@ class KinD(TorchEnhancer):
     """
 
     name = "kind"
+    paper = "Zhang, Zhang, Guo: Kindling the Darkness: A Practical Low-light Image Enhancer, ACM MM 2019"
+    files: ClassVar[Mapping[str, WeightFile]] = {
+        part: CATALOGUE[f"kind/{part}.data"] for part in ("decom_net_train", "illumination_adjust_net_train")
+    }
     pads_to_stride: ClassVar[bool] = False
 
     def __init__(
@@ -76,6 +82,11 @@ class KinD(TorchEnhancer):
             self.weights = dict((*self.weights.items(), used))
             self.restore = self.prepare(restore)
         self.ratio = ratio
+
+    @classmethod
+    def parameters(cls) -> int | None:
+        """Parameters of the three networks."""
+        return count_parameters(KinDDecomposition, KinDAdjustment, KinDRestoration)
 
     def forward(self, batch: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same."""

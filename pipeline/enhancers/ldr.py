@@ -30,6 +30,7 @@ class LDR(Enhancer):
     """
 
     name = "ldr"
+    paper = "Lee, Lee, Kim: Contrast Enhancement Based on Layered Difference Representation of 2D Histograms, TIP 2013"
 
     def __init__(self, alpha: float = 2.5) -> None:
         super().__init__(alpha=alpha)

@@ -31,6 +31,9 @@ class NPE(Enhancer):
     """
 
     name = "npe"
+    paper = (
+        "Wang, Zheng, Hu, Li: Naturalness Preserved Enhancement Algorithm for Non-Uniform Illumination Images, TIP 2013"
+    )
 
     def __init__(self, window: int = 15) -> None:
         super().__init__(window=window)
