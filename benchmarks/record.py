@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.typed import from_values, strict_json
 
 RECORD_VERSION = 2
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ class RunRecord:
         from duskbench.benchmarks.first_version import record_values
 
         try:
-            values = json.loads(text)
+            values = strict_json(text)
             version = values.pop("version", 1)
             if version > RECORD_VERSION:
                 raise DataError(
@@ -264,7 +264,8 @@ class RunRecord:
                     expected=f"version {RECORD_VERSION} or earlier",
                     got=f"version {version}",
                 )
-            return _record(record_values(values, classes_of) if version == 1 else values)
+            values = record_values(values, classes_of) if version == 1 else values
+            return from_values(cls, {**values, "protocol": Protocol.from_config(values["protocol"])})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
                 "The record of the run is damaged.",
@@ -272,25 +273,6 @@ class RunRecord:
                 got=f"{type(error).__name__}: {error}",
                 todo="restore the file from a copy, or run again into another --out",
             ) from error
-
-
-def _record(values: dict[str, Any]) -> RunRecord:
-    parts = dict(values)
-    parts["data"] = _build(DataEntry, parts["data"])
-    for key, kind in (("detectors", DetectorEntry), ("enhancers", EnhancerEntry), ("metrics", MetricEntry)):
-        parts[key] = tuple(_build(kind, each) for each in parts[key])
-    parts["protocol"] = Protocol.from_config(parts["protocol"])
-    parts["environment"] = _build(Environment, parts["environment"])
-    parts["bootstrap"] = BootstrapOptions(**parts.get("bootstrap", {}))
-    parts["image_ids"] = tuple(parts["image_ids"])
-    return RunRecord(**parts)
-
-
-def _build(kind: type[_T], values: Mapping[str, Any]) -> _T:
-    """A dataclass of JSON values: lists of its tuple fields become tuples."""
-    assert is_dataclass(kind)  # noqa: S101 - the callers name them
-    tuples = {each.name for each in fields(kind) if str(each.type).startswith("tuple")}
-    return kind(**{k: tuple(v) if k in tuples else v for k, v in values.items()})
 
 
 @dataclass(frozen=True)

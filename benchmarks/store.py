@@ -19,6 +19,7 @@ from duskbench.benchmarks.record import EnhancerEntry, ImageState, RunRecord
 from duskbench.benchmarks.schema import bring_up_to_date, checksum, create, is_known
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
+from duskbench.data_tools.typed import from_values, strict_json
 
 
 @dataclass(frozen=True)
@@ -335,9 +336,11 @@ class ResultStore:
             if metric.kind == "image":
                 for row in self._select("measured", "enhancer=? AND metric=?", (*wanted, metric.fingerprint)):
                     error, number, reason, ms = row[4:]
+                    self._check_kinds(row[0], numbers=(number, ms), texts=(error, reason))
                     values.setdefault(row[:2], {})[metric.fingerprint] = Measured(number, reason, ms, error)
         for row in self._select("results", "enhancer=? ORDER BY image_id", wanted):
             image_id, content, of, error, ms_decode, ms_enhance = row
+            self._check_kinds(image_id, numbers=(ms_decode, ms_enhance), texts=(error,))
             place = (image_id, content)
             yield Row(
                 Key(image_id, content, of),
@@ -350,19 +353,32 @@ class ResultStore:
 
     def _detected(self, row: tuple[Any, ...]) -> Detected:
         error, boxes, scores, labels, ms = row[4:]
+        self._check_kinds(row[0], numbers=(ms,), texts=(error,))
         if error is not None:
             return Detected(ms=ms, error=error)
         try:
-            return Detected(
+            found = Detected(
                 np.frombuffer(boxes, np.float32).reshape(-1, 4),
                 np.frombuffer(scores, np.float32),
                 np.frombuffer(labels, np.int64),
                 ms,
             )
+            lengths = [len(each) for each in (found.boxes_xyxy, found.scores, found.labels)]
+            if len(set(lengths)) > 1:
+                raise ValueError("{} boxes, {} scores, {} labels".format(*lengths))
+            return found
         except (ValueError, TypeError) as failure:
             raise DataError(
                 "Detections of the results are damaged.", where=self.path, got=f"{row[0]}: {failure}"
             ) from failure
+
+    def _check_kinds(self, image_id: str, numbers: tuple[Any, ...], texts: tuple[Any, ...]) -> None:
+        """SQLite keeps whatever is put into a column."""
+        for kind, values in ((float, numbers), (str, texts)):
+            for value in values:
+                if value is not None and not isinstance(value, kind):
+                    what, got = "A row of the results is damaged.", f"{image_id}: {value!r}"[:200]
+                    raise DataError(what, where=self.path, expected=kind.__name__, got=got)
 
     def put_run(self, record: RunRecord) -> int:
         """Append the record of a run; returns its number."""
@@ -420,7 +436,7 @@ def _image_of_row(row: tuple[Any, ...]) -> StoredImage:
     image_id, path, size, mtime_ns, sha256, split, group, lighting, indoor, objects, *reference = row
     parsed = None
     if objects is not None:
-        parsed = tuple(ObjectAnnotation(**{**o, "box_xyxy": tuple(o["box_xyxy"])}) for o in json.loads(objects))
+        parsed = tuple(from_values(ObjectAnnotation, each) for each in strict_json(objects))
     record = ImageRecord(
         id=image_id,
         path=Path(path),

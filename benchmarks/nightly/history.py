@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 from duskbench.benchmarks.evidence import RunEvidence, pack, pack_images, unpack, unpack_images
 from duskbench.benchmarks.nightly.night import Night, from_json, to_json
@@ -97,6 +99,13 @@ class History:
         return [Baseline(n, self._evidence(n, labels[n.id])) for n in self.nights(config) if n.id in labels]
 
     def _evidence(self, night: Night, labels: Sequence[str]) -> RunEvidence:
+        try:
+            return self._unpacked(night, labels)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError, BadZipFile, zlib.error) as error:
+            got = f"{type(error).__name__}: {error}"
+            raise DataError(f"The results of night {night.id} are damaged.", where=self.path, got=got) from error
+
+    def _unpacked(self, night: Night, labels: Sequence[str]) -> RunEvidence:
         states, objects = unpack_images(self._content(night.id, _IMAGES))
         record = replace(night.record, image_ids=tuple(state.id for state in states))
         order = [entry.label for entry in record.enhancers if entry.label in labels]

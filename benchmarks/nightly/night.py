@@ -9,6 +9,8 @@ from typing import Literal
 
 from duskbench.benchmarks.record import RunRecord, ScoreColumn, differences
 from duskbench.benchmarks.statistics import Interval
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.typed import from_values, strict_json
 
 Verdict = Literal["green", "red", "not comparable"]
 Outcome = Literal["passed", "failed", "not gated"]
@@ -159,29 +161,18 @@ def to_json(night: Night) -> str:
 
 
 def from_json(text: str, *, is_baseline: bool = False) -> Night:
-    """The night that `to_json` wrote, in this version of duskbench or an earlier one."""
-    values = json.loads(text)
-    if "record" not in values:
-        from duskbench.benchmarks.first_version import night_values
+    """The night that `to_json` wrote, in this version of duskbench or an earlier one.
 
-        values = night_values(values)
-    calibration = values.pop("calibration")
-    parts = {name: Interval(**part) for name, part in calibration.pop("parts").items()}
-    findings = [Finding(**{**f, "change": _interval(f["change"])}) for f in values.pop("findings")]
-    enhancers = [
-        NightEnhancer(**{**e, "scores": {key: Interval(**i) for key, i in e["scores"].items()}})
-        for e in values.pop("enhancers")
-    ]
-    values |= {key: tuple(values[key]) for key in ("baseline", "differences", "notes")}
-    return Night(
-        record=RunRecord.from_json(json.dumps(values.pop("record")), where=values["id"]),
-        calibration=Calibration(parts, **calibration),
-        enhancers=tuple(enhancers),
-        findings=tuple(findings),
-        **values,
-        is_baseline=is_baseline,
-    )
+    Raises:
+        DataError: The text is damaged.
+    """
+    try:
+        values = strict_json(text)
+        if "record" not in values:
+            from duskbench.benchmarks.first_version import night_values
 
-
-def _interval(values: dict[str, float | None] | None) -> Interval | None:
-    return None if values is None else Interval(**values)  # type: ignore[arg-type]
+            values = night_values(values)
+        record = RunRecord.from_json(json.dumps(values["record"]), where=str(values["id"]))
+        return from_values(Night, {**values, "record": record, "is_baseline": is_baseline})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError("A night of the history is damaged.", got=f"{type(error).__name__}: {error}") from error

@@ -18,9 +18,11 @@ from duskbench.data_tools.datasets import detect_layout, open_dataset
 from duskbench.data_tools.errors import DuskbenchError
 from duskbench.data_tools.exdark import ExDark
 from duskbench.data_tools.images import write_image
+from duskbench.data_tools.nod import NOD
 from duskbench.data_tools.records import Dataset
 from duskbench.data_tools.verify import verify
 from duskbench.data_tools.voc import VOC
+from tests.mutations import mutations
 
 BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
 XML = f"""<?xml version="1.0" encoding="utf-8"?><annotation><filename>a.png</filename><size><width>40</width>
@@ -43,6 +45,7 @@ CASES: dict[str, tuple[str, str, Reader]] = {
     ),
     "coco": ("coco.json", json.dumps(COCO_JSON), COCO),
     "darkface": ("label/a.txt", "1\n1 2 9 8\n", DarkFace),
+    "nod": ("annotations/NOD_Nikon750_test.json", json.dumps(COCO_JSON), NOD),
 }
 
 
@@ -56,40 +59,6 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     return root
-
-
-@st.composite
-def mutations(draw: st.DrawFn, data: bytes) -> bytes:
-    """Bytes cut out, put in, doubled or turned over, as transfers, editors and attackers do."""
-    for _ in range(draw(st.integers(1, 4))):
-        at, end = sorted(draw(st.tuples(st.integers(0, len(data)), st.integers(0, len(data)))))
-        kind = draw(st.sampled_from(["cut", "insert", "double", "flip", "number"]))
-        if kind == "cut":
-            data = data[:at] + data[end:]
-        elif kind == "insert":
-            words = [
-                b"\x00",
-                b"\xff\xfe",
-                b"\n",
-                b"  ",
-                b"../../x",
-                b"-1",
-                b"1e999",
-                b"nan",
-                b"<!DOCTYPE a>",
-                b'"',
-                b"]",
-                b"\xef\xbb\xbf",
-            ]
-            data = data[:at] + draw(st.sampled_from(words)) + data[at:]
-        elif kind == "double":
-            data = data[:end] + data[at:end] * draw(st.integers(1, 3)) + data[end:]
-        elif kind == "flip" and data:
-            at = min(at, len(data) - 1)
-            data = data[:at] + bytes([data[at] ^ (1 << draw(st.integers(0, 7)))]) + data[at + 1 :]
-        else:
-            data = data[:at] + str(draw(st.integers(-(10**6), 10**6))).encode() + data[end:]
-    return data
 
 
 @pytest.mark.parametrize("case", CASES)
