@@ -277,13 +277,26 @@ class Bootstrap:
         """The first value is that of the images as they are; a resample without a value is left out."""
         if values is None or np.isnan(values[0]):
             return None
-        resampled = values[1:][~np.isnan(values[1:])]
-        if int(there.sum()) < 2 or not len(resampled):
+        if int(there.sum()) < 2:
             return Interval(float(values[0]))
-        tail = (1 - self.options.level) / 2
-        tails = corrected_tails(resampled, values[0], tail) if corrected else (tail, 1 - tail)
-        low, high = np.quantile(resampled, tails)
-        return Interval(float(values[0]), float(low), float(high))
+        return interval_of(values, self.options.level, corrected=corrected)
+
+
+def interval_of(values: np.ndarray, level: float, *, corrected: bool = False) -> Interval:
+    """The interval of a number from its resamples.
+
+    Args:
+        values: (1 + R,) float64, the number on the images as they are first; a resample that is NaN is left out.
+        level: Share of the resamples inside.
+        corrected: Whether quantiles are bias-corrected; see `corrected_tails`.
+    """
+    resampled = values[1:][~np.isnan(values[1:])]
+    if not len(resampled):
+        return Interval(float(values[0]))
+    tail = (1 - level) / 2
+    tails = corrected_tails(resampled, values[0], tail) if corrected else (tail, 1 - tail)
+    low, high = np.quantile(resampled, tails)
+    return Interval(float(values[0]), float(low), float(high))
 
 
 def corrected_tails(resampled: np.ndarray, value: float, tail: float) -> tuple[float, float]:

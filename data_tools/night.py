@@ -127,6 +127,30 @@ class NightPhoto:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Exposure:
+    """The same night for every photograph: less light, and the noise of one sensor. No lamps, no colour cast.
+
+    Attributes:
+        exposure_ev: Exposure in stops, relative to the lit photograph.
+        electrons: Photoelectrons at full scale, which set the shot noise; None for no shot noise.
+        read_noise: Standard deviation of the read noise, in units of full scale.
+        bits: Depth of the converter; None for one without steps.
+    """
+
+    exposure_ev: float
+    electrons: float | None = None
+    read_noise: float = 0.0
+    bits: int | None = None
+
+    def draw(self, shape: tuple[int, int], rng: np.random.Generator) -> NightPhoto:
+        """The night of one photograph; nothing is drawn."""
+        shot_gain = 0.0 if self.electrons is None else 1 / self.electrons
+        return NightPhoto(
+            Camera(self.exposure_ev, (1.0, 1.0, 1.0), shot_gain, self.read_noise, self.bits), (), (1.0, 1.0, 1.0)
+        )
+
+
 def image_seed(seed: int, image_id: str) -> int:
     """The seed of one image's night: a pure function of the data set's seed and the image id, below 2^48.
 

@@ -19,7 +19,7 @@ from duskbench.data_tools.files import file_sha256, place_file, write_bytes, wri
 from duskbench.data_tools.image_sets import IMAGE_SETS
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.leftovers import remove_leftovers
-from duskbench.data_tools.night import Night, image_seed
+from duskbench.data_tools.night import Exposure, Night, image_seed
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.voc import VOC
@@ -51,7 +51,7 @@ class _Maker:
     source: VOC
     out: Path
     seed: int
-    night: Night
+    night: Night | Exposure
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def make(self, image_id: str) -> tuple[dict[str, Any], bool]:
@@ -111,7 +111,7 @@ def make_voc_dark(
     year: int | str | None = None,
     limit: int | None = None,
     seed: int = 0,
-    night: Night | None = None,
+    night: Night | Exposure | None = None,
     workers: int | None = None,
     progress: Progress = SILENT,
 ) -> VocDark:
@@ -131,7 +131,7 @@ def make_voc_dark(
         year: Which VOC year, where `voc` holds several.
         limit: Only so many of the images that are there, evenly spread.
         seed: Non-negative; each image's own seed comes from it and the image id.
-        night: Ranges that cameras and lamps are drawn from.
+        night: Ranges that cameras and lamps are drawn from, or one exposure for all.
         workers: Threads; as many as there are cores by default.
         progress: Where images done are reported.
 

@@ -17,6 +17,7 @@ from duskbench.benchmarks.cli.data import data_app
 from duskbench.benchmarks.cli.enhance import enhance
 from duskbench.benchmarks.cli.export import export
 from duskbench.benchmarks.cli.figures import attention, sheet
+from duskbench.benchmarks.cli.night_curve import night_curve
 from duskbench.benchmarks.cli.nightly import nightly
 from duskbench.benchmarks.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from duskbench.benchmarks.cli.power import power
@@ -100,6 +101,7 @@ for _command in (
     run, table, compare, power, report, nightly, table2, enhance, score, train, export, sheet, attention, version,
 ):  # fmt: skip
     app.command()(_command)
+app.command("night-curve")(night_curve)
 app.command("list")(list_names)
 
 

@@ -24,7 +24,18 @@ def render_report(content: ReportContent) -> str:
 
 
 def render_page(page: Page) -> str:
-    """Fill the template. Every value is escaped; a policy in the page forbids whatever is not in the file."""
+    """The page of a run as HTML."""
+    return fill("page.html.j2", page, viewer=page.viewer)
+
+
+def fill(template: str, page: Any, *, viewer: Any = None) -> str:
+    """Fill a template. Every value is escaped; a policy in the page forbids whatever is not in the file.
+
+    Args:
+        template: File name.
+        page: What it calls `page`.
+        viewer: What the script of the pictures reads.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -38,7 +49,7 @@ def render_page(page: Page) -> str:
     )
     style = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _STYLES)
     script = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    return environment.get_template("page.html.j2").render(
+    return environment.get_template(template).render(
         page=page,
         unit=unit_scale(),
         units=CURVE_UNITS,
@@ -46,7 +57,7 @@ def render_page(page: Page) -> str:
         # Our own files, not a run's values: they hold neither `</style` nor `</script`.
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
-        data=Markup(json_in_html(page.viewer)),  # noqa: S704 - escaped by json_in_html
+        data=Markup(json_in_html(viewer)),  # noqa: S704 - escaped by json_in_html
     )
 
 

@@ -1,0 +1,86 @@
+"""`duskbench night-curve`: how mAP falls with the light, with each enhancer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from duskbench.benchmarks.cli.console import err_console, out_console
+from duskbench.benchmarks.cli.options import (
+    EXIT_IMAGES_FAILED,
+    BatchSize,
+    CfgOptions,
+    Checkpoint,
+    Detector,
+    Device,
+    Limit,
+    Weights,
+    Workers,
+    use_weights,
+)
+from duskbench.benchmarks.cli.table import print_as
+from duskbench.data_tools.errors import ConfigError
+
+
+def night_curve(
+    config: Annotated[str, typer.Argument(help="Configuration file, or night_curve, which ships.")] = "night_curve",
+    data: Annotated[Path | None, typer.Option(help="VOC tree of lit photos.")] = None,
+    split: Annotated[str | None, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = None,
+    exposures: Annotated[str, typer.Option(help="Stops, with commas between them.")] = "0,-1,-2,-3,-4,-5,-6",
+    noise: Annotated[list[str] | None, typer.Option(help="none, low or high; repeatable, a curve each.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    enhancer: Annotated[list[str] | None, typer.Option(help="Run these instead of the configuration's.")] = None,
+    detector: Detector = None,
+    checkpoint: Checkpoint = None,
+    weights: Weights = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/<configuration>.")] = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 1,
+    workers: Workers = 0,
+    limit: Limit = None,
+    cfg_options: CfgOptions = None,
+) -> None:
+    """Photograph lit photos again in less and less light, and say how many stops each enhancer gains.
+
+    Every exposure is a run of its own below OUT/runs; an interrupted curve is resumed by the same command.
+    """
+    from duskbench.benchmarks.config import load_benchmark_config
+    from duskbench.benchmarks.night_curve_report import write_night_curves
+    from duskbench.benchmarks.night_ladder import Ladder, measure_ladder
+    from duskbench.benchmarks.progress import RichProgress
+    from duskbench.benchmarks.runner import RunOptions
+
+    use_weights(weights)
+    ladder = Ladder(_stops(exposures), tuple(dict.fromkeys(noise or ["low"])), seed)
+    overrides = {
+        "data.root": str(data) if data else None,
+        "data.split": split,
+        "enhancers": list(enhancer) if enhancer else None,
+        "detector": list(detector) if detector else None,
+    }
+    benchmark = load_benchmark_config(config, cfg_options=cfg_options or (), overrides=overrides)
+    options = RunOptions(
+        out or Path("runs") / benchmark.name, device, checkpoint, batch_size, workers=workers, limit=limit
+    )
+    with RichProgress(err_console) as progress:
+        summaries = measure_ladder(benchmark, options, ladder, progress)
+    table = write_night_curves(options.out, ladder, benchmark.title)
+    print_as("terminal", table)
+    out_console.print(
+        Text(f"Written: {options.out}/curve.html, .md, .csv, .tex; runs in {options.out}/runs"), soft_wrap=True
+    )
+    for folder, summary in summaries:
+        for line in summary.shortfalls():
+            err_console.print(Text(f"{folder}: {line}", style="red"))
+    if not all(summary.ok for _, summary in summaries):
+        raise typer.Exit(EXIT_IMAGES_FAILED)
+
+
+def _stops(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(each) for each in text.split(","))
+    except ValueError as error:
+        raise ConfigError("Cannot read the exposures.", where="--exposures", expected="0,-1,-2", got=text) from error

@@ -1,0 +1,108 @@
+"""Night curves laid out: the score at each exposure, the stops gained, the area."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from duskbench.benchmarks.evidence import open_evidence
+from duskbench.benchmarks.night_curve import Curve, NightCurves, night_curves
+from duskbench.benchmarks.night_ladder import SENSORS, Ladder
+from duskbench.benchmarks.power_table import chosen_score
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.table import Column, Table, ends, score_column
+
+
+def read_night_curves(
+    out: Path, ladder: Ladder, score: str | None = None, bootstrap: BootstrapOptions | None = None
+) -> dict[str, NightCurves]:
+    """Noise -> the curves of what `measure_ladder` measured below a folder.
+
+    Raises:
+        DataError: A level has no results, or the levels do not make a curve.
+        UnknownNameError: There is no such score.
+    """
+    made = {}
+    evidence = {}
+    for noise in ladder.noise:
+        for ev in ladder.exposures:
+            folder = ladder.folder(noise, ev)
+            if folder not in evidence:
+                evidence[folder] = open_evidence(out / "runs" / folder)
+        levels = {ev: evidence[ladder.folder(noise, ev)] for ev in ladder.exposures}
+        record = levels[0.0].record
+        made[noise] = night_curves(levels, chosen_score(record, score), bootstrap or record.bootstrap)
+    return made
+
+
+def build_curve_table(title: str, curves: Mapping[str, NightCurves], bootstrap: BootstrapOptions) -> Table:
+    """Lay night curves out.
+
+    Args:
+        title: Of the table.
+        curves: Noise -> curves, from `read_night_curves`.
+        bootstrap: How the intervals were made.
+    """
+    columns = [Column("label", "Enhancer")]
+    rows: dict[str, dict[str, Any]] = {}
+    for noise, made in curves.items():
+        score = made.score
+        percent = ", %" if score.metric.factor == 100 else ""
+        # The first block is the one with the labels.
+        first = len(columns) == 1
+        part = "" if first else f"Stops gained and area, noise {noise}{percent}"
+        columns += [
+            Column(f"{noise} stops", "stops gained", "higher", 2, part=part, bounds="shown", signed=True),
+            score_column(score, key=f"{noise} area", heading=f"mean {score.heading}", part=part),
+            score_column(
+                score, key=f"{noise} area -", heading=f"Δ mean {score.heading}", better=None, part=part, signed=True
+            ),
+        ]
+        part = f"{score.heading} by exposure in stops, noise {noise}{percent}"
+        columns += [
+            score_column(
+                score,
+                key=f"{noise} {ev:g}",
+                heading=f"{ev:g}",
+                digits=score.metric.digits - 1,
+                part=part,
+                bounds="kept",
+            )
+            for ev in made.exposures
+        ]
+        for curve in made.curves:
+            rows.setdefault(curve.label, {"label": curve.label, "bound": False}).update(_cells(noise, made, curve))
+    return Table(title, tuple(columns), tuple(rows.values()), tuple(_notes(curves, bootstrap)))
+
+
+def _cells(noise: str, made: NightCurves, curve: Curve) -> dict[str, Any]:
+    cells = ends(f"{noise} area", curve.area)
+    for key, interval in ((f"{noise} stops", curve.stops), (f"{noise} area -", curve.area_difference)):
+        if interval is not None:
+            cells |= ends(key, interval) | {f"{key} unsettled": interval.unsettled}
+    for ev, point in zip(made.exposures, curve.points, strict=True):
+        cells |= ends(f"{noise} {ev:g}", point)
+    return cells
+
+
+def _notes(curves: Mapping[str, NightCurves], bootstrap: BootstrapOptions) -> Iterator[str]:
+    baseline = next(iter(curves.values())).baseline
+    yield (
+        f"stops gained: by how many stops less light an enhancer reaches the scores that {baseline} reaches, on "
+        "average over the scores that both reach (Bjøntegaard's mean horizontal distance); a dash: none is."
+    )
+    yield "mean: over the ladder of exposures, by straight lines; 0 stops: the lit photos as they are."
+    for noise, made in curves.items():
+        electrons, read_noise, bits = SENSORS[noise]
+        sensor = (
+            "no noise and no steps but those of 8 bits"
+            if electrons is None
+            else f"{electrons:g} electrons at full scale, read noise {read_noise:g}, {bits} bits"
+        )
+        left = f"; {made.n_left_out} that some enhancer lacks at some exposure are left out" if made.n_left_out else ""
+        yield f"Noise {noise}: {sensor}; {made.n_images} images{left}."
+    yield (
+        f"[low, high]: {100 * bootstrap.level:g} % interval, {bootstrap.resamples} resamples of the images, seed "
+        f"{bootstrap.seed}, the same draws at every exposure and for every enhancer; ~ holds 0."
+    )

@@ -1,0 +1,86 @@
+"""Night curves as one HTML page: the charts, and the table beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from duskbench.benchmarks.night_curve import Curve, NightCurves
+from duskbench.benchmarks.report.charts import CURVE_UNITS, Line, Scale, Tick, linear_scale
+from duskbench.benchmarks.report.figures import series_classes
+from duskbench.benchmarks.report.page import Legend
+from duskbench.benchmarks.report.render import fill
+from duskbench.benchmarks.report.tables import MARKS, Sortable, main_table, other_tables
+from duskbench.benchmarks.report.wording import axis_title, behind_comma, interval_text, number_text, unit
+from duskbench.benchmarks.table import Table
+
+
+@dataclass(frozen=True)
+class CurveChart:
+    """The curves of all enhancers on one ladder."""
+
+    heading: str
+    axis: str
+    x: tuple[Tick, ...]
+    y: Scale
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class CurvePage:
+    """What the template is filled with."""
+
+    title: str
+    legend: tuple[Legend, ...]
+    charts: tuple[CurveChart, ...]
+    tables: tuple[Sortable, ...]
+    notes: tuple[str, ...]
+    marks: dict[str, str]
+
+
+def render_night_curves(table: Table, curves: Mapping[str, NightCurves]) -> str:
+    """One HTML file; the same curves give the same bytes.
+
+    Args:
+        table: From `benchmarks.night_curve_table.build_curve_table`.
+        curves: Noise -> curves.
+    """
+    some = next(iter(curves.values()))
+    labels = list(dict.fromkeys(curve.label for made in curves.values() for curve in made.curves))
+    series = series_classes(labels, some.baseline, frozenset())
+    page = CurvePage(
+        table.title,
+        tuple(Legend(label, series[label], number, True) for number, label in enumerate(labels)),
+        tuple(_chart(noise, made, series) for noise, made in curves.items()),
+        (main_table(table, ()), *other_tables(table)),
+        table.notes,
+        dict(MARKS),
+    )
+    return fill("night_curve.html.j2", page)
+
+
+def _chart(noise: str, made: NightCurves, series: Mapping[str, str]) -> CurveChart:
+    metric = made.score.metric
+    values = [point.value for curve in made.curves for point in curve.points]
+    scale = linear_scale(values, factor=metric.factor)
+    # Dark to the left, as an exposure grows.
+    ticks = tuple(Tick(_across(ev, made.exposures), f"{ev:g}".replace("-", "−")) for ev in reversed(made.exposures))
+    lines = tuple(_line(curve, made, scale, series[curve.label]) for curve in made.curves)
+    axis = f"{axis_title(made.score.heading, metric)}, by exposure in stops"
+    return CurveChart(f"{made.score.heading}, noise {noise}", axis, ticks, scale, lines)
+
+
+def _line(curve: Curve, made: NightCurves, scale: Scale, series: str) -> Line:
+    metric, dots = made.score.metric, []
+    for ev, point in reversed(list(zip(made.exposures, curve.points, strict=True))):
+        x, y = _across(ev, made.exposures), round(100 - scale.at(point.value), 2)
+        said = f"{number_text(metric, point.value)}{unit(metric)}{behind_comma(interval_text(metric, point))}"
+        dots.append((x, y, f"{curve.label} at {ev:g} stops: {said}"))
+    path = "".join(
+        f"{'L' if n else 'M'}{x * CURVE_UNITS / 100:g} {y * CURVE_UNITS / 100:g}" for n, (x, y, _) in enumerate(dots)
+    )
+    return Line(curve.label, path, series, curve.label, tuple(dots))
+
+
+def _across(ev: float, exposures: tuple[float, ...]) -> float:
+    return round(100 * (ev - exposures[-1]) / (exposures[0] - exposures[-1]), 2)

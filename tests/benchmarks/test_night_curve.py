@@ -1,0 +1,207 @@
+"""Night curves: shifts and areas where they are known, the ladder on a tiny tree, the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from duskbench.benchmarks.cli import app
+from duskbench.benchmarks.config import load_benchmark_config
+from duskbench.benchmarks.evaluate import evaluate
+from duskbench.benchmarks.evidence import RunEvidence, open_evidence
+from duskbench.benchmarks.night_curve import area, night_curves, stops_gained
+from duskbench.benchmarks.night_curve_report import write_night_curves
+from duskbench.benchmarks.night_ladder import Ladder, measure_ladder
+from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.darken import Camera, darken, linear_to_srgb, srgb_to_linear
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.images import read_image
+from tests.benchmarks.conftest import Bench, make_bench, stored_rows
+from tests.benchmarks.fabricate import make_images, make_run
+
+EV = np.array([0.0, -1.0, -2.0, -4.0, -6.0])
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [
+        # The score of one stop more light, on a straight line: reached with one stop less.
+        (column(0.66, 0.56, 0.46, 0.26, 0.06), 1.0),
+        (column(0.60, 0.50, 0.40, 0.20, 0.00), 0.4),
+        # The same curve, and one below it.
+        (column(0.56, 0.46, 0.36, 0.16, -0.04), 0.0),
+        (column(0.51, 0.41, 0.31, 0.11, -0.09), -0.5),
+        # Always better than Input at its best: no score is reached by both.
+        (column(0.9, 0.8, 0.7, 0.6, 0.57), np.nan),
+    ],
+)  # fmt: skip
+def test_stops_gained_of_straight_lines(drawn: np.ndarray, expected: float) -> None:
+    got = stops_gained(column(0.56, 0.46, 0.36, 0.16, -0.04), drawn, EV)
+    assert got == pytest.approx([expected], nan_ok=True)
+
+
+def test_a_shift_by_a_level_is_that_many_stops_whatever_the_shape() -> None:
+    ev = np.arange(0.0, -8.0, -1.0)
+    worth = np.array([0.70, 0.69, 0.65, 0.50, 0.30, 0.12, 0.05, 0.02, 0.01])
+    got = stops_gained(worth[1:, None], worth[:-1, None], ev)
+    assert got == pytest.approx([1.0])
+
+
+def test_a_score_counts_as_reached_where_it_is_reached_darker() -> None:
+    ev = np.array([0.0, -1.0, -2.0])
+    # Dips at -1, back at -2: what is reached at -2 is reached at -1 too.
+    assert stops_gained(column(0.6, 0.2, 0.0), column(0.6, 0.1, 0.3), ev) == pytest.approx(
+        stops_gained(column(0.6, 0.2, 0.0), column(0.6, 0.3, 0.3), ev)
+    )
+
+
+def test_area_is_that_of_trapezoids() -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.random((5, 7))
+    expected = [np.trapezoid(drawn[::-1, r], EV[::-1]) / 6 for r in range(7)]
+    assert area(drawn, EV) == pytest.approx(expected)
+    assert area(np.full((5, 1), 0.4), EV) == pytest.approx([0.4])
+
+
+def fabricated(folder: Path, skills: dict[float, dict[str, float]]) -> dict[float, RunEvidence]:
+    images = make_images(60)
+    levels = {}
+    for number, (ev, of) in enumerate(skills.items()):
+        make_run(folder / str(number), images, of, seed=7)
+        levels[ev] = open_evidence(folder / str(number))
+    return levels
+
+
+def test_curves_of_runs(tmp_path: Path) -> None:
+    levels = fabricated(
+        tmp_path,
+        {
+            -4.0: {"Input": 0.1, "Better": 0.5},
+            0.0: {"Input": 0.9, "Better": 0.9},
+            -2.0: {"Input": 0.5, "Better": 0.8},
+        },
+    )
+    score = next(c for c in levels[0.0].record.columns() if c.detector)
+    got = night_curves(levels, score, BootstrapOptions(100))
+    assert got.exposures == (0.0, -2.0, -4.0)
+    assert (got.baseline, got.n_images, got.n_left_out) == ("Input", 60, 0)
+    base, better = got.curves
+    assert (base.stops, base.area_difference) == (None, None)
+    for number, ev in enumerate(got.exposures):
+        with ResultStore(tmp_path / str([-4.0, 0.0, -2.0].index(ev)) / "results.sqlite", reading=True) as store:
+            results = {r.label: r for r in evaluate(store, store.last_run(), bootstrap=BootstrapOptions(100))}
+        for curve in got.curves:
+            assert curve.points[number] == results[curve.label].spread.scores["map"]
+    assert better.stops is not None and better.stops.settled and 1 < better.stops.value < 3.5
+    assert better.area_difference is not None and better.area_difference.settled
+    assert better.area_difference.value == pytest.approx(better.area.value - base.area.value)
+
+
+def test_other_images_or_one_exposure_make_no_curve(tmp_path: Path) -> None:
+    levels = fabricated(tmp_path, {0.0: {"Input": 0.5}, -1.0: {"Input": 0.4}})
+    score = levels[0.0].record.columns()[0]
+    with pytest.raises(DataError, match="do not make a curve"):
+        night_curves({0.0: levels[0.0]}, score, BootstrapOptions(5))
+    fewer = replace(levels[-1.0], images=levels[-1.0].images[1:])
+    with pytest.raises(DataError, match="59 images"):
+        night_curves({0.0: levels[0.0], -1.0: fewer}, score, BootstrapOptions(5))
+
+
+def test_ladders() -> None:
+    assert Ladder((-2.0, -1.0, -2.0)).exposures == (0.0, -1.0, -2.0)
+    assert [Ladder().folder("low", ev) for ev in (0.0, -1.0, -2.5)] == ["lit", "noise_low/-1ev", "noise_low/-2.5ev"]
+    for exposures in ((), (1.0,), (-17.0,)):
+        with pytest.raises(ConfigError, match="--exposures"):
+            Ladder(exposures)
+    with pytest.raises(UnknownNameError, match="low"):
+        Ladder(noise=("lov",))
+
+
+@pytest.mark.parametrize("ev", [-0.5, -1.0, -2.0, -3.0])
+def test_an_exposure_without_noise_is_undone_to_the_8_bit_limit(ev: float) -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    image = np.repeat(levels[None, :, None], 3, axis=2)
+    dark = darken(image, Camera(ev), np.random.default_rng(0))
+    linear = srgb_to_linear(dark / 255.0) * 2.0**-ev
+    undone = np.rint(255 * linear_to_srgb(np.minimum(linear, 1.0))).astype(int)
+    # No better than that: levels that the dark image cannot tell apart lie as far apart as half a dark level is wide.
+    edges = srgb_to_linear(np.clip((dark + np.array([-0.5, 0.5])[:, None, None, None]) / 255.0, 0, 1)) * 2.0**-ev
+    low, high = 255 * linear_to_srgb(np.minimum(edges, 1.0))
+    assert ((undone >= np.floor(low)) & (undone <= np.ceil(high))).all()
+    assert ((image >= np.floor(low)) & (image <= np.ceil(high))).all()
+    # Photographed again it is the same dark picture.
+    again = darken(undone.astype(np.uint8), Camera(ev), np.random.default_rng(0))
+    assert np.array_equal(again, dark)
+    assert np.abs(undone - image).max() <= np.ceil((high - low).max() / 2 + 0.5)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, Path]:
+    root = tmp_path_factory.mktemp("curve")
+    made = make_bench(root)
+    config = load_benchmark_config(made.config, overrides={"metrics": ["voc_ap"]})
+    ladder = Ladder((-1.0, -3.0), ("none", "high"))
+    summaries = measure_ladder(config, RunOptions(root / "out", workers=1), ladder)
+    assert [folder for folder, _ in summaries] == [
+        "lit", "noise_none/-1ev", "noise_none/-3ev", "noise_high/-1ev", "noise_high/-3ev",
+    ]  # fmt: skip
+    assert all(summary.ok and summary.measured == 12 for _, summary in summaries)
+    return made, root / "out"
+
+
+@pytest.mark.slow
+def test_no_stop_less_is_the_lit_photo(measured: tuple[Bench, Path]) -> None:
+    made, out = measured
+    for image_id in made.ids:
+        lit = read_image(made.root / "JPEGImages" / f"{image_id}.png")
+        assert np.array_equal(read_image(out / "levels/lit/JPEGImages" / f"{image_id}.png"), lit)
+    config = load_benchmark_config(made.config, overrides={"metrics": ["voc_ap"]})
+    run(config, RunOptions(out.parent / "lit", workers=1))
+    assert stored_rows(out / "runs/lit") == stored_rows(out.parent / "lit")
+
+
+@pytest.mark.slow
+def test_the_levels_are_what_the_camera_makes_of_them(measured: tuple[Bench, Path]) -> None:
+    made, out = measured
+    image_id = made.ids[0]
+    lit = read_image(made.root / "JPEGImages" / f"{image_id}.png")
+    dark = read_image(out / "levels/noise_none/-3ev/JPEGImages" / f"{image_id}.png")
+    assert np.array_equal(dark, darken(lit, Camera(-3.0), np.random.default_rng(0)))
+    noisy = read_image(out / "levels/noise_high/-3ev/JPEGImages" / f"{image_id}.png")
+    assert not np.array_equal(noisy, dark) and abs(float(noisy.mean()) - float(dark.mean())) < 3
+
+
+@pytest.mark.slow
+def test_table_and_page(measured: tuple[Bench, Path]) -> None:
+    _, out = measured
+    table = write_night_curves(out, Ladder((-1.0, -3.0), ("none", "high")), "Curve <b>", BootstrapOptions(50))
+    assert [row["label"] for row in table.rows] == ["Input", "Brighten"]
+    for noise in ("none", "high"):
+        assert table.rows[0][f"{noise} 0"] == table.rows[0]["none 0"]
+        assert table.rows[0][f"{noise} -3"] <= table.rows[0][f"{noise} 0"]
+    page = (out / "curve.html").read_text(encoding="utf-8")
+    assert "Curve &lt;b&gt;" in page and "<b>" not in page
+    assert page.count("<figure") == 2 and "Brighten at −3 stops" not in page and "Brighten at -3 stops" in page
+    for name in ("curve.md", "curve.csv", "curve.tex"):
+        assert "stops gained" in (out / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_command_resumes(measured: tuple[Bench, Path]) -> None:
+    made, out = measured
+    arguments = ["night-curve", str(made.config), "--exposures", "-1,-3", "--noise", "high", "--out", str(out)]
+    result = CliRunner().invoke(app, [*arguments, "--workers", "1", "--cfg-options", "title=Again"])
+    assert result.exit_code == 0, result.output
+    assert "stops gained" in result.output
+    wrong = CliRunner().invoke(app, ["night-curve", str(made.config), "--exposures", "one"])
+    assert wrong.exit_code == 2 and "--exposures" in wrong.output
