@@ -97,14 +97,20 @@ class TrainableEnhancer(BaseModel):
         dist.all_reduce(values, op="mean")
         return dict(zip(names, values, strict=True))
 
-    def descend(self, optimizer: OptimWrapper, loss: Tensor) -> None:
-        """One step of one optimizer down a loss; gradients are averaged over the processes."""
-        optimizer.zero_grad()
-        optimizer.backward(optimizer.scale_loss(loss))
+    def descend(self, loss: Tensor, *optimizers: OptimWrapper) -> None:
+        """One step of each optimizer down the same loss; gradients are averaged over the processes.
+
+        Networks of other optimizers get no gradient, and none is computed for them.
+        """
+        weights = [p for each in optimizers for group in each.param_groups for p in group["params"] if p.requires_grad]
+        for each in optimizers:
+            each.zero_grad()
+        optimizers[0].backward(optimizers[0].scale_loss(loss), inputs=weights)
         if dist.get_world_size() > 1:
-            gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            gradients = [p.grad for p in weights if p.grad is not None]
             dist.all_reduce_params(gradients, coalesce=True, op="mean")
-        optimizer.step()
+        for each in optimizers:
+            each.step()
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor") -> Tensor:
         """Enhance; the form that mmengine asks of a model."""
