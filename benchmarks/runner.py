@@ -234,10 +234,11 @@ def _warnings(store: ResultStore, record: RunRecord) -> list[str]:
 
 
 def _workers(units: list[Unit], options: RunOptions) -> int:
-    rows = sum(len(unit.tasks) for unit in units)
-    if options.workers or options.cluster is not None:
+    if options.cluster is not None:
         return options.workers
-    return default_workers(options.device) if rows >= _ROWS_WORTH_PROCESSES else 1
+    rows = sum(len(unit.tasks) for unit in units)
+    wanted = options.workers or (default_workers(options.device) if rows >= _ROWS_WORTH_PROCESSES else 1)
+    return max(1, min(len(units), wanted))
 
 
 def _measure(

@@ -51,12 +51,6 @@ def check_cluster(cluster: ClusterOptions | None, device: str, *, save_images: b
             got="--send-images",
             todo="to keep the enhanced images, work in a folder that all machines have, without --send-images",
         )
-    if device == "cpu" and cluster.gpus_per_worker:
-        raise ConfigError(
-            "Workers on the CPU need no GPUs.",
-            where="--gpus-per-worker",
-            got=f"{cluster.gpus_per_worker:g} --device cpu",
-        )
 
 
 def worker_device(device: str, cluster: ClusterOptions | None) -> str:

@@ -60,11 +60,19 @@ class Cluster:
         """See `Executor.measure`.
 
         Raises:
-            ConfigError: Ray is not installed, there is no such cluster, it has no machine for a worker, or a machine
-                has other versions, code or weights than this one.
+            ConfigError: Ray is not installed, there is no such cluster, it has no machine for a worker, a machine has
+                other versions, code or weights than this one, or the cluster itself is lost.
         """
         with _connected(self.address) as ray:
-            yield from measure_by(_Crew(ray, self, options), units, options)
+            try:
+                yield from measure_by(_Crew(ray, self, options), units, options)
+            except ray.exceptions.RayError as error:
+                raise ConfigError(
+                    "The connection to the Ray cluster was lost.",
+                    where="--cluster",
+                    got=f"{type(error).__name__}: {' '.join(str(error).split())}",
+                    todo="the same command resumes the run",
+                ) from error
 
 
 @contextmanager
@@ -227,6 +235,9 @@ class _Crew:
     def wait(self) -> Iterator[tuple[_Worker, Ready | Gone | list[Row]]]:
         if not self._ready:
             self._tell_if_there_is_no_room()
+        if not self._asked:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            return
         answered, _ = self._ray.wait([*self._asked], num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
         for answer in answered:
             worker = self._asked.pop(answer)

@@ -25,18 +25,20 @@ def machines() -> Iterator[Any]:
 
 
 def _two_machines() -> Any:
-    """Ray gives its processes 30 seconds to start, which a busy machine may not have; so it is tried three times."""
     from ray.cluster_utils import Cluster as Machines
 
+    machines = Machines()
+    add_machine(machines)
+    add_machine(machines)
+    return machines
+
+
+def add_machine(machines: Any) -> Any:
+    """Add a machine of one core; it must start within 30 seconds, so a busy computer gets three tries."""
     for attempt in range(3):
-        machines = Machines()
         try:
-            for _ in range(2):
-                machines.add_node(num_cpus=1, include_dashboard=False)
+            return machines.add_node(num_cpus=1, include_dashboard=False)
         except Exception:
-            machines.shutdown()
             if attempt == 2:
                 raise
-            continue
-        return machines
     raise AssertionError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ class FakeMeasurer:
                 raise ZeroDivisionError("a fault of ours")
             made = {
                 "pid": Measured(os.getpid()),
-                "machine": Measured(reason=os.environ.get("RAY_NODE_ID", "this one")),
+                "machine": Measured(reason=_machine()),
                 "device": Measured(reason=self.options.device),
                 "bytes": Measured(None if unit.file.data is None else len(unit.file.data)),
             }
@@ -75,3 +76,9 @@ def _is_first(path: Path) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def _machine() -> str:
+    """The machine's id in the cluster."""
+    ray = sys.modules.get("ray")
+    return str(ray.get_runtime_context().get_node_id()) if ray is not None and ray.is_initialized() else "this one"

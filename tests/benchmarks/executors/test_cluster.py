@@ -22,6 +22,7 @@ from duskbench.benchmarks.runner import RunOptions, run
 from duskbench.benchmarks.store import Row
 from duskbench.data_tools.errors import ConfigError
 from tests.benchmarks.conftest import Bench, stored_rows
+from tests.benchmarks.executors.conftest import add_machine
 from tests.benchmarks.executors.fakes import OPTIONS, FakeMeasurer, units
 
 pytestmark = pytest.mark.slow
@@ -33,7 +34,7 @@ def third(machines: Any) -> Iterator[Callable[[], Any]]:
     added: list[Any] = []
 
     def add() -> Any:
-        added.append(machines.add_node(num_cpus=1, include_dashboard=False))
+        added.append(add_machine(machines))
         return added[-1]
 
     yield add

@@ -70,7 +70,6 @@ def test_a_run_gets_the_executor_that_was_asked_for() -> None:
     ("device", "gpus", "save_images", "message"),
     [
         ("cuda:1", None, False, "gives each worker its GPU"),
-        ("cpu", 1.0, False, "need no GPUs"),
         ("cpu", None, True, "do not come back"),
     ],
 )
