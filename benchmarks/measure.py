@@ -13,12 +13,12 @@ import numpy as np
 from duskbench.benchmarks.metrics.base import ImageMetric, Value
 from duskbench.benchmarks.metrics.contract import checked_value
 from duskbench.benchmarks.metrics.registry import load_metric
-from duskbench.benchmarks.plan import Task, Unit
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry
 from duskbench.benchmarks.store import Detected, Key, Measured, Row
-from duskbench.data_tools.errors import DataError, DuskbenchError, EnhancerError, MetricError
-from duskbench.data_tools.images import read_image, write_image
+from duskbench.benchmarks.units import ImageFile, Task, Unit, decoder_fingerprint
+from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError, MetricError
+from duskbench.data_tools.images import write_image
 from duskbench.data_tools.plugins import naming
 from duskbench.pipeline.detectors.base import Detector
 from duskbench.pipeline.enhancers.base import Enhancer
@@ -36,6 +36,7 @@ class MeasureOptions:
     detectors: tuple[DetectorEntry, ...]
     metrics: tuple[MetricEntry, ...]
     protocol: Protocol
+    decoder: str
     device: str
     batch_size: int
     save_images: Path | None = None
@@ -56,12 +57,28 @@ class Measurer:
     """Holds the loaded enhancers, detectors and metrics, and turns units of work into rows."""
 
     def __init__(self, options: MeasureOptions) -> None:
+        _pin_threads()
         self.options = options
         self._enhancers: dict[int, Enhancer] = {}
         self._detectors: dict[str, Detector] = {}
         self._metrics: dict[str, ImageMetric] = {}
         # The one that was read last: an image's rows follow each other.
-        self._reference: tuple[Path, np.ndarray] | None = None
+        self._reference: tuple[ImageFile, np.ndarray] | None = None
+
+    def load(self) -> None:
+        """Load all that the run asks for, which is otherwise loaded when it is needed, and compare it with the plan.
+
+        Raises:
+            DuskbenchError: Something cannot be loaded, or is not what was planned.
+        """
+        _check_fingerprint("The code that reads images", self.options.decoder, decoder_fingerprint())
+        for index, enhancer in enumerate(self.options.enhancers):
+            if enhancer.error is None:
+                self._enhancer(index)
+        for detector in self.options.detectors:
+            self._detector(detector)
+        for metric in self.options.metrics:
+            self._metric(metric)
 
     def measure(self, units: Sequence[Unit]) -> Iterator[Row]:
         """Measure units; rows come as soon as their batch is through. An image's failure is its row's error."""
@@ -84,7 +101,7 @@ class Measurer:
         for unit in units:
             start = time.perf_counter()
             try:
-                image = read_image(unit.path)
+                image = unit.file.image()
             except DuskbenchError as error:
                 yield from (Row(task.key, error=_describe(error)) for task in unit.tasks)
                 continue
@@ -139,13 +156,7 @@ class Measurer:
         if index not in self._enhancers:
             entry = self.options.enhancers[index]
             loaded = load_enhancer(entry.spec, device=self.options.device)
-            if loaded.fingerprint != entry.fingerprint:
-                raise EnhancerError(
-                    f"Enhancer {entry.label!r} is not what it was when the run began.",
-                    expected=f"fingerprint {entry.fingerprint[:12]}",
-                    got=loaded.fingerprint[:12],
-                    todo="start the run again: its code or weights were changed meanwhile",
-                )
+            _check_fingerprint(f"Enhancer {entry.label!r}", entry.fingerprint, loaded.fingerprint)
             self._enhancers[index] = loaded
         return self._enhancers[index]
 
@@ -177,6 +188,7 @@ class Measurer:
     def _detector(self, entry: DetectorEntry) -> Detector:
         if entry.fingerprint not in self._detectors:
             loaded = load_detector(entry.spec, entry.checkpoint, device=self.options.device)
+            _check_fingerprint(f"Detector {entry.label!r}", entry.fingerprint, loaded.fingerprint)
             self._detectors[entry.fingerprint] = loaded
         return self._detectors[entry.fingerprint]
 
@@ -205,9 +217,13 @@ class Measurer:
                 value = metric.measure(made.enhanced, **given)
             except (DataError, MetricError) as error:
                 # The metric does not know which image it was given.
-                where = ", reference ".join([made.row.key.image_id, *([str(made.unit.reference)] if given else [])])
+                reference = [str(made.unit.reference.path)] if made.unit.reference is not None and given else []
                 raise MetricError(
-                    error.what, where=where, expected=error.expected, got=error.got, todo=error.todo
+                    error.what,
+                    where=", reference ".join([made.row.key.image_id, *reference]),
+                    expected=error.expected,
+                    got=error.got,
+                    todo=error.todo,
                 ) from error
         return checked_value(value, entry.key, made.row.key.image_id)
 
@@ -215,13 +231,14 @@ class Measurer:
         if entry.fingerprint not in self._metrics:
             loaded = load_metric(entry.spec, self.options.protocol, device=self.options.device)
             assert isinstance(loaded, ImageMetric)  # noqa: S101 - its entry says so
+            _check_fingerprint(f"Metric {entry.key!r}", entry.fingerprint, loaded.fingerprint)
             self._metrics[entry.fingerprint] = loaded
         return self._metrics[entry.fingerprint]
 
     def _read_reference(self, unit: Unit) -> np.ndarray:
         assert unit.reference is not None  # noqa: S101 - the plan looked
         if self._reference is None or self._reference[0] != unit.reference:
-            self._reference = (unit.reference, read_image(unit.reference))
+            self._reference = (unit.reference, unit.reference.image())
         return self._reference[1]
 
 
@@ -233,6 +250,26 @@ def image_path(root: Path, label: str, image_id: str) -> Path:
 def folder_name(label: str) -> str:
     """A label made fit for the name of a file or folder."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("_.") or "_"
+
+
+def _check_fingerprint(what: str, planned: str, loaded: str) -> None:
+    """A row is stored under the fingerprints of the plan, so nothing else may make it."""
+    if loaded != planned:
+        raise ConfigError(
+            f"{what} is not what it was when the run began.",
+            expected=f"fingerprint {planned[:12]}",
+            got=loaded[:12],
+            todo="start the run again: its code or weights were changed meanwhile",
+        )
+
+
+def _pin_threads() -> None:
+    """One thread for each process: sums over several are rounded otherwise, and rows must not depend on the machine."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
 
 
 def _milliseconds(start: float) -> float:

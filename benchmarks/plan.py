@@ -1,9 +1,9 @@
-"""What a run will do: which images, which enhancers, detectors and metrics, which parts of which rows are missing."""
+"""What a run will do: which images, which enhancers, detectors and metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric, metric_entry
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry
 from duskbench.benchmarks.references import find_references, read_state
-from duskbench.benchmarks.store import Key, ResultStore, StoredImage
+from duskbench.benchmarks.store import ResultStore, StoredImage
 from duskbench.data_tools.classes import match_classes
 from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
@@ -24,31 +24,6 @@ from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.registry import ENHANCERS, load_detector, load_enhancer
 
 Spec = str | dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Task:
-    """An image to be enhanced by one enhancer, and what is still to be found out about the result.
-
-    Attributes:
-        index: Of the enhancer.
-        key: Of the row.
-        missing: Fingerprints of the detectors and metrics that have not said anything of it yet.
-    """
-
-    index: int
-    key: Key
-    missing: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One image and the rows it still lacks: the piece of work that is handed to a worker."""
-
-    image_id: str
-    path: Path
-    tasks: tuple[Task, ...]
-    reference: Path | None = None
 
 
 def plan_enhancers(
@@ -345,37 +320,3 @@ def _with_file_state(image: StoredImage, earlier: StoredImage | None) -> StoredI
     if same_path and earlier is not None and (earlier.bytes, earlier.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
         return replace(image, bytes=earlier.bytes, mtime_ns=earlier.mtime_ns, sha256=earlier.sha256)
     return replace(image, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=file_sha256(image.record.path))
-
-
-def plan_units(
-    images: Iterable[StoredImage],
-    enhancers: Sequence[EnhancerEntry],
-    wanted: frozenset[str],
-    decoder: str,
-    done: Mapping[Key, frozenset[str]],
-) -> list[Unit]:
-    """What is still missing, image by image.
-
-    Args:
-        images: Of the run.
-        enhancers: Of the run.
-        wanted: Fingerprints of the detectors and metrics that are asked of every row.
-        decoder: Hash of the code that reads images.
-        done: See `ResultStore.done`.
-    """
-    units = []
-    for image in images:
-        content = image.content(decoder)
-        if content is None:
-            continue
-        tasks = []
-        for index, enhancer in enumerate(enhancers):
-            if enhancer.error is None:
-                key = Key(image.record.id, content, enhancer.fingerprint)
-                missing_parts = wanted - done.get(key, frozenset())
-                if missing_parts or key not in done:
-                    tasks.append(Task(index, key, missing_parts))
-        if tasks:
-            reference = image.reference.path if image.reference else None
-            units.append(Unit(image.record.id, image.record.path, tuple(tasks), reference))
-    return units

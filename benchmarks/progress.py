@@ -118,8 +118,7 @@ class RunProgress:
 
     def planned(self, summary: RunSummary) -> None:
         """The plan stands: how many rows there will be and how many are there already."""
-        processes = "1 process" if summary.workers == 1 else f"{summary.workers} processes"
-        self._progress.message(f"On {summary.device}, {processes}.")
+        self._progress.message(_where(summary))
         if summary.reused:
             self._progress.message(f"{summary.reused} of {summary.total} rows are there already.")
         for remark in summary.remarks:
@@ -129,7 +128,18 @@ class RunProgress:
         for enhancer in summary.broken:
             self._progress.message(f"{enhancer.label} cannot be built and is left out: {enhancer.error}", warning=True)
 
+    def warn(self, text: str) -> None:
+        """Something that the user should know while it goes on."""
+        self._progress.message(text, warning=True)
+
     def measured(self, summary: RunSummary) -> None:
         """One more row is stored."""
         note = f"{len(summary.failures)} failed" if summary.failures else ""
         self._progress.update("Measuring", summary.reused + summary.measured, summary.total, note)
+
+
+def _where(summary: RunSummary) -> str:
+    if summary.cluster is not None:
+        workers = f"{summary.workers or 'as many workers as it has room for'}"
+        return f"On the cluster {summary.cluster}, {summary.device}, {workers}{' workers' if summary.workers else ''}."
+    return f"On {summary.device}, {'1 process' if summary.workers == 1 else f'{summary.workers} processes'}."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,28 +12,25 @@ from typing import Any
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.doubts import doubts
+from duskbench.benchmarks.executors.choice import (
+    ClusterOptions,
+    check_cluster,
+    choose,
+    default_workers,
+    worker_device,
+)
 from duskbench.benchmarks.matching import found_by, has_detections, read_enhancers, read_run_images
 from duskbench.benchmarks.measure import MeasureOptions
-from duskbench.benchmarks.plan import (
-    Unit,
-    open_images,
-    plan_detectors,
-    plan_enhancers,
-    plan_metrics,
-    plan_units,
-    read_images,
-)
+from duskbench.benchmarks.plan import open_images, plan_detectors, plan_enhancers, plan_metrics, read_images
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.protocol import Protocol
-from duskbench.benchmarks.provenance import annotations_sha256, available_cores, environment, images_sha256
+from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
 from duskbench.benchmarks.record import DataEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.references import reference_folder
 from duskbench.benchmarks.store import ResultStore, Row, StoredImage
-from duskbench.benchmarks.workers import measure_here, measure_in_processes
+from duskbench.benchmarks.units import Unit, decoder_fingerprint, plan_units
 from duskbench.data_tools.classes import canonical
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.fingerprint import fingerprint
-from duskbench.data_tools.images import read_image
 from duskbench.pipeline.device import chosen_device
 
 # Below this many rows, starting processes costs more than they win.
@@ -49,7 +47,8 @@ class RunOptions:
         device: Torch device; `auto` for a GPU if there is one.
         checkpoint: Weights of the detector, where the configuration's are not meant.
         batch_size: Images that the detector takes at a time.
-        workers: Processes; 0 chooses one per core on a CPU and one on a GPU.
+        workers: Processes; 0 chooses one per core or per GPU, and on a cluster as many as it has room for.
+        cluster: Where else than on this machine to measure.
         limit: Only so many images.
         save_images: Whether to keep the enhanced images under `out/images`.
         keep_broken: Whether the run goes on without an enhancer that cannot be built for whatever reason.
@@ -60,6 +59,7 @@ class RunOptions:
     checkpoint: str | None = None
     batch_size: int = 1
     workers: int = 0
+    cluster: ClusterOptions | None = None
     limit: int | None = None
     save_images: bool = False
     keep_broken: bool = False
@@ -71,6 +71,7 @@ class RunSummary:
 
     device: str = "cpu"
     workers: int = 1
+    cluster: str | None = None
     total: int = 0
     reused: int = 0
     measured: int = 0
@@ -144,7 +145,9 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
         KeyboardInterrupt: Passed on; the store is consistent.
     """
     progress = progress or RunProgress()
+    check_cluster(options.cluster, options.device, save_images=options.save_images)
     options = replace(options, device=chosen_device(options.device))
+    device = worker_device(options.device, options.cluster)
     dataset, references = open_images(config), reference_folder(config.data)
     results = options.out / "results.sqlite"
     known = Known(results)
@@ -182,7 +185,7 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
             enhancers=tuple(enhancers),
             metrics=metrics,
             protocol=config.protocol,
-            environment=environment(options.device),
+            environment=replace(environment(options.device), device=device),
             decoder=decoder,
             paper=config.paper,
             image_ids=tuple(image.record.id for image in images),
@@ -199,16 +202,18 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
         summary.total = len(present) * sum(e.error is None for e in enhancers)
         summary.reused = summary.total - sum(len(unit.tasks) for unit in units)
         summary.remarks = list(record.data.notes)
-        summary.device, summary.workers = options.device, _workers(units, options)
+        summary.device, summary.workers = device, _workers(units, options)
+        summary.cluster = options.cluster.address if options.cluster is not None else None
         progress.planned(summary)
         labels = {e.fingerprint: e.label for e in enhancers}
-        for row in _measure(units, record, options, summary.workers):
-            store.put(row)
-            summary.measured += 1
-            error = row.first_error()
-            if error is not None:
-                summary.failures.append((labels[row.key.enhancer], row.key.image_id, error))
-            progress.measured(summary)
+        with closing(_measure(units, record, options, summary.workers, progress)) as rows:
+            for row in rows:
+                store.put(row)
+                summary.measured += 1
+                error = row.first_error()
+                if error is not None:
+                    summary.failures.append((labels[row.key.enhancer], row.key.image_id, error))
+                progress.measured(summary)
         # What was stored decides, not what was counted on the way.
         failed = {(label, image) for label, image, _ in summary.failures}
         left = plan_units(present, enhancers, wanted, decoder, store.done())
@@ -229,25 +234,28 @@ def _warnings(store: ResultStore, record: RunRecord) -> list[str]:
 
 
 def _workers(units: list[Unit], options: RunOptions) -> int:
+    if options.cluster is not None:
+        return options.workers
     rows = sum(len(unit.tasks) for unit in units)
-    return options.workers or (available_cores() if options.device == "cpu" and rows >= _ROWS_WORTH_PROCESSES else 1)
+    wanted = options.workers or (default_workers(options.device) if rows >= _ROWS_WORTH_PROCESSES else 1)
+    return max(1, min(len(units), wanted))
 
 
-def _measure(units: list[Unit], record: RunRecord, options: RunOptions, workers: int) -> Iterator[Row]:
+def _measure(
+    units: list[Unit], record: RunRecord, options: RunOptions, workers: int, progress: RunProgress
+) -> Generator[Row]:
     measure_options = MeasureOptions(
         enhancers=record.enhancers,
         detectors=record.detectors,
         metrics=tuple(metric for metric in record.metrics if metric.kind == "image"),
         protocol=record.protocol,
+        decoder=record.decoder or "",
         device=options.device,
         batch_size=options.batch_size,
-        save_images=options.out / "images" if options.save_images else None,
+        save_images=(options.out / "images").absolute() if options.save_images else None,
     )
-    if not units:
-        return iter(())
-    if workers == 1 or len(units) < 2:
-        return measure_here(units, measure_options)
-    return measure_in_processes(units, measure_options, workers)
+    if units:
+        yield from choose(options.device, workers, options.cluster, progress.warn).measure(units, measure_options)
 
 
 def _other_objects(images: Iterable[StoredImage], protocol: Protocol) -> dict[str, int]:
@@ -270,8 +278,3 @@ def data_entry(data: Mapping[str, Any], name: str, notes: Iterable[str] = ()) ->
         options={key: value for key, value in data.items() if key not in known},
         notes=tuple(notes),
     )
-
-
-def decoder_fingerprint() -> str:
-    """Hash of the code that reads images."""
-    return fingerprint(read_image, {})

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from duskbench.benchmarks.executors.choice import ClusterOptions
 
 EXIT_IMAGES_FAILED = 1
 EXIT_USAGE = 2
@@ -34,7 +37,19 @@ Weights = Annotated[
 ]
 Checkpoint = Annotated[str | None, typer.Option(help="Weights of the detector.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images the detector takes at a time.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 is one per core on a CPU, one on a GPU.")]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Processes; 0 is one per core, one per GPU, or as many as a cluster has room for.")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(help="Measure on a Ray cluster: auto (the one this machine belongs to), local, or HOST:PORT."),
+]
+GpusPerWorker = Annotated[
+    float | None, typer.Option(min=0.0, help="With --cluster: GPUs of each worker; 1 if --device is a GPU, else 0.")
+]
+SendImages = Annotated[
+    bool, typer.Option("--send-images", help="With --cluster: send the images; the machines need no common folder.")
+]
 TimeLimit = Annotated[
     float | None,
     typer.Option(min=0.001, help="Seconds a plug-in may take for an image; 600, or $DUSKBENCH_TIME_LIMIT."),
@@ -74,6 +89,22 @@ def use_time_limit(seconds: float | None) -> None:
     """Limit the time of plug-ins, in worker processes too."""
     if seconds is not None:
         os.environ["DUSKBENCH_TIME_LIMIT"] = str(seconds)
+
+
+def cluster_options(address: str | None, gpus_per_worker: float | None, *, send_images: bool) -> ClusterOptions | None:
+    """What `--cluster` and the options beside it ask for.
+
+    Raises:
+        ConfigError: One of those stands without it.
+    """
+    from duskbench.benchmarks.executors.choice import ClusterOptions
+
+    if address is not None:
+        return ClusterOptions(address, gpus_per_worker, send_images)
+    for name, given in (("--gpus-per-worker", gpus_per_worker is not None), ("--send-images", send_images)):
+        if given:
+            raise ConfigError(f"{name} needs a cluster.", where=name, todo="add --cluster auto, or leave it out")
+    return None
 
 
 def check_weights(folder: Path) -> None:

@@ -17,10 +17,14 @@ from duskbench.benchmarks.cli.options import (
     BatchSize,
     CfgOptions,
     Checkpoint,
+    Cluster,
     Detector,
+    GpusPerWorker,
     Limit,
+    SendImages,
     Workers,
     check_weights,
+    cluster_options,
 )
 from duskbench.benchmarks.cli.table import print_table
 
@@ -59,6 +63,9 @@ def table2(
     ] = "auto",
     batch_size: BatchSize = 1,
     workers: Workers = 0,
+    cluster: Cluster = None,
+    gpus_per_worker: GpusPerWorker = None,
+    send_images: SendImages = False,
     limit: Limit = None,
     allow_missing: AllowMissing = False,
     dry_run: Annotated[
@@ -98,6 +105,7 @@ def table2(
             limit=limit,
             batch_size=batch_size,
             workers=workers,
+            cluster=cluster_options(cluster, gpus_per_worker, send_images=send_images),
         )
     )
     with RichProgress(err_console) as progress:

@@ -14,13 +14,14 @@ import numpy as np
 
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence, read_evidence
+from duskbench.benchmarks.executors.choice import default_workers
 from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric
 from duskbench.benchmarks.nightly.folder import NightFolder, open_night, prune
 from duskbench.benchmarks.nightly.gate import GateResult, Limits, gate_night
 from duskbench.benchmarks.nightly.history import Baseline, History
 from duskbench.benchmarks.nightly.night import Calibration, Night, NightEnhancer, Verdict
 from duskbench.benchmarks.nightly.speed import CalibrationWorkload
-from duskbench.benchmarks.provenance import available_cores, environment
+from duskbench.benchmarks.provenance import environment
 from duskbench.benchmarks.record import images_digest
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
 from duskbench.benchmarks.statistics import Bootstrap
@@ -126,10 +127,10 @@ def _measure_and_append(
 def _measure(config: BenchmarkConfig, options: RunOptions, progress: Progress) -> _Measured:
     """Run the benchmark with the calibration workload in turns; an enhancer that cannot be built is left out.
 
-    `workers=0` is one process per core on a CPU, however few rows are left: the calibration workload of two nights
-    compares only where the processes beside it are as many.
+    `workers=0` is one process per core or GPU, however few rows are left: the calibration workload of two nights
+    compares only where the processes beside it are as many. On a cluster it stays 0: as many as there is room for.
     """
-    workers = options.workers or (available_cores() if options.device == "cpu" else 1)
+    workers = options.workers or (default_workers(options.device) if options.cluster is None else 0)
     calibration = CalibrationWorkload(options.device, workers, progress)
     results = options.out / "results.sqlite"
     earlier: set[Key] = set()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _SHARE = 0.08
 _LEAST_SAMPLES = 10
 _Z = 1.959963984540054
-# As many as a process that measures has, see `benchmarks.workers`.
+# As many as a process that measures has, see `benchmarks.executors`.
 _THREADS = 1
 _CHANNELS = 32
 _SIDE = {"cpu": 128, "cuda": 2048}

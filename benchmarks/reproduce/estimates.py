@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.executors.choice import default_workers
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.provenance import available_cores
 from duskbench.benchmarks.reproduce.steps import Estimate
@@ -168,14 +169,15 @@ def time_benchmark(config: BenchmarkConfig, options: RunOptions) -> float | None
     clock = _Clock()
     limit = min(_IMAGES_MEASURED, options.limit or _IMAGES_MEASURED)
     with tempfile.TemporaryDirectory() as out, _no_downloads():
-        few = replace(options, out=Path(out), limit=limit, workers=1, keep_broken=True)
+        few = replace(options, out=Path(out), limit=limit, workers=1, cluster=None, keep_broken=True)
         try:
             run(config, few, clock)
         except DuskbenchError:
             return None
     if not clock.ends:
         return None
-    processes = options.workers or (available_cores() if chosen_device(options.device) == "cpu" else 1)
+    # How many a cluster has room for only the run finds out.
+    processes = options.workers or (default_workers(chosen_device(options.device)) if options.cluster is None else 1)
     return clock.seconds_a_row() * len(config.enhancers) / processes
 
 

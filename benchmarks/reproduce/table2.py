@@ -12,6 +12,7 @@ from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.descriptions import Known
+from duskbench.benchmarks.executors.choice import ClusterOptions
 from duskbench.benchmarks.plan import plan_detectors, plan_enhancers
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.reproduce.data import unpaired_counts, unpaired_step, verify_steps
@@ -48,6 +49,7 @@ class Table2Options:
         limit: Only so many images in the benchmark; data and training stay whole.
         batch_size: Images that the detector takes at a time.
         workers: Processes of the benchmark.
+        cluster: Where else than on this machine the benchmark measures.
     """
 
     work: Path
@@ -65,6 +67,7 @@ class Table2Options:
     limit: int | None = None
     batch_size: int = 1
     workers: int = 0
+    cluster: ClusterOptions | None = None
 
     @property
     def run(self) -> RunOptions:
@@ -75,6 +78,7 @@ class Table2Options:
             checkpoint=self.checkpoint,
             batch_size=self.batch_size,
             workers=self.workers,
+            cluster=self.cluster,
             limit=self.limit,
         )
 
