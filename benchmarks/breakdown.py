@@ -190,7 +190,7 @@ def _by_size(question: _Question) -> list[Part]:
     run = question.matched.run
     parts = []
     for name, limits in SIZES.items():
-        inside = _in_range(run.truth, limits)
+        inside = in_range(run.truth, limits)
         objects = run.objects(inside)
         per_image = np.where(question.anywhere, sum(objects.values(), np.zeros(len(run.images), np.int64)), 0)
         if not per_image.any():
@@ -215,7 +215,7 @@ def _sized_sample(rows: EnhancerRows, run: RunImages, truth: Boxes, limits: tupl
     for detector in run.record.detectors:
         found = found_by(rows, run, detector)
         # Where detections end at their last pixel, that pixel belongs to them.
-        inside = _in_range(found, limits, extra=1.0 if run.protocol.plus_one else 0.0)
+        inside = in_range(found, limits, extra=1.0 if run.protocol.plus_one else 0.0)
         for score in run.record.columns():
             metric = run.metrics.get(score.metric.key)
             if isinstance(metric, DetectionMetric) and score.detector == detector:
@@ -232,7 +232,8 @@ def _without_others(ranking: Ranking, inside: np.ndarray) -> Ranking:
     return Ranking(ranking.images[kept], ranking.tp[kept], ranking.positions[kept])
 
 
-def _in_range(boxes: Boxes, limits: tuple[float, float], extra: float = 0.0) -> np.ndarray:
+def in_range(boxes: Boxes, limits: tuple[float, float], extra: float = 0.0) -> np.ndarray:
+    """(N,) bool: which boxes have an area within these limits, `extra` pixels wider and higher."""
     size = boxes.boxes_xyxy[:, 2:] - boxes.boxes_xyxy[:, :2] + extra
     area = size[:, 0] * size[:, 1]
     return (area >= limits[0]) & (area <= limits[1])

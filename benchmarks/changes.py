@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,8 +141,46 @@ def changes(
         UnknownNameError: There is no such baseline.
         DataError: The baseline has no detections.
     """
+    chosen, base, others = _baseline_and_others(matched, baseline)
+    limit = best_f1_threshold(base, matched.run) if threshold is None else threshold
+    return [_compare(label, one, chosen, base, matched.run, limit) for label, one in others.items()]
+
+
+def found_and_lost(
+    matched: MatchedRun, parts: Mapping[str, np.ndarray], *, baseline: str | None = None
+) -> tuple[float, dict[str, dict[str, Tally]]]:
+    """Objects that each enhancer gained and lost against a baseline, by parts of the objects.
+
+    Args:
+        matched: From `benchmarks.matching.match_run`.
+        parts: Name -> (objects of the run,) bool.
+        baseline: As in `changes`, like the score from which a detection counts, and the errors.
+
+    Returns:
+        That score, and label -> part -> counts of objects; false alarms are of no object and not counted.
+    """
+    _, base, others = _baseline_and_others(matched, baseline)
+    run, limit = matched.run, best_f1_threshold(base, matched.run)
+    before = _found_objects(base, run, limit)
+    tallies = {}
+    for label, one in others.items():
+        found = _found_objects(one, run, limit)
+        easy = ~run.truth.difficult & (one.mask & base.mask)[run.truth.images]
+        tallies[label] = {
+            name: Tally(
+                *(
+                    int((easy & part & now & then).sum())
+                    for now, then in ((found, ~before), (~found, before), (found, before), (~found, ~before))
+                )
+            )
+            for name, part in parts.items()
+        }
+    return limit, tallies
+
+
+def _baseline_and_others(matched: MatchedRun, baseline: str | None) -> tuple[str, Matched, dict[str, Matched]]:
     baselines = baseline_labels(matched.run.record, baseline)
-    run, others = matched.run, dict(matched.by_label)
+    others = dict(matched.by_label)
     chosen = baselines[-1] if baselines else None
     if chosen is None or chosen not in others:
         raise DataError(
@@ -151,9 +190,7 @@ def changes(
             got=f"detections of {', '.join(others) or 'none'}",
             todo="choose another baseline",
         )
-    base = others.pop(chosen)
-    limit = best_f1_threshold(base, run) if threshold is None else threshold
-    return [_compare(label, one, chosen, base, run, limit) for label, one in others.items()]
+    return chosen, others.pop(chosen), others
 
 
 def best_f1_threshold(one: Matched, run: RunImages) -> float:

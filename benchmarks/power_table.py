@@ -28,6 +28,7 @@ class PowerOptions:
         power: Share of runs that should settle a difference.
         within: Differences below it are none to speak of, in the shown unit; None for the metric's tolerance.
         difference: A true difference, in the shown unit, to ask for the images it needs; None for none.
+        images: How many images like these the smallest difference is asked for; None for as many as there are.
     """
 
     score: str | None = None
@@ -35,12 +36,14 @@ class PowerOptions:
     power: float = DEFAULT_POWER
     within: float | None = None
     difference: float | None = None
+    images: int | None = None
 
     def __post_init__(self) -> None:
         for option, value, fits, expected in (
             ("--power", self.power, 0.5 <= self.power < 1, "0.5 or more, and below 1"),
             ("--within", self.within, self.within is None or self.within > 0, "above 0"),
             ("--difference", self.difference, self.difference is None or self.difference > 0, "above 0"),
+            ("--images", self.images, self.images is None or self.images > 1, "2 or more"),
         ):
             if not fits:
                 raise ConfigError("Value out of range.", where=option, expected=expected, got=str(value))
@@ -149,13 +152,16 @@ def _row(
         "label": result.label,
         "bound": True,
         "finding": finding,
-        "alone": smallest_difference(error, family.alone, options.power),
-        "among": smallest_difference(error, family.critical, options.power),
         **ends(score.key, interval),
         f"{score.key} unsettled": interval.unsettled,
     }
     # More images leave the luck of several trainings as it is.
-    if score.key not in difference.trainings:
+    trainings = score.key in difference.trainings
+    if not trainings or options.images is None:
+        shrunk = error * (difference.n_images / (options.images or difference.n_images)) ** 0.5
+        row["alone"] = smallest_difference(shrunk, family.alone, options.power)
+        row["among"] = smallest_difference(shrunk, family.critical, options.power)
+    if not trainings:
         given = None if options.difference is None else options.difference / score.metric.factor
         for key, true in (("images for it", interval.value), ("images for", given)):
             if true is not None:
@@ -185,8 +191,8 @@ def _notes(
     if margin is not None:
         yield f"The same within {margin:g}: the whole interval lies between -{margin:g} and +{margin:g}."
     yield (
-        f"smallest: the true difference that {power} of runs on as many images like these settle, by the interval of "
-        "that difference alone, or of all at once."
+        f"smallest: the true difference that {power} of runs on {options.images or some} images like these settle, by "
+        "the interval of that difference alone, or of all at once."
     )
     yield (
         f"Images needed: how many like these settle the difference in {power} of runs, among all at once. Δ is what "

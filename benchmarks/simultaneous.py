@@ -1,6 +1,6 @@
 """All differences of a run at once, and what its images can settle.
 
-Where eight enhancers are no better than Input, one run in five finds one whose own 95 % interval says otherwise.
+Where eight enhancers are no better than Input, three runs in ten find one whose own 95 % interval says otherwise.
 Simultaneous intervals hold all eight true differences at once in 95 % of runs: each is the difference and so many of
 its standard errors to either side, the same number for all, and that number is read off the resamples, whose
 differences move together as the enhancers do (single-step max-t). Two findings are possible: better or worse, where the

@@ -67,14 +67,14 @@ def night_curve(
     )
     with RichProgress(err_console) as progress:
         summaries = measure_ladder(benchmark, options, ladder, progress)
-    table = write_night_curves(options.out, ladder, benchmark.title)
-    print_as("terminal", table)
-    out_console.print(
-        Text(f"Written: {options.out}/curve.html, .md, .csv, .tex; runs in {options.out}/runs"), soft_wrap=True
-    )
+    # First: where a level has no result there is no curve, and these say why.
     for folder, summary in summaries:
         for line in summary.shortfalls():
             err_console.print(Text(f"{folder}: {line}", style="red"))
+    print_as("terminal", write_night_curves(options.out, ladder, benchmark.title))
+    out_console.print(
+        Text(f"Written: {options.out}/curve.html, .md, .csv, .tex; runs in {options.out}/runs"), soft_wrap=True
+    )
     if not all(summary.ok for _, summary in summaries):
         raise typer.Exit(EXIT_IMAGES_FAILED)
 

@@ -28,9 +28,12 @@ def power(
     difference: Annotated[
         float | None, typer.Option(help="Say how many images a true difference of this needs, in the column's unit.")
     ] = None,
+    images: Annotated[
+        int | None, typer.Option(help="Say how small a difference so many images like these settle.")
+    ] = None,
 ) -> None:
     """Say what a run's images can settle: all differences at once, the smallest one, the images one needs."""
     from duskbench.benchmarks.power_table import PowerOptions, read_power_table
 
-    options = PowerOptions(score, baseline, power, within, difference)
+    options = PowerOptions(score, baseline, power, within, difference, images)
     print_as(form, read_power_table(run_dir, options))

@@ -27,18 +27,27 @@ def table(
     errors: Annotated[
         bool, typer.Option("--errors", help="Kinds of error of the detections instead: class, place, missed, ...")
     ] = False,
+    found: Annotated[
+        str | None, typer.Option(help="Objects found and lost instead, by size, lighting, or luminance in the box.")
+    ] = None,
     baseline: Baseline = None,
     coco: Coco = False,
 ) -> None:
     """Print the table of a run again, from its stored rows."""
     from duskbench.benchmarks.breakdown_table import breakdown_to_csv, read_breakdown
     from duskbench.benchmarks.errors_table import read_errors_table
+    from duskbench.benchmarks.found_table import read_found_table
     from duskbench.benchmarks.results import read_table
 
-    if errors:
-        if by is not None:
-            raise ConfigError("The kinds of error are not broken down.", where="--errors --by", todo="leave one out")
-        print_as(form, read_errors_table(run_dir, baseline=baseline))
+    if errors + (by is not None) + (found is not None) > 1:
+        raise ConfigError("These are different tables.", where="--by, --errors, --found", todo="give one of them")
+    if errors or found is not None:
+        made = (
+            read_found_table(run_dir, found, baseline=baseline)
+            if found
+            else read_errors_table(run_dir, baseline=baseline)
+        )
+        print_as(form, made)
         return
     if by is None:
         print_as(form, read_table(run_dir, coco=coco, baseline=baseline))

@@ -106,6 +106,10 @@ def test_the_table_says_what_was_found(tmp_path: Path) -> None:
         assert row["among"] > row["alone"] > 0
         assert row["images for"] == pytest.approx(150 * (row["among"] / 0.02) ** 2, abs=1)
     assert better["images for it"] < 150 < other["images for it"]
+    more = read_power_table(tmp_path, PowerOptions(images=600))
+    # Four times the images, half the difference; what was found on these images stays.
+    assert [row["alone"] * 2 for row in more.rows] == pytest.approx([row["alone"] for row in table.rows])
+    assert [row["map low"] for row in more.rows] == [row["map low"] for row in table.rows]
     narrow = read_power_table(tmp_path, PowerOptions(power=0.5))
     assert narrow.rows[0]["finding"] == "better" and narrow.rows[1]["finding"] == "not settled"
     # Half of the runs settle what is as large as the half-width of the interval.
@@ -134,6 +138,7 @@ def test_several_trainings_need_more_than_images(tmp_path: Path) -> None:
         ({"power": 1.0}, "--power"),
         ({"within": 0.0}, "--within"),
         ({"difference": -1.0}, "--difference"),
+        ({"images": 1}, "--images"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], error: str) -> None:

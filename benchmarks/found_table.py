@@ -1,0 +1,116 @@
+"""Objects that enhancers found and lost, by their size, the image's lighting, or the light inside their box."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from duskbench.benchmarks.breakdown import SIZES, in_range
+from duskbench.benchmarks.changes import Tally, found_and_lost
+from duskbench.benchmarks.matching import MatchedRun, RunImages, match_run
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import Column, Table
+from duskbench.data_tools.classes import LIGHTING_TYPES
+from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.images import read_image
+
+AXES = ("size", "lighting", "luminance")
+# Mean luma inside the box, of 255: a band is a doubling.
+LUMINANCES: dict[str, tuple[float, float]] = {
+    "below 8": (0.0, 8.0),
+    "8 to 16": (8.0, 16.0),
+    "16 to 32": (16.0, 32.0),
+    "32 to 64": (32.0, 64.0),
+    "64 and more": (64.0, 256.0),
+}
+# Rec. 601, as PSNR's and SSIM's grey.
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def read_found_table(run_dir: Path, by: str, *, baseline: str | None = None) -> Table:
+    """Objects that each enhancer of a run's newest record gained and lost against a baseline.
+
+    Args:
+        run_dir: Folder of the run.
+        by: `size`, `lighting` or `luminance`; the last reads the images again.
+        baseline: Label to compare with; None for Input.
+
+    Raises:
+        UnknownNameError: There is no such axis or baseline.
+        DataError: There are no detections, no lighting types, or an image is not there.
+    """
+    if by not in AXES:
+        raise UnknownNameError("axis of objects", by, AXES)
+    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+        matched = match_run(store, store.last_run())
+    return build_found_table(matched, by, baseline)
+
+
+def build_found_table(matched: MatchedRun, by: str, baseline: str | None = None) -> Table:
+    """Lay out objects gained and lost; arguments and errors as in `read_found_table`."""
+    record = matched.run.record
+    parts = object_parts(matched.run, by)
+    if not parts:
+        raise DataError(f"There are no objects to tell apart by {by}.", where=matched.path)
+    threshold, tallies = found_and_lost(matched, parts, baseline=baseline)
+    base = baseline or record.input_label
+    columns = [Column("label", "Enhancer")]
+    for name in parts:
+        part = f"{by}: {name}"
+        columns += [
+            Column(f"{name} gained", "gained", "higher", 0, part=part),
+            Column(f"{name} lost", "lost", "lower", 0, part=part),
+            Column(f"{name} found in both", "found in both", None, 0, part=part),
+            Column(f"{name} in neither", "in neither", None, 0, part=part),
+        ]
+    rows = []
+    for label, entries in record.rows.items():
+        each = [tallies[entry.label] for entry in entries if entry.label in tallies]
+        if each:
+            row: dict[str, Any] = {"label": label, "bound": label in record.bounds}
+            for name in parts:
+                row |= _cells(name, [one[name] for one in each])
+            rows.append(row)
+    notes = [
+        f"gained: objects that a detection of score {threshold:.2f} or more (where F1 is best for {base}) finds on the "
+        f"enhanced image and none finds on {base}'s; lost: the other way round."
+    ]
+    if by == "luminance":
+        notes.append("luminance: mean luma (Rec. 601, 0 to 255) inside the object's box, before enhancement.")
+    return Table(f"{record.title}: objects found and lost by {by}", tuple(columns), tuple(rows), tuple(notes))
+
+
+def _cells(name: str, each: list[Tally]) -> dict[str, float]:
+    """Of several trainings the mean."""
+    kinds = {"gained": "gained", "lost": "lost", "found in both": "kept", "in neither": "missed"}
+    return {f"{name} {shown}": float(np.mean([getattr(one, kind) for one in each])) for shown, kind in kinds.items()}
+
+
+def object_parts(run: RunImages, by: str) -> dict[str, np.ndarray]:
+    """Name of a part -> (objects,) bool; parts without an object to find are left out."""
+    truth = run.truth
+    if by == "size":
+        parts = {name: in_range(truth, limits) for name, limits in SIZES.items()}
+    elif by == "lighting":
+        lighting = np.array([str(image.record.lighting) for image in run.images], object)
+        parts = {name: lighting[truth.images] == name for name in LIGHTING_TYPES}
+    else:
+        light = luminances(run)
+        parts = {name: (light >= low) & (light < high) for name, (low, high) in LUMINANCES.items()}
+    return {name: part for name, part in parts.items() if (part & ~truth.difficult).any()}
+
+
+def luminances(run: RunImages) -> np.ndarray:
+    """(objects,) float64: mean luma inside each object's box, of the images as they are stored, 0 to 255."""
+    light = np.full(len(run.truth.labels), np.nan)
+    for number in np.unique(run.truth.images):
+        luma = read_image(run.images[number].record.path) @ _LUMA
+        for i in np.flatnonzero(run.truth.images == number):
+            x1, y1, x2, y2 = run.truth.boxes_xyxy[i]
+            rows = slice(max(int(y1), 0), max(int(np.ceil(y2)), int(y1) + 1))
+            columns = slice(max(int(x1), 0), max(int(np.ceil(x2)), int(x1) + 1))
+            inside = luma[rows, columns]
+            light[i] = inside.mean() if inside.size else np.nan
+    return light

@@ -1,0 +1,74 @@
+"""Objects found and lost, by size, lighting and the light inside the box."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from duskbench.benchmarks.changes import changes
+from duskbench.benchmarks.cli import app
+from duskbench.benchmarks.found_table import luminances, object_parts, read_found_table
+from duskbench.benchmarks.matching import RunImages, match_run
+from duskbench.benchmarks.metrics.boxes import Boxes
+from duskbench.benchmarks.store import ResultStore, StoredImage
+from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.images import write_image
+from duskbench.data_tools.records import ImageRecord
+from tests.benchmarks.fabricate import make_images, make_record, make_run
+
+SKILLS = {"Input": 0.4, "Better": 0.8, "Other": 0.45}
+
+
+@pytest.mark.parametrize("by", ["size", "lighting"])
+def test_parts_add_up_to_all_objects(tmp_path: Path, by: str) -> None:
+    record = make_run(tmp_path, make_images(60), SKILLS)
+    table = read_found_table(tmp_path, by)
+    with ResultStore(tmp_path / "results.sqlite", reading=True) as store:
+        whole = {one.label: one.total for one in changes(match_run(store, record))}
+    assert [row["label"] for row in table.rows] == list(whole)
+    for row in table.rows:
+        total = whole[row["label"]]
+        for shown, expected in (
+            ("gained", total.gained), ("lost", total.lost), ("found in both", total.kept), ("in neither", total.missed),
+        ):  # fmt: skip
+            assert sum(value for key, value in row.items() if str(key).endswith(f" {shown}")) == expected
+    assert table.rows[0]["label"] == "Better" and whole["Better"].gained > whole["Better"].lost
+
+
+def test_light_is_measured_inside_the_box(tmp_path: Path) -> None:
+    picture = np.full((60, 80, 3), 200, np.uint8)
+    picture[10:30, 5:25] = 3
+    picture[30:50, 40:60] = (0, 100, 0)
+    write_image(tmp_path / "a.png", picture)
+    images = (StoredImage(ImageRecord("a", tmp_path / "a.png", ()), 1, 1, "a"),)
+    # Exactly the dark square, the green one, both halves of an edge, and one that reaches outside.
+    boxes = np.array([[5, 10, 25, 30], [40, 30, 60, 50], [0, 10, 10, 30], [-5, -5, 4, 4]], float)
+    n = len(boxes)
+    truth = Boxes(boxes, np.zeros(n, int), np.zeros(n, int), np.ones(n), np.zeros(n, bool), np.arange(n))
+    run = RunImages(make_record(images, ["Input"]), images, truth)
+    assert luminances(run) == pytest.approx([3.0, 58.7, (200 + 3) / 2, 200.0])
+    assert {name: part.tolist() for name, part in object_parts(run, "luminance").items()} == {
+        "below 8": [True, False, False, False],
+        "32 to 64": [False, True, False, False],
+        "64 and more": [False, False, True, True],
+    }
+    hidden = RunImages(run.record, images, replace(truth, difficult=np.array([True, False, True, True])))
+    assert list(object_parts(hidden, "luminance")) == ["32 to 64"]
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    images = [replace(i, record=replace(i.record, lighting=None)) for i in make_images(8)]
+    make_run(tmp_path, images, SKILLS)
+    with pytest.raises(UnknownNameError, match="luminance"):
+        read_found_table(tmp_path, "light")
+    with pytest.raises(DataError, match="by lighting"):
+        read_found_table(tmp_path, "lighting")
+    with pytest.raises(DataError, match="nowhere"):
+        read_found_table(tmp_path, "luminance")
+    result = CliRunner().invoke(app, ["table", str(tmp_path), "--found", "size"])
+    assert result.exit_code == 0 and "gained" in result.output
+    assert CliRunner().invoke(app, ["table", str(tmp_path), "--found", "size", "--errors"]).exit_code == 2
