@@ -22,13 +22,17 @@ def doubts(truth: Boxes, found: Boxes) -> list[str]:
         truth: Objects of all classes.
         found: Detections of the same images.
     """
-    if len(truth.labels) == 0 or len(found.labels) < _ENOUGH:
+    if len(truth.labels) == 0 or len(found.labels) == 0:
         return []
     if found.boxes_xyxy.max() <= 1.5 and truth.boxes_xyxy.max() > 2:
         return [
             "All boxes lie within one pixel of the image's corner: they seem to be shares of its width and height; "
             "multiply them by the image's size."
         ]
+    return _misplaced(truth, found) if len(found.labels) >= _ENOUGH else []
+
+
+def _misplaced(truth: Boxes, found: Boxes) -> list[str]:
     in_class = _hits(truth, found, of_class=True)
     anywhere = _hits(truth, found, of_class=False)
     if anywhere >= _MANY * len(truth.labels) and in_class < 0.1 * anywhere:
