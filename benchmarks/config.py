@@ -11,6 +11,7 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.references import resolve_reference
 from duskbench.data_tools.datasets import reader_options
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.plugins import raised_at
 from duskbench.pipeline.registry import config_root
 
 _KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "paper")
@@ -154,10 +155,9 @@ def read_config(path: Path, cfg_options: Sequence[str] = ()) -> dict[str, Any]:
 
     try:
         config = Config.fromfile(str(path))
-    except Exception as error:
-        raise ConfigError(
-            "Cannot read the configuration.", where=path, got=f"{type(error).__name__}: {error}"
-        ) from error
+    # It is a program: one that ends itself must not end this one as if all were well.
+    except (Exception, SystemExit) as error:
+        raise ConfigError("Cannot read the configuration.", where=path, got=raised_at(error, None)) from error
     try:
         config.merge_from_dict(parse_cfg_options(cfg_options, config.to_dict(), path))
     except (AttributeError, KeyError, TypeError) as error:

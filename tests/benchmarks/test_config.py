@@ -111,6 +111,9 @@ def test_unreadable_configuration_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("data = dict(\n")
     with pytest.raises(ConfigError, match="Cannot read the configuration"):
         load_benchmark_config(tmp_path / "a.py")
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(ConfigError, match=r"SystemExit: 0 \(\S*ends\.py:2"):
+        load_benchmark_config(tmp_path / "ends.py")
     (tmp_path / "b.py").write_text("enhancers = ['input']\n")
     with pytest.raises(ConfigError, match="has no data"):
         load_benchmark_config(tmp_path / "b.py")
