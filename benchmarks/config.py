@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.references import resolve_reference
 from duskbench.data_tools.datasets import reader_options
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.plugins import raised_at
 from duskbench.pipeline.registry import config_root
 
 _KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "paper")
 # What every data set has; besides, each layout has options of its own.
 _DATA_KEYS = ("root", "layout", "split", "allow_missing", "groups", "reference")
+_KINDS = {
+    "title": str, "data": dict, "detector": str | dict | list, "metrics": str | dict | list, "protocol": dict,
+    "paper": dict,
+}  # fmt: skip
+_DATA_KINDS = {
+    "root": str | Path, "layout": str, "split": str | Path | list, "allow_missing": bool, "groups": str | list,
+    "reference": str | Path,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,7 @@ def load_benchmark_config(
     """
     path = find_config(name_or_path)
     values = read_config(path, cfg_options)
+    _check_kinds(values, _KINDS, path)
     for key, value in (overrides or {}).items():
         if value is not None:
             head, _, tail = key.partition(".")
@@ -92,6 +102,8 @@ def load_benchmark_config(
             else:
                 values[head] = value
     _check_keys(values, _KEYS, "configuration key", path)
+    _check_kinds(values, _KINDS, path)
+    _check_kinds(values.get("data") or {}, _DATA_KINDS, path, "data.")
     for key, kind in (("data", dict), ("enhancers", list)):
         if not isinstance(values.get(key), kind):
             raise ConfigError(
@@ -100,6 +112,7 @@ def load_benchmark_config(
                 expected=f"{key} = a {kind.__name__}",
                 got=repr(values.get(key)),
             )
+    _check_kinds(values, {"enhancers": list}, path)
     options = reader_options(values["data"].get("layout") or "auto")
     if options is not None:
         _check_keys(values["data"], (*_DATA_KEYS, *options), "key of data", path)
@@ -142,10 +155,9 @@ def read_config(path: Path, cfg_options: Sequence[str] = ()) -> dict[str, Any]:
 
     try:
         config = Config.fromfile(str(path))
-    except Exception as error:
-        raise ConfigError(
-            "Cannot read the configuration.", where=path, got=f"{type(error).__name__}: {error}"
-        ) from error
+    # It is a program: one that ends itself must not end this one as if all were well.
+    except (Exception, SystemExit) as error:
+        raise ConfigError("Cannot read the configuration.", where=path, got=raised_at(error, None)) from error
     try:
         config.merge_from_dict(parse_cfg_options(cfg_options, config.to_dict(), path))
     except (AttributeError, KeyError, TypeError) as error:
@@ -195,6 +207,30 @@ def _check_path(values: Any, dotted: str, path: Path) -> None:
             values = values[int(key)]
         else:
             return
+
+
+def _check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Any], path: Path, inside: str = "") -> None:
+    """A value of another kind would fail somewhere, or be stored with the results."""
+    for key, kind in kinds.items():
+        value = values.get(key)
+        if not (
+            value is None or isinstance(value, kind) or (isinstance(value, list | tuple) and list in _members(kind))
+        ):
+            raise _other_kind(path, f"{inside}{key}", kind, value)
+        if isinstance(value, list | tuple):
+            for one in value:
+                if not isinstance(one, str | Path if inside else str | dict):
+                    raise _other_kind(path, f"{inside}{key}", kind, one)
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) or (kind,)
+
+
+def _other_kind(path: Path, key: str, kind: Any, got: Any) -> ConfigError:
+    names = {str: "a text", dict: "a dict", list: "a list of them", bool: "True or False", Path: "a path"}
+    expected = ", ".join(names[each] for each in _members(kind))
+    return ConfigError("A setting is of another kind.", where=path, expected=f"{key} = {expected}", got=repr(got)[:100])
 
 
 def _check_keys(values: Mapping[str, Any], known: Sequence[str], kind: str, path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from duskbench.data_tools.classes import SHARED_CLASSES
+from duskbench.data_tools.classes import SHARED_CLASSES, canonical
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 
 ApMode = Literal["11point", "area"]
@@ -76,9 +76,10 @@ class Protocol:
     def _check_kinds(self) -> None:
         """A word where a number or a switch belongs would count as true."""
         named = isinstance(self.classes, tuple) and self.classes and all(isinstance(c, str) for c in self.classes)
+        different = named and len(set(map(canonical, self.classes))) == len(self.classes)
         limit, threshold = self.max_detections, self.iou_threshold
         for key, is_right, expected in (
-            ("classes", named, "a list of one or more names"),
+            ("classes", different, "a list of one or more names, each of another class"),
             ("plus_one", isinstance(self.plus_one, bool), "True or False"),
             ("max_detections", limit is None or _is_whole(limit), "a whole number, or None for all"),
             ("iou_threshold", _is_whole(threshold) or isinstance(threshold, float), "a number, 0 < t <= 1"),
@@ -102,7 +103,9 @@ class Protocol:
         if "classes" in values:
             given = values["classes"]
             # One name on a command line is a name, not a list of letters.
-            values["classes"] = (given,) if isinstance(given, str) else tuple(given)
+            values["classes"] = (
+                (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list) else given
+            )
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -157,6 +157,10 @@ class ResultStore:
             self._db = self._open_to_read() if reading else self._open_to_write()
 
     def _open_to_write(self) -> sqlite3.Connection:
+        if self.path.parent.is_file():
+            raise DataError(
+                "The folder for the results is a file.", where=self.path.parent, todo="choose another --out"
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self.path, timeout=60)
         db.execute("PRAGMA journal_mode=WAL")

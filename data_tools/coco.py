@@ -169,14 +169,15 @@ def _looks_like_coco(path: Path) -> bool:
     """Whether a file's begin and end have COCO's keys; a training set's half gigabyte is not parsed to find out."""
     try:
         with path.open("rb") as file:
-            text = file.read(_PEEK)
-            file.seek(max(len(text), path.stat().st_size - _PEEK))
-            text += file.read(_PEEK)
+            data = file.read(_PEEK)
+            encoding = json.detect_encoding(data)
+            file.seek(max(len(data), path.stat().st_size - _PEEK))
+            text = (data + file.read(_PEEK)).decode(encoding, "replace")
     except OSError:
         return False
-    has = {key: re.search(rf'"{key}"\s*:\s*\['.encode(), text) for key in ("images", "annotations", "categories")}
-    has_boxes = b'"bbox"' in text or (has["annotations"] and has["categories"])
-    return bool(text.lstrip().startswith(b"{") and has["images"] and has_boxes)
+    has = {key: re.search(rf'"{key}"\s*:\s*\[', text) for key in ("images", "annotations", "categories")}
+    has_boxes = '"bbox"' in text or (has["annotations"] and has["categories"])
+    return bool(text.lstrip().startswith("{") and has["images"] and has_boxes)
 
 
 def _split_of(path: Path) -> str | None:

@@ -33,19 +33,25 @@ def write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None
     # Not mkstemp: it makes files private, and this is half the system calls. No two writers share process and thread.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        file = temporary.open("xb")
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = temporary.open("xb")
-    try:
-        with file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        try:
+            file = temporary.open("xb")
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = temporary.open("xb")
+        try:
+            with file:
+                file.write(data)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        if error.filename == str(temporary):
+            # Nobody asked for the temporary one.
+            error.filename, error.filename2 = str(path), None
         raise
 
 

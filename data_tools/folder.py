@@ -12,12 +12,13 @@ from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.images import IMAGE_SUFFIXES
 from duskbench.data_tools.records import Dataset, ImageRecord
 
-# A line of YOLO's, KITTI's or WIDER FACE's labels, or bbGt's header; captions and notes beside pictures are no boxes.
-_LABEL_LINE = re.compile(r"(% bbGt version=.*)|(\S+\s+)?(-?\d[\d.eE+-]*[\s,]*){4,}|\d+")
+# A line of YOLO's, KITTI's or WIDER FACE's labels, of BBox-Label-Tool's (the class stands behind the box), or bbGt's
+# header; captions and notes beside pictures are no boxes.
+_LABEL_LINE = re.compile(r"(% bbGt version=.*)|(\S+\s+)?(-?\d[\d.eE+-]*[\s,]*){4,}([\s,]\S+)?|\d+")
 _ANNOTATION_FOLDERS = frozenset(
     {"annotation", "annotations", "exdark", "exdark_annno", "exdark_anno", "label", "labels"}
 )
-_ANNOTATION_WORDS = re.compile(r"annot|label|bbox|(^|[_-])(via|gt)([_.-]|$)", re.IGNORECASE)
+_ANNOTATION_WORDS = re.compile(r"annot|label|bbox|boxes|coco|instances|(^|[_-])(via|gt)([_.-]|$)", re.IGNORECASE)
 
 
 class ImageFolder(Dataset):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +51,9 @@ _ADVICE = {
     "a camera's raw photo": "develop it to TIFF or JPEG",
 }
 T = TypeVar("T")
+
+# Pillow warns of camera data that it cannot read; `verify` names it, and the pixels do not need it.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 class DamagedImageError(DataError):
@@ -211,6 +215,14 @@ def _undecodable(file: IO[bytes], where: str | Path, error: Exception) -> DataEr
             expected=", ".join(FORMATS),
             got=kind or f"{n_bytes} bytes that begin with {head[:12]!r}",
             todo=remedy(kind) or _ADVICE.get(kind or "", "convert it to PNG or JPEG, or fetch it again"),
+        )
+    if isinstance(error, UnidentifiedImageError):
+        return DamagedImageError(
+            "Cannot open the image.",
+            where=where,
+            expected="samples of 8 or 16 bits, or one float channel",
+            got=f"{kind} of {n_bytes} bytes, whose samples are of another kind or whose header is damaged",
+            todo="save it as 8- or 16-bit PNG or TIFF; or fetch it again if other programs cannot open it either",
         )
     return DamagedImageError(
         "Cannot decode the image.",

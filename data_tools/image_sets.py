@@ -15,7 +15,9 @@ from duskbench.data_tools.records import ObjectAnnotation
 IMAGE_SETS = "ImageSets/Main"
 
 
-def read_image_set(path: str | Path, in_tree: Callable[[], Container[str]] = frozenset) -> list[str]:
+def read_image_set(
+    path: str | Path, in_tree: Callable[[], Container[str]] = frozenset, marked_out: list[str] | None = None
+) -> list[str]:
     """Read a file of ImageSets/Main: one id a line; of a class's file, the ids not marked -1.
 
     An id is the whole line unless its last word is a mark: 1, 0 or -1, in a file where every line has one or behind an
@@ -24,6 +26,7 @@ def read_image_set(path: str | Path, in_tree: Callable[[], Container[str]] = fro
     Args:
         path: The file.
         in_tree: Gives the ids that the tree has files for; asked once, and only where a line needs it.
+        marked_out: Gets the ids that are marked -1.
 
     Raises:
         DataError: The file cannot be read, or an id could lead out of the tree; says which line.
@@ -43,6 +46,8 @@ def read_image_set(path: str | Path, in_tree: Callable[[], Container[str]] = fro
             head = name.rsplit(maxsplit=1)[0]
             at = find_id(head, known)
             if mark == "-1" and (at is not None or all_marked):
+                if marked_out is not None:
+                    marked_out.append(at or head)
                 continue
             found = at or (bare_id(head) if all_marked else None)
         ids.append(check_id(bare_id(name) if found is None else found, where=f"{path}:{number}"))

@@ -47,9 +47,16 @@ def _arguments(text: str | None, spec: str) -> dict[str, Any]:
         plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
         if not isinstance(call, ast.Call) or not plain or call.args or any(k.arg is None for k in call.keywords):
             raise ValueError("arguments need names: key=value")
-        return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        return {str(k.arg): _literal(k) for k in call.keywords}
     except (ValueError, SyntaxError) as error:
         raise _unreadable(spec, str(error)) from error
+
+
+def _literal(keyword: ast.keyword) -> Any:
+    try:
+        return ast.literal_eval(keyword.value)
+    except ValueError:
+        raise ValueError(f"{keyword.arg}={ast.unparse(keyword.value)}, which is no literal") from None
 
 
 def _unreadable(spec: str, got: str) -> ConfigError:

@@ -14,7 +14,7 @@ from duskbench.data_tools.classes import SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.exdark import KNOWN_WITHOUT_BOX
 from duskbench.data_tools.findings import Finding, compare_counts
-from duskbench.data_tools.ids import resolve, stem
+from duskbench.data_tools.ids import printable, resolve, stem
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.image_sets import IMAGE_SETS, read_image_set
 from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError
@@ -57,9 +57,13 @@ class VOC(Dataset):
         self.split = split
         self._images = find_images(self.root / "JPEGImages") if (self.root / "JPEGImages").is_dir() else None
         self._tolerant, self._list_faults = tolerant, list[Finding]()
-        ids, listed_in = self._select(split)
+        marked_out: list[str] = []
+        ids, listed_in = self._select(split, marked_out)
         super().__init__(self.root, ids, listed_in=listed_in, tolerant=tolerant)
         self.left_out = self._images.notes if self._images else ()
+        if marked_out:
+            shown = ", ".join(map(printable, marked_out[:3]))
+            self.left_out += (f"{len(marked_out)} left out, marked -1 in {listed_in.name}: {shown}",)
         self.faults += self._list_faults
         self.counts = {f"listed {name}": len(ids) for name, ids in self._main.items()}
 
@@ -68,7 +72,7 @@ class VOC(Dataset):
         """By Annotations beside ImageSets/Main or JPEGImages."""
         return bool(voc_trees(root))
 
-    def _select(self, split: str) -> tuple[list[str], Path]:
+    def _select(self, split: str, marked_out: list[str]) -> tuple[list[str], Path]:
         if split == "all":
             return _union(self._main) or sorted(self._annotations), self.root
         if split not in self._set_files:
@@ -76,7 +80,7 @@ class VOC(Dataset):
             raise UnknownNameError(
                 f"image set of {self.root.resolve().name}", split, [*usual, "all"], where=self.root / IMAGE_SETS
             )
-        return read_image_set(self._set_files[split], self._in_tree), self._set_files[split]
+        return read_image_set(self._set_files[split], self._in_tree, marked_out), self._set_files[split]
 
     def select(self, image_ids: Iterable[str]) -> None:
         """Take only these images, which need be in no image set, only in the tree; see `Dataset.select`."""
@@ -191,6 +195,10 @@ class VOC(Dataset):
         for image_id in sorted(annotations.keys() - images.keys()):
             path = self.root / "Annotations" / annotations[image_id]
             yield Finding("warning", "orphan-annotation", path, "there is no image of this id")
+        for file in _all_xml_files(self.root / "Annotations"):
+            if annotations[file[:-4]] != file:
+                path = self.root / "Annotations" / file
+                yield Finding("error", "several-annotations", path, f"{annotations[file[:-4]]} is read in its place")
         for image_id, files in images.items():
             if len(files) > 1:
                 path = self.root / "JPEGImages" / files[0]
@@ -229,8 +237,13 @@ class VOCAnnotations(Dataset):
 
 
 def xml_files(folder: Path) -> dict[str, str]:
-    """Id -> XML file in a folder or below it, relative to it; `.XML` counts, hidden files do not."""
-    return {file[:-4]: file for file in find_images(folder).others if file.lower().endswith(".xml")}
+    """Id -> XML file in a folder or below it, relative to it; `.XML` counts, hidden files do not; `.xml` goes first."""
+    return {file[:-4]: file for file in _all_xml_files(folder)}
+
+
+def _all_xml_files(folder: Path) -> list[str]:
+    files = [file for file in find_images(folder).others if file.lower().endswith(".xml")]
+    return sorted(files, key=lambda file: (file.endswith(".xml"), file))
 
 
 def _union(sets: Mapping[str, list[str]]) -> list[str]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _ENCODING = re.compile(rb"""(\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*["'](?P<name>[\w.-]+)["'][^>]*\?>""")
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
+_SIDES = ("width", "height", "depth")
 # What declares the smaller set is often written in the larger.
 _SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949"}
 
@@ -94,10 +96,14 @@ def parse_annotation(data: bytes, *, where: str | Path = "bytes") -> VOCAnnotati
     root = _parse_xml(data, where)
     if root.tag != "annotation":
         raise DataError("Not a VOC annotation.", where=where, expected="<annotation>", got=f"<{root.tag}>")
-    width, height, depth = (_integer(root, f"size/{key}") for key in ("width", "height", "depth"))
-    lighting, place = root.findtext("lighting"), root.findtext("indoor_outdoor")
     oddities: list[str] = []
-    elements = enumerate(root.findall("object"), 1)
+    sizes = root.findall("size")
+    if len(sizes) > 1:
+        oddities.append(f"there are {len(sizes)} <size>, and none is taken")
+    width, height, depth = (_integer(sizes[0], key) if len(sizes) == 1 else None for key in _SIDES)
+    lighting, place = root.findtext("lighting"), root.findtext("indoor_outdoor")
+    # Some tools put them into a list of their own.
+    elements = enumerate(root.iter("object"), 1)
     return VOCAnnotation(
         file=_text(root, "filename"),
         size=(width, height) if width and height else None,
@@ -145,9 +151,8 @@ def _parse_object(element: Element, index: int, where: str | Path, oddities: lis
     place = f"{where}, object {index} ({name})"
     if name is None:
         raise DataError("An object has no name.", where=place, expected="<name> inside <object>")
-    if len(element.findall("name")) > 1:
-        names = ", ".join((found.text or "").strip() for found in element.findall("name"))
-        raise DataError("An object has several names.", where=place, expected="one <name> in <object>", got=names)
+    _only(element, "name", place)
+    _only(element, "difficult", place)
     said = _text(element, "difficult")
     difficult = False if said is None else _switch(said)
     if difficult is None:
@@ -163,7 +168,9 @@ def _parse_object(element: Element, index: int, where: str | Path, oddities: lis
 
 
 def _parse_box(element: Element, place: str) -> Box:
-    edges = [element.findtext(edge, "").strip() for edge in ("xmin", "ymin", "xmax", "ymax")]
+    for edge in _EDGES:
+        _only(element, edge, place)
+    edges = [_text(element, edge) or "" for edge in _EDGES]
     try:
         xmin, ymin, xmax, ymax = (float(edge) for edge in edges)
     except ValueError as error:
@@ -177,6 +184,15 @@ def _parse_box(element: Element, place: str) -> Box:
     if not all(map(math.isfinite, box)) or box[0] >= box[2] or box[1] >= box[3]:
         raise BoxError("The box has no area.", where=place, expected="xmin <= xmax, ymin <= ymax", got=", ".join(edges))
     return box
+
+
+def _only(element: Element, tag: str, where: str | Path) -> Element | None:
+    """The child of a tag, or None; where there are several, none of them is to be believed."""
+    found = element.findall(tag)
+    if len(found) > 1:
+        got = ", ".join((each.text or "").strip() for each in found)
+        raise DataError(f"There are several <{tag}>.", where=where, expected=f"one in <{element.tag}>", got=got)
+    return found[0] if found else None
 
 
 def _text(element: Element, tag: str) -> str | None:

@@ -133,6 +133,9 @@ class OnnxDetector:
                 got=f"{scores.min():g} to {scores.max():g}",
                 todo="export it with its sigmoid or softmax",
             )
+        if not np.isfinite(boxes).all():
+            got = f"{int((~np.isfinite(boxes)).sum())} of {boxes.size} numbers not finite"
+            raise WeightsError(what, where=self.path, expected="finite boxes", got=got)
         self._check_units(boxes[0], WeightsError)
         reversed_ = (boxes[..., 2:] < boxes[..., :2]).any(axis=-1)
         if reversed_.size and reversed_.mean() > _MOST_REVERSED:
@@ -223,6 +226,9 @@ def _class_names(path: Path, count: int | None, given: Sequence[str] | None) -> 
             got=f"none of {', '.join(file.name for file in beside)} beside it",
             todo=f"write one name a line to {beside[0]}, or pass `classes`",
         )
+    if len(set(names)) < len(names):
+        twice = ", ".join(sorted(name for name in set(names) if names.count(name) > 1))
+        raise ConfigError("The class names of the ONNX detector are not all different.", where=origin, got=twice)
     if count is not None and len(names) != count:
         raise ConfigError(
             "The class names do not fit the ONNX detector.",

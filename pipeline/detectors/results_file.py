@@ -118,7 +118,14 @@ class ResultsFile:
             category = entry["category_id"] if "category_id" in entry else entry["category"]
             image, (x, y, width, height), score = entry["image_id"], entry["bbox"], float(entry["score"])
             row = (float(x), float(y), float(x) + float(width), float(y) + float(height), score)
-            usable = all(map(math.isfinite, row)) and width >= 0 and height >= 0 and 0 <= score <= 1
+            given = (x, y, width, height, entry["score"])
+            usable = (
+                all(type(each) in (int, float) for each in given)
+                and all(map(math.isfinite, row))
+                and width >= 0
+                and height >= 0
+                and 0 <= score <= 1
+            )
             if category not in labels:
                 labels[category] = self.classes.index(self._class_of(category, position))
             hash(image)

@@ -62,6 +62,22 @@ def test_overrides_win() -> None:
         ("protocol.app=area", "did you mean ap"),
         ("data.splt=test", "did you mean split"),
         ("data.box_orign=0", "did you mean box_origin"),
+        ("protocol.classes=3", "protocol.classes"),
+        ("protocol.classes=[car,Car]", "each of another class"),
+        ("protocol=5", r"protocol = a dict(?s:.*)got: 5"),
+        ("data=5", r"data = a dict(?s:.*)got: 5"),
+        ("data.split=5", r"data\.split = a text, a path, a list of them(?s:.*)got: 5"),
+        ("data.groups=5", r"data\.groups = a text, a list of them"),
+        ("data.groups=[1]", r"data\.groups(?s:.*)got: 1"),
+        ("data.reference=5", r"data\.reference"),
+        ("data.layout=5", r"data\.layout"),
+        ("data.root=5", r"data\.root"),
+        ("data.allow_missing=maybe", r"data\.allow_missing = True or False"),
+        ("enhancers=[5]", r"enhancers(?s:.*)got: 5"),
+        ("enhancers=[[input]]", r"enhancers(?s:.*)got: \['input'\]"),
+        ("detector=5", r"detector(?s:.*)got: 5"),
+        ("title=5", r"title = a text(?s:.*)got: 5"),
+        ("paper=5", r"paper = a dict"),
         ("data.camera=Sony", "Unknown key of data 'camera'"),
         ("data.layout=exdrak", "did you mean exdark"),
         ("protocol.ap=12point", "'11point' or 'area'"),
@@ -95,6 +111,9 @@ def test_unreadable_configuration_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("data = dict(\n")
     with pytest.raises(ConfigError, match="Cannot read the configuration"):
         load_benchmark_config(tmp_path / "a.py")
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(ConfigError, match=r"SystemExit: 0 \(\S*ends\.py:2"):
+        load_benchmark_config(tmp_path / "ends.py")
     (tmp_path / "b.py").write_text("enhancers = ['input']\n")
     with pytest.raises(ConfigError, match="has no data"):
         load_benchmark_config(tmp_path / "b.py")

@@ -168,3 +168,16 @@ def test_verify_names_every_fault(tmp_path: Path) -> None:
     }
     [outside] = [finding.message for finding in report.findings if finding.code == "class-outside-voc"]
     assert outside == "a VOC detector cannot find traffic light (2 objects in 2 images)"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_format_is_recognised_in_every_encoding_of_json(tmp_path: Path, encoding: str) -> None:
+    write_image(tmp_path / "images/a.png", np.zeros((30, 40, 3), np.uint8))
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 8, 6]}],
+        "categories": [{"id": 3, "name": "car"}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content), encoding=encoding)
+    assert detect_layout(tmp_path) == "coco"
+    assert len(open_dataset(tmp_path).record("a").objects or ()) == 1

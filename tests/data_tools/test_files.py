@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.files import file_sha256, listing_sha256, only_one, place_file, write_bytes
+from duskbench.data_tools.files import file_sha256, listing_sha256, only_one, place_file, write_bytes, write_text
 
 _HOLD = """
 import sys, time
@@ -108,3 +108,13 @@ def test_kill_9_releases_the_lock(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    for target in (tmp_path / "folder", tmp_path / "file/below.txt"):
+        with pytest.raises(OSError, match="irectory") as caught:
+            write_text(target, "y")
+        assert caught.value.filename == str(target) and str(target) in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

@@ -373,7 +373,7 @@ def test_a_phones_photo_with_smaller_versions_is_one_picture(tmp_path: Path) -> 
         (encode(Image.new("P", (4, 4)), "GIF"), "a GIF image"),
         (encode(Image.new("RGB", (4, 4)), "TGA"), "not an image of a format that is read"),
         (encode(Image.new("RGB", (64, 64)), "AVIF")[:-30], "Cannot decode"),
-        (encode(Image.new("RGB", (64, 64)), "JPEG")[:20], "Cannot decode"),
+        (encode(Image.new("RGB", (64, 64)), "JPEG")[:20], "Cannot open"),
     ],
 )
 def test_what_is_no_image_is_named(tmp_path: Path, data: bytes, text: str) -> None:

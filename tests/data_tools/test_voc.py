@@ -266,8 +266,29 @@ def test_every_box_of_an_object_is_an_object() -> None:
     second = "<bndbox><xmin>5</xmin><ymin>5</ymin><xmax>8</xmax><ymax>8</ymax></bndbox></object>"
     said = parse_annotation(f"<annotation>{CAR.format('').replace('</object>', second)}</annotation>".encode())
     assert [(one.name, one.box_xyxy) for one in said.objects] == [("car", (0, 0, 9, 9)), ("car", (4, 4, 8, 8))]
-    with pytest.raises(DataError, match=r"several names(?s:.*)car, bus"):
-        parse_annotation(f"<annotation>{CAR.format('<name>bus</name>')}</annotation>".encode())
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("<name>bus</name>", r"several <name>(?s:.*)car, bus"),
+        ("<difficult>0</difficult><difficult>1</difficult>", r"several <difficult>(?s:.*)object 1 \(car\)(?s:.*)0, 1"),
+    ],
+)
+def test_what_is_said_twice_is_not_believed(more: str, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        parse_annotation(f"<annotation>{CAR.format(more)}</annotation>".encode())
+    twice = CAR.format("").replace("<xmin>1</xmin>", "<xmin>1</xmin><xmin>3</xmin>")
+    with pytest.raises(DataError, match=r"several <xmin>(?s:.*)1, 3"):
+        parse_annotation(f"<annotation>{twice}</annotation>".encode())
+    size = "<size><width>40</width><height>30</height></size>"
+    said = parse_annotation(f"<annotation>{size}{size}{CAR.format('')}</annotation>".encode())
+    assert said.size is None and said.oddities == ("there are 2 <size>, and none is taken",)
+
+
+def test_objects_in_a_list_of_their_own() -> None:
+    said = parse_annotation(f"<annotation><objects>{CAR.format('') * 2}</objects></annotation>".encode())
+    assert len(said.objects) == 2
 
 
 @pytest.mark.parametrize(
@@ -409,3 +430,11 @@ def test_another_size_than_annotated_is_noted(tmp_path: Path) -> None:
     assert dataset.notes == (
         "1 image of another size than annotated, so boxes may be wrong: 30 x 40, the image of a 40 x 30",
     )
+
+
+def test_two_annotations_of_one_id_are_a_fault(tmp_path: Path) -> None:
+    root = small_voc(tmp_path, {"a.xml": CAR.format("")}, ("a.jpg",), test="a\n")
+    (root / "Annotations/a.XML").write_text(f"<annotation>{CAR.format('').replace('car', 'bus')}</annotation>")
+    assert [one.name for one in VOC(root).record("a").objects or ()] == ["car"]
+    report = verify(root)
+    assert report.by_code == {("error", "several-annotations"): 1} and not report.ok

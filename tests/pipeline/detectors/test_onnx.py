@@ -249,3 +249,12 @@ def test_absent_onnxruntime_names_the_extra(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigError, match=r"duskbench\[onnx\]"):
         OnnxDetector(path)
+
+
+def test_nan_boxes_and_equal_class_names_are_found_at_loading(tmp_path: Path) -> None:
+    file = make_model(tmp_path / "m.onnx", [[np.nan, 0, 1, 1]], [[0.9, 0.1]])
+    with pytest.raises(WeightsError, match=r"finite boxes(?s:.*)1 of 4 numbers"):
+        OnnxDetector(file, classes=("car", "person"))
+    file = make_model(tmp_path / "n.onnx", [[0, 0, 1, 1]], [[0.9, 0.1]])
+    with pytest.raises(ConfigError, match=r"not all different(?s:.*)car"):
+        OnnxDetector(file, classes=("car", "car"))
