@@ -1,11 +1,19 @@
-"""Time one training step of a method against the machine's convolution rate.
+"""Time the training step that `duskbench train` runs against the convolutions that it is made of.
 
-    python -m duskbench.benchmarks.speed.train_step enlightengan zero_dce cyclegan guided --threads 2
+    python -m duskbench.benchmarks.speed.train_step enlightengan zero_dce cyclegan guided
 
-A method is a file of `configs/training`, by name or path. Inputs are random and data loading is left out; VGG-16 has
-random weights, which cost the same. "floor" is the step's arithmetic, forward and backward as torch counts it, at the
-rate that a 64 -> 64 3x3 convolution reaches in the same run. On a GPU the memory is torch's peak, on a CPU the
-process's, so name one method there.
+A method is a file of `configs/training`, by name or path. It is trained for some steps by `duskbench train`'s own
+function, on random photos of 500x375 pixels, with hooks, data loader, moving average and freed memory as the
+configuration has them; VGG-16 has random weights, which cost the same. A step is timed from the moment its batch is
+there until all hooks have seen its losses. Two floors are measured in turns with the steps:
+
+- "mixed floor": forward, data gradient and weight gradient of each convolution of the step, each timed alone on tensors
+  of the same shape and layout, summed;
+- "floor": the step's arithmetic at the rate that a 64 -> 64 3x3 convolution, channels last, reaches.
+
+"wait" is how long consecutive steps waited for their batch, as a share of their time, after the batches that were
+loaded ahead are used up. With one thread on a CPU the seconds are CPU seconds, so that other work on the machine counts
+little; else they are wall time. On a GPU the memory is torch's peak, on a CPU the process's, so name one method there.
 """
 
 from __future__ import annotations
@@ -13,20 +21,88 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS
-from torch.utils.flop_counter import FlopCounterMode
+from mmengine.config import Config
+from mmengine.hooks import Hook
 
 from duskbench.benchmarks.reproduce.estimates import without_downloads
 from duskbench.benchmarks.speed.convolution import convolution_probe
-from duskbench.pipeline.training.enhancer import prepare
+from duskbench.benchmarks.speed.mixed_floor import KINDS, Convolutions
+from duskbench.data_tools.images import write_image
+from duskbench.data_tools.unpaired_manifest import FOLDERS
+from duskbench.pipeline.mmdet_config import load_config
+from duskbench.pipeline.training.enhancer import train
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "training"
+WARM_UP = 2
+PHOTOS, PHOTO = 8, (375, 500, 3)
+
+
+class StepTimer(Hook):
+    """Times each step, the waiting before it, and in turns with the last ones the floors.
+
+    Args:
+        clock: Seconds, by which steps and convolutions are timed.
+        device: Of the training.
+        consecutive: Steps after the first ones whose waiting is measured, with nothing between them.
+    """
+
+    # After all other hooks.
+    priority = "LOWEST"
+
+    def __init__(self, clock: Callable[[], float], device: str, consecutive: int) -> None:
+        self.clock, self.device, self.consecutive = clock, device, consecutive
+        self.convolutions = Convolutions(device)
+        self.probe, self.probe_gflop = convolution_probe(device)
+        self.steps: list[float] = []
+        self.probes: list[float] = []
+        self.waited = self.ran = self.start = 0.0
+        self.idle_since = time.perf_counter()
+
+    def __deepcopy__(self, memo: Any) -> StepTimer:
+        """Stay one, whoever copies the configuration."""
+        return self
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """The batch is there."""
+        if WARM_UP <= batch_idx < WARM_UP + self.consecutive:
+            self.waited += time.perf_counter() - self.idle_since
+        if not batch_idx:
+            self.convolutions.__enter__()
+        self.began, self.start = time.perf_counter(), self.clock()
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """The step is done."""
+        seconds = self.clock() - self.start
+        if not batch_idx:
+            self.convolutions.__exit__(None, None, None)
+        if batch_idx >= WARM_UP:
+            self.steps.append(seconds)
+        if WARM_UP <= batch_idx < WARM_UP + self.consecutive:
+            self.ran += time.perf_counter() - self.began
+        if batch_idx == WARM_UP + self.consecutive - 1:
+            # The first time each convolution is prepared.
+            self.convolutions.measure(self.timed)
+            self.convolutions.seconds.clear()
+        elif batch_idx >= WARM_UP + self.consecutive:
+            self.convolutions.measure(self.timed)
+            # As short a call is at the mercy of whoever else runs; several of them are not.
+            self.probes += [self.timed(self.probe) for _ in range(5)]
+        self.idle_since = time.perf_counter()
+
+    def timed(self, call: Callable[[], object]) -> float:
+        """Seconds of one call."""
+        with torch.no_grad():
+            start = self.clock()
+            call()
+            return self.clock() - start
 
 
 def main() -> None:
@@ -35,76 +111,82 @@ def main() -> None:
     parser.add_argument("methods", nargs="+", help="names of configs/training, or paths")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--ema", type=float, help="instead of what the config says")
     layout = parser.add_mutually_exclusive_group()
     layout.add_argument("--channels-last", action="store_true", default=None, help="instead of what the config says")
     layout.add_argument("--contiguous", action="store_false", dest="channels_last")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    on_cpu_time = device == "cpu" and arguments.threads == 1
     print(
-        f"{arguments.size}x{arguments.size}, batch {arguments.batch}, {arguments.device}, "
-        f"{arguments.threads} threads, median of {arguments.rounds} rounds"
+        f"{arguments.size}x{arguments.size}, batch {arguments.batch}, {device}, {arguments.threads} threads, "
+        f"{'CPU' if on_cpu_time else 'wall'} time, median of {arguments.rounds} rounds"
     )
-    print(
-        f"{'':20}{'ms/step':>10}{'images/s':>10}{'GFLOP':>9}{'GFLOP/s':>9}{'floor ms':>10}{'step/floor':>12}{'MB':>8}"
-    )
+    columns = ("ms/step", "wait %", "GFLOP", "mixed ms", "/mixed", "floor ms", "/floor", "MB")
+    print(f"{'':20}" + "".join(f"{name:>10}" for name in (*columns, *(f"GF/s {kind[:4]}" for kind in KINDS))))
     for method in arguments.methods:
-        step = build_step(method, arguments)
-        print_row(Path(method).stem, step, arguments)
+        print_row(Path(method).stem, time_steps(method, arguments, device, on_cpu_time))
 
 
-def build_step(method: str, arguments: argparse.Namespace) -> Callable[[], object]:
-    """A method's whole training step on a fixed random batch."""
+def time_steps(method: str, arguments: argparse.Namespace, device: str, on_cpu_time: bool) -> StepTimer:
+    """Train a method for a few steps, timed."""
     path = Path(method)
-    config = prepare(path if path.suffix == ".py" else CONFIGS / f"{method}.py", None)
-    torch.manual_seed(0)
-    with_crop = {"image_size": arguments.size} if "image_size" in config.model else {}
-    model = MODELS.build({**without_downloads(config.model.to_dict()), **with_crop}).to(arguments.device).train()
-    channels_last = config.get("channels_last") if arguments.channels_last is None else arguments.channels_last
-    if channels_last:
-        model.to(memory_format=torch.channels_last)
-    optimizers = build_optim_wrapper(model, config.optim_wrapper)
-    shape = (arguments.batch, 3, arguments.size, arguments.size)
-    batch = {name: torch.randint(256, shape, dtype=torch.uint8) for name in ("low", "normal")}
-    batch["seed"] = torch.arange(arguments.batch)
-    return lambda: model.train_step(batch, optimizers)
-
-
-def print_row(name: str, step: Callable[[], object], arguments: argparse.Namespace) -> None:
-    """Measure a step and the machine in turns, and print the medians."""
-    counter = FlopCounterMode(display=False)
-    with counter:
-        step()
-    gflop = counter.get_total_flops() / 1e9
-    probe, probe_gflop = convolution_probe(arguments.device)
-    if arguments.device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-    steps: list[float] = []
-    probes: list[float] = []
-    for turn in range(arguments.rounds + 1):
-        seconds = timed(step, arguments.device)
-        # As short a call is at the mercy of whoever else runs; several of them are not.
-        several = [timed(probe, arguments.device) for _ in range(5)]
-        if turn:
-            steps.append(seconds)
-            probes += several
-    rate = probe_gflop / statistics.median(probes)
-    seconds, floor = statistics.median(steps), gflop / rate
-    print(
-        f"{name:20}{seconds * 1e3:10.0f}{arguments.batch / seconds:10.2f}{gflop:9.0f}{rate:9.0f}"
-        f"{floor * 1e3:10.0f}{seconds / floor:12.2f}{peak_megabytes(arguments.device):8.0f}"
+    config = load_config(path if path.suffix == ".py" else CONFIGS / f"{method}.py")
+    loader = config.train_dataloader
+    # The first steps use what was loaded while the process was getting ready.
+    timer = StepTimer(
+        time.process_time if on_cpu_time else (lambda: now(device)), device, 2 + 2 * loader.get("num_workers", 0)
     )
+    with tempfile.TemporaryDirectory() as folder:
+        train(_changed(config, arguments, Path(folder), timer), work_dir=Path(folder) / "run")
+    return timer
 
 
-def timed(call: Callable[[], object], device: str) -> float:
-    """Seconds of one call, what it left to the GPU included."""
-    start = time.perf_counter()
-    call()
+def _changed(config: Config, arguments: argparse.Namespace, folder: Path, timer: StepTimer) -> Config:
+    """The method's configuration for a short run on random photos, unpaired and paired."""
+    draw = np.random.default_rng(0)
+    for domain in (*FOLDERS.values(), "low", "high"):
+        for number in range(PHOTOS):
+            write_image(folder / domain / f"{number}.png", draw.integers(0, 256, PHOTO).astype(np.uint8))
+    config.model = without_downloads(config.model.to_dict())
+    if "image_size" in config.model:
+        config.model.image_size = arguments.size
+    config.data_root = str(folder)
+    config.train_dataloader.batch_size = arguments.batch
+    config.train_dataloader.dataset.crop = arguments.size
+    if config.train_dataloader.dataset.get("resize"):
+        config.train_dataloader.dataset.resize = arguments.size
+    steps = WARM_UP + timer.consecutive + arguments.rounds
+    config.schedule = {"unit": "steps", "constant": steps, "decay": 0}
+    for key in ("channels_last", "ema"):
+        if getattr(arguments, key) is not None:
+            config[key] = getattr(arguments, key)
+    config.log_level = "ERROR"
+    config.custom_hooks = [*config.custom_hooks, timer]
+    return config
+
+
+def now(device: str) -> float:
+    """Seconds of the clock on the wall, when the GPU has done what it was given."""
     if device != "cpu":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return time.perf_counter()
+
+
+def print_row(name: str, timer: StepTimer) -> None:
+    """Print the medians."""
+    step, convolutions = statistics.median(timer.steps), timer.convolutions
+    mixed, gflop = convolutions.floor(), convolutions.operations()
+    floor = gflop / timer.probe_gflop * statistics.median(timer.probes)
+    rates = [convolutions.operations(kind) / convolutions.floor(kind) for kind in KINDS]
+    print(
+        f"{name:20}{step * 1e3:10.0f}{100 * timer.waited / (timer.waited + timer.ran):10.2f}{gflop:10.1f}"
+        f"{mixed * 1e3:10.0f}{step / mixed:10.3f}{floor * 1e3:10.0f}{step / floor:10.2f}"
+        f"{peak_megabytes(timer.device):10.0f}" + "".join(f"{rate:10.0f}" for rate in rates)
+    )
 
 
 def peak_megabytes(device: str) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.attention import luma
 from duskbench.pipeline.networks.initialisation import initialise_gan
+from duskbench.pipeline.networks.pooling import max_pool
 from duskbench.pipeline.networks.unet import NORMS
 
 ATTENTIONS = ("gray", "none")
@@ -124,9 +125,9 @@ class EnlightenGANGenerator(nn.Module):
         skips: list[Tensor] = []
         for level in range(1, DEPTH):
             skip = self._block(x, level)
-            x = F.max_pool2d(skip, 2)
+            x = max_pool(skip)
             skips.append(skip if darkness is None else skip * darkness)
-            darkness = None if darkness is None else F.max_pool2d(darkness, 2)
+            darkness = None if darkness is None else max_pool(darkness)
         x = self._half(x, DEPTH, 1)
         x = self._half(x if darkness is None else x * darkness, DEPTH, 2)
         for level in range(DEPTH + 1, 2 * DEPTH):

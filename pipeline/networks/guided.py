@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.attention import AttentionMaps
+from duskbench.pipeline.networks.pooling import max_pool
 
 POOLINGS = ("max", "mean")
 
@@ -108,5 +109,5 @@ class AttentionGuided(nn.Module):
             return F.interpolate(self._pyramid[0], size=size, mode="area")
         smallest = self._pyramid[-1]
         if smallest.shape[-2] == 2 * size[0] and smallest.shape[-1] == 2 * size[1]:
-            return F.max_pool2d(smallest, 2)
+            return max_pool(smallest)
         return F.adaptive_max_pool2d(self._pyramid[0], size)

@@ -10,6 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.pooling import max_pool
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
@@ -84,7 +85,7 @@ class UNet(nn.Module):
         skips: list[Tensor] = []
         for block in self.down:
             skips.append(block(x))
-            x = F.max_pool2d(skips[-1], 2)
+            x = max_pool(skips[-1])
         for level in reversed(range(len(self.up))):
             x = self.up[level](torch.cat([self.resize[level](x), skips[level]], dim=1))
         return self.out(x)

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from duskbench.pipeline.networks.pooling import MaxPool2d
+
 NormFactory = Callable[[int], nn.Module]
 
 STAGE_CHANNELS = (64, 128, 256, 512, 512)
@@ -42,7 +44,7 @@ def vgg_base(
         if ssd and stage == 4:
             layers.append(nn.MaxPool2d(3, stride=1, padding=1))
         elif stage > 0 or stem_stride == 1:
-            layers.append(nn.MaxPool2d(2, stride=2, ceil_mode=ssd and stage == 2))
+            layers.append(MaxPool2d(2, stride=2, ceil_mode=ssd and stage == 2))
         stages.append(layers)
     return stages
 

@@ -60,13 +60,11 @@ class CycleGAN(TrainableEnhancer):
     def step(self, batch: Batch, optimizers: OptimWrapperDict) -> dict[str, Tensor]:
         """One step of both generators, then one of both discriminators; see `TrainableEnhancer.step`."""
         real = {"low": batch["low"] * 2 - 1, "normal": batch["normal"] * 2 - 1}
-        self.discriminators.requires_grad_(False)
         with optimizers["generators"].optim_context(self):
             losses, fakes = self._generator_losses(real)
             total = torch.stack(list(losses.values())).sum()
         self.descend(optimizers["generators"], total)
 
-        self.discriminators.requires_grad_(True)
         with optimizers["discriminators"].optim_context(self):
             judged = {
                 f"discriminator_{name}": lsgan_discriminator_loss(
@@ -81,19 +79,28 @@ class CycleGAN(TrainableEnhancer):
     def _generator_losses(self, real: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses of both generators, and what they made: domain -> pictures."""
         brighten, darken = self.generators["brighten"], self.generators["darken"]
-        fakes = {"normal": brighten(real["low"]), "low": darken(real["normal"])}
+        fakes, same = {}, {}
+        for name, generator, source in (("normal", brighten, "low"), ("low", darken, "normal")):
+            if self.identity_weight:
+                # What is in normal light already needs no brightening, and the other way round.
+                fakes[name], same[name] = self._both(generator, real[source], real[name])
+            else:
+                fakes[name] = generator(real[source])
         returned = {"low": darken(fakes["normal"]), "normal": brighten(fakes["low"])}
         losses = {}
         for name, fake in fakes.items():
             losses[f"adversarial_{name}"] = lsgan_generator_loss(self.discriminators[name](fake))
         for name, cycled in returned.items():
             losses[f"cycle_{name}"] = self.cycle_weight * F.l1_loss(cycled, real[name])
-        if self.identity_weight:
-            weight = self.cycle_weight * self.identity_weight
-            # What is in normal light already needs no brightening, and the other way round.
-            for name, generator in (("normal", brighten), ("low", darken)):
-                losses[f"identity_{name}"] = weight * F.l1_loss(generator(real[name]), real[name])
+        for name, kept in same.items():
+            losses[f"identity_{name}"] = self.cycle_weight * self.identity_weight * F.l1_loss(kept, real[name])
         return losses, fakes
+
+    def _both(self, generator: nn.Module, *pictures: Tensor) -> tuple[Tensor, ...]:
+        """What a generator makes of two batches, in one pass unless its normalisation would see both at once."""
+        if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in generator.modules()):
+            return tuple(generator(each) for each in pictures)
+        return generator(torch.cat(pictures)).chunk(2)
 
     def enhance(self, low: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same; H and W multiples of 4."""

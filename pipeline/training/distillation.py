@@ -41,7 +41,6 @@ class FeatureDistillation(TrainableEnhancer):
         pictures = torch.cat([batch["low"], batch["normal"]])
         with torch.no_grad():
             wanted = self.teacher(pictures)
-        # One backward pass for both networks.
         with optimizers["generator"].optim_context(self):
             features = self.generator(pictures)
             mean, wanted_mean = features.mean(1), wanted.mean(1)
@@ -51,9 +50,7 @@ class FeatureDistillation(TrainableEnhancer):
                 "loss_lifted": _relative(mean.sigmoid(), wanted_mean.sigmoid()),
             }
         total = torch.stack(list(losses.values())).sum()
-        optimizers["regressor"].zero_grad()
-        self.descend(optimizers["generator"], total)
-        optimizers["regressor"].step()
+        self.descend(optimizers["generator"], total, optimizers["regressor"])
         return {"loss": total, **losses}
 
     def enhance(self, low: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from duskbench.pipeline.training.losses import (
     relativistic_generator_loss,
 )
 from duskbench.pipeline.training.random_patches import darken, draw_patches, random_patches
+from duskbench.pipeline.training.shared_scores import SharedScores
 from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
 
 
@@ -77,46 +78,36 @@ class EnlightenGAN(TrainableEnhancer):
         low, real = batch["low"], batch["normal"] * 2 - 1
         seeds = batch["seed"].tolist()
         corners = draw_patches(seeds, self.patches, self.patch_size, (low.shape[2], low.shape[3]))
-        self._discriminators_learn(False)
         with optimizers["generator"].optim_context(self):
             enhanced = self.generator(darken(low, seeds, self.darken_probability, self.darken_range) * 2 - 1)
             enhanced_patches = random_patches(enhanced, corners, self.patch_size)
-            losses = self._adversarial_losses(enhanced, enhanced_patches, real)
+        with optimizers["discriminator"].optim_context(self):
+            real_scores, scores = self.discriminator(real), SharedScores(self.discriminator, enhanced)
+        with optimizers["patch_discriminator"].optim_context(self):
+            patch_scores = SharedScores(self.patch_discriminator, enhanced_patches)
+        with optimizers["generator"].optim_context(self):
+            losses = {
+                "adversarial": relativistic_generator_loss(real_scores.detach(), scores.of_generator()),
+                "patch_adversarial": lsgan_generator_loss(patch_scores.of_generator()),
+            }
             low_patches = random_patches(low, corners, self.patch_size)
             pairs = {"features": (enhanced, low), "patch_features": (enhanced_patches, low_patches)}
             losses |= self._feature_losses(pairs)
             total = torch.stack(list(losses.values())).sum()
         self.descend(optimizers["generator"], total)
 
-        self._discriminators_learn(True)
         with optimizers["discriminator"].optim_context(self):
-            # One batch for both: there is no normalisation through which one could see the other.
-            scores = self.discriminator(torch.cat((real, enhanced.detach())))
-            loss_discriminator = relativistic_discriminator_loss(*scores.chunk(2))
+            loss_discriminator = relativistic_discriminator_loss(real_scores, scores.own)
         self.descend(optimizers["discriminator"], loss_discriminator)
         with optimizers["patch_discriminator"].optim_context(self):
-            real_patches = random_patches(real, corners, self.patch_size)
-            scores = self.patch_discriminator(torch.cat((real_patches, enhanced_patches.detach())))
-            loss_patch_discriminator = lsgan_discriminator_loss(*scores.chunk(2))
+            real_patch_scores = self.patch_discriminator(random_patches(real, corners, self.patch_size))
+            loss_patch_discriminator = lsgan_discriminator_loss(real_patch_scores, patch_scores.own)
         self.descend(optimizers["patch_discriminator"], loss_patch_discriminator)
         return {
             "loss": total,
             **losses,
             "loss_discriminator": loss_discriminator,
             "loss_patch_discriminator": loss_patch_discriminator,
-        }
-
-    def _discriminators_learn(self, learn: bool) -> None:
-        self.discriminator.requires_grad_(learn)
-        self.patch_discriminator.requires_grad_(learn)
-
-    def _adversarial_losses(self, enhanced: Tensor, patches: Tensor, real: Tensor) -> dict[str, Tensor]:
-        scores = self.discriminator(enhanced)
-        with torch.no_grad():
-            real_scores = self.discriminator(real)
-        return {
-            "adversarial": relativistic_generator_loss(real_scores, scores),
-            "patch_adversarial": lsgan_generator_loss(self.patch_discriminator(patches)),
         }
 
     def _feature_losses(self, pairs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from duskbench.pipeline.training.losses import (
     lsgan_generator_loss,
     normalised_feature_distance,
 )
+from duskbench.pipeline.training.shared_scores import SharedScores
 from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
 
 
@@ -75,21 +76,20 @@ class GuidedGAN(TrainableEnhancer):
     def step(self, batch: Batch, optimizers: OptimWrapperDict) -> dict[str, Tensor]:
         """One step of the generator, then one of the discriminators on what it made."""
         low, normal = batch["low"], batch["normal"]
-        self.discriminator.requires_grad_(False)
         with optimizers["generator"].optim_context(self):
             enhanced, maps = self.generator.guide(low)
-            adversarial = lsgan_generator_loss(self.discriminator(enhanced * 2 - 1))
+        with optimizers["discriminator"].optim_context(self):
+            scores = SharedScores(self.discriminator, enhanced * 2 - 1)
+        with optimizers["generator"].optim_context(self):
+            adversarial = lsgan_generator_loss(scores.of_generator())
             perceptual = self._perceptual_loss(low, enhanced, None if maps is None else maps.features)
             loss = adversarial + self.alpha * perceptual
             if self.identity:
                 loss = loss + self.identity * F.l1_loss(self.generator(normal), normal)
         self.descend(optimizers["generator"], loss)
 
-        self.discriminator.requires_grad_(True)
         with optimizers["discriminator"].optim_context(self):
-            real = self.discriminator(normal * 2 - 1)
-            fake = self.discriminator(enhanced.detach() * 2 - 1)
-            loss_discriminator = lsgan_discriminator_loss(real, fake)
+            loss_discriminator = lsgan_discriminator_loss(self.discriminator(normal * 2 - 1), scores.own)
         self.descend(optimizers["discriminator"], loss_discriminator)
         return {
             "loss": loss,

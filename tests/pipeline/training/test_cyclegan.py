@@ -14,7 +14,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 import duskbench.pipeline.networks.discriminators
-import duskbench.pipeline.networks.resnet  # noqa: F401 - these imports register the networks
+import duskbench.pipeline.networks.resnet
+import duskbench.pipeline.networks.unet  # noqa: F401 - these imports register the networks
 from duskbench.pipeline.training.cyclegan import CycleGAN
 
 GENERATOR = {"type": "ResnetGenerator", "width": 4, "blocks": 1}
@@ -111,12 +112,30 @@ def test_losses_in_the_log_are_the_parts_of_the_total() -> None:
 
 def test_discriminators_get_no_gradient_from_the_generators_step() -> None:
     trained = model()
-    trained.discriminators.requires_grad_(False)
     losses, fakes = trained._generator_losses({"low": batch()["low"] * 2 - 1, "normal": batch()["normal"] * 2 - 1})
-    sum(losses.values()).backward()
+    trained.descend(optimizers(trained)["generators"], torch.stack(list(losses.values())).sum())
     assert all(p.grad is None for p in trained.discriminators.parameters())
     assert all(p.grad is not None for p in trained.generators.parameters())
     assert set(fakes) == {"normal", "low"}
+
+
+UNET = {"type": "UNet", "in_channels": 3, "width": 4, "blocks": 4}
+
+
+@pytest.mark.parametrize(
+    ("generator", "passes", "tolerance"), [(GENERATOR, 1, 1e-6), ({**UNET, "norm": "batch"}, 2, 0.0)]
+)
+def test_translation_and_identity_share_a_pass_where_pictures_do_not_see_each_other(
+    generator: dict[str, Any], passes: int, tolerance: float
+) -> None:
+    trained = model(generator=generator)
+    real, seen = {"low": batch(2)["low"] * 2 - 1, "normal": batch(2, seed=1)["normal"] * 2 - 1}, []
+    brighten = trained.generators["brighten"]
+    brighten.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    together = trained._both(brighten, real["low"], real["normal"])
+    assert seen == [4 // passes] * passes
+    for shared, alone in zip(together, (brighten(real["low"]), brighten(real["normal"])), strict=True):
+        torch.testing.assert_close(shared, alone, rtol=0, atol=tolerance)
 
 
 def test_a_run_that_was_cut_goes_on_with_the_same_losses() -> None:

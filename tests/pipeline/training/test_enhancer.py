@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -15,13 +16,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from safetensors.torch import load_file
 
 from duskbench.data_tools.errors import ConfigError, DataError, TrainingError, WeightsError
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.training import enhancer, launch
-from duskbench.pipeline.training.enhancer import export, train
+from duskbench.pipeline.training.enhancer import PerNetworkOptimizers, export, train
 from duskbench.pipeline.training.launch import checkpoints, last_checkpoint
 from tests.pipeline.training.conftest import CONFIGS, ROOT, losses
 
@@ -203,6 +205,33 @@ def test_moving_average_is_what_is_exported(tmp_path: Path, tiny_guided: dict[st
     # Not the bytes, in which the order of the metadata is another each time.
     assert exported["plain"].keys() == exported["averaged"].keys()
     assert any(not torch.equal(exported["plain"][key], value) for key, value in exported["averaged"].items())
+
+
+def test_adam_in_one_pass_gives_the_same_weights_and_goes_on_from_an_older_state_to_the_last_bit() -> None:
+    def trained(**arguments: Any) -> tuple[torch.nn.Module, OptimWrapper]:
+        torch.manual_seed(0)
+        model = torch.nn.Sequential()
+        model.network = torch.nn.Linear(50, 40)
+        settings = {"type": "Adam", "lr": 1e-2, "betas": (0.5, 0.999), "weight_decay": 1e-3, **arguments}
+        return model.network, PerNetworkOptimizers({"network": {"optimizer": settings}})(model)["network"]
+
+    def step(network: torch.nn.Module, wrapper: OptimWrapper, seed: int) -> None:
+        picture = torch.rand(4, 50, generator=torch.Generator().manual_seed(seed))
+        wrapper.update_params(network(picture).square().mean())
+
+    (network, wrapper), (plain, plain_wrapper) = trained(), trained(fused=False)
+    assert wrapper.optimizer.defaults["fused"] is True
+    for seed in range(4):
+        step(network, wrapper, seed)
+        step(plain, plain_wrapper, seed)
+    for one, other in zip(network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+    network.load_state_dict(plain.state_dict())
+    wrapper.load_state_dict(copy.deepcopy(plain_wrapper.state_dict()))
+    step(network, wrapper, 4)
+    step(plain, plain_wrapper, 4)
+    assert all(torch.equal(one, other) for one, other in zip(network.parameters(), plain.parameters(), strict=True))
 
 
 def test_foreign_files_are_not_exported(tmp_path: Path) -> None:

@@ -53,10 +53,10 @@ class Descent:
         for parameter in self.network.parameters():
             parameter.grad = None
 
-    def backward(self, loss: Tensor) -> None:
+    def backward(self, loss: Tensor, **arguments: Any) -> None:
         self.losses.append(loss)
         if self.learns:
-            loss.backward()
+            loss.backward(**arguments)
 
     def step(self) -> None:
         if self.learns:

@@ -8,6 +8,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from duskbench.pipeline.networks.zero_dce import apply_curves
 from duskbench.pipeline.training.zero_dce import ZeroDCE
 from duskbench.pipeline.training.zero_dce_losses import exposure_loss
 
@@ -91,3 +92,24 @@ def test_what_is_exported_rebuilds_the_enhancer() -> None:
     rebuilt.load_state_dict(network.state_dict())
     assert torch.equal(rebuilt(batch()["low"]), trained.enhance(batch()["low"]))
     assert config == {"type": "DCENet", "width": 4}
+
+
+@pytest.mark.parametrize("picture_learns", [False, True])
+def test_the_gradient_of_the_curves_is_torchs_to_the_last_bit(picture_learns: bool) -> None:
+    def plain(batch: Tensor, curves: Tensor) -> Tensor:
+        for alpha in curves.split(3, dim=1):
+            batch = torch.addcmul(batch, alpha, batch * batch - batch)
+        return batch
+
+    draw = torch.Generator().manual_seed(0)
+    picture = torch.rand(2, 3, 9, 7, generator=draw).requires_grad_(picture_learns)
+    curves = (torch.rand(2, 24, 9, 7, generator=draw) * 2 - 1).requires_grad_()
+    weights = torch.rand(2, 3, 9, 7, generator=draw)
+    found = []
+    for apply in (apply_curves, plain):
+        result = apply(picture, curves)
+        inputs = [curves, *([picture] if picture_learns else [])]
+        found.append([result, *torch.autograd.grad((result * weights).sum(), inputs)])
+    assert all(torch.equal(ours, torchs) for ours, torchs in zip(*found, strict=True))
+    with torch.no_grad():
+        assert torch.equal(apply_curves(picture, curves), found[0][0])
