@@ -146,9 +146,9 @@ def time_steps(method: str, arguments: argparse.Namespace, device: str, on_cpu_t
 
 
 def _changed(config: Config, arguments: argparse.Namespace, folder: Path, timer: StepTimer) -> Config:
-    """The method's configuration for a short run on random photos."""
+    """The method's configuration for a short run on random photos, unpaired and paired."""
     draw = np.random.default_rng(0)
-    for domain in FOLDERS.values():
+    for domain in (*FOLDERS.values(), "low", "high"):
         for number in range(PHOTOS):
             write_image(folder / domain / f"{number}.png", draw.integers(0, 256, PHOTO).astype(np.uint8))
     config.model = without_downloads(config.model.to_dict())

@@ -50,7 +50,7 @@ class FeatureDistillation(TrainableEnhancer):
                 "loss_lifted": _relative(mean.sigmoid(), wanted_mean.sigmoid()),
             }
         total = torch.stack(list(losses.values())).sum()
-        self.descend(total, optimizers["generator"], optimizers["regressor"])
+        self.descend(optimizers["generator"], total, optimizers["regressor"])
         return {"loss": total, **losses}
 
     def enhance(self, low: Tensor) -> Tensor:

@@ -94,15 +94,15 @@ class EnlightenGAN(TrainableEnhancer):
             pairs = {"features": (enhanced, low), "patch_features": (enhanced_patches, low_patches)}
             losses |= self._feature_losses(pairs)
             total = torch.stack(list(losses.values())).sum()
-        self.descend(total, optimizers["generator"])
+        self.descend(optimizers["generator"], total)
 
         with optimizers["discriminator"].optim_context(self):
             loss_discriminator = relativistic_discriminator_loss(real_scores, scores.own)
-        self.descend(loss_discriminator, optimizers["discriminator"])
+        self.descend(optimizers["discriminator"], loss_discriminator)
         with optimizers["patch_discriminator"].optim_context(self):
             real_patch_scores = self.patch_discriminator(random_patches(real, corners, self.patch_size))
             loss_patch_discriminator = lsgan_discriminator_loss(real_patch_scores, patch_scores.own)
-        self.descend(loss_patch_discriminator, optimizers["patch_discriminator"])
+        self.descend(optimizers["patch_discriminator"], loss_patch_discriminator)
         return {
             "loss": total,
             **losses,

@@ -86,11 +86,11 @@ class GuidedGAN(TrainableEnhancer):
             loss = adversarial + self.alpha * perceptual
             if self.identity:
                 loss = loss + self.identity * F.l1_loss(self.generator(normal), normal)
-        self.descend(loss, optimizers["generator"])
+        self.descend(optimizers["generator"], loss)
 
         with optimizers["discriminator"].optim_context(self):
             loss_discriminator = lsgan_discriminator_loss(self.discriminator(normal * 2 - 1), scores.own)
-        self.descend(loss_discriminator, optimizers["discriminator"])
+        self.descend(optimizers["discriminator"], loss_discriminator)
         return {
             "loss": loss,
             "loss_adversarial": adversarial,

@@ -97,19 +97,20 @@ class TrainableEnhancer(BaseModel):
         dist.all_reduce(values, op="mean")
         return dict(zip(names, values, strict=True))
 
-    def descend(self, loss: Tensor, *optimizers: OptimWrapper) -> None:
-        """One step of each optimizer down the same loss; gradients are averaged over the processes.
+    def descend(self, optimizer: OptimWrapper, loss: Tensor, *others: OptimWrapper) -> None:
+        """One step of one optimizer, or of several, down a loss; gradients are averaged over the processes.
 
         Networks of other optimizers get no gradient, and none is computed for them.
         """
-        weights = [p for each in optimizers for group in each.param_groups for p in group["params"] if p.requires_grad]
-        for each in optimizers:
+        together = (optimizer, *others)
+        weights = [p for each in together for group in each.param_groups for p in group["params"] if p.requires_grad]
+        for each in together:
             each.zero_grad()
-        optimizers[0].backward(optimizers[0].scale_loss(loss), inputs=weights)
+        optimizer.backward(optimizer.scale_loss(loss), inputs=weights)
         if dist.get_world_size() > 1:
             gradients = [p.grad for p in weights if p.grad is not None]
             dist.all_reduce_params(gradients, coalesce=True, op="mean")
-        for each in optimizers:
+        for each in together:
             each.step()
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor") -> Tensor:

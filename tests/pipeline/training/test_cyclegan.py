@@ -113,7 +113,7 @@ def test_losses_in_the_log_are_the_parts_of_the_total() -> None:
 def test_discriminators_get_no_gradient_from_the_generators_step() -> None:
     trained = model()
     losses, fakes = trained._generator_losses({"low": batch()["low"] * 2 - 1, "normal": batch()["normal"] * 2 - 1})
-    trained.descend(torch.stack(list(losses.values())).sum(), optimizers(trained)["generators"])
+    trained.descend(optimizers(trained)["generators"], torch.stack(list(losses.values())).sum())
     assert all(p.grad is None for p in trained.discriminators.parameters())
     assert all(p.grad is not None for p in trained.generators.parameters())
     assert set(fakes) == {"normal", "low"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -54,14 +56,25 @@ class TwoPasses:
         return functional_call(self.discriminator, frozen, self.pictures)
 
 
-def three_steps(method: str) -> tuple[list[dict[str, float]], dict[str, Tensor], Counter[str]]:
+class Half(OptimWrapper):
+    """What AmpOptimWrapper is on a GPU, for a CPU."""
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            yield
+
+
+def three_steps(
+    method: str, wrapper: type[OptimWrapper] = OptimWrapper
+) -> tuple[list[dict[str, float]], dict[str, Tensor], Counter[str]]:
     """Losses, weights afterwards, and how many convolutions of each kind the last step took."""
     register_all()
     torch.manual_seed(0)
     model = MODELS.build({"type": method, **MODELS_OF[method]}).train()
     networks = [name for name in ("generator", "discriminator", "patch_discriminator") if hasattr(model, name)]
     wrappers = OptimWrapperDict(
-        **{name: OptimWrapper(torch.optim.Adam(getattr(model, name).parameters(), lr=1e-3)) for name in networks}
+        **{name: wrapper(torch.optim.Adam(getattr(model, name).parameters(), lr=1e-3)) for name in networks}
     )
     draw, losses = torch.Generator().manual_seed(1), []
     for number in range(3):
@@ -86,6 +99,16 @@ def test_one_pass_equals_two_to_the_last_bit(method: str, saved: int, monkeypatc
     # One forward pass of each discriminator is saved, and nothing else is computed.
     assert expected_kinds - kinds == Counter(forward=saved)
     assert not kinds - expected_kinds
+
+
+def test_one_pass_equals_two_in_half_precision_but_for_roundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses, _, _ = three_steps("GuidedGAN", Half)
+    monkeypatch.setattr(guided, "SharedScores", TwoPasses)
+    expected, _, _ = three_steps("GuidedGAN", Half)
+    # Weight gradients of real and generated pictures are now added in full precision, and in half they were before.
+    assert losses[0] == expected[0]
+    for one, other in zip(losses, expected, strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
 
 
 @pytest.mark.parametrize("many", [False, True])

@@ -33,6 +33,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
 SEEDS = torch.tensor([3, 4])
 
 
+@contextmanager
+def half_precision() -> Iterator[None]:
+    """What torch.autocast does on a GPU; without one it warns and does nothing."""
+    torch.set_autocast_dtype("cuda", torch.float16)
+    torch.set_autocast_enabled("cuda", True)
+    try:
+        yield
+    finally:
+        torch.set_autocast_enabled("cuda", False)
+        torch.clear_autocast_cache()
+
+
 class Descent:
     """Stands for an optimizer wrapper: runs the step's forward passes, and backward where that can be."""
 
@@ -43,7 +55,7 @@ class Descent:
 
     @contextmanager
     def optim_context(self, _model: nn.Module) -> Iterator[None]:
-        with torch.autocast("cuda", dtype=torch.float16) if self.autocast else nullcontext():
+        with half_precision() if self.autocast else nullcontext():
             yield
 
     def scale_loss(self, loss: Tensor) -> Tensor:
@@ -99,6 +111,17 @@ def test_a_step_stays_on_the_gpu(method: str, autocast: bool) -> None:
         losses = step(model, networks, "cuda", backward=False, autocast=autocast)
     assert all(value.device.type == "cuda" and value.shape == () for value in losses.values())
     assert all(value.dtype == torch.float32 for value in losses.values()), "losses are of small differences"
+
+
+def test_half_precision_is_what_convolutions_get_and_differences_do_not() -> None:
+    convolution = nn.Conv2d(3, 2, 3)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        replace_tensors(convolution, "cuda")
+        picture = torch.empty(1, 3, 8, 8, device="cuda")
+        with half_precision():
+            assert convolution(picture).dtype == torch.float16
+            assert (picture - 1).dtype == torch.float32
+        assert convolution(picture).dtype == torch.float32
 
 
 def test_a_constant_on_the_cpu_is_found() -> None:
