@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.images import write_image
+from duskbench.data_tools.registry import load_foreign
+from duskbench.pipeline import registry
+from duskbench.pipeline.host.build import build_detector, build_enhancer
+from duskbench.pipeline.host.plugin import Plugin
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 COLOURS = {"car": (255, 0, 0), "person": (0, 255, 0), "dog": (0, 0, 255)}
@@ -57,6 +64,19 @@ protocol = dict(classes=["car", "person", "dog"])
 """
     )
     return Bench(tree, config, ids)
+
+
+@pytest.fixture(autouse=True)
+def _plugins_in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plug-ins of quick tests have no process of their own, which takes 0.2 s to start; those of slow tests have."""
+    if "slow" in request.keywords:
+        return
+    for name, build in (("HostedEnhancer", build_enhancer), ("HostedDetector", build_detector)):
+        monkeypatch.setattr(registry, name, partial(_built_here, build))
+
+
+def _built_here(build: Callable[..., Any], plugin: Plugin) -> Any:
+    return build(load_foreign(plugin.kind, plugin.target), plugin.target, plugin.arguments, plugin.device)
 
 
 @pytest.fixture
