@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 
 from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.host.plugin import Plugin
 from duskbench.data_tools.images import write_image
-from duskbench.data_tools.registry import load_foreign
 from duskbench.pipeline import registry
-from duskbench.pipeline.host.build import build_detector, build_enhancer
-from duskbench.pipeline.host.plugin import Plugin
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 COLOURS = {"car": (255, 0, 0), "person": (0, 255, 0), "dog": (0, 0, 255)}
@@ -71,12 +69,12 @@ def _plugins_in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest
     """Plug-ins of quick tests have no process of their own, which takes 0.2 s to start; those of slow tests have."""
     if "slow" in request.keywords:
         return
-    for name, build in (("HostedEnhancer", build_enhancer), ("HostedDetector", build_detector)):
-        monkeypatch.setattr(registry, name, partial(_built_here, build))
+    for name, load in (("HostedEnhancer", registry.load_enhancer), ("HostedDetector", registry.load_detector)):
+        monkeypatch.setattr(registry, name, partial(_loaded_here, load))
 
 
-def _built_here(build: Callable[..., Any], plugin: Plugin) -> Any:
-    return build(load_foreign(plugin.kind, plugin.target), plugin.target, plugin.arguments, plugin.device)
+def _loaded_here(load: Callable[..., Any], plugin: Plugin) -> Any:
+    return load({"type": plugin.target, **plugin.arguments}, **plugin.offered, isolate=False)
 
 
 @pytest.fixture
