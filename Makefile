@@ -5,7 +5,8 @@
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen --all-extras
 # A process for each core, four at most: every one of them imports torch.
-PYTEST := $(RUN) pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+# Without compiled files, each of the many processes that tests start would compile this project again.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(RUN) pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .PHONY: table2 test test-quick setup lint docs clean
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from duskbench.data_tools.classes import SHARED_CLASSES, canonical
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.settings import is_whole
 
 ApMode = Literal["11point", "area"]
 IouMatch = Literal[">", ">="]
@@ -81,8 +82,8 @@ class Protocol:
         for key, is_right, expected in (
             ("classes", different, "a list of one or more names, each of another class"),
             ("plus_one", isinstance(self.plus_one, bool), "True or False"),
-            ("max_detections", limit is None or _is_whole(limit), "a whole number, or None for all"),
-            ("iou_threshold", _is_whole(threshold) or isinstance(threshold, float), "a number, 0 < t <= 1"),
+            ("max_detections", limit is None or is_whole(limit), "a whole number, or None for all"),
+            ("iou_threshold", is_whole(threshold) or isinstance(threshold, float), "a number, 0 < t <= 1"),
         ):
             if not is_right:
                 raise ConfigError(
@@ -117,7 +118,3 @@ class Protocol:
         widths = "x2-x1+1 on last pixels" if self.plus_one else "x2-x1, ends exclusive"
         match = f"IoU {self.iou_match} {self.iou_threshold:g}"
         return f"VOC {self.ap} AP, {match}, widths {widths}, difficult objects ignored"
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -44,7 +44,7 @@ class RunOptions:
 
     Attributes:
         out: Folder of the results; an earlier run's rows there are used again.
-        device: Torch device; `auto` for a GPU if there is one.
+        device: Torch device; `auto` becomes a GPU if there is one, else the CPU.
         checkpoint: Weights of the detector, where the configuration's are not meant.
         batch_size: Images that the detector takes at a time.
         workers: Processes; 0 chooses one per core or per GPU, and on a cluster as many as it has room for.
@@ -63,6 +63,9 @@ class RunOptions:
     limit: int | None = None
     save_images: bool = False
     keep_broken: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device", chosen_device(self.device))
 
 
 @dataclass
@@ -146,7 +149,6 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
     """
     progress = progress or RunProgress()
     check_cluster(options.cluster, options.device, save_images=options.save_images)
-    options = replace(options, device=chosen_device(options.device))
     device = worker_device(options.device, options.cluster)
     dataset, references = open_images(config), reference_folder(config.data)
     results = options.out / "results.sqlite"

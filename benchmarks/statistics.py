@@ -32,6 +32,7 @@ from duskbench.benchmarks.metrics.base import Ranked
 from duskbench.benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
 from duskbench.benchmarks.trainings import Trainings, mean_with_luck, training_luck
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import is_whole
 
 Aggregate = Callable[[np.ndarray], float]
 
@@ -51,7 +52,7 @@ class BootstrapOptions:
     level: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.resamples < 0 or not 0 < self.level < 1:
+        if not is_whole(self.resamples, 0) or not 0 < self.level < 1:
             raise ConfigError(
                 "Cannot resample like this.",
                 where="bootstrap",

@@ -305,11 +305,13 @@ def to_terminal(table: Table) -> RenderableType:
     parts: list[RenderableType] = []
     for part in dict.fromkeys(column.part for column in table.columns):
         columns = [column for column in table.columns if column.part == part and column is not label]
+        # A title that wraps, as with a long path in it, could not be searched or copied.
+        title = Text(part or table.title, "italic", no_wrap=True, overflow="ignore")
         if not columns:
-            parts.append(Text(table.title, style="italic"))
+            parts.append(title)
         for number, block in enumerate(_blocks(table, columns)):
-            title = part or table.title
-            drawn = RichTable(title=f"{title}, continued" if number else title, title_justify="left", box=SIMPLE_HEAD)
+            parts.append(title + ", continued" if number else title)
+            drawn = RichTable(box=SIMPLE_HEAD)
             for column in (label, *block):
                 heading = column.short or column.title
                 is_label = column is label

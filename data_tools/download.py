@@ -191,8 +191,8 @@ def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress, l
         try:
             return _request(url, part, check, progress, limits)
         except _InterruptedError as error:
-            # A mirror that ignores ranges and is always cut at the same byte, or sends a byte a time, must not be asked
-            # for ever.
+            # A mirror that ignores ranges and always breaks off at the same byte, or sends a byte a time, must not be
+            # asked for ever.
             if part.size >= furthest + limits.least_rate * limits.timeout:
                 furthest, failed = part.size, 0
             failed += 1

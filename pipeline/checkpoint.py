@@ -77,14 +77,18 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | No
     )
 
 
-def safe_load(path: Path) -> Any:
+def safe_load(path: Path, *, mapped: bool = False) -> Any:
     """Read a torch file of tensors, plain values and mmengine's loss curves, and nothing that would run code.
+
+    Args:
+        path: The file.
+        mapped: Leave tensors on disk until they are used.
 
     Raises:
         WeightsError: It cannot be read, or holds something else.
     """
     try:
-        return load_plain_values(path)
+        return load_plain_values(path, mapped=mapped)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         got, todo = explain(error)
         raise WeightsError(
@@ -96,13 +100,13 @@ def safe_load(path: Path) -> Any:
         ) from error
 
 
-def load_plain_values(path: Path) -> Any:
+def load_plain_values(path: Path, *, mapped: bool = False) -> Any:
     """As `safe_load`, with the errors that torch raises."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
         with torch.serialization.safe_globals(_loss_curves()):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def explain(error: Exception) -> tuple[str, str]:

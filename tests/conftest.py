@@ -15,10 +15,12 @@ from duskbench.benchmarks import cli
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# On small tensors more threads of torch only wait for one another, at full load; other conftests import torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def pytest_configure() -> None:
     """What the processes of the tests begin with."""
-    # On small tensors more threads of torch only wait for one another, at full load.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # A shell's background job ignores Ctrl-C, and so would every program that a test starts and stops.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -139,7 +139,8 @@ def voc(
         images.update({o.name for o in objects})
         normal.update(o.name for o in objects if not o.difficult)
         difficult.update(o.name for o in objects if o.difficult)
-    listing = Table("class", "images", "objects", "difficult", title=f"{root}, {split}", title_justify="left")
+    out_console.print(Text(f"{root}, {split}", "italic"), soft_wrap=True)
+    listing = Table("class", "images", "objects", "difficult")
     for name in sorted(images):
         listing.add_row(name, str(images[name]), str(normal[name]), str(difficult[name]))
     listing.add_row("all", str(len(dataset.ids)), str(normal.total()), str(difficult.total()), style="bold")
@@ -297,7 +298,8 @@ def verify(
 
 
 def _print_report(report: Report, everything: bool) -> None:
-    listing = Table("severity", "code", "file", "what", title=f"{report.root} ({report.layout})", title_justify="left")
+    out_console.print(Text(f"{report.root} ({report.layout})", "italic"), soft_wrap=True)
+    listing = Table("severity", "code", "file", "what")
     for (severity, code), count in report.by_code.items():
         style = {"error": "red", "warning": "yellow"}.get(severity, "")
         found = [finding for finding in report.findings if (finding.severity, finding.code) == (severity, code)]

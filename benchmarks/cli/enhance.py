@@ -11,7 +11,6 @@ from rich.text import Text
 
 from duskbench.benchmarks.cli.console import err_console
 from duskbench.benchmarks.cli.options import EXIT_IMAGES_FAILED, Device, Weights, use_weights
-from duskbench.pipeline.device import chosen_device
 
 
 def enhance(
@@ -39,7 +38,7 @@ def enhance(
         failures = enhance_files(
             source,
             target,
-            load_enhancer(enhancer, device=chosen_device(device)),
+            load_enhancer(enhancer, device=device),
             overwrite=overwrite,
             image_suffix=".png" if png else None,
             quality=quality,

@@ -9,7 +9,6 @@ import typer
 
 from duskbench.benchmarks.cli.console import err_console, out_console
 from duskbench.benchmarks.cli.options import Device, Weights, use_weights
-from duskbench.pipeline.device import chosen_device
 
 
 def sheet(
@@ -30,7 +29,6 @@ def sheet(
 
     use_weights(weights)
     specs = enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"]
-    device = chosen_device(device)
     columns = {ENHANCERS.label(spec): load_enhancer(spec, device=device) for spec in specs}
     with RichProgress(err_console) as progress:
         write_image(out, contact_sheet(photos, columns, width=width, progress=progress))
@@ -50,7 +48,6 @@ def attention(
     from duskbench.pipeline.apply.attention_figure import attention_figure
 
     use_weights(weights)
-    write_image(
-        out, attention_figure(load_enhancer(enhancer, device=chosen_device(device), isolate=False), read_image(image))
-    )
+    loaded = load_enhancer(enhancer, device=device, isolate=False)
+    write_image(out, attention_figure(loaded, read_image(image)))
     out_console.print(f"Written: {out}", soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.pipeline.device import chosen_device
 
 if TYPE_CHECKING:
     from duskbench.benchmarks.executors.choice import ClusterOptions
@@ -31,7 +32,9 @@ CfgOptions = Annotated[
     list[str] | None,
     typer.Option("--cfg-options", metavar="A.B=C ...", help="Settings over the configuration, as in mmdet's tools."),
 ]
-Device = Annotated[str, typer.Option(help="Torch device: auto (a GPU if there is one), cpu, cuda, cuda:1.")]
+Device = Annotated[
+    str, typer.Option(callback=chosen_device, help="Torch device: auto (a GPU if there is one), cpu, cuda, cuda:1.")
+]
 Weights = Annotated[
     Path | None, typer.Option(help="Folder of weight files, searched before the cache; also $DUSKBENCH_WEIGHTS.")
 ]

@@ -10,7 +10,6 @@ from rich.text import Text
 
 from duskbench.benchmarks.cli.console import err_console, out_console
 from duskbench.benchmarks.cli.options import Device, Weights, use_weights
-from duskbench.pipeline.device import chosen_device
 
 
 def report(
@@ -29,8 +28,6 @@ def report(
     use_weights(weights)
     nights = read_history(history) if history is not None else []
     with RichProgress(err_console) as progress:
-        path = write_report(
-            run_dir, out, images=images, history=nights, device=chosen_device(device), progress=progress
-        )
+        path = write_report(run_dir, out, images=images, history=nights, device=device, progress=progress)
     megabytes = path.stat().st_size / 1e6
     out_console.print(Text(f"Written: {path} ({megabytes:.1f} MB)"), soft_wrap=True)

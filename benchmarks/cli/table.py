@@ -61,7 +61,7 @@ def print_as(form: str, table: Table, *, csv: str | None = None) -> None:
     from duskbench.benchmarks import table as tables
 
     if form == "terminal":
-        out_console.print(tables.to_terminal(table))
+        out_console.print(tables.to_terminal(table), crop=False)
         return
     printers = {"markdown": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
     typer.echo(csv or printers[form](table), nl=False)

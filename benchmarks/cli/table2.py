@@ -19,6 +19,7 @@ from duskbench.benchmarks.cli.options import (
     Checkpoint,
     Cluster,
     Detector,
+    Device,
     GpusPerWorker,
     Limit,
     SendImages,
@@ -58,9 +59,7 @@ def table2(
     weights: Annotated[
         Path | None, typer.Option(help="Folder of weight files; a method with NAME.safetensors there is not trained.")
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="Torch device of the benchmark; see `run`. Training takes a GPU if there is one.")
-    ] = "auto",
+    device: Device = "auto",
     batch_size: BatchSize = 1,
     workers: Workers = 0,
     cluster: Cluster = None,
@@ -76,7 +75,8 @@ def table2(
 ) -> None:
     """Verify, train, run and print: Table 2 from ExDark and VOC.
 
-    Steps that are done are not done again; an interrupted one is resumed.
+    Steps that are done are not done again; an interrupted one is resumed. Training takes a GPU if there is one,
+    whatever --device says.
     """
     from duskbench.benchmarks.progress import RichProgress
     from duskbench.benchmarks.reproduce.steps import run_steps

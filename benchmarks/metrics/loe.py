@@ -10,6 +10,7 @@ import numpy as np
 
 from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.settings import is_whole
 
 
 class Loe(ImageMetric):
@@ -23,9 +24,9 @@ class Loe(ImageMetric):
     needs = frozenset({"original"})
 
     def __init__(self, side: int = 50) -> None:
-        if side < 1:
+        if not is_whole(side, 1):
             raise ConfigError(
-                "Pixels cannot be sampled like this.", where="loe(side)", expected="1 or more", got=str(side)
+                "Pixels cannot be sampled like this.", where="loe(side)", expected="1 or more", got=repr(side)
             )
         self.side = side
         self.arguments = {"side": side}

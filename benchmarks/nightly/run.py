@@ -29,7 +29,6 @@ from duskbench.benchmarks.store import Key, ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.files import only_one
 from duskbench.data_tools.progress import SILENT, Progress
-from duskbench.pipeline.device import chosen_device
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ def run_night(
         DataError: The data or the history cannot be read, or a file cannot be written. The history is as it was.
     """
     _check_tolerances(config, options.limits)
-    options = replace(options, run=replace(options.run, device=chosen_device(options.run.device)))
     out = options.run.out
     with _naming_what_failed(out), only_one(options.history, "history"), only_one(out / "nights", "folder"):
         history = History(options.history)

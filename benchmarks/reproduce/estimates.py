@@ -23,7 +23,6 @@ from duskbench.data_tools.download import OFFLINE_VARIABLE
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image
-from duskbench.pipeline.device import chosen_device
 
 _IMAGES_READ = 8
 _IMAGES_MEASURED = 3
@@ -177,7 +176,7 @@ def time_benchmark(config: BenchmarkConfig, options: RunOptions) -> float | None
     if not clock.ends:
         return None
     # How many a cluster has room for only the run finds out.
-    processes = options.workers or (default_workers(chosen_device(options.device)) if options.cluster is None else 1)
+    processes = options.workers or (default_workers(options.device) if options.cluster is None else 1)
     return clock.seconds_a_row() * len(config.enhancers) / processes
 
 

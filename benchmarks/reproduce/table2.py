@@ -24,7 +24,6 @@ from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.files import file_sha256, listing_sha256
 from duskbench.data_tools.progress import Progress
 from duskbench.data_tools.released import ReleasedData, find_released_data
-from duskbench.pipeline.device import chosen_device
 from duskbench.pipeline.weights import SEARCH_VARIABLE, search_folders
 
 # What the paper trains on ExDark and VOC: its own method, and the three that it retrains "for the fair comparison".
@@ -45,7 +44,7 @@ class Table2Options:
         config: Name or file of the benchmark's configuration.
         detectors: Other detectors than the configuration's.
         checkpoint: Weights of the detector, where it is one.
-        device: Torch device of the benchmark; `auto` for a GPU if there is one. Training takes that too.
+        device: Torch device of the benchmark; see `RunOptions`. Training takes a GPU if there is one.
         limit: Only so many images in the benchmark; data and training stay whole.
         batch_size: Images that the detector takes at a time.
         workers: Processes of the benchmark.
@@ -188,7 +187,7 @@ def _check_step(config: BenchmarkConfig, options: Table2Options, trained: Sequen
     def run(progress: Progress) -> bool:
         from duskbench.pipeline.networks.build import build_network
 
-        device, known = chosen_device(options.device), Known(options.run.out / "results.sqlite")
+        device, known = options.run.device, Known(options.run.out / "results.sqlite")
         with searched_first(options.searched):
             for detector in plan_detectors(config, options.checkpoint, device, known):
                 progress.message(f"Detector {detector.label}, fingerprint {detector.fingerprint[:12]}")
@@ -207,7 +206,7 @@ def _check_step(config: BenchmarkConfig, options: Table2Options, trained: Sequen
             "detectors": repr(config.detectors),
             "enhancers": repr(enhancers),
             "checkpoint": str(options.checkpoint),
-            "device": options.device,
+            "device": options.run.device,
             "extractors": [repr(sorted(extractor.items())) for extractor in extractors()],
             "weights": [str(folder) for folder in options.searched],
             "code": _code_version(),

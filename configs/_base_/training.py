@@ -10,7 +10,6 @@ train_dataloader = dict(
     persistent_workers=True,
     dataset=dict(type="UnpairedCrops", crop=256),
     sampler=dict(type="SampleNumbers"),
-    collate_fn=dict(type="default_collate"),
 )
 # The learning rate is constant, then falls linearly to zero. An epoch is every image of the larger domain once; the
 # unit "steps" counts optimisation steps instead. milestones=[N, ...] multiplies the rate by factor (0.5) there.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import is_whole
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.luminance import map_luma
 
@@ -38,14 +39,14 @@ class CLAHE(Enhancer):
                 expected="a finite number greater than 0",
                 got=repr(clip_limit),
             )
-        if len(tile_grid) != 2 or any(tiles != int(tiles) or tiles < 1 for tiles in tile_grid):
+        if len(tile_grid) != 2 or not all(is_whole(tiles, 1) for tiles in tile_grid):
             raise ConfigError(
                 "The tile grid of CLAHE is out of range.",
                 where="tile_grid",
                 expected="two whole numbers of at least 1",
                 got=repr(tile_grid),
             )
-        self._columns, self._rows = int(tile_grid[0]), int(tile_grid[1])
+        self._columns, self._rows = tile_grid
         self._clip_limit = clip_limit
 
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:

@@ -20,6 +20,7 @@ from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint
 from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.settings import is_whole
 from duskbench.pipeline.enhancers.base import Enhancer
 
 _LEASH = Path(__file__).with_name("leash.py")
@@ -62,9 +63,9 @@ class Command(Enhancer):
     ) -> None:
         super().__init__(command=command, **({} if cwd is None else {"cwd": str(cwd)}))
         self.name = f"cmd:{command}"
-        self.timeout, self.batch_size, self.cwd = float(timeout), int(batch), Path(cwd or ".")
+        self.timeout, self.batch_size, self.cwd = float(timeout), batch, Path(cwd or ".")
         self.words = self._split(command)
-        if self.timeout <= 0 or self.batch_size < 1 or not self.cwd.is_dir():
+        if self.timeout <= 0 or not is_whole(batch, 1) or not self.cwd.is_dir():
             raise ConfigError(
                 "The command cannot be run like that.",
                 where=self.name,

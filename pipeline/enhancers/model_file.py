@@ -215,6 +215,6 @@ def _positive(value: Any, where: str) -> int:
         number = int(value)
     except (TypeError, ValueError):
         number = 0
-    if number < 1:
+    if number < 1 or isinstance(value, bool):
         raise ConfigError("The stride is no positive number.", where=where, expected="1, 2, 4, ...", got=repr(value))
     return number

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
 from duskbench.data_tools.fingerprint import fingerprint
+from duskbench.data_tools.settings import is_whole
 from duskbench.pipeline.device import torch_device
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.padding import pad_to_multiple
@@ -72,9 +73,12 @@ class TorchEnhancer(Enhancer):
                 got=f"device={str(self.device)!r}",
                 todo="leave amp off on a CPU: bfloat16 there is off by several grey levels",
             )
-        if tile_pixels is not None and tile_pixels < 1:
+        if tile_pixels is not None and not is_whole(tile_pixels, 1):
             raise ConfigError(
-                "tile_pixels is too small.", where=type(self).__name__, expected="at least 1", got=str(tile_pixels)
+                "tile_pixels is no number of pixels.",
+                where=type(self).__name__,
+                expected="a whole number from 1",
+                got=repr(tile_pixels),
             )
         self.tile_pixels = tile_pixels or (self.cpu_tile_pixels if on_cpu else self.gpu_tile_pixels)
         self._network_types: list[type[nn.Module]] = []

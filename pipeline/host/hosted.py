@@ -13,8 +13,8 @@ from duskbench.pipeline.detectors.base import Detections
 from duskbench.pipeline.enhancers.base import Enhancer
 
 
-class HostedEnhancer(Enhancer):
-    """A plug-in enhancer in a process of its own; see `Host`.
+class _Hosted:
+    """A plug-in in a process of its own; see `Host`.
 
     Args:
         plugin: What to run.
@@ -25,6 +25,17 @@ class HostedEnhancer(Enhancer):
 
     def __init__(self, plugin: Plugin) -> None:
         self._host = Host(plugin)
+
+    def close(self) -> None:
+        """End its process."""
+        self._host.close()
+
+
+class HostedEnhancer(_Hosted, Enhancer):
+    """An enhancer of that kind."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        super().__init__(plugin)
         about = self._host.about
         self.arguments, self.weights = about["arguments"], about["weights"]
         self.name, self.origin, self.batch_size = about["name"], about["origin"], about["batch_size"]
@@ -53,10 +64,6 @@ class HostedEnhancer(Enhancer):
         fingerprint: str = self._host.about["fingerprint"]
         return fingerprint
 
-    def close(self) -> None:
-        """End its process."""
-        self._host.close()
-
     def _together(
         self, images_rgb: Sequence[np.ndarray], image_ids: Sequence[str | None]
     ) -> list[np.ndarray | EnhancerError]:
@@ -66,18 +73,11 @@ class HostedEnhancer(Enhancer):
         return [next(made) if error is None else EnhancerError(**error) for error in reply["errors"]]
 
 
-class HostedDetector:
-    """A plug-in detector in a process of its own; see `Host` and `Detector`.
-
-    Args:
-        plugin: What to run.
-
-    Raises:
-        DuskbenchError: It cannot be built.
-    """
+class HostedDetector(_Hosted):
+    """A detector of that kind; see `Detector`."""
 
     def __init__(self, plugin: Plugin) -> None:
-        self._host = Host(plugin)
+        super().__init__(plugin)
         about = self._host.about
         self.name: str = about["name"]
         self.classes: tuple[str, ...] = tuple(about["classes"])
@@ -96,7 +96,3 @@ class HostedDetector:
             Detections(boxes, scores, labels, self.classes)
             for boxes, scores, labels in zip(arrays[::3], arrays[1::3], arrays[2::3], strict=True)
         ]
-
-    def close(self) -> None:
-        """End its process."""
-        self._host.close()

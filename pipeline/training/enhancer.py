@@ -24,6 +24,7 @@ from torch import nn
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.files import write_bytes
+from duskbench.data_tools.settings import is_whole
 from duskbench.pipeline.allocator import keep_freed_memory
 from duskbench.pipeline.checkpoint import RECORD, safe_load, trained_network
 from duskbench.pipeline.networks.build import register_all
@@ -98,7 +99,8 @@ def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None =
     loaded.optim_wrapper.setdefault("constructor", "PerNetworkOptimizers")
     # The Runner takes no notice of it where there is one process.
     loaded.model_wrapper_cfg = {"type": "SharedGradients"}
-    loaded.custom_hooks = [*loaded.get("custom_hooks", []), {"type": "ExportRecord"}]
+    loaded.train_dataloader.collate_fn = {"type": "collate_samples"}
+    loaded.custom_hooks = [*loaded.get("custom_hooks", []), {"type": "RaiseDataErrors"}, {"type": "ExportRecord"}]
     if loaded.get("ema"):
         loaded.custom_hooks.append({"type": "EMAHook", "momentum": 1 - loaded.ema, "update_buffers": True})
     return loaded
@@ -109,7 +111,7 @@ def _apply_schedule(config: Config) -> None:
     schedule = {"unit": None, "constant": None, "decay": 0, "milestones": (), "factor": 0.5, **config.schedule}
     units = {"epochs": _epoch, "steps": lambda _: 1}
     lengths = [schedule["constant"], schedule["decay"], *schedule["milestones"]]
-    if schedule["unit"] not in units or len(schedule) > 5 or not all(isinstance(n, int) and n >= 0 for n in lengths):
+    if schedule["unit"] not in units or len(schedule) > 5 or not all(is_whole(n, 0) for n in lengths):
         raise ConfigError(
             "The schedule is not clear.",
             where=config.filename,

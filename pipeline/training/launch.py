@@ -15,14 +15,20 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, init_dist, is_distributed
 from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.registry import HOOKS
 from torch import nn
 
-from duskbench.data_tools.errors import ConfigError, DuskbenchError, WeightsError
+from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.files import write_bytes
+from duskbench.data_tools.settings import is_whole
+from duskbench.pipeline.checkpoint import safe_load
 from duskbench.pipeline.mmdet_config import load_config
 
 _RUNS = itertools.count()
+# Under this key of a checkpoint's meta is the schedule of its run.
+_SCHEDULE = "duskbench_schedule"
 
 
 class AtomicBackend(LocalBackend):
@@ -58,7 +64,7 @@ def read_config(config: str | Path | Config, cfg_options: Mapping[str, Any] | No
         )
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         size = (loaded.get(name) or {}).get("batch_size", 1)
-        if not isinstance(size, int) or size < 1:
+        if not is_whole(size, 1):
             raise ConfigError(
                 "A batch cannot be of this size.", where=f"{name}.batch_size", expected="1 or more", got=repr(size)
             )
@@ -119,60 +125,66 @@ def run(config: Config, work_dir: str | Path, *, resume: bool) -> Path:
         config.visualizer.name = config.experiment_name
     if config.get("default_hooks", {}).get("checkpoint"):
         config.default_hooks.checkpoint.backend_args = {"backend": "atomic"}
+    config.custom_hooks = [*config.get("custom_hooks", []), {"type": "ScheduleRecord", "schedule": _schedule(config)}]
     earlier = checkpoints(work_dir) if resume else []
     config.resume = bool(earlier)
     if earlier:
         config.load_from = str(earlier[-1])
-        _check_schedule(config, earlier[-1])
     runner = Runner.from_cfg(config)
-    if resume and not earlier:
+    if earlier:
+        _check_schedule(config, earlier[-1])
+    elif resume:
         print_log(f"There is no checkpoint in {work_dir}: training starts at step 0.", "current", logging.WARNING)
     if config.get("channels_last"):
         unwrapped(runner.model).to(memory_format=torch.channels_last)
-    try:
-        runner.train()
-    except DuskbenchError as error:
-        raise _without_traceback(error) from error
+    runner.train()
     barrier()
     return last_checkpoint(work_dir)
 
 
+def _schedule(config: Config) -> list[dict[str, Any]]:
+    """What changes the learning rates and the like on the way, as plain values."""
+    schedule: list[dict[str, Any]] = json.loads(json.dumps(config.get("param_scheduler") or [], default=str))
+    return schedule
+
+
 def _check_schedule(config: Config, checkpoint: Path) -> None:
     """Refuse another schedule: the checkpoint's replaces it, so that a longer training would go on at a rate of 0."""
-    from mmengine.runner import CheckpointLoader
-
-    saved = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu").get("meta", {}).get("cfg")
+    saved = (safe_load(checkpoint, mapped=True).get("meta") or {}).get(_SCHEDULE)
     if saved is None:
+        print_log(
+            f"{checkpoint} does not say its schedule (an earlier version wrote it): make sure that it is "
+            "the configuration's, as learning rates follow the checkpoint's.",
+            "current",
+            logging.WARNING,
+        )
         return
-    began = Config.fromstring(saved, ".py")
-    for key in ("schedule", "param_scheduler"):
-        before, now = (_plain(each.get(key)) for each in (began, config))
-        if before != now:
-            raise ConfigError(
-                "The checkpoint is of a run with another schedule.",
-                where=checkpoint,
-                expected=f"{key} = {before}",
-                got=f"{key} = {now}",
-                todo="resume with the schedule it began with, or begin anew in another --work-dir; to start from its "
-                f"weights: --cfg-options load_from={checkpoint}",
-            )
+    before, now = json.loads(saved), _schedule(config)
+    if before != now:
+        raise ConfigError(
+            "The checkpoint is of a run with another schedule.",
+            where=checkpoint,
+            expected=f"param_scheduler = {before}",
+            got=f"param_scheduler = {now}",
+            todo="resume with the schedule it began with, or begin anew in another --work-dir; to start from its "
+            f"weights: --cfg-options load_from={checkpoint}",
+        )
 
 
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=str))
+@HOOKS.register_module()
+class ScheduleRecord(Hook):
+    """Write the schedule into each checkpoint, so that a resumed run can be compared with it.
 
+    Args:
+        schedule: The configuration's `param_scheduler`, as plain values.
+    """
 
-def _without_traceback(error: DuskbenchError) -> DuskbenchError:
-    """An error of a loader's process comes with that process's traceback as its text; what was said stands last."""
-    name = f"{type(error).__name__}: "
-    if "Original Traceback" not in error.what:
-        return error
-    lines = error.what[error.what.rindex(name) + len(name) :].strip().splitlines()
-    fields = dict(line.strip().split(": ", 1) for line in lines[1:] if ": " in line)
-    todo = fields.get("what to do") or "`duskbench data verify` names every image that cannot be read"
-    return type(error)(
-        lines[0], where=fields.get("where"), expected=fields.get("expected"), got=fields.get("got"), todo=todo
-    )
+    def __init__(self, schedule: Sequence[Mapping[str, Any]]) -> None:
+        self.schedule = json.dumps(schedule)
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Add the schedule to the checkpoint's meta."""
+        checkpoint["meta"][_SCHEDULE] = self.schedule
 
 
 def unwrapped(model: nn.Module) -> Any:

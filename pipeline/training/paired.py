@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from mmengine.registry import DATASETS
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image
 from duskbench.data_tools.paired import find_pairs
+from duskbench.pipeline.training.samples import Samples
 
 SYMMETRIES = 8
 
 
 @DATASETS.register_module()
-class PairedCrops(Dataset[dict[str, Tensor]]):
+class PairedCrops(Samples):
     """Random crops at the same place of a low-light image and of its twin in normal light.
 
     Sample n takes the pair of place n of an endless sequence of shuffles, so an epoch sees every pair once.

@@ -14,13 +14,14 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS
 from PIL import Image
 from PIL.Image import Resampling
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.images import read_image
 from duskbench.data_tools.unpaired import luma
 from duskbench.data_tools.unpaired_manifest import FOLDERS
+from duskbench.pipeline.training.samples import Samples
 
 NAMES = {"A": "low", "B": "normal"}
 REDRAWS = 8
@@ -29,7 +30,7 @@ FLIPS = {"left_right": 1, "up_down": 0}
 
 
 @DATASETS.register_module()
-class UnpairedCrops(Dataset[dict[str, Tensor]]):
+class UnpairedCrops(Samples):
     """Random crops of low-light and normal-light images that have nothing to do with each other.
 
     Sample n takes the image of place n of an endless sequence of shuffles of each domain, so an epoch sees every image

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.host.plugin import Plugin
 from duskbench.data_tools.images import write_image
+from duskbench.pipeline import registry
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 COLOURS = {"car": (255, 0, 0), "person": (0, 255, 0), "dog": (0, 0, 255)}
@@ -57,6 +62,19 @@ protocol = dict(classes=["car", "person", "dog"])
 """
     )
     return Bench(tree, config, ids)
+
+
+@pytest.fixture(autouse=True)
+def _plugins_in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plug-ins of quick tests have no process of their own, which takes 0.2 s to start; those of slow tests have."""
+    if "slow" in request.keywords:
+        return
+    for name, load in (("HostedEnhancer", registry.load_enhancer), ("HostedDetector", registry.load_detector)):
+        monkeypatch.setattr(registry, name, partial(_loaded_here, load))
+
+
+def _loaded_here(load: Callable[..., Any], plugin: Plugin) -> Any:
+    return load({"type": plugin.target, **plugin.arguments}, **plugin.offered, isolate=False)
 
 
 @pytest.fixture

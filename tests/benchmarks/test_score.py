@@ -232,8 +232,8 @@ def test_unknown_rules_classes_and_files_are_errors(tree: Path, tmp_path: Path) 
         score(tree, path)
 
 
-@pytest.mark.parametrize("model", ["yolo-fastest-xl-voc", "mbv2-yolov3-nano-voc"])
-@pytest.mark.parametrize("data", ["voc2007_test_subset", "exdark24_input"])
+@pytest.mark.parametrize("model", [pytest.param("yolo-fastest-xl-voc", marks=pytest.mark.slow), "mbv2-yolov3-nano-voc"])
+@pytest.mark.parametrize("data", [pytest.param("voc2007_test_subset", marks=pytest.mark.slow), "exdark24_input"])
 def test_equals_the_reference_of_real_detectors(shared: Path, tmp_path: Path, model: str, data: str) -> None:
     reference = json.loads((shared / "golden/detector_reference.json").read_text())
     expected = reference["models"][model][data]

@@ -100,6 +100,13 @@ def test_terminal_holds_the_same_numbers() -> None:
         assert number in text
 
 
+def test_a_long_title_stays_on_its_line() -> None:
+    title = f"results.json on {'/a/long/path' * 12}"
+    console = Console(width=120, file=io.StringIO(), force_terminal=True, color_system=None)
+    console.print(to_terminal(build_table(record(title=title), RESULTS)), crop=False)
+    assert title in console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
 def test_groups_and_no_detector() -> None:
     changes = record(
         data=DataEntry("lowlight", "data/lowlight", "all", ("DICM", "MEF")), detectors=(), metrics=(metric("niqe"),)

@@ -176,6 +176,7 @@ def whole(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     return root / "exdark", root / "voc"
 
 
+@pytest.mark.slow
 def test_whole_release(whole: tuple[Path, Path], shared: Path) -> None:
     counts = json.loads((shared / "data/exdark_full_annotations/counts.json").read_text())
     rows = manifest(whole[1])

@@ -14,6 +14,8 @@ from duskbench.benchmarks.report.render import render_report
 from tests.benchmarks.report.conftest import HOSTILE
 from tests.needs import need_module, need_tool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:

@@ -80,7 +80,7 @@ def stored_detections(reference: dict[str, Any]) -> dict[tuple[str, str], list[l
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("part", ["exdark24_input", "voc2007_test_subset"])
+@pytest.mark.parametrize("part", ["exdark24_input", pytest.param("voc2007_test_subset", marks=pytest.mark.slow)])
 def test_detections_equal_the_stored_ones(shared: Path, model: str, part: str) -> None:
     reference = json.loads((shared / "golden/detector_reference.json").read_text())
     stored = stored_detections(reference["models"][model][part])

@@ -22,7 +22,7 @@ from duskbench.pipeline.mmdet_config import load_config
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "detectors" / "rfbnet300_voc.py"
 MAPS = [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)]
-BRANCHES = (2, 3)
+BRANCHES = (pytest.param(2, marks=pytest.mark.slow), 3)
 
 
 @pytest.fixture(scope="module", params=BRANCHES)

@@ -203,6 +203,7 @@ def test_clahe_is_the_textbook_algorithm(
         {"tile_grid": (0, 8)},
         {"tile_grid": (8,)},
         {"tile_grid": (8, 1.5)},
+        {"tile_grid": (8, True)},
     ],
 )
 def test_clahe_out_of_range(arguments: dict[str, object]) -> None:

@@ -32,8 +32,8 @@ def picture(height: int, width: int) -> np.ndarray:
     ("image", "golden"),
     [
         ("Bicycle/2015_00002.png", "2015_00002.png"),
-        ("Chair/2015_03780.jpg", "2015_03780.png"),
-        ("Dog/2015_04947.jpg", "2015_04947.png"),
+        pytest.param("Chair/2015_03780.jpg", "2015_03780.png", marks=pytest.mark.slow),
+        pytest.param("Dog/2015_04947.jpg", "2015_04947.png", marks=pytest.mark.slow),
     ],
 )
 def test_equals_the_authors_output(shared, image, golden) -> None:

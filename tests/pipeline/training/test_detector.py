@@ -148,6 +148,7 @@ def test_the_loss_falls(trained: Path) -> None:
     assert losses[-3:].mean() < 0.8 * losses[:3].mean()
 
 
+@pytest.mark.slow
 def test_resumed_training_ends_with_the_same_weights(devkit: Path, trained: Path, tmp_path: Path) -> None:
     stopped = train(CONFIG, work_dir=tmp_path, cfg_options=options(devkit, **{"train_cfg.max_epochs": 1}))
     assert stopped.name == "epoch_1.pth"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -269,6 +270,34 @@ def test_resume_with_another_schedule_is_refused(tmp_path: Path, tiny_guided: di
         train(CONFIG, work_dir=tmp_path, resume=True, cfg_options=longer)
 
 
+def test_a_checkpoint_that_does_not_say_its_schedule_is_resumed_with_a_warning(
+    tmp_path: Path, tiny_guided: dict[str, Any]
+) -> None:
+    last = train(CONFIG, work_dir=tmp_path, cfg_options=tiny_guided)
+    content = torch.load(last, weights_only=False)
+    # Code in it is not run.
+    content["meta"] |= {"cfg": "raise SystemExit('the configuration of the checkpoint was run')"}
+    assert [each["end"] for each in json.loads(content["meta"].pop("duskbench_schedule"))] == [7]
+    torch.save(content, last)
+    assert train(CONFIG, work_dir=tmp_path, resume=True, cfg_options=tiny_guided) == last
+    said = "".join(log.read_text() for log in tmp_path.glob("*/*.log"))
+    assert f"{last} does not say its schedule" in said
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_an_image_that_cannot_be_read_is_named(
+    tmp_path: Path, unpaired: Path, tiny_guided: dict[str, Any], processes: int
+) -> None:
+    shutil.copytree(unpaired, tmp_path / "set")
+    (tmp_path / "set" / "trainA" / "2.png").write_bytes(b"not a picture")
+    options = {**tiny_guided, "data_root": str(tmp_path / "set"), "train_dataloader.num_workers": processes}
+    with pytest.raises(DataError) as caught:
+        train(CONFIG, work_dir=tmp_path / "run", cfg_options=options)
+    assert Path(str(caught.value.where)) == tmp_path / "set" / "trainA" / "2.png"
+    assert caught.value.what == "The file is not an image of a format that is read."
+    assert "Traceback" not in str(caught.value)
+
+
 def test_resume_says_that_there_is_no_checkpoint(
     tmp_path: Path, tiny_guided: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,7 +307,7 @@ def test_resume_says_that_there_is_no_checkpoint(
     )
 
 
-@pytest.mark.parametrize("size", [0, -1, 1.5, "two"])
+@pytest.mark.parametrize("size", [0, -1, 1.5, "two", True])
 def test_a_batch_of_no_images_is_refused(tmp_path: Path, tiny_guided: dict[str, Any], size: object) -> None:
     with pytest.raises(ConfigError, match="A batch cannot be of this size"):
         train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, "train_dataloader.batch_size": size})
