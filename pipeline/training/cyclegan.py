@@ -63,7 +63,7 @@ class CycleGAN(TrainableEnhancer):
         with optimizers["generators"].optim_context(self):
             losses, fakes = self._generator_losses(real)
             total = torch.stack(list(losses.values())).sum()
-        self.descend(total, optimizers["generators"])
+        self.descend(optimizers["generators"], total)
 
         with optimizers["discriminators"].optim_context(self):
             judged = {
@@ -73,7 +73,7 @@ class CycleGAN(TrainableEnhancer):
                 for name, discriminator in self.discriminators.items()
             }
             loss_discriminators = torch.stack(list(judged.values())).sum()
-        self.descend(loss_discriminators, optimizers["discriminators"])
+        self.descend(optimizers["discriminators"], loss_discriminators)
         return {"loss": total, **losses, "loss_discriminators": loss_discriminators, **judged}
 
     def _generator_losses(self, real: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -69,7 +69,7 @@ class ZeroDCE(TrainableEnhancer):
         with optimizer.optim_context(self):
             losses = self.losses(batch["low"])
         total = torch.stack(list(losses.values())).sum()
-        self.descend(total, optimizer)
+        self.descend(optimizer, total)
         return {"loss": total, **losses}
 
     def losses(self, low: Tensor) -> dict[str, Tensor]:

@@ -122,7 +122,7 @@ def test_discriminators_get_no_gradient_from_the_generators_step(monkeypatch: py
     trained = model()
     seen: list[set[str]] = []
 
-    def descend(loss: Tensor, optimizer: OptimWrapper) -> None:
+    def descend(optimizer: OptimWrapper, loss: Tensor) -> None:
         trained.zero_grad(set_to_none=True)
         loss.backward()
         seen.append(
