@@ -93,6 +93,7 @@ def test_one_file_is_enough(  # type: ignore[no-untyped-def]
     assert code == 0 and page.count("Roughness") > 3 and "Δ Gain to Input" in page
 
 
+@pytest.mark.slow
 def test_nightly_gates_it_and_draws_it(  # type: ignore[no-untyped-def]
     miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duskbench
 ) -> None:
