@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from duskbench.benchmarks.units import Unit
 class Executor(Protocol):
     """Turns units of work into rows, wherever that happens; the caller is the only writer of the results."""
 
-    def measure(self, units: Sequence[Unit], options: MeasureOptions) -> Iterator[Row]:
+    def measure(self, units: Sequence[Unit], options: MeasureOptions) -> Generator[Row]:
         """Measure units; each of their tasks gets one row, in any order. Closing the iterator stops all work."""
         ...
 

@@ -8,7 +8,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,7 +56,7 @@ class Cluster:
     tell: Callable[[str], None] = _silent
     measurer: MakeMeasurer = Measurer
 
-    def measure(self, units: Sequence[Unit], options: MeasureOptions) -> Iterator[Row]:
+    def measure(self, units: Sequence[Unit], options: MeasureOptions) -> Generator[Row]:
         """See `Executor.measure`.
 
         Raises:

@@ -8,7 +8,7 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -24,7 +24,7 @@ from duskbench.benchmarks.units import Unit
 class InProcess:
     """Measures in this process, rows as they come."""
 
-    def measure(self, units: Sequence[Unit], options: MeasureOptions) -> Iterator[Row]:
+    def measure(self, units: Sequence[Unit], options: MeasureOptions) -> Generator[Row]:
         """See `Executor.measure`."""
         yield from Measurer(options).measure(units)
 
@@ -41,7 +41,7 @@ class Processes:
     def __init__(self, workers: int, devices: Sequence[str] = (), measurer: MakeMeasurer = Measurer) -> None:
         self._workers, self._devices, self._measurer = workers, tuple(devices), measurer
 
-    def measure(self, units: Sequence[Unit], options: MeasureOptions) -> Iterator[Row]:
+    def measure(self, units: Sequence[Unit], options: MeasureOptions) -> Generator[Row]:
         """See `Executor.measure`."""
         each = [replace(options, device=device) for device in self._devices] or [options]
         slots = [each[number % len(each)] for number in range(self._workers)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -61,7 +61,7 @@ class Crew(Protocol[Worker]):
         ...
 
 
-def measure_by(crew: Crew[Worker], units: Sequence[Unit], options: MeasureOptions) -> Iterator[Row]:
+def measure_by(crew: Crew[Worker], units: Sequence[Unit], options: MeasureOptions) -> Generator[Row]:
     """Measure by a crew, rows in order of completion.
 
     What a worker was measuring when it died is put off; the rest of what it held goes to another. What was put off is

@@ -82,3 +82,20 @@ def _machine() -> str:
     """The machine's id in the cluster."""
     ray = sys.modules.get("ray")
     return str(ray.get_runtime_context().get_node_id()) if ray is not None and ray.is_initialized() else "this one"
+
+
+# More than any test waits for.
+ENDLESS = units(*map(str, range(20_000)))
+
+
+def pid(row: Row) -> int:
+    """The process that measured it."""
+    return int(row.values["pid"].number or 0)
+
+
+def until_all_work(measured: Iterator[Row], workers: int) -> list[Row]:
+    """Rows until so many processes have made one: on a busy machine the first may be far ahead of the second."""
+    rows: list[Row] = []
+    while len({pid(row) for row in rows}) < workers:
+        rows.append(next(measured))
+    return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +25,15 @@ from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import write_image
 from tests.benchmarks.conftest import Bench
-from tests.benchmarks.executors.fakes import OPTIONS, FakeMeasurer, units
+from tests.benchmarks.executors.fakes import ENDLESS, OPTIONS, FakeMeasurer, until_all_work
 
 AUTO = ClusterOptions("auto")
 
 
 def test_worker_i_gets_device_i_modulo_their_number() -> None:
     executor = Processes(3, ["cuda:0", "cuda:1"], FakeMeasurer)
-    rows = list(executor.measure(units(*map(str, range(60))), OPTIONS))
+    with closing(executor.measure(ENDLESS, OPTIONS)) as measured:
+        rows = until_all_work(measured, 3)
     device_of = {row.values["pid"].number: row.values["device"].reason for row in rows}
     assert sorted(map(str, device_of.values())) == ["cuda:0", "cuda:0", "cuda:1"]
 
