@@ -19,7 +19,12 @@ def test_what_ships_loads(name: str) -> None:
     config = load_benchmark_config(name)
     assert config.name == name
     # Those of ExDark and of rendered scenes have the classes that ExDark shares with VOC.
-    own = {"voc_dark": VOC_CLASSES, "darkface": ("face",), "nod": ("person", "bicycle", "car")}
+    own = {
+        "voc_dark": VOC_CLASSES,
+        "night_curve": VOC_CLASSES,
+        "darkface": ("face",),
+        "nod": ("person", "bicycle", "car"),
+    }
     assert config.protocol.classes == own.get(name, SHARED_CLASSES)
     assert load_benchmark_config(f"configs/{name}.py") == config
 
