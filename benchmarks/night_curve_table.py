@@ -52,19 +52,21 @@ def build_curve_table(title: str, curves: Mapping[str, NightCurves], bootstrap: 
         # The first block is the one with the labels.
         first = len(columns) == 1
         part = "" if first else f"Stops gained and area, noise {noise}{percent}"
+        # Names of the CSV's columns are unique.
+        which = f", noise {noise}" if len(curves) > 1 else ""
+        mean = f"mean {score.heading}{which}"
         columns += [
-            Column(f"{noise} stops", "stops gained", "higher", 2, part=part, bounds="shown", signed=True),
-            score_column(score, key=f"{noise} area", heading=f"mean {score.heading}", part=part),
-            score_column(
-                score, key=f"{noise} area -", heading=f"Δ mean {score.heading}", better=None, part=part, signed=True
-            ),
+            Column(f"{noise} stops", f"stops gained{which}", "higher", 2, part=part, bounds="shown", signed=True),
+            score_column(score, key=f"{noise} area", heading=mean, part=part),
+            score_column(score, key=f"{noise} area -", heading=f"Δ {mean}", better=None, part=part, signed=True),
         ]
         part = f"{score.heading} by exposure in stops, noise {noise}{percent}"
         columns += [
             score_column(
                 score,
                 key=f"{noise} {ev:g}",
-                heading=f"{ev:g}",
+                heading=f"{score.heading} at {ev:g}{which}",
+                short=f"{ev:g}",
                 digits=score.metric.digits - 1,
                 part=part,
                 bounds="kept",

@@ -192,6 +192,7 @@ def test_table_and_page(measured: tuple[Bench, Path]) -> None:
     page = (out / "curve.html").read_text(encoding="utf-8")
     assert "Curve &lt;b&gt;" in page and "<b>" not in page
     assert page.count("<figure") == 2 and "Brighten at −3 stops" not in page and "Brighten at -3 stops" in page
+    assert len({column.heading for column in table.columns}) == len(table.columns)
     for name in ("curve.md", "curve.csv", "curve.tex"):
         assert "stops gained" in (out / name).read_text(encoding="utf-8")
 
