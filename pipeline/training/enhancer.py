@@ -37,12 +37,16 @@ from duskbench.pipeline.weights import safetensors_bytes
 METHODS = (
     "duskbench.pipeline.training.cyclegan",
     "duskbench.pipeline.training.distillation",
+    "duskbench.pipeline.training.drit",
     "duskbench.pipeline.training.enlightengan",
+    "duskbench.pipeline.training.forkgan",
     "duskbench.pipeline.training.guided",
     "duskbench.pipeline.training.hdrnet",
     "duskbench.pipeline.training.hooks",
     "duskbench.pipeline.training.kind",
+    "duskbench.pipeline.training.llnet",
     "duskbench.pipeline.training.paired",
+    "duskbench.pipeline.training.unit",
     "duskbench.pipeline.training.unpaired",
     "duskbench.pipeline.training.zero_dce",
 )

@@ -18,7 +18,7 @@ class ImagePool(nn.Module):
 
     Args:
         size: Pictures in the pool; 0 passes everything through.
-        image_size: Side of the square pictures.
+        image_size: Side of the square pictures, or their height and width.
         stream: Tells apart pools that are asked with the same seeds.
 
     Source: Shrivastava et al. 2017, section 2.3; Zhu et al. 2017, section 4; junyanz/pytorch-CycleGAN-and-pix2pix,
@@ -28,10 +28,11 @@ class ImagePool(nn.Module):
     images: Tensor
     filled: Tensor
 
-    def __init__(self, size: int, image_size: int, stream: int = 0) -> None:
+    def __init__(self, size: int, image_size: int | tuple[int, int], stream: int = 0) -> None:
         super().__init__()
         self.size, self.stream = size, stream
-        self.register_buffer("images", torch.zeros(size, 3, image_size, image_size))
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        self.register_buffer("images", torch.zeros(size, 3, height, width))
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
 
     def forward(self, images: Tensor, seeds: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ class ImagePool(nn.Module):
         toss of a coin, nothing or an exchange for one of its own.
 
         Args:
-            images: (N, 3, image_size, image_size) float32.
+            images: (N, 3, H, W) float32, of `image_size`.
             seeds: (N,) int64, which decide everything.
 
         Returns:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.distributed as torch_dist
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
 Scores = Tensor | Sequence[Tensor]
@@ -91,6 +92,39 @@ def normalised_feature_distance(features: Tensor, reference: Tensor) -> Tensor:
     VITA-Group/EnlightenGAN, models/networks.py, PerceptualLoss.
     """
     return (_normalised(features) - _normalised(reference)).square().mean()
+
+
+def cross_entropy_to(target: float, scores: Scores) -> Tensor:
+    """Binary cross-entropy of logits against one target: the sum over scales, means over a map.
+
+    Args:
+        target: 0 for fake, 1 for real; 0.5 for what should not be told apart.
+        scores: Logits, one tensor of any shape or one for each scale.
+
+    Returns:
+        Scalar.
+
+    Source: Goodfellow et al. 2014, in the form that does not saturate.
+    """
+    losses = [
+        F.binary_cross_entropy_with_logits(each.float(), torch.full_like(each, target, dtype=torch.float32))
+        for each in _scales(scores)
+    ]
+    return torch.stack(losses).sum()
+
+
+def squared_mean(code: Tensor) -> Tensor:
+    """The divergence of a code of variance 1 from the normal distribution, as UNIT and DRIT have it: without the half.
+
+    Args:
+        code: Any shape.
+
+    Returns:
+        Scalar, the mean of the squares.
+
+    Source: mingyuliutw/UNIT, compute_kl; HsinYingLee/DRIT, _l2_regularize.
+    """
+    return code.float().square().mean()
 
 
 def _scales(scores: Scores) -> Sequence[Tensor]:

@@ -38,13 +38,13 @@ class UnpairedCrops(Samples):
 
     Args:
         root: Folder with `trainA` and `trainB`, as `duskbench data unpaired` writes it. Several are taken together.
-        crop: Side of the square crop in pixels. Images with a shorter side are enlarged to it (cubic).
+        crop: Side of the square crop in pixels, or its height and width. Smaller images are enlarged to it (cubic).
         short_side: Least and most pixels of the shorter side to which an image is resized before the crop, drawn for
             each sample; None leaves images as they are. Small crops of large photos show next to nothing.
         least_luma: Mean luma in [0, 1] that a crop should have; darker ones are drawn anew, `REDRAWS` times at most. A
             generator learns to paint over crops that show nothing.
-        resize: Side of the square to which an image is resized before the crop, whatever its shape, instead of
-            `short_side`; None leaves images as they are.
+        resize: Side of the square, or height and width, to which an image is resized before the crop, whatever its
+            shape, instead of `short_side`; None leaves images as they are.
         resampling: By which filter `resize` does it, one of Pillow's: "bicubic", "lanczos" and so on, which see every
             pixel of the image. `short_side` takes areas on the way down and cubic splines on the way up.
         flips: Along what half of the samples are mirrored, each with its own draw: "left_right", "up_down".
@@ -64,18 +64,21 @@ class UnpairedCrops(Samples):
     def __init__(
         self,
         root: str | Path | Sequence[str | Path],
-        crop: int = 256,
+        crop: int | tuple[int, int] = 256,
         *,
         short_side: tuple[int, int] | None = None,
         least_luma: float = 0.0,
-        resize: int | None = None,
+        resize: int | tuple[int, int] | None = None,
         resampling: str = "bicubic",
         flips: Sequence[str] = ("left_right",),
         domains: Sequence[str] = ("A", "B"),
         seed: int = 0,
     ) -> None:
-        sides = (resize or crop,) * 2 if short_side is None else tuple(short_side)
-        possible = crop >= 1 and crop <= sides[0] <= sides[1] and (short_side is None or resize is None)
+        self.crop, self.resize = _size(crop), None if resize is None else _size(resize)
+        least = min(self.crop)
+        sides = (least, least) if short_side is None else tuple(short_side)
+        possible = 1 <= least <= sides[0] <= sides[1] and (short_side is None or resize is None)
+        possible = possible and all(a <= b for a, b in zip(self.crop, self.resize or self.crop, strict=True))
         known = resampling.upper() in Resampling.__members__ and not set(flips) - set(FLIPS)
         if not possible or not known or not domains or set(domains) - set(NAMES):
             raise ConfigError(
@@ -86,9 +89,9 @@ class UnpairedCrops(Samples):
                 got=f"crop={crop}, short_side={short_side}, resize={resize}, resampling={resampling!r}, "
                 f"flips={tuple(flips)}, domains={tuple(domains)}",
             )
-        self.resize, self.resampling, self.flips = resize, Resampling[resampling.upper()], tuple(flips)
+        self.resampling, self.flips = Resampling[resampling.upper()], tuple(flips)
         roots = [root] if isinstance(root, str | Path) else list(root)
-        self.crop, self.short_side, self.least_luma, self.seed = crop, short_side, least_luma, seed
+        self.short_side, self.least_luma, self.seed = short_side, least_luma, seed
         # Paths as one array of bytes: workers that are forked share its pages, which a list of strings would not.
         self._names = {
             domain: np.array([str(file) for each in roots for file in _images(each, domain)], np.bytes_)
@@ -104,7 +107,8 @@ class UnpairedCrops(Samples):
         """Make sample `number`, from 0 without end.
 
         Returns:
-            `low` and `normal`, each (3, crop, crop) uint8 RGB, and `seed`, int64, for what is drawn later.
+            `low` and `normal`, each (3, height, width) of the crop, uint8 RGB, and `seed`, int64, for what is drawn
+            later.
 
         Raises:
             DataError: An image cannot be read.
@@ -128,28 +132,33 @@ class UnpairedCrops(Samples):
 
     def _sized(self, image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         if self.resize is not None:
-            return np.asarray(Image.fromarray(image).resize((self.resize, self.resize), self.resampling))
+            return np.asarray(Image.fromarray(image).resize(self.resize[::-1], self.resampling))
         height, width = image.shape[:2]
         shorter = min(height, width)
         wanted = shorter if self.short_side is None else draw.uniform(*self.short_side)
-        factor = max(wanted, self.crop) / shorter
+        factor = max(wanted / shorter, self.crop[0] / height, self.crop[1] / width)
         if factor != 1:
-            size = (max(round(width * factor), self.crop), max(round(height * factor), self.crop))
+            size = (max(round(width * factor), self.crop[1]), max(round(height * factor), self.crop[0]))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
         return image
 
     def _crop(self, image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         image = self._sized(image, draw)
         for _ in range(1 + REDRAWS):
-            top = int(draw.integers(image.shape[0] - self.crop + 1))
-            left = int(draw.integers(image.shape[1] - self.crop + 1))
-            window = image[top : top + self.crop, left : left + self.crop]
+            top = int(draw.integers(image.shape[0] - self.crop[0] + 1))
+            left = int(draw.integers(image.shape[1] - self.crop[1] + 1))
+            window = image[top : top + self.crop[0], left : left + self.crop[1]]
             if not self.least_luma or luma(window).mean() >= 255 * self.least_luma:
                 break
         for flip in self.flips:
             if draw.random() < 0.5:
                 window = np.flip(window, FLIPS[flip])
         return window
+
+
+def _size(side: int | Sequence[int]) -> tuple[int, int]:
+    height, width = (side, side) if isinstance(side, int) else side
+    return height, width
 
 
 def _images(root: str | Path, domain: str) -> list[Path]:

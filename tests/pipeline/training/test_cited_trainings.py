@@ -19,8 +19,19 @@ PAIRED: dict[str, dict[str, Any]] = {
     "kind_restoration_small": {"model.decomposition": "random", "model.generator.width": 2},
     "kind_adjustment_small": {"model.decomposition": "random"},
     "hdrnet_small": {},
+    "llnet_small": {"model.patches": 2},
+    "llnet_pretraining_small": {"model.patches": 2, "model.steps_a_layer": 1},
 }
-UNPAIRED: dict[str, dict[str, Any]] = {}
+UNPAIRED: dict[str, dict[str, Any]] = {
+    "unit_small": {"model.generator.width": 2, "model.discriminators.width": 2},
+    "forkgan_small": {
+        "model.generator.width": 2,
+        "model.discriminator.width": 2,
+        "model.classifier.width": 2,
+        "model.image_size": 64,
+        "train_dataloader.dataset.crop": 64,
+    },
+}
 
 
 @pytest.fixture(params=[*PAIRED, *UNPAIRED])
@@ -31,6 +42,8 @@ def training(request: pytest.FixtureRequest, tiny: dict[str, Any], paired: Path)
     options["custom_hooks"] = [{"type": "LossGuard"}, {"type": "SampleGrid", "interval": 2, "images": 2}]
     if name in PAIRED:
         options |= {"data_root": str(paired), "train_dataloader.dataset.short_side": None}
+    else:
+        options |= {"train_dataloader.dataset.short_side": None}
     return CONFIGS / f"{name}.py", {**options, **{**PAIRED, **UNPAIRED}[name]}
 
 
@@ -41,7 +54,8 @@ def test_a_run_resumes_bit_for_bit_and_exports(training: tuple[Path, dict[str, A
     expected = losses(tmp_path / "whole")
     assert sorted(expected) == [1, 2, 3, 4]
     assert all(np.isfinite(list(values.values())).all() for values in expected.values())
-    assert read_image(tmp_path / "whole" / "samples" / "iter_4.png").shape == (64, 64, 3)
+    side = options["train_dataloader.dataset.crop"]
+    assert read_image(tmp_path / "whole" / "samples" / "iter_4.png").shape == (2 * side, 2 * side, 3)
 
     interrupted = tmp_path / "interrupted"
     interrupted.mkdir()

@@ -198,3 +198,11 @@ def test_numbers_are_dealt_out_and_start_anywhere(monkeypatch: pytest.MonkeyPatc
         sampler.skip(2)
         assert next(iter(sampler)) == dealt[-1][2]
     assert dealt == [[0, 2, 4, 6], [1, 3, 5, 7]]
+
+
+def test_crops_may_be_wider_than_high(unpaired: Path) -> None:
+    assert UnpairedCrops(unpaired, crop=(16, 40))[0]["low"].shape == (3, 16, 40)
+    assert UnpairedCrops(unpaired, crop=(64, 32))[3]["normal"].shape == (3, 64, 32)
+    assert UnpairedCrops(unpaired, crop=(16, 32), resize=(20, 40))[0]["low"].shape == (3, 16, 32)
+    with pytest.raises(ConfigError, match="not possible"):
+        UnpairedCrops(unpaired, crop=(16, 32), resize=(40, 20))
