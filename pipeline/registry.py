@@ -35,6 +35,7 @@ ENHANCERS = Registry(
         "guided": Entry("duskbench.pipeline.enhancers.guided:Guided", "Ours"),
         "retinexnet": Entry("duskbench.pipeline.enhancers.retinexnet:RetinexNet", "Retinex-Net"),
         "sci": Entry("duskbench.pipeline.enhancers.sci:SCI", "SCI"),
+        "ruas": Entry("duskbench.pipeline.enhancers.ruas:RUAS", "RUAS"),
         "sgz": Entry("duskbench.pipeline.enhancers.sgz:SGZ", "SGZ"),
         "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
         "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),

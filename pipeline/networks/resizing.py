@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ def enlarge_aligned(
     """
     for axis in (0, 1):
         places = torch.arange(size[axis], device=maps.device).to(maps.dtype) + start[axis]
-        places = torch.div(places * (small[axis] - 1), torch.sym_max(whole[axis] - 1, 1))
+        places = places * (small[axis] - 1) / cast(int, torch.sym_max(whole[axis] - 1, 1))
         places = places - start[axis] * small[axis] // whole[axis]
         last = maps.shape[axis + 2] - 1
         below = places.floor().clamp(0, last)
