@@ -22,6 +22,7 @@ class DRIT(GeneratorEnhancer):
     """
 
     name = "drit"
+    paper = "Lee et al.: Diverse Image-to-Image Translation via Disentangled Representations, ECCV 2018"
     default_weights = "drit"
     stride: ClassVar[int] = DRITGenerator.stride
 

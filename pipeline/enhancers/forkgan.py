@@ -22,6 +22,7 @@ class ForkGAN(GeneratorEnhancer):
     """
 
     name = "forkgan"
+    paper = "Zheng, Wu, Han, Shi: ForkGAN: Seeing into the Rainy Night, ECCV 2020"
     default_weights = "forkgan"
     stride: ClassVar[int] = ForkGenerator.stride
 

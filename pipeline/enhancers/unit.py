@@ -22,6 +22,7 @@ class UNIT(GeneratorEnhancer):
     """
 
     name = "unit"
+    paper = "Liu, Breuel, Kautz: Unsupervised Image-to-Image Translation Networks, NIPS 2017"
     default_weights = "unit"
     published_network: ClassVar[Mapping[str, Any] | None] = {"type": "UNITGenerator"}
     stride: ClassVar[int] = UNITGenerator.stride
