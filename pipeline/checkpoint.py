@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import pickle
@@ -105,7 +106,7 @@ def load_plain_values(path: Path, *, mapped: bool = False) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
-        with torch.serialization.safe_globals(_loss_curves()):
+        with torch.serialization.safe_globals([*_loss_curves(), *_options()]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
@@ -119,6 +120,15 @@ def explain(error: Exception) -> tuple[str, str]:
     unpickler = re.search(r"WeightsUnpickler error: (.+)", text)
     said = unpickler[1] if unpickler is not None else next(iter(text.splitlines()), "no reason given")
     return f"{type(error).__name__}: {said[:300]}", "fetch it again and compare its sha256"
+
+
+class _Ignored:
+    """Stands for a class whose objects are no weights and are never used."""
+
+
+def _options() -> list[Any]:
+    """What training scripts and Lightning keep beside the weights: options, and a class that is only a key."""
+    return [argparse.Namespace, (_Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint")]
 
 
 def _loss_curves() -> list[Any]:

@@ -40,6 +40,7 @@ ENHANCERS = Registry(
         "kind": Entry("duskbench.pipeline.enhancers.kind:KinD", "KinD"),
         "hdrnet": Entry("duskbench.pipeline.enhancers.hdrnet:HDRNet", "HDRNet"),
         "sci": Entry("duskbench.pipeline.enhancers.sci:SCI", "SCI"),
+        "ruas": Entry("duskbench.pipeline.enhancers.ruas:RUAS", "RUAS"),
         "sgz": Entry("duskbench.pipeline.enhancers.sgz:SGZ", "SGZ"),
         "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
         "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),

@@ -189,11 +189,12 @@ def load_described(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]
     """Read the tensors of a weight file on the CPU, without running code from it, and what it says about itself.
 
     Takes a dictionary out of `state_dict`, `params` and the like, where training scripts wrap it, the running mean
-    where BasicSR keeps both; of a checkpoint of `duskbench train` the network that enhances; and drops the prefix
-    `module.` of DataParallel if all keys have it.
+    where BasicSR keeps both; of a checkpoint of `duskbench train` the network that enhances; joins the dictionaries of
+    several networks as `network.key`; and drops the prefix `module.` of DataParallel if all keys have it.
 
     Args:
-        path: `.safetensors`, `.npz`, or any torch file (`.pth`, `.pt`, `.tar`), which is read with `weights_only=True`.
+        path: `.safetensors`, `.npz`, `.h5` (Keras), or any torch file (`.pth`, `.pt`, `.tar`), which is read with
+            `weights_only=True`. Keras' tensors keep their names and layout.
 
     Returns:
         Key -> tensor, in the file's order; and the metadata of a safetensors file, or of what a checkpoint of
@@ -208,7 +209,7 @@ def load_described(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]
         raise WeightsError("The weight file is not there.", where=path, expected="a .safetensors, .npz or torch file")
     if path.suffix == ".safetensors":
         return _named_tensors(_read_safetensors(path), path), metadata(path)
-    content = _read_npz(path) if path.suffix == ".npz" else _read_torch(path)
+    content = {".npz": _read_npz, ".h5": _read_keras}.get(path.suffix, _read_torch)(path)
     from duskbench.pipeline.checkpoint import trained_network
 
     trained = trained_network(content)
@@ -218,7 +219,14 @@ def load_described(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
             break
-    return _named_tensors(content, path), {}
+    return _named_tensors(_flat(content), path), {}
+
+
+def _flat(content: Any) -> Any:
+    """State dicts of several networks in one file as one of them all: `network.key`."""
+    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Mapping) for v in content.values()):
+        return content
+    return {f"{name}.{key}": value for name, state in content.items() for key, value in state.items()}
 
 
 def _read_safetensors(path: Path) -> Mapping[str, Any]:
@@ -242,6 +250,32 @@ def _read_npz(path: Path) -> Mapping[str, Any]:
             return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
     except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise _unreadable(path, "numpy arrays without pickled objects", error) from error
+
+
+def _read_keras(path: Path) -> Mapping[str, Any]:
+    import torch
+
+    try:
+        import h5py
+    except ImportError as error:
+        raise WeightsError(
+            "The weights of Keras need a package that is not installed.",
+            where=path,
+            expected="h5py",
+            todo='pip install "duskbench[keras]"',
+        ) from error
+    tensors: dict[str, Tensor] = {}
+
+    def keep(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            tensors[name] = torch.from_numpy(item[()])
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(keep)
+    except (OSError, ValueError, TypeError) as error:
+        raise _unreadable(path, "a complete HDF5 file of arrays", error) from error
+    return tensors
 
 
 def _read_torch(path: Path) -> Any:

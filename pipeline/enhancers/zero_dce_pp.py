@@ -37,7 +37,7 @@ class SeparableDCENet(nn.Module):
 
     State-dict keys are the official ones. At its own size a pixel depends on the 15x15 pixels around it.
 
-    Source: Li, Guo, Loy 2021, section 3; Li-Chongyi/Zero-DCE_extension @ 09f202b, model.py, enhance_net_nopool.
+    Source: Li, Guo, Loy 2021; Li-Chongyi/Zero-DCE_extension @ 09f202b, Zero-DCE++/model.py.
     """
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class ZeroDCEpp(PublishedEnhancer):
         ConfigError: The scale is no divisor of 12.
 
     Source: Li, Guo, Loy, "Learning to Enhance Low-Light Image via Zero-Reference Deep Curve Estimation", TPAMI 2021;
-    Li-Chongyi/Zero-DCE_extension @ 09f202b, lowlight_test.py.
+    Li-Chongyi/Zero-DCE_extension @ 09f202b, Zero-DCE++/lowlight_test.py.
     """
 
     name = "zero_dce_pp"
