@@ -42,6 +42,7 @@ ENHANCERS = Registry(
         "sci": Entry("duskbench.pipeline.enhancers.sci:SCI", "SCI"),
         "ruas": Entry("duskbench.pipeline.enhancers.ruas:RUAS", "RUAS"),
         "sgz": Entry("duskbench.pipeline.enhancers.sgz:SGZ", "SGZ"),
+        "iat": Entry("duskbench.pipeline.enhancers.iat:IAT", "IAT"),
         "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
         "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),
         "onnx": Entry("duskbench.pipeline.enhancers.onnx:OnnxEnhancer"),
