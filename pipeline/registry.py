@@ -43,6 +43,7 @@ ENHANCERS = Registry(
         "ruas": Entry("duskbench.pipeline.enhancers.ruas:RUAS", "RUAS"),
         "sgz": Entry("duskbench.pipeline.enhancers.sgz:SGZ", "SGZ"),
         "iat": Entry("duskbench.pipeline.enhancers.iat:IAT", "IAT"),
+        "psenet": Entry("duskbench.pipeline.enhancers.psenet:PSENet", "PSENet"),
         "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
         "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),
         "onnx": Entry("duskbench.pipeline.enhancers.onnx:OnnxEnhancer"),

@@ -28,6 +28,7 @@ CLASSES: dict[str, type[PublishedEnhancer]] = {
 # Parameters as counted in the authors' files, running statistics left out.
 PARAMETERS = {
     "iat": 91_154,
+    "psenet": 15_251,
     "ruas": 1_161 + 2_277,
     "sci": 258,
     "sgz": 10_561,
@@ -37,6 +38,8 @@ PARAMETERS = {
 CROPS: list[tuple[str, dict[str, Any], str, float]] = [
     ("iat", {}, "odd_output", 1e-5),
     ("iat", {"variant": "exposure"}, "odd_output_exposure", 1e-5),
+    ("psenet", {}, "odd_output", 1e-5),
+    ("psenet", {"variant": "afifi"}, "odd_output_afifi", 1e-5),
     ("ruas", {}, "odd_output", 1e-5),
     ("ruas", {"variant": "upe"}, "odd_output_upe", 1e-5),
     ("ruas", {"variant": "lol"}, "odd_output_lol", 1e-5),
