@@ -44,6 +44,7 @@ ENHANCERS = Registry(
         "sgz": Entry("duskbench.pipeline.enhancers.sgz:SGZ", "SGZ"),
         "iat": Entry("duskbench.pipeline.enhancers.iat:IAT", "IAT"),
         "psenet": Entry("duskbench.pipeline.enhancers.psenet:PSENet", "PSENet"),
+        "clip_lit": Entry("duskbench.pipeline.enhancers.clip_lit:CLIPLIT", "CLIP-LIT"),
         "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
         "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),
         "onnx": Entry("duskbench.pipeline.enhancers.onnx:OnnxEnhancer"),

@@ -27,6 +27,7 @@ CLASSES: dict[str, type[PublishedEnhancer]] = {
 }
 # Parameters as counted in the authors' files, running statistics left out.
 PARAMETERS = {
+    "clip_lit": 278_790,
     "iat": 91_154,
     "psenet": 15_251,
     "ruas": 1_161 + 2_277,
@@ -36,6 +37,7 @@ PARAMETERS = {
 }
 # name, arguments, key of the authors' output for the crop of 61 x 83 pixels, and by how much it may differ
 CROPS: list[tuple[str, dict[str, Any], str, float]] = [
+    ("clip_lit", {}, "odd_output", 1e-5),
     ("iat", {}, "odd_output", 1e-5),
     ("iat", {"variant": "exposure"}, "odd_output_exposure", 1e-5),
     ("psenet", {}, "odd_output", 1e-5),
