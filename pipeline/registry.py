@@ -45,6 +45,7 @@ ENHANCERS = Registry(
         "iat": Entry("duskbench.pipeline.enhancers.iat:IAT", "IAT"),
         "psenet": Entry("duskbench.pipeline.enhancers.psenet:PSENet", "PSENet"),
         "clip_lit": Entry("duskbench.pipeline.enhancers.clip_lit:CLIPLIT", "CLIP-LIT"),
+        "pairlie": Entry("duskbench.pipeline.enhancers.pairlie:PairLIE", "PairLIE"),
         "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
         "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),
         "onnx": Entry("duskbench.pipeline.enhancers.onnx:OnnxEnhancer"),
