@@ -42,6 +42,7 @@ ENHANCERS = Registry(
         "sci": Entry("duskbench.pipeline.enhancers.sci:SCI", "SCI"),
         "ruas": Entry("duskbench.pipeline.enhancers.ruas:RUAS", "RUAS"),
         "sgz": Entry("duskbench.pipeline.enhancers.sgz:SGZ", "SGZ"),
+        "uretinex": Entry("duskbench.pipeline.enhancers.uretinex:URetinex", "URetinex-Net"),
         "iat": Entry("duskbench.pipeline.enhancers.iat:IAT", "IAT"),
         "psenet": Entry("duskbench.pipeline.enhancers.psenet:PSENet", "PSENet"),
         "clip_lit": Entry("duskbench.pipeline.enhancers.clip_lit:CLIPLIT", "CLIP-LIT"),

@@ -34,6 +34,7 @@ PARAMETERS = {
     "ruas": 1_161 + 2_277,
     "sci": 258,
     "sgz": 10_561,
+    "uretinex": 340_105,
     "zero_dce_pp": 10_561,
 }
 # name, arguments, key of the authors' output for the crop of 61 x 83 pixels, and by how much it may differ
@@ -50,6 +51,8 @@ CROPS: list[tuple[str, dict[str, Any], str, float]] = [
     ("ruas", {"variant": "lol"}, "odd_output_lol", 1e-5),
     ("sgz", {}, "odd_output", 1e-5),
     ("sgz", {"scale": 1}, "odd_output_scale1", 1e-5),
+    ("uretinex", {}, "odd_output", 1e-5),
+    ("uretinex", {"ratio": 3}, "odd_output_ratio3", 1e-5),
     ("zero_dce_pp", {}, "odd_output", 1e-5),
     ("zero_dce_pp", {"scale": 1}, "odd_output_scale1", 1e-5),
 ]
