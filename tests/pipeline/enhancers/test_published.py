@@ -29,6 +29,7 @@ CLASSES: dict[str, type[PublishedEnhancer]] = {
 PARAMETERS = {
     "clip_lit": 278_790,
     "iat": 91_154,
+    "lyt_net": 44_923,
     "pairlie": 341_767,
     "psenet": 15_251,
     "ruas": 1_161 + 2_277,
@@ -42,6 +43,7 @@ CROPS: list[tuple[str, dict[str, Any], str, float]] = [
     ("clip_lit", {}, "odd_output", 1e-5),
     ("iat", {}, "odd_output", 1e-5),
     ("iat", {"variant": "exposure"}, "odd_output_exposure", 1e-5),
+    ("lyt_net", {}, "odd_output", 1e-5),
     ("pairlie", {}, "odd_output", 1e-5),
     ("pairlie", {"exponent": 0.14}, "odd_output_exponent0.14", 1e-5),
     ("psenet", {}, "odd_output", 1e-5),
