@@ -48,6 +48,7 @@ ENHANCERS = Registry(
         "clip_lit": Entry("duskbench.pipeline.enhancers.clip_lit:CLIPLIT", "CLIP-LIT"),
         "pairlie": Entry("duskbench.pipeline.enhancers.pairlie:PairLIE", "PairLIE"),
         "lyt_net": Entry("duskbench.pipeline.enhancers.lyt_net:LYTNet", "LYT-Net"),
+        "flol": Entry("duskbench.pipeline.enhancers.flol:FLOL", "FLOL+"),
         "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
         "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),
         "onnx": Entry("duskbench.pipeline.enhancers.onnx:OnnxEnhancer"),
