@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar, get_args
 
@@ -76,6 +76,7 @@ class _Question:
     anywhere: np.ndarray
     baseline: str | None
     options: BootstrapOptions
+    whole: Bootstrap | None
 
     def bootstrap(self, objects: dict[str, np.ndarray], within: np.ndarray) -> Bootstrap:
         return Bootstrap(objects, self.options, within=within, aggregates=self.matched.run.aggregates())
@@ -89,7 +90,7 @@ def break_down(
     matched: MatchedRun,
     by: str,
     *,
-    bootstrap: BootstrapOptions | None = None,
+    bootstrap: BootstrapOptions | Bootstrap | None = None,
     baseline: str | None = None,
 ) -> Breakdown:
     """Break a run's numbers down.
@@ -101,7 +102,8 @@ def break_down(
     Args:
         matched: From `benchmarks.matching.match_run`.
         by: `lighting`, `indoor`, `class` or `size`.
-        bootstrap: How to resample; None for the record's options.
+        bootstrap: How to resample; None for the record's options. What `benchmarks.evaluate.bootstrap_of` made of the
+            same samples is not computed again.
         baseline: Label that differences are taken to; None for Input.
 
     Raises:
@@ -116,7 +118,9 @@ def break_down(
     record, n = matched.run.record, len(matched.run.images)
     baselines = baseline_labels(record, baseline)
     anywhere = np.any([one.mask(n) for one in matched.enhancers] or [np.zeros(n, bool)], axis=0)
-    question = _Question(matched, anywhere, baselines[-1] if baselines else None, bootstrap or record.bootstrap)
+    whole = bootstrap if isinstance(bootstrap, Bootstrap) else None
+    options = bootstrap.options if isinstance(bootstrap, Bootstrap) else bootstrap or record.bootstrap
+    question = _Question(matched, anywhere, baselines[-1] if baselines else None, options, whole)
     if axis in ("class", "size") and not matched.by_label:
         raise DataError(f"The run has no detections to break down by {axis}.", where=matched.path)
     if axis == "class":
@@ -163,8 +167,9 @@ def _image_parts(run: RunImages, axis: Literal["lighting", "indoor"]) -> Iterato
 def _by_class(question: _Question) -> list[Part]:
     run = question.matched.run
     objects = run.objects()
-    samples = question.rows([replace(sample, values={}) for sample in question.matched.samples])
-    whole = _filled(Part("", 0, 0), question.bootstrap(objects, question.anywhere), samples, question.baseline)
+    samples = question.rows(question.matched.samples)
+    bootstrap = question.whole or question.bootstrap(objects, question.anywhere)
+    whole = _filled(Part("", 0, 0), bootstrap, samples, question.baseline)
     parts = []
     for name in run.protocol.classes:
         count = np.where(question.anywhere, objects[name], 0)
@@ -188,41 +193,39 @@ def _only(numbers: _Numbers, name: str) -> _Numbers:
 
 def _by_size(question: _Question) -> list[Part]:
     run = question.matched.run
+    insides = {name: in_range(run.truth, limits) for name, limits in SIZES.items()}
+    detected = [one for one in question.matched.enhancers if one.label in question.matched.by_label]
+    samples = [_sized_samples(one, run, insides) for one in detected]
     parts = []
-    for name, limits in SIZES.items():
-        inside = in_range(run.truth, limits)
+    for name, inside in insides.items():
         objects = run.objects(inside)
         per_image = np.where(question.anywhere, sum(objects.values(), np.zeros(len(run.images), np.int64)), 0)
-        if not per_image.any():
-            continue
-        truth = replace(run.truth, difficult=run.truth.difficult | ~inside)
-        samples = [
-            _sized_sample(one, run, truth, limits)
-            for one in question.matched.enhancers
-            if one.label in question.matched.by_label
-        ]
-        part = Part(name, int(np.count_nonzero(per_image)), int(per_image.sum()))
-        bootstrap = question.bootstrap(objects, question.anywhere)
-        parts.append(_filled(part, bootstrap, question.rows(samples), question.baseline))
+        if per_image.any():
+            part = Part(name, int(np.count_nonzero(per_image)), int(per_image.sum()))
+            bootstrap = question.bootstrap(objects, question.anywhere)
+            rows = question.rows(of[name] for of in samples)
+            parts.append(_filled(part, bootstrap, rows, question.baseline))
     return parts
 
 
-def _sized_sample(rows: EnhancerRows, run: RunImages, truth: Boxes, limits: tuple[float, float]) -> Sample:
-    """Detections ranked again with only the objects of a size to find; false alarms of other sizes are left out."""
+def _sized_samples(rows: EnhancerRows, run: RunImages, insides: Mapping[str, np.ndarray]) -> dict[str, Sample]:
+    """Size -> detections ranked again with only its objects to find; false alarms of other sizes are left out."""
     mask = rows.mask(len(run.images))
-    to_find = truth.take(mask[truth.images])
-    ranked = {}
+    here = mask[run.truth.images]
+    ranked: dict[str, dict[str, Ranked]] = {name: {} for name in insides}
     for detector in run.record.detectors:
         found = found_by(rows, run, detector)
-        # Where detections end at their last pixel, that pixel belongs to them.
-        inside = in_range(found, limits, extra=1.0 if run.protocol.plus_one else 0.0)
-        for score in run.record.columns():
-            metric = run.metrics.get(score.metric.key)
-            if isinstance(metric, DetectionMetric) and score.detector == detector:
-                made = metric.rank(to_find, found, run.protocol.classes)
-                by_class = {name: tuple(_without_others(r, inside) for r in of) for name, of in made.by_class.items()}
-                ranked[score.key] = Ranked(by_class, made.mode)
-    return Sample(rows.label, mask, {}, ranked)
+        for name, inside in insides.items():
+            to_find = replace(run.truth, difficult=run.truth.difficult | ~inside).take(here)
+            # Where detections end at their last pixel, that pixel belongs to them.
+            sized = in_range(found, SIZES[name], extra=1.0 if run.protocol.plus_one else 0.0)
+            for score in run.record.columns():
+                metric = run.metrics.get(score.metric.key)
+                if isinstance(metric, DetectionMetric) and score.detector == detector:
+                    made = metric.rank(to_find, found, run.protocol.classes)
+                    by_class = {c: tuple(_without_others(r, sized) for r in of) for c, of in made.by_class.items()}
+                    ranked[name][score.key] = Ranked(by_class, made.mode)
+    return {name: Sample(rows.label, mask, {}, of) for name, of in ranked.items()}
 
 
 def _without_others(ranking: Ranking, inside: np.ndarray) -> Ranking:

@@ -93,25 +93,27 @@ def evaluate_rows(
     run: RunImages,
     enhancers: Iterable[EnhancerRows],
     *,
-    bootstrap: BootstrapOptions | None = None,
+    bootstrap: BootstrapOptions | Bootstrap | None = None,
     baseline: str | None = None,
+    samples: Mapping[str, Sample] | None = None,
 ) -> list[EnhancerResult]:
-    """`evaluate` of rows that have been read."""
+    """`evaluate` of rows that have been read; with their samples and resamples where these have been made."""
     baselines = baseline_labels(run.record, baseline)
-    counts, measured = {}, {}
+    counts = {}
+    measured = dict(samples or {})
     for rows in enhancers:
         counts[rows.label] = _counts(rows, run)
-        if rows.rows:
+        if rows.rows and rows.label not in measured:
             measured[rows.label] = sample_of(rows, run)
-    samples = rows_of(run.record, measured)
+    by_row = rows_of(run.record, measured)
     results = [
-        _together(label, [counts[entry.label] for entry in entries if entry.label in counts], samples.get(label))
+        _together(label, [counts[entry.label] for entry in entries if entry.label in counts], by_row.get(label))
         for label, entries in run.record.rows.items()
     ]
-    drawn = bootstrap_of(run, measured.values(), bootstrap)
+    drawn = bootstrap if isinstance(bootstrap, Bootstrap) else bootstrap_of(run, measured.values(), bootstrap)
     return [
-        with_intervals(result, samples[result.label], samples, baselines, run, drawn)
-        if result.label in samples
+        with_intervals(result, by_row[result.label], by_row, baselines, run, drawn)
+        if result.label in by_row
         else result
         for result in results
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.base import DetectionMetric, Metric, Ranked
+from duskbench.benchmarks.metrics.base import DetectionMetric, Metric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.metrics.voc_ap import VocAP, voc_ap_by_protocol
@@ -126,6 +126,7 @@ class MatchedRun:
         detector: Whose detections were matched; None without one.
         by_label: Label -> what became of its detections; only those that have any.
         path: The results file, for errors.
+        given_samples: `samples`, where they were made before.
     """
 
     run: RunImages
@@ -133,11 +134,12 @@ class MatchedRun:
     detector: DetectorEntry | None
     by_label: Mapping[str, Matched]
     path: Path
+    given_samples: tuple[Sample, ...] | None = None
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """What resampling needs of each enhancer."""
-        return tuple(sample_of(one, self.run) for one in self.enhancers)
+        return self.given_samples or tuple(sample_of(one, self.run) for one in self.enhancers)
 
 
 def read_run_images(store: ResultStore, record: RunRecord, ids: Sequence[str] | None = None) -> RunImages:
@@ -236,13 +238,21 @@ def match_run(store: ResultStore, record: RunRecord, detector: DetectorEntry | N
 
 
 def match_rows(
-    run: RunImages, enhancers: Sequence[EnhancerRows], path: Path, detector: DetectorEntry | None = None
+    run: RunImages,
+    enhancers: Sequence[EnhancerRows],
+    path: Path,
+    detector: DetectorEntry | None = None,
+    samples: Iterable[Sample] | None = None,
 ) -> MatchedRun:
-    """Match a run whose rows have been read; `path` is the results file, for the rest see `match_run`."""
+    """Match a run whose rows have been read; `path` is the results file, for the rest see `match_run`.
+
+    `samples` are those of the enhancers with a row, by `sample_of`, where they have been made.
+    """
     chosen = detector or (run.record.detectors[0] if run.record.detectors else None)
     there = tuple(one for one in enhancers if one.rows)
     matched = ((one.label, match_enhancer(one, run, chosen)) for one in there)
-    return MatchedRun(run, there, chosen, {label: one for label, one in matched if one is not None}, path)
+    by_label = {label: one for label, one in matched if one is not None}
+    return MatchedRun(run, there, chosen, by_label, path, None if samples is None else tuple(samples))
 
 
 def sample_of(rows: EnhancerRows, run: RunImages) -> Sample:
@@ -262,7 +272,10 @@ def sample_of(rows: EnhancerRows, run: RunImages) -> Sample:
             metric = run.metrics[column.metric.key]
             assert isinstance(metric, DetectionMetric)  # noqa: S101 - its entry says so
             made = metric.rank(*boxes[column.detector.label], run.protocol.classes)
-            ranked[column.key] = Ranked(detectable(made.by_class, column.detector, run.protocol), made.mode)
+            kept = detectable(made.by_class, column.detector, run.protocol)
+            # All enhancers' rankings are held at once: of a detection five bytes.
+            small = {n: tuple(Ranking(r.images.astype(np.int32), r.tp) for r in of) for n, of in kept.items()}
+            ranked[column.key] = Ranked(small, made.mode)
     return Sample(rows.label, rows.mask(n), values, ranked)
 
 

@@ -6,6 +6,9 @@ between two hits are summed first, for all resamples at once, and what is left i
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 
 from duskbench.benchmarks.metrics.base import Mode
@@ -15,7 +18,10 @@ from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 _EXACT_IN_FLOAT32 = 1 << 24
 # Up to so many false alarms adding row by row is over before torch is imported, and wakes no thread.
 _FEW_ENOUGH_TO_ADD = 4096
-
+# Drawn images: what counting them needs stays in the cache.
+_DRAWS_AT_A_TIME = 1 << 16
+# Of a block of resamples.
+_BYTES_AT_A_TIME = 1 << 26
 
 # Recalls at which the envelope of the precision is read. Source of COCO's: pycocotools cocoeval.py, Params.recThrs.
 _RECALLS = {"11point": RECALL_THRESHOLDS, "101point": np.linspace(0.0, 1.0, 101)}
@@ -30,17 +36,38 @@ def draw_weights(within: np.ndarray, resamples: int, seed: int) -> np.ndarray:
         seed: Of `np.random.default_rng`.
 
     Returns:
-        (N, 1 + R) float32: how often each image was drawn. Column 0 is the images as they are, once each.
+        (N, 1 + R) uint8: how often each image was drawn. Column 0 is the images as they are, once each.
     """
     chosen = np.flatnonzero(within)
     n = len(chosen)
-    weights = np.zeros((len(within), 1 + resamples), np.float32)
+    # A byte holds every count: that an image is drawn 256 times has a probability below 1 / 256!.
+    weights = np.zeros((len(within), 1 + resamples), np.uint8)
     weights[chosen, 0] = 1
-    if n and resamples:
-        drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
-        counts = np.bincount((drawn + n * np.arange(resamples)[:, None]).ravel(), minlength=resamples * n)
-        weights[chosen, 1:] = counts.reshape(resamples, n).T
+    if n == 0:
+        return weights
+    generator = np.random.default_rng(seed)
+    # Numbers drawn at a time and at once are the same; at a time they stay in the cache.
+    for first in range(0, resamples, at_a_time := max(1, _DRAWS_AT_A_TIME // n)):
+        rows = min(at_a_time, resamples - first)
+        drawn = generator.integers(0, n, (rows, n))
+        drawn += n * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * n).astype(np.uint8)
+        weights[chosen, 1 + first : 1 + first + rows] = counts.reshape(rows, n).T
     return weights
+
+
+def in_blocks(weights: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Some columns of `draw_weights` at a time, as the float32 that sums are made of, so that memory stays bounded.
+
+    Yields:
+        Which columns, and these: (N, B) float32.
+    """
+    n, columns = weights.shape
+    # Never one column alone: a reduction over a single column may add in another order.
+    n_blocks = max(1, min(columns // 2, -(-4 * n * columns // _BYTES_AT_A_TIME)))
+    edges = np.linspace(0, columns, n_blocks + 1).astype(int).tolist()
+    for first, last in itertools.pairwise(edges):
+        yield slice(first, last), weights[:, first:last].astype(np.float32, order="C")
 
 
 def resampled_ap(
@@ -52,39 +79,46 @@ def resampled_ap(
         images: (D,) integers: the image of each counted detection, best detection first.
         tp: (D,) bool: whether it found an object; False is a false alarm.
         objects: (N,) objects to find in each image.
-        weights: (N, R) float32, how often each image was drawn, see `draw_weights`.
+        weights: (N, R) how often each image was drawn, from `draw_weights`; of many images a block of `in_blocks`.
         mode: How an AP is made.
 
     Returns:
         (R,) float64, NaN where a resample has no object.
     """
+    weights = weights.astype(np.float32, copy=False)
+    there = np.flatnonzero(objects)
     # Not `@`: the threads of BLAS cost more than they win on so little, above all where cores are busy.
-    n_gt = np.einsum("n,nr->r", objects.astype(weights.dtype), weights).astype(np.float64)
+    n_gt = np.einsum("n,nr->r", objects[there].astype(np.float32), weights[there]).astype(np.float64)
     hits = np.flatnonzero(tp)
     new_hits = weights[images[hits]]
-    new_alarms = _alarms_before_each_hit(images, hits, weights)
-    found, alarms = np.zeros((2, weights.shape[1]), new_alarms.dtype)
-    reached = np.empty_like(new_hits)
-    envelope = np.empty((len(hits) + 1, weights.shape[1]))
+    made = _alarms_before_each_hit(images, hits, weights)
+    made += new_hits
+    found = new_hits.copy() if mode == "area" else new_hits
     # Row by row: a row of all resamples stays in the cache, and every column of the matrix is one resample.
-    for rank in range(len(hits)):
-        found += new_hits[rank]
-        alarms += new_alarms[rank]
-        reached[rank] = found
-        # Nothing drawn yet: 0 / 1.
-        np.divide(found, np.maximum(found + alarms, 1), out=envelope[rank], dtype=np.float64)
-    envelope[-1] = 0
+    for rank in range(1, len(hits)):
+        found[rank] += found[rank - 1]
+        made[rank] += made[rank - 1]
+    # Nothing drawn yet: 0 / 1.
+    np.maximum(made, 1, out=made)
+    envelope = np.zeros((len(hits) + 1, weights.shape[1]))
+    np.divide(found, made, out=envelope[:-1], dtype=np.float64)
     for rank in range(len(hits) - 1, -1, -1):
         np.maximum(envelope[rank], envelope[rank + 1], out=envelope[rank])
     with np.errstate(invalid="ignore", divide="ignore"):
         if mode == "area":
             return np.where(n_gt > 0, np.einsum("kr,kr->r", new_hits, envelope[:-1]) / n_gt, np.nan)
-        at = _first_reaching(_hits_needed(n_gt, _RECALLS[mode]), reached)
+        at = _first_reaching(_hits_needed(n_gt, _RECALLS[mode]), found)
     return np.where(n_gt > 0, np.take_along_axis(envelope, at, axis=0).mean(axis=0), np.nan)
 
 
 def resampled_mean(values: np.ndarray, counted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean over the images that count, in every resample: (R,) float64, NaN where none of them was drawn."""
+    """Mean over the images that count, in every resample: (R,) float64, NaN where none of them was drawn.
+
+    Args:
+        values: (N,) float64.
+        counted: (N,) bool.
+        weights: (N, R) as in `resampled_ap`.
+    """
     drawn = weights[counted].astype(np.float64)
     count = drawn.sum(axis=0)
     return np.divide(
@@ -96,7 +130,8 @@ def _alarms_before_each_hit(images: np.ndarray, hits: np.ndarray, weights: np.nd
     """(hits, R): weight of the false alarms between a hit and the one before it. Those after the last do not matter."""
     gaps = np.diff(hits, prepend=-1) - 1
     alarms = np.delete(np.arange(hits[-1] if len(hits) else 0), hits[:-1])
-    if len(alarms) * float(weights.max(initial=1)) >= _EXACT_IN_FLOAT32:
+    # The counts of `draw_weights` are bytes; only where that does not settle it are they looked at.
+    if len(alarms) * 255 >= _EXACT_IN_FLOAT32 and len(alarms) * float(weights.max(initial=1)) >= _EXACT_IN_FLOAT32:
         weights = weights.astype(np.float64)
     if len(alarms) <= _FEW_ENOUGH_TO_ADD:
         sums = np.zeros((len(hits), weights.shape[1]), weights.dtype)
@@ -122,13 +157,13 @@ def _hits_needed(n_gt: np.ndarray, recalls: np.ndarray) -> np.ndarray:
 
 
 def _first_reaching(needed: np.ndarray, reached: np.ndarray) -> np.ndarray:
-    """(K, R) integers: the first row of `reached` (K, R), rising, that is at least `needed`; K where none is."""
-    low = np.zeros(needed.shape, np.int64)
-    high = np.full(needed.shape, len(reached))
-    while (low < high).any():
-        middle = (low + high) // 2
-        below = np.take_along_axis(reached, np.minimum(middle, len(reached) - 1), axis=0) < needed
-        going = low < high
-        low = np.where(going & below, middle + 1, low)
-        high = np.where(going & ~below, middle, high)
-    return low
+    """(K, R) integers: the first row of `reached` (H, R), rising, that is at least `needed` (K, R); H where none is."""
+    rows, columns = reached.shape
+    flat, column = reached.ravel(), np.arange(columns)
+    below = np.zeros(needed.shape, np.int64)
+    # So many rows are known to be below; steps of halving powers of two reach every number up to H.
+    for step in (1 << power for power in range(rows.bit_length() - 1, -1, -1)):
+        last = below + (step - 1)
+        inside = last < rows
+        below += step * (inside & (flat[np.where(inside, last, 0) * columns + column] < needed))
+    return below

@@ -56,11 +56,11 @@ def is_known(version: int) -> Literal["new", "current", "older", "unknown"]:
 
 def checksum(*values: object) -> int:
     """CRC-32 of a row's values, by type and content."""
-    total = 0
+    parts: list[bytes] = []
     for value in values:
-        content = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
-        total = zlib.crc32(content, zlib.crc32(type(value).__name__.encode(), total))
-    return total
+        parts.append(type(value).__name__.encode())
+        parts.append(value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass"))
+    return zlib.crc32(b"".join(parts))
 
 
 def create(db: sqlite3.Connection) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from duskbench.benchmarks.metrics.base import Ranked
-from duskbench.benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
+from duskbench.benchmarks.resampling import draw_weights, in_blocks, resampled_ap, resampled_mean
 from duskbench.benchmarks.trainings import Trainings, mean_with_luck, training_luck
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.settings import is_whole
@@ -244,17 +244,17 @@ class Bootstrap:
         if key not in sample.ranked:
             return _Numbers(None, self._aggregate(key, sample.values[key], mask), mask)
         ranked = sample.ranked[key]
-        ap: dict[str, np.ndarray] = {}
+        asked: dict[str, tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]] = {}
         for name, rankings in ranked.by_class.items():
             objects = np.where(mask, self.objects[name], 0)
-            if not objects.any():
-                continue
-            made = [
-                resampled_ap(ranking.images[here], ranking.tp[here], objects, self._weights, ranked.mode)
-                for ranking in rankings
-                for here in (mask[ranking.images],)
-            ]
-            ap[name] = made[0] if len(made) == 1 else np.mean(made, axis=0)
+            if objects.any():
+                kept = [(ranking, mask[ranking.images]) for ranking in rankings]
+                asked[name] = objects, [(ranking.images[here], ranking.tp[here]) for ranking, here in kept]
+        ap = {name: np.empty(1 + self.options.resamples) for name in asked}
+        for columns, weights in in_blocks(self._weights):
+            for name, (objects, kept_rankings) in asked.items():
+                made = [resampled_ap(images, tp, objects, weights, ranked.mode) for images, tp in kept_rankings]
+                ap[name][columns] = made[0] if len(made) == 1 else np.mean(made, axis=0)
         if not ap:
             return _Numbers({}, None, mask)
         stacked = np.stack(list(ap.values()))
@@ -267,12 +267,12 @@ class Bootstrap:
     def _aggregate(self, key: str, values: np.ndarray, there: np.ndarray) -> np.ndarray | None:
         if not there.any():
             return None
-        if key not in self.aggregates:
-            return resampled_mean(np.where(there, values, 0.0), there, self._weights)
-        numbers, counts = values[there], self._weights[there].astype(np.int64)
-        aggregate = self.aggregates[key]
-        drawn = (np.repeat(numbers, column) for column in counts.T)
-        return np.array([aggregate(each) if len(each) else np.nan for each in drawn])
+        if key in self.aggregates:
+            aggregate, numbers = self.aggregates[key], values[there]
+            drawn = (np.repeat(numbers, counts) for counts in self._weights[there].T)
+            return np.array([aggregate(each) if len(each) else np.nan for each in drawn])
+        known = np.where(there, values, 0.0)
+        return np.concatenate([resampled_mean(known, there, weights) for _, weights in in_blocks(self._weights)])
 
     def _interval(self, values: np.ndarray | None, there: np.ndarray, *, corrected: bool = False) -> Interval | None:
         """The first value is that of the images as they are; a resample without a value is left out."""

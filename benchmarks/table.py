@@ -204,8 +204,10 @@ def _row(result: EnhancerResult, record: RunRecord) -> dict[str, Any]:
             row[f"{score.key} - {baseline} unsettled"] = interval.unsettled
             if number == 0:
                 row[f"{score.key} unsettled"] = interval.unsettled
-        for name, interval in result.spread.classes.get(score.key, {}).items():
-            row |= ends(class_key(score, name), interval)
+        # As `_class_columns`: another metric's APs by class would stand under the same keys.
+        if score.metric.key == "map":
+            for name, interval in result.spread.classes.get(score.key, {}).items():
+                row |= ends(class_key(score, name), interval)
     return row
 
 

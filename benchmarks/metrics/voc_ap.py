@@ -180,7 +180,9 @@ def match(
     tp = np.zeros(len(scores), dtype=bool)
     tp[claims[first]] = True
 
-    by_class = order[np.argsort(det_label[order], kind="stable")]
+    # NumPy sorts 16-bit integers by radix, in one pass over them.
+    label = det_label.astype(np.uint16) if n_classes <= np.iinfo(np.uint16).max else det_label
+    by_class = order[np.argsort(label[order], kind="stable")]
     ends = np.cumsum(np.bincount(det_label, minlength=n_classes))[:-1]
     return Matches(tp, ~(tp | ignored), gt_index, iou, tuple(np.split(by_class, ends)))
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from duskbench.benchmarks.breakdown import Breakdown, break_down
 from duskbench.benchmarks.changes import Changes, Curve, changes, precision_recall_curves
 from duskbench.benchmarks.errors_table import build_errors_table
-from duskbench.benchmarks.evaluate import EnhancerResult, evaluate_rows
-from duskbench.benchmarks.matching import MatchedRun, match_rows, read_enhancers, read_run_images
+from duskbench.benchmarks.evaluate import EnhancerResult, bootstrap_of, evaluate_rows
+from duskbench.benchmarks.matching import MatchedRun, match_rows, read_enhancers, read_run_images, sample_of
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.power_table import PowerOptions, build_power_table
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
 from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
-from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.data_tools.errors import DataError
@@ -119,10 +119,12 @@ def read_content(
         run = read_run_images(store, record)
         enhancers = tuple(read_enhancers(store, run))
     options = bootstrap or record.bootstrap
-    results = evaluate_rows(run, enhancers, bootstrap=options)
-    matched = [match_rows(run, enhancers, store.path, detector) for detector in record.detectors]
+    samples = {rows.label: sample_of(rows, run) for rows in enhancers if rows.rows}
+    drawn = bootstrap_of(run, samples.values(), options)
+    results = evaluate_rows(run, enhancers, bootstrap=drawn, samples=samples)
+    matched = [match_rows(run, enhancers, store.path, d, samples.values()) for d in record.detectors]
     found = tuple(map(_detector_content, matched))
-    by_image = matched[0] if matched else match_rows(run, enhancers, store.path)
+    by_image = matched[0] if matched else match_rows(run, enhancers, store.path, None, samples.values())
     scores = headline_first(record)
     ranked = best_first(record, results, scores[0]) if scores else []
     choosing = [entry.label for result in ranked for entry in record.rows[result.label]]
@@ -136,7 +138,7 @@ def read_content(
         results=tuple(results),
         table=build_table(record, results, options),
         options=options,
-        breakdowns=tuple(_breakdowns(by_image, options)),
+        breakdowns=tuple(_breakdowns(by_image, drawn)),
         detectors=found,
         shown=tuple(shown),
         pictures=tuple(pictures),
@@ -174,12 +176,12 @@ def _more_tables(
     yield from (build_errors_table(each) for each in matched if each.by_label)
 
 
-def _breakdowns(matched: MatchedRun, options: BootstrapOptions) -> list[Breakdown]:
+def _breakdowns(matched: MatchedRun, drawn: Bootstrap) -> list[Breakdown]:
     """Those that the run has labels and detections for."""
     made = []
     for by in ("class", "lighting", "indoor", "size"):
         try:
-            made.append(break_down(matched, by, bootstrap=options))
+            made.append(break_down(matched, by, bootstrap=drawn))
         except DataError:
             continue
     return made

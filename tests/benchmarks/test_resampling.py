@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from duskbench.benchmarks import resampling
 from duskbench.benchmarks.metrics.base import Mode
 from duskbench.benchmarks.metrics.voc_ap import average_precision, precision_recall, voc_ap
-from duskbench.benchmarks.resampling import draw_weights, resampled_ap, resampled_mean
+from duskbench.benchmarks.resampling import draw_weights, in_blocks, resampled_ap, resampled_mean
 
 
 def test_weights_are_counts_of_the_draws() -> None:
@@ -21,6 +21,31 @@ def test_weights_are_counts_of_the_draws() -> None:
     expected = [[1, 0, 1, 1, 1], *([int((chosen[row] == image).sum()) for image in range(5)] for row in drawn)]
     assert weights.T.tolist() == expected
     assert draw_weights(within, 0, seed=7).tolist() == [[1], [0], [1], [1], [1]]
+
+
+@pytest.mark.parametrize("at_a_time", [1, 7 * 40, 1 << 20])
+def test_draws_do_not_depend_on_how_many_are_made_at_a_time(at_a_time: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resampling, "_DRAWS_AT_A_TIME", at_a_time)
+    drawn = np.random.default_rng(5).integers(0, 40, (30, 40))
+    expected = np.stack([np.bincount(row, minlength=40) for row in drawn], axis=1)
+    assert np.array_equal(draw_weights(np.ones(40, bool), 30, seed=5)[:, 1:], expected)
+
+
+@pytest.mark.parametrize("mode", ["11point", "area", "101point"])
+def test_blocks_of_resamples_give_the_same_bits(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    images, tp = rng.integers(0, 30, 200), rng.random(200) < 0.4
+    objects, values = np.bincount(images[tp], minlength=30) + 1, rng.normal(4, 1, 30)
+    weights, counted = draw_weights(rng.random(30) < 0.9, 100, seed=1), rng.random(30) < 0.8
+    monkeypatch.setattr(resampling, "_BYTES_AT_A_TIME", 1000)
+    blocks = list(in_blocks(weights))
+    # The least width is two: a sum over one column alone may be taken in another order.
+    assert len(blocks) == 13 and min(block.shape[1] for _, block in blocks) >= 2
+    assert np.array_equal(np.concatenate([block for _, block in blocks], axis=1), weights)
+    aps = np.concatenate([resampled_ap(images, tp, objects, block, mode) for _, block in blocks])
+    means = np.concatenate([resampled_mean(values, counted, block) for _, block in blocks])
+    assert aps.tolist() == resampled_ap(images, tp, objects, weights, mode).tolist()
+    assert means.tolist() == resampled_mean(values, counted, weights).tolist()
 
 
 def coco_average(recall: np.ndarray, precision: np.ndarray) -> float:
