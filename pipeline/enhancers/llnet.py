@@ -29,7 +29,7 @@ class LLNet(GeneratorEnhancer):
     """
 
     name = "llnet"
-    paper = "Lore et al.: LLNet: A Deep Autoencoder Approach to Natural Low-light Image Enhancement, Pattern Recognition 2017"
+    paper = "Lore et al.: LLNet: A Deep Autoencoder Approach to Natural Low-light Image Enhancement, 2017"
     default_weights = "llnet"
     stride: ClassVar[int] = STEP
     pads_to_stride: ClassVar[bool] = False
