@@ -20,8 +20,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def commands(text: str) -> list[str]:
-    """What stands behind a `$` and begins with duskbench, without its comment."""
-    return [line.partition("#")[0].strip() for line in re.findall(r"^\$ (duskbench .*)$", text, re.MULTILINE)]
+    """What stands behind a `$` and begins with duskbench, without its comment; a backslash joins lines."""
+    lines = text.replace("\\\n", "")
+    return [line.partition("#")[0].strip() for line in re.findall(r"^\$ (duskbench .*)$", lines, re.MULTILINE)]
 
 
 COMMANDS = commands(README)

@@ -51,7 +51,7 @@ def test_networks_are_the_authors(
             golden.assert_equal(adjust(light, torch.tensor([ratio])), f"adjusted_{name}_ratio{ratio}")
 
 
-@pytest.mark.parametrize(("network", "weights"), zip(NETWORKS, [235_876, 7_760_739, 19_393], strict=True))
+@pytest.mark.parametrize(("network", "weights"), list(zip(NETWORKS, [235_876, 7_760_739, 19_393], strict=True)))
 def test_the_size_is_the_authors(network: type[KinDNetwork], weights: int) -> None:
     assert sum(parameter.numel() for parameter in network().parameters()) == weights
 

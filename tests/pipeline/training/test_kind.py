@@ -114,6 +114,7 @@ def test_the_restorations_target_is_darkened(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_adjustment_goes_both_ways_by_each_samples_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
     stage = AdjustmentStage({"type": "KinDAdjustment"}, "random")
     n = 16
     batch = {"low": 0.3 * torch.rand(n, 3, 16, 16), "normal": torch.rand(n, 3, 16, 16), "seed": torch.arange(n)}
@@ -134,7 +135,8 @@ def test_the_adjustment_goes_both_ways_by_each_samples_seed(monkeypatch: pytest.
         expected = 1 / ratio[i] + 1e-4 if up[i] else ratio[i]
         assert seen["ratio"][i].item() == pytest.approx(expected.item(), rel=1e-6)
     stage.losses({name: value[4:9] for name, value in batch.items()})
-    assert [torch.equal(seen["source"][i], low[4 + i]) for i in range(5)] == up[4:9]
+    # A batch of another size may round otherwise.
+    assert [torch.allclose(seen["source"][i], low[4 + i], atol=1e-5) for i in range(5)] == up[4:9]
 
 
 def test_the_decomposition_is_frozen_in_later_stages() -> None:
