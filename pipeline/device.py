@@ -23,7 +23,7 @@ def chosen_device(device: str) -> str:
     """
     if device == "auto":
         # Torch takes seconds to import, and where there is no GPU nothing need ask it.
-        if not any(any(Path("/dev").glob(pattern)) for pattern in _GPU_FILES):
+        if not gpu_files():
             return "cpu"
         import torch
 
@@ -31,6 +31,11 @@ def chosen_device(device: str) -> str:
     if device != "cpu":
         torch_device(device)
     return device
+
+
+def gpu_files() -> list[Path]:
+    """The files by which Linux shows GPUs; none where it shows none."""
+    return [file for pattern in _GPU_FILES for file in sorted(Path("/dev").glob(pattern))]
 
 
 def torch_device(device: str | torch.device, *, double: bool = False) -> torch.device:

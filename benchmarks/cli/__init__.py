@@ -14,6 +14,7 @@ from duskbench.benchmarks.cli.about import list_names, version
 from duskbench.benchmarks.cli.compare import compare
 from duskbench.benchmarks.cli.console import err_console
 from duskbench.benchmarks.cli.data import data_app
+from duskbench.benchmarks.cli.doctor import doctor
 from duskbench.benchmarks.cli.enhance import enhance
 from duskbench.benchmarks.cli.export import export
 from duskbench.benchmarks.cli.figures import attention, sheet
@@ -99,6 +100,7 @@ def _options(
 app.add_typer(data_app, name="data")
 for _command in (
     run, table, compare, power, report, nightly, table2, enhance, score, train, export, sheet, attention, version,
+    doctor,
 ):  # fmt: skip
     app.command()(_command)
 app.command("night-curve")(night_curve)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,13 @@ def nightly(
     junit: Annotated[Path | None, typer.Option(help="JUnit XML to write: a test case per enhancer and gate.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Markdown to write, as for $GITHUB_STEP_SUMMARY.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML report to write, with the curves of all nights.")] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON to write for dashboards: FILE for Bencher; beside it, for github-action-benchmark, "
+            "STEM.smaller.json and STEM.bigger.json (one direction a file)."
+        ),
+    ] = None,
     tolerance: Annotated[
         list[str] | None,
         typer.Option(
@@ -126,7 +134,7 @@ def nightly(
         limit=limit,
     )
     command = shlex.join(["duskbench", "nightly", config, "--history", str(history), "--accept"])
-    outputs = Outputs(history, command, junit, summary, report)
+    outputs = Outputs(history, command, junit, summary, report, json)
     with RichProgress(err_console) as progress:
         night = run_night(benchmark, NightOptions(history, run, limits), outputs.write, progress)
     _print(night, command)
@@ -148,6 +156,7 @@ def _tolerances(given: Sequence[str]) -> dict[str, float]:
 
 
 def _print(night: Night, accept: str) -> None:
+    from duskbench.benchmarks.nightly.annotations import github_annotations
     from duskbench.benchmarks.nightly.summary import headline, to_do
 
     out_console.print(Text(headline(night), style=_STYLES[night.verdict]))
@@ -159,3 +168,7 @@ def _print(night: Night, accept: str) -> None:
         out_console.print(Text(f"  {note}", style="dim"))
     if (todo := to_do(night, accept)) is not None:
         out_console.print(Text(todo.replace("`", "")))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in github_annotations(night):
+            # Not by the console, which breaks lines at its width: a workflow command is one line.
+            typer.echo(line)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from duskbench.benchmarks.nightly.dashboards import to_bencher, to_github_benchmark
 from duskbench.benchmarks.nightly.history import read_history
 from duskbench.benchmarks.nightly.junit import to_junit
 from duskbench.benchmarks.nightly.night import Night
@@ -24,6 +25,8 @@ class Outputs:
         junit: JUnit XML.
         summary: Markdown.
         report: One HTML file.
+        json: For dashboards: Bencher's format, and beside it `STEM.smaller.json` and `STEM.bigger.json` for
+            github-action-benchmark.
     """
 
     history: Path
@@ -31,6 +34,7 @@ class Outputs:
     junit: Path | None = None
     summary: Path | None = None
     report: Path | None = None
+    json: Path | None = None
 
     def write(self, night: Night, folder: Path) -> None:
         """Write them all; what a CI reads first is written first."""
@@ -38,6 +42,10 @@ class Outputs:
             write_text(self.junit, to_junit(night))
         if self.summary is not None:
             write_text(self.summary, to_markdown(night, self.accept, self._links(night)))
+        if self.json is not None:
+            write_text(self.json, to_bencher(night))
+            write_text(self.json.with_suffix(".smaller.json"), to_github_benchmark(night, "lower"))
+            write_text(self.json.with_suffix(".bigger.json"), to_github_benchmark(night, "higher"))
         if any(enhancer.n_images for enhancer in night.enhancers):
             write_tables(folder)
         if self.report is not None:

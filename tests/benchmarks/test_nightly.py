@@ -89,7 +89,8 @@ def test_green_red_accepted_green(site: Bench, nightly: Nightly, tmp_path: Path)
     assert [e.scores for e in second.enhancers] == [e.scores for e in first.enhancers]
 
     write_mine(site, gain=0.2)
-    code, text = nightly("--summary", tmp_path / "s.md", "--junit", tmp_path / "j.xml", "--report", tmp_path / "r.html")
+    files = ["--summary", tmp_path / "s.md", "--junit", tmp_path / "j.xml", "--json", tmp_path / "n.json"]
+    code, text = nightly(*files, "--report", tmp_path / "r.html")
     assert code == 3
     assert "tiny: red" in text and "Mine, mAP: worse: -" in text and "its fingerprint changed" in text
     assert f"duskbench nightly {site.config} --history {tmp_path}/history --accept" in text
@@ -100,6 +101,8 @@ def test_green_red_accepted_green(site: Bench, nightly: Nightly, tmp_path: Path)
     assert sorted(path.parent.name for path in (tmp_path / "nights").glob("*/results.sqlite")) == [first.id, red.id]
     assert (tmp_path / "s.md").read_text().startswith("## 🔴 red")
     assert 'failures="' in (tmp_path / "j.xml").read_text()
+    measures = json.loads((tmp_path / "n.json").read_text())["tiny/Mine"]
+    assert measures["mAP"]["value"] == pytest.approx(100 * red.enhancers[1].scores["map"].value)
     assert red.id[:10] in (tmp_path / "r.html").read_text()
 
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "nights").rglob("*.sqlite")}

@@ -1,0 +1,1 @@
+"""What `duskbench doctor` looks at."""
