@@ -57,11 +57,12 @@ def letterbox(image_rgb: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray,
     height, width = image_rgb.shape[:2]
     scale = min(size[0] / width, size[1] / height)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # An odd border is a pixel wider on the right and below.
+    # A whole number of pixels is not quite in proportion, so each side has its scale. An odd border is a pixel wider on
+    # the right and below.
     left, top = ((whole - part) // 2 for whole, part in zip(size, inner, strict=True))
     canvas = np.full((size[1], size[0], 3), _GREY, np.uint8)
     canvas[top : top + inner[1], left : left + inner[0]] = _resize(image_rgb, inner)
-    return _planes(canvas), Frame((width, height), size, (left, top), (scale, scale))
+    return _planes(canvas), Frame((width, height), size, (left, top), (inner[0] / width, inner[1] / height))
 
 
 def _resize(image_rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
