@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from duskbench.data_tools.classes import SHARED_CLASSES, canonical
+from duskbench.data_tools.classes import CLASS_LISTS, SHARED_CLASSES, canonical
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.settings import is_whole
 
@@ -23,7 +23,8 @@ class Protocol:
 
     Attributes:
         classes: Classes whose AP enters the mean. Ground truth and detections of every other class are dropped before
-            matching: Cup, which VOC lacks, and the nine VOC classes that ExDark lacks.
+            matching: Cup, which VOC lacks, and the nine VOC classes that ExDark lacks. A configuration may also say
+            `exdark` (its twelve, Cup among them, for detectors that know it), `voc` or `coco`.
         iou_threshold: IoU at which a detection finds an object.
         iou_match: Whether the IoU must exceed the threshold (`>`, the VOC devkit's code) or reach it (`>=`, mmdet).
         plus_one: Whether detections end at their last pixel, so that widths are x2 - x1 + 1, as in the code of the VOC
@@ -104,9 +105,10 @@ class Protocol:
         if "classes" in values:
             given = values["classes"]
             # One name on a command line is a name, not a list of letters.
-            values["classes"] = (
-                (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list) else given
-            )
+            if isinstance(given, str):
+                values["classes"] = tuple(map(canonical, CLASS_LISTS[given])) if given in CLASS_LISTS else (given,)
+            elif isinstance(given, list):
+                values["classes"] = tuple(given)
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -30,6 +30,16 @@ COCO_CLASSES: tuple[str, ...] = (
     "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
 
+# Detectors of the COCO-91 kind number the classes as COCO's annotations do, 1 to 90: background is 0, and ten
+# numbers (street sign, hat, shoe, eye glasses, plate, mirror, window, desk, door, blender) were never annotated.
+_NEVER_ANNOTATED: tuple[int, ...] = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+BACKGROUND, NO_CLASS = "__background__", "N/A"
+_coco = iter(COCO_CLASSES)
+COCO_91_CLASSES: tuple[str, ...] = (
+    BACKGROUND,
+    *(NO_CLASS if number in _NEVER_ANNOTATED else next(_coco) for number in range(1, 91)),
+)
+
 # What other data sets and detectors call a class of VOC, beside the spellings that differ in case, blanks, `_`, `-` or
 # `/` alone: ExDark (People, Table), COCO (airplane, motorcycle, couch, tv), and the usual variants of both.
 SYNONYMS: dict[str, str] = {
@@ -110,6 +120,27 @@ def match_classes(detector_classes: Sequence[str], protocol_classes: Iterable[st
 # VOC has no cup: a detector trained on VOC cannot find one, so the paper leaves it out of its mean (section 4.3).
 # Cup boxes keep their name in converted annotations and are dropped by the protocol, not by the data tools.
 OUTSIDE_VOC: tuple[str, ...] = ("cup",)
+
+# Lists of class names that can be asked for in a word.
+CLASS_LISTS: dict[str, tuple[str, ...]] = {
+    "voc": VOC_CLASSES,
+    "exdark": EXDARK_CLASSES,
+    "coco": COCO_CLASSES,
+    "coco91": COCO_91_CLASSES,
+}
+
+
+def class_list(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Class names as given, or those that `voc`, `exdark`, `coco` or `coco91` stands for; another word is a name."""
+    if isinstance(names, str):
+        return CLASS_LISTS.get(names, (names,))
+    return tuple(names)
+
+
+def real_classes(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of a detector's outputs without background and the numbers that stand for nothing."""
+    return tuple(name for name in names if name.strip("_").casefold() not in ("background", "n/a"))
+
 
 EXDARK_TO_VOC: dict[str, str] = {name: canonical(name) for name in EXDARK_CLASSES}
 

@@ -65,6 +65,7 @@ DETECTORS = Registry(
     {
         "mmdet": Entry("duskbench.pipeline.detectors.mmdet:MMDetDetector"),
         "rfbnet": Entry("duskbench.pipeline.detectors.rfbnet:RFBNetDetector"),
+        "torchvision": Entry("duskbench.pipeline.detectors.torchvision:TorchvisionDetector"),
         "onnx": Entry("duskbench.pipeline.detectors.onnx:OnnxDetector"),
         "results": Entry("duskbench.pipeline.detectors.results_file:ResultsFile"),
     },
@@ -78,6 +79,9 @@ MODEL_FILES: dict[str, str] = {
 
 
 DETECTOR_FILES: dict[str, str] = {".onnx": "onnx", ".json": "results"}
+# What a detector calls the argument that holds its weights, where it is not `checkpoint`.
+_WEIGHTS_ARGUMENT: dict[str, str] = {"onnx": "path", "results": "path", "torchvision": "weights"}
+_OWN_PREFIXES = ("mmdet::", "torchvision:")
 
 
 def load_enhancer(
@@ -148,9 +152,9 @@ def load_detector(
         config_or_name: A name of `configs/detectors` (`"rfb_miniature"`, `"rfbnet300_voc"`, `"ssd300_voc"`, ...), or
             one that an installed package brings (entry points `duskbench.detectors`);
             a path of an `.onnx` file, with arguments if wanted; a `.json` file of results, see `ResultsFile`; a path of
-            an mmdet config, or `mmdet::<path>` for one that mmdet brings along; a class of your own,
-            `"path/file.py:Class"` or `"package.module:Class(threshold=0.3)"`; or a dict `{"type": <any of the above> |
-            "onnx" | "results" | "mmdet" | "rfbnet", **arguments}`.
+            an mmdet config, or `mmdet::<path>` for one that mmdet brings along; `torchvision:<name>` for one of
+            torchvision; a class of your own, `"path/file.py:Class"` or `"package.module:Class(threshold=0.3)"`; or a
+            dict `{"type": <any of the above> | "onnx" | "results" | "mmdet" | "rfbnet" | "torchvision", **arguments}`.
         checkpoint: Weight file; None takes the one that the configuration names.
         device: Torch device.
         time_limit: See `load_enhancer`.
@@ -169,7 +173,7 @@ def load_detector(
     known = detector_configs()
     named = isinstance(target, str)
     foreign = named and find_installed("detector", target, {**DETECTORS, **known}) is not None
-    foreign = foreign or (named and ":" in target and not target.startswith("mmdet::"))
+    foreign = foreign or (named and ":" in target and not target.startswith(_OWN_PREFIXES))
     if checkpoint is not None and (foreign or not named):
         arguments["checkpoint"] = str(checkpoint)
     if not named:
@@ -181,7 +185,7 @@ def load_detector(
     kind, own = _detector_kind(target, known)
     arguments = {**own, **arguments}
     if checkpoint is not None:
-        arguments["path" if kind in DETECTOR_FILES.values() else "checkpoint"] = str(checkpoint)
+        arguments[_WEIGHTS_ARGUMENT.get(kind, "checkpoint")] = str(checkpoint)
     if "config" in arguments and "checkpoint" not in arguments:
         raise ConfigError(
             "The detector's configuration names no weights.", where=target, todo="give them: --checkpoint FILE"
@@ -266,6 +270,8 @@ def _detector_kind(target: str, known: Mapping[str, Path]) -> tuple[str, dict[st
         return target, {}
     if target.startswith("mmdet::"):
         return "mmdet", {"config": target}
+    if target.startswith("torchvision:"):
+        return "torchvision", {"model": target.removeprefix("torchvision:")}
     path = Path(target)
     if path.suffix in DETECTOR_FILES:
         return DETECTOR_FILES[path.suffix], {"path": target}

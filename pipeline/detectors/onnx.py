@@ -1,9 +1,8 @@
-"""A detector exported to ONNX as boxes and scores, before thresholding and non-maximum suppression.
+"""A detector exported to ONNX, in one of the layouts of `duskbench.pipeline.detectors.onnx_layouts`.
 
-Signature of the model: input `images` (N, 3, H, W), float32, float16 or float64, RGB in [0, 1], plain resize, N free or
-1; outputs `boxes` (N, M, 4) x1 y1 x2 y2 in units of the input (0 to 1, not clipped) and `scores` (N, M, C) in [0, 1],
-one per class. A test picture is run when the model is loaded, so that another signature is found before the first
-image is measured.
+Inputs: a picture (N, 3, H, W), float32, float16 or float64, RGB in [0, 1], N free or 1, under any name; RT-DETR's
+`orig_target_sizes` too. A test picture is run when the model is loaded, which says how its outputs are laid out, so
+that a model of no known layout is found before the first image is measured.
 """
 
 from __future__ import annotations
@@ -14,16 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.classes import VOC_CLASSES
-from duskbench.data_tools.errors import ConfigError, DetectorError, WeightsError
+from duskbench.data_tools.classes import real_classes
+from duskbench.data_tools.errors import DetectorError, UnknownNameError, WeightsError
 from duskbench.data_tools.fingerprint import fingerprint, identity
-from duskbench.data_tools.ids import read_names
 from duskbench.pipeline.detectors.base import Detections
+from duskbench.pipeline.detectors.letterbox import Frame, letterbox, stretch
+from duskbench.pipeline.detectors.onnx_classes import class_names, metadata_value
+from duskbench.pipeline.detectors.onnx_layouts import LAYOUTS, Candidates, find_layout
 from duskbench.pipeline.onnx_session import model_hashes, open_session
 
-# Of a model whose input has a dynamic size; every fixed size is read from the model.
-DEFAULT_INPUT_SIZE = 320
+# Of a model whose input has a dynamic size and whose metadata states none.
+DEFAULT_INPUT_SIZE = 640
+_OWN_INPUT_SIZE = 320
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_TARGET_SIZES = "orig_target_sizes"
 # Boxes may reach beyond the picture, which is 1 wide and high; in pixels half of them would lie further out than this.
 _FARTHEST_CENTRE = 2.0
 # Boxes of candidates that never count may be turned around by rounding, but not so many.
@@ -37,15 +40,20 @@ class OnnxDetector:
     Args:
         path: The `.onnx` file.
         device: `cpu`, `cuda` or `cuda:N`; the latter needs onnxruntime-gpu.
+        layout: How the outputs are laid out, a name of `LAYOUTS`; None finds it out.
         score_threshold: Lowest class score that makes a candidate; one box can be a candidate of several classes.
-        nms_iou: Within a class, a candidate that overlaps a better one by more than this goes.
+        nms_iou: Within a class, a candidate that overlaps a better one by more than this goes; only where the model
+            leaves non-maximum suppression to its caller.
         max_per_image: Best detections kept, or None for all.
-        classes: Class names. None: the lines of `<model name>_classes.txt`, `classes.txt` or `voc_classes.txt` beside
-            the model, else the VOC classes if the model has 20.
+        classes: Class names in the order of the model's outputs, or `voc`, `coco`, `coco91` or `exdark`. None: the
+            lines of `<model name>_classes.txt` beside the model, the `names` in its metadata, the lines of
+            `classes.txt` or `voc_classes.txt` beside it, else VOC's, COCO's or COCO-91's if it has 20, 80 or 91
+            outputs. Outputs named background or N/A are dropped.
 
     Raises:
-        WeightsError: No such file, or not an ONNX model of this signature: names, types, shapes, units.
+        WeightsError: No such file, or not an ONNX model of a known layout: names, types, shapes, units.
         ConfigError: onnxruntime is not installed or lacks the device, or the class names do not fit the model.
+        UnknownNameError: No such layout.
     """
 
     def __init__(
@@ -53,22 +61,34 @@ class OnnxDetector:
         path: str | Path,
         device: str = "cpu",
         *,
+        layout: str | None = None,
         score_threshold: float = 0.01,
         nms_iou: float = 0.45,
         max_per_image: int | None = None,
-        classes: Sequence[str] | None = None,
+        classes: str | Sequence[str] | None = None,
     ) -> None:
+        if layout is not None and layout not in LAYOUTS:
+            raise UnknownNameError("layout", layout, LAYOUTS)
         self.path = Path(path)
         self.name = self.path.stem
         self.score_threshold, self.nms_iou, self.max_per_image = score_threshold, nms_iou, max_per_image
         self.session = open_session(self.path, device)
-        self.size = _input_size(self.session, self.path)
-        [given] = self.session.get_inputs()
-        self._dtype, self._one_by_one = _DTYPES[given.type], given.shape[0] == 1
-        self.classes = _class_names(self.path, _class_count(self.session), classes)
-        self._try()
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        self._input, self.size = _input(self.session, metadata, self.path)
+        width, height = self.size
+        noise = np.random.default_rng(0).random((3, height, width), dtype=np.float32)
+        self.layout = layout or self._find_layout(noise)
+        self._layout = LAYOUTS[self.layout]
+        self._one_by_one = self._input.shape[0] == 1 or self._layout.one_by_one
+        self._names: tuple[str, ...] | None = None
+        tried = self._try(noise)
+        self._names = class_names(self.path, _class_count(tried), classes, metadata)
+        self.classes = real_classes(self._names)
+        # Of each output, the position of its class; -1 for none.
+        self._positions = np.array([self.classes.index(n) if n in self.classes else -1 for n in self._names])
         arguments = {
-            "classes": self.classes,
+            "classes": self._names,
+            "layout": self.layout,
             "score_threshold": score_threshold,
             "nms_iou": nms_iou,
             "max_per_image": max_per_image,
@@ -91,61 +111,113 @@ class OnnxDetector:
         """
         if not images:
             return []
-        boxes, scores = self._run([_to_input(image, self.size) for image in images])
-        return [self._select(boxes[i], scores[i], image.shape) for i, image in enumerate(images)]
+        fit = letterbox if self._layout.letterbox else stretch
+        inputs, frames = zip(*(fit(image, self.size) for image in images), strict=True)
+        return [self._select(*each) for each in zip(self._run(inputs), frames, strict=True)]
 
-    def _run(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (N, M, 4) and scores (N, M, C), float32."""
-        groups = [[each] for each in inputs] if self._one_by_one else [inputs]
+    def _run(self, inputs: Sequence[np.ndarray]) -> list[Candidates]:
+        """What the model makes of pictures as it wants them."""
+        groups = [[each] for each in inputs] if self._one_by_one else [list(inputs)]
+        return [each for group in groups for each in self._read(self._outputs(group), len(group))]
+
+    def _outputs(self, group: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        given = {self._input.name: np.stack(group).astype(_DTYPES[self._input.type])}
+        if len(self.session.get_inputs()) > 1:
+            given[_TARGET_SIZES] = np.array([self.size] * len(group), np.int64)
         try:
-            outputs = [
-                self.session.run(["boxes", "scores"], {"images": np.stack(group).astype(self._dtype)})
-                for group in groups
-            ]
+            outputs = self.session.run(None, given)
         except Exception as error:
             message = str(error)[:_LONGEST_MESSAGE]
             raise DetectorError("The ONNX detector failed.", where=self.path, got=message) from error
-        boxes, scores = (np.concatenate(each).astype(np.float32) for each in zip(*outputs, strict=True))
-        if boxes.shape != (*scores.shape[:2], 4) or scores.shape[::2] != (len(inputs), len(self.classes)):
+        names = [each.name for each in self.session.get_outputs()]
+        return {
+            name: each.astype(np.float32) if each.dtype.kind == "f" else each
+            for name, each in zip(names, outputs, strict=True)
+            if isinstance(each, np.ndarray)
+        }
+
+    def _read(self, outputs: dict[str, np.ndarray], count: int) -> list[Candidates]:
+        expects = self._layout.expects
+        try:
+            found = self._layout.read(outputs, self.size)
+            fits = len(found) == count and all(self._fits(each) for each in found)
+        except (ValueError, IndexError, KeyError) as error:
+            fits, expects = False, str(error) if type(error) is ValueError else expects
+        if not fits:
             raise DetectorError(
                 "The ONNX detector's outputs have another shape.",
                 where=self.path,
-                expected=f"boxes ({len(inputs)}, M, 4) and scores ({len(inputs)}, M, {len(self.classes)})",
-                got=f"{boxes.shape} and {scores.shape}",
+                expected=expects,
+                got=_shapes(outputs),
             )
-        return boxes, scores
+        return found
 
-    def _try(self) -> None:
-        """Run the model on noise: what is wrong with it as a whole is found now and not image by image."""
-        width, height = self.size
-        noise = np.random.default_rng(0).random((3, height, width), dtype=np.float32)
-        what = "The ONNX model is not such a detector."
+    def _fits(self, found: Candidates) -> bool:
+        rows, *columns = found.scores.shape
+        names = self._names
+        if found.boxes_xyxy.shape != (rows, 4):
+            return False
+        if found.labels is None:
+            return len(columns) == 1 and (names is None or columns[0] == len(names))
+        labels = found.labels
+        return names is None or not len(labels) or (labels.min() >= 0 and labels.max() < len(names))
+
+    def _find_layout(self, noise: np.ndarray) -> str:
         try:
-            boxes, scores = self._run([noise])
+            outputs = self._outputs([noise])
         except DetectorError as error:
-            raise WeightsError(what, where=self.path, expected=error.expected, got=error.got) from error
+            raise self._is_none(error.expected, error.got) from error
+        found = find_layout(outputs, self.size)
+        if found is None:
+            known = "; ".join(f"{name}: {layout.expects}" for name, layout in LAYOUTS.items())
+            raise WeightsError(
+                "The ONNX model's outputs are in no layout that is known.",
+                where=self.path,
+                expected=known,
+                got=_shapes(outputs),
+                todo="say which it is, model.onnx(layout='yolov8'); or wrap the model in a class of your own and name "
+                "that: file.py:Class",
+            )
+        return found
+
+    def _is_none(self, expected: str | None, got: str | None, todo: str | None = None) -> WeightsError:
+        return WeightsError(
+            "The ONNX model is not such a detector.", where=self.path, expected=expected, got=got, todo=todo
+        )
+
+    def _try(self, noise: np.ndarray) -> Candidates:
+        """Run the model on noise: what is wrong with it as a whole is found now and not image by image."""
+        try:
+            [found] = self._run([noise])
+        except DetectorError as error:
+            raise self._is_none(error.expected, error.got) from error
+        boxes, scores = found.boxes_xyxy, found.scores
         # Written so that NaN is refused as well.
         if not (scores.min(initial=0) >= 0 and scores.max(initial=0) <= 1 + 1e-5):
-            raise WeightsError(
-                what,
-                where=self.path,
-                expected="scores in [0, 1]",
-                got=f"{scores.min():g} to {scores.max():g}",
-                todo="export it with its sigmoid or softmax",
+            raise self._is_none(
+                "scores in [0, 1]",
+                f"{scores.min():g} to {scores.max():g}",
+                "export it with its sigmoid or softmax",
             )
         if not np.isfinite(boxes).all():
-            got = f"{int((~np.isfinite(boxes)).sum())} of {boxes.size} numbers not finite"
-            raise WeightsError(what, where=self.path, expected="finite boxes", got=got)
-        self._check_units(boxes[0], WeightsError)
+            raise self._is_none(
+                "finite boxes", f"{int((~np.isfinite(boxes)).sum())} of {boxes.size} numbers not finite"
+            )
+        self._check_units(boxes, WeightsError)
+        if self._layout.in_pixels and self._layout.suppress and np.abs(boxes).max(initial=0) * max(self.size) < 2:
+            raise self._is_none(
+                f"boxes in pixels of the input, {self._layout.expects}",
+                f"values up to {np.abs(boxes).max() * max(self.size):g}",
+                "export them times the input's width and height",
+            )
         reversed_ = (boxes[..., 2:] < boxes[..., :2]).any(axis=-1)
         if reversed_.size and reversed_.mean() > _MOST_REVERSED:
-            raise WeightsError(
-                what,
-                where=self.path,
-                expected="boxes as x1 y1 x2 y2",
-                got=f"x2 < x1 or y2 < y1 in {reversed_.mean():.0%} of them, as {boxes[reversed_][0].tolist()}",
-                todo="export corners; from centre and size they are x - w / 2, y - h / 2, x + w / 2, y + h / 2",
+            raise self._is_none(
+                "boxes as x1 y1 x2 y2",
+                f"x2 < x1 or y2 < y1 in {reversed_.mean():.0%} of them, as {boxes[reversed_][0].tolist()}",
+                "export corners; from centre and size they are x - w / 2, y - h / 2, x + w / 2, y + h / 2",
             )
+        return found
 
     def _check_units(self, boxes: np.ndarray, kind: type[DetectorError | WeightsError]) -> None:
         centres = np.abs(boxes[:, :2] + boxes[:, 2:]) / 2
@@ -153,87 +225,62 @@ class OnnxDetector:
             raise kind(
                 "The ONNX detector's boxes are not in units of its input.",
                 where=self.path,
-                expected="0 to 1 from one side of the picture to the other",
-                got=f"values up to {np.nanmax(np.abs(boxes)):g}",
+                expected=f"layout {self.layout}, {self._layout.expects}",
+                got=f"values up to {np.nanmax(np.abs(boxes)):g} sides of the picture",
                 todo="export them divided by the input's width and height",
             )
 
-    def _select(self, boxes: np.ndarray, scores: np.ndarray, shape: tuple[int, ...]) -> Detections:
+    def _select(self, found: Candidates, frame: Frame) -> Detections:
+        """Candidates above the threshold, of real classes, in pixels of the image."""
         import torch
 
         from duskbench.pipeline.nms import nms_per_class
 
-        height, width = shape[:2]
-        rows, labels = np.nonzero(scores >= self.score_threshold)
-        self._check_units(boxes[rows], DetectorError)
-        candidates = np.clip(boxes[rows], 0, 1) * np.array([width, height, width, height], np.float32)
-        values = scores[rows, labels]
-        keep = nms_per_class(
-            torch.from_numpy(candidates), torch.from_numpy(values), torch.from_numpy(labels), self.nms_iou
-        ).numpy()[: self.max_per_image]
-        return Detections(
-            candidates[keep].astype(np.float32), values[keep].astype(np.float32), labels[keep], self.classes
-        )
+        if found.labels is None:
+            rows, outputs = np.nonzero(found.scores >= self.score_threshold)
+            values = found.scores[rows, outputs]
+        else:
+            [rows] = np.nonzero(found.scores >= self.score_threshold)
+            values, outputs = found.scores[rows], found.labels[rows]
+        labels = self._positions[outputs]
+        rows, values, labels = (each[labels >= 0] for each in (rows, values, labels))
+        self._check_units(found.boxes_xyxy[rows], DetectorError)
+        boxes = frame.to_image(found.boxes_xyxy[rows])
+        if self._layout.suppress:
+            given = torch.from_numpy(boxes), torch.from_numpy(values), torch.from_numpy(labels)
+            keep = nms_per_class(*given, self.nms_iou).numpy()
+        else:
+            keep = np.argsort(-values, kind="stable")
+        keep = keep[: self.max_per_image]
+        return Detections(boxes[keep], values[keep].astype(np.float32), labels[keep], self.classes)
 
 
-def _to_input(image_rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    import cv2
-
-    resized = cv2.resize(image_rgb, size, interpolation=cv2.INTER_LINEAR)
-    return resized.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+def _shapes(outputs: dict[str, np.ndarray]) -> str:
+    return ", ".join(f"{name} {each.shape}" for name, each in outputs.items())
 
 
-def _input_size(session: Any, path: Path) -> tuple[int, int]:
-    """Width and height of the model's input, after a check of its signature."""
-    inputs = {each.name: each.shape for each in session.get_inputs()}
-    kinds = {each.type for each in session.get_inputs()}
-    outputs = {each.name for each in session.get_outputs()}
-    named = set(inputs) == {"images"} and {"boxes", "scores"} <= outputs
-    channels = inputs["images"][1] if named and len(inputs["images"]) == 4 else 0
-    if not kinds <= set(_DTYPES) or (isinstance(channels, int) and channels != 3):
+def _input(session: Any, metadata: dict[str, str], path: Path) -> tuple[Any, tuple[int, int]]:
+    """The input for the picture, and its width and height, after a check of what the model takes."""
+    inputs = [each for each in session.get_inputs() if each.name != _TARGET_SIZES]
+    shape = inputs[0].shape if len(inputs) == 1 else []
+    channels = shape[1] if len(shape) == 4 else 0
+    if not {each.type for each in inputs} <= set(_DTYPES) or (isinstance(channels, int) and channels != 3):
+        given = {each.name: (each.type, each.shape) for each in session.get_inputs()}
         raise WeightsError(
             "The ONNX model has another signature.",
             where=path,
-            expected="input images (N, 3, H, W) of floats; outputs boxes (N, M, 4) and scores (N, M, C)",
-            got=f"inputs {inputs} of {', '.join(sorted(kinds))}; outputs {sorted(outputs)}",
-            todo="export it so, with thresholding and non-maximum suppression left out; or wrap it in a class of your "
-            "own and name that: file.py:Class",
+            expected="one input (N, 3, H, W) of floats",
+            got=f"inputs {given}; outputs {sorted(each.name for each in session.get_outputs())}",
+            todo="export it so; or wrap it in a class of your own and name that: file.py:Class",
         )
-    height, width = (side if isinstance(side, int) else DEFAULT_INPUT_SIZE for side in inputs["images"][2:])
-    return width, height
+    own = {each.name for each in session.get_outputs()} == {"boxes", "scores"}
+    stated = metadata_value(metadata.get("imgsz"))
+    named = isinstance(stated, list) and len(stated) == 2 and all(isinstance(each, int) for each in stated)
+    default = stated if named else [_OWN_INPUT_SIZE if own else DEFAULT_INPUT_SIZE] * 2
+    height, width = (side if isinstance(side, int) else usual for side, usual in zip(shape[2:], default, strict=True))
+    return inputs[0], (width, height)
 
 
-def _class_count(session: Any) -> int | None:
-    """Number of classes the model states for its scores, or None where it leaves it open."""
-    shape = next(each.shape for each in session.get_outputs() if each.name == "scores")
-    return shape[-1] if shape and isinstance(shape[-1], int) else None
-
-
-def _class_names(path: Path, count: int | None, given: Sequence[str] | None) -> tuple[str, ...]:
-    beside = [path.with_name(name) for name in (f"{path.stem}_classes.txt", "classes.txt", "voc_classes.txt")]
-    found = next((file for file in beside if file.is_file()), None)
-    if given is not None:
-        names, origin = tuple(given), "the argument `classes`"
-    elif found is not None:
-        names, origin = tuple(read_names(found)), str(found)
-    elif count == len(VOC_CLASSES):
-        names, origin = VOC_CLASSES, "VOC"
-    else:
-        raise ConfigError(
-            "The class names of the ONNX detector are not known.",
-            where=path,
-            expected=f"{count or 'its'} class names",
-            got=f"none of {', '.join(file.name for file in beside)} beside it",
-            todo=f"write one name a line to {beside[0]}, or pass `classes`",
-        )
-    if len(set(names)) < len(names):
-        twice = ", ".join(sorted(name for name in set(names) if names.count(name) > 1))
-        raise ConfigError("The class names of the ONNX detector are not all different.", where=origin, got=twice)
-    if count is not None and len(names) != count:
-        raise ConfigError(
-            "The class names do not fit the ONNX detector.",
-            where=path,
-            expected=f"{count} names",
-            got=f"{len(names)} from {origin}",
-        )
-    return names
+def _class_count(found: Candidates) -> int | None:
+    """Number of classes for which the model has scores, or None where it says the best one alone."""
+    return None if found.labels is not None else found.scores.shape[1]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.classes import VOC_CLASSES, canonical
+from duskbench.data_tools.classes import VOC_CLASSES, canonical, class_list, real_classes
 from duskbench.data_tools.errors import DataError, DetectorError, UnknownNameError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
@@ -28,19 +28,24 @@ class ResultsFile:
             `categories` and `images`, either of which may be missing. An `image_id` is a file name with or without
             folder and extension, or its number (`12` for `000012`). A `category_id` is a number as in `categories`, by
             default the 1-based position in `classes`; or a class name, which may also stand under `category`.
-        classes: Class names; default: those of `categories`, or else VOC's.
+        classes: Class names, or `voc`, `exdark`, `coco` or, for COCO's own numbers, `coco91`; default: those of
+            `categories`, or else VOC's.
 
     Raises:
         DataError: The file is missing, is no such JSON, or has an unusable entry, which is named by its position.
         UnknownNameError: An entry names a class that is not known.
     """
 
-    def __init__(self, path: str | Path, classes: Sequence[str] | None = None) -> None:
+    def __init__(self, path: str | Path, classes: str | Sequence[str] | None = None) -> None:
         self.path = Path(path)
         entries, categories, self._file_names = _read(self.path)
-        names = tuple(dict.fromkeys(classes)) if classes else tuple(dict.fromkeys(categories.values())) or VOC_CLASSES
+        listed = class_list(classes) if classes else tuple(categories.values()) or VOC_CLASSES
+        names = tuple(dict.fromkeys(real_classes(listed)))
         self.classes: tuple[str, ...] = names
-        self._numbered = categories or dict(enumerate(names, start=1))
+        # Where background is listed, as in COCO-91, it has number 0.
+        first = 1 if listed[0] in names else 0
+        by_position = {number: name for number, name in enumerate(listed, start=first) if name in names}
+        self._numbered = categories or by_position
         self._has_categories = bool(categories)
         self.name = self.path.name
         self.weights = {"results": file_sha256(self.path)}
@@ -206,7 +211,9 @@ def known_class(name: str, known: Iterable[str], *, where: str | Path) -> str:
         UnknownNameError: There is none.
     """
     known = tuple(known)
-    for candidate in (name, canonical(name)):
-        if candidate in known:
+    if name in known:
+        return name
+    for candidate in known:
+        if canonical(candidate) == canonical(name):
             return candidate
     raise UnknownNameError("class", name, known, where=where)

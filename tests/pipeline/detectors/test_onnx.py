@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from duskbench.data_tools.classes import VOC_CLASSES
-from duskbench.data_tools.errors import ConfigError, WeightsError
+from duskbench.data_tools.errors import ConfigError, UnknownNameError, WeightsError
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline.detectors.base import Detector
 from duskbench.pipeline.detectors.onnx import OnnxDetector
@@ -181,9 +181,8 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(WeightsError, match=r"(?s)not an ONNX model.*text\.onnx"):
         OnnxDetector(tmp_path / "text.onnx")
-    other = make_model(tmp_path / "other.onnx", [[0, 0, 1, 1]], [[1.0]], input_name="image")
-    with pytest.raises(WeightsError, match=r"(?s)another signature.*'image'"):
-        OnnxDetector(other, classes=["cat"])
+    with pytest.raises(UnknownNameError, match=r"(?s)'yolov'.*yolov8"):
+        OnnxDetector(tmp_path / "text.onnx", layout="yolov")
 
 
 CORNERS = [[0.1, 0.1, 0.4, 0.5], [0.5, 0.2, 1.1, 0.9]]
@@ -202,7 +201,7 @@ CORNERS = [[0.1, 0.1, 0.4, 0.5], [0.5, 0.2, 1.1, 0.9]]
         (CORNERS, [[np.nan], [0.5]], r"scores in \[0, 1\][\s\S]*nan"),
         (CORNERS, [[0.5, 0.5], [0.5, 0.5]], r"fit the ONNX detector[\s\S]*2 names"),
         ([[0, 0, 1], [0, 0, 1]], [[0.5], [0.5]], r"boxes \(1, M, 4\)[\s\S]*\(1, 2, 3\)"),
-        ([[0, 0, 1, 1]], [[0.5], [0.5]], r"\(1, 1, 4\) and \(1, 2, 1\)"),
+        ([[0, 0, 1, 1]], [[0.5], [0.5]], r"boxes \(1, 1, 4\), scores \(1, 2, 1\)"),
     ],
 )
 def test_a_model_of_another_kind_is_refused_when_it_is_loaded(

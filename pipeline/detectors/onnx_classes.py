@@ -1,0 +1,79 @@
+"""The class names of a detector in an ONNX file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from duskbench.data_tools.classes import COCO_91_CLASSES, COCO_CLASSES, VOC_CLASSES, class_list, real_classes
+from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.ids import read_names
+
+_BY_COUNT = {len(names): names for names in (VOC_CLASSES, COCO_CLASSES, COCO_91_CLASSES)}
+
+
+def metadata_value(text: str | None) -> Any:
+    """What a value of a model's metadata says; None where it is absent or no literal."""
+    try:
+        return ast.literal_eval(text or "None")
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _stated_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Class names in a model's metadata, a list or a dict by number as ultralytics writes it; empty if absent."""
+    names = metadata_value(metadata.get("names"))
+    if isinstance(names, dict) and sorted(names, key=str) == sorted(range(len(names)), key=str):
+        names = [names[number] for number in range(len(names))]
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def class_names(
+    path: Path, count: int | None, given: str | Sequence[str] | None, metadata: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Names of a model's outputs, background and gaps among them.
+
+    Args:
+        path: The model's file.
+        count: Its number of outputs, or None where only the best class of each box is known.
+        given: What the user says.
+        metadata: What the file says of itself.
+
+    Raises:
+        ConfigError: Nothing says them, two are equal, or they are of another number.
+    """
+    own, *others = (path.with_name(name) for name in (f"{path.stem}_classes.txt", "classes.txt", "voc_classes.txt"))
+    stated = _stated_names(metadata)
+    beside = next((file for file in others if file.is_file()), None)
+    if given is not None:
+        names, origin = class_list(given), "the argument `classes`"
+    elif own.is_file():
+        names, origin = tuple(read_names(own)), str(own)
+    elif stated:
+        names, origin = stated, "its metadata"
+    elif beside is not None:
+        names, origin = tuple(read_names(beside)), str(beside)
+    elif count in _BY_COUNT:
+        names, origin = _BY_COUNT[count], "the number of outputs"
+    else:
+        raise ConfigError(
+            "The class names of the ONNX detector are not known.",
+            where=path,
+            expected=f"{count or 'its'} class names",
+            got=f"none of {', '.join(file.name for file in (own, *others))} beside it, and no `names` in its metadata",
+            todo=f"write one name a line to {own}, or pass `classes`, a list, 'coco', 'coco91', 'voc' or 'exdark'",
+        )
+    real = real_classes(names)
+    if len(set(real)) < len(real):
+        twice = ", ".join(sorted(name for name in set(real) if real.count(name) > 1))
+        raise ConfigError("The class names of the ONNX detector are not all different.", where=origin, got=twice)
+    if count is not None and len(names) != count:
+        raise ConfigError(
+            "The class names do not fit the ONNX detector.",
+            where=path,
+            expected=f"{count} names",
+            got=f"{len(names)} from {origin}",
+        )
+    return names

@@ -1,0 +1,174 @@
+"""How ONNX exports of detectors lay out what they found, and how each is read.
+
+The layout of a model is found from the names and shapes of what it returns for a test picture. Exports of YOLO see the
+picture scaled into the middle of a grey field, the others see it stretched.
+
+Source: ultralytics (YOLOv5, YOLOv8, YOLO11, YOLOv10, RT-DETR), WongKinYiu/yolov7 (end2end), lyuwenyu/RT-DETR (export of
+model and postprocessor), transformers (RTDetrForObjectDetection).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+Size = tuple[int, int]
+Outputs = Mapping[str, np.ndarray]
+# Strides of the grids that YOLO's heads predict on: the usual ones, with a finer or a coarser one, and tiny YOLOv3's.
+_STRIDES: tuple[tuple[int, ...], ...] = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))
+_YOLOV5_ANCHORS = 3
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What a model returned for one picture.
+
+    Attributes:
+        boxes_xyxy: (M, 4) float32, x1 y1 x2 y2 in units of the model's input, 0 to 1 from side to side, not clipped.
+        scores: (M, C) float32, one for each class; or (M,) beside labels.
+        labels: (M,) int64 where the model itself chose a class for each box, or None.
+    """
+
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way of laying out detections.
+
+    Attributes:
+        read: From outputs by name, in their order, and width and height of the input, to one `Candidates` a picture of
+            the batch; raises ValueError, saying what it expects, for outputs of other shapes.
+        expects: Its outputs, for errors.
+        letterbox: Whether the picture is scaled into the middle of a grey field, or else stretched.
+        suppress: Whether non-maximum suppression is left to the caller.
+        in_pixels: Whether the model's boxes are in pixels of its input.
+        one_by_one: Whether the outputs of a batch cannot be told apart.
+    """
+
+    read: Callable[[Outputs, Size], list[Candidates]]
+    expects: str
+    letterbox: bool
+    suppress: bool
+    in_pixels: bool
+    one_by_one: bool = False
+
+
+def _corners(centre_and_size: np.ndarray) -> np.ndarray:
+    centre, half = centre_and_size[..., :2], centre_and_size[..., 2:4] / 2
+    return np.concatenate([centre - half, centre + half], axis=-1)
+
+
+def _side_lengths(size: Size) -> np.ndarray:
+    return np.array([*size, *size], np.float32)
+
+
+def _first(outputs: Outputs, dimensions: int) -> np.ndarray:
+    first = next(iter(outputs.values()))
+    if first.ndim != dimensions:
+        raise ValueError(f"an output of {dimensions} dimensions")
+    return first
+
+
+def _boxes_and_scores(outputs: Outputs, size: Size) -> list[Candidates]:
+    boxes, scores = outputs["boxes"], outputs["scores"]
+    if boxes.ndim != 3 or scores.ndim != 3 or boxes.shape != (*scores.shape[:2], 4):
+        raise ValueError(f"boxes ({len(boxes)}, M, 4) and scores ({len(boxes)}, M, C)")
+    return [Candidates(*each) for each in zip(boxes, scores, strict=True)]
+
+
+def _yolov5(outputs: Outputs, size: Size) -> list[Candidates]:
+    # A score is the object's times the class's, as ultralytics multiplies them before its suppression.
+    return [Candidates(_corners(each) / _side_lengths(size), each[:, 4:5] * each[:, 5:]) for each in _first(outputs, 3)]
+
+
+def _yolov8(outputs: Outputs, size: Size) -> list[Candidates]:
+    rows = _first(outputs, 3).transpose(0, 2, 1)
+    return [Candidates(_corners(each) / _side_lengths(size), each[:, 4:]) for each in rows]
+
+
+def _labelled(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Candidates:
+    # What is left of a fixed number of rows is filled up with zeros.
+    found = scores > 0
+    return Candidates(boxes[found], scores[found], labels[found].astype(np.int64))
+
+
+def _yolo_nms(outputs: Outputs, size: Size) -> list[Candidates]:
+    return [_labelled(each[:, :4] / _side_lengths(size), each[:, 4], each[:, 5]) for each in _first(outputs, 3)]
+
+
+def _yolov7_nms(outputs: Outputs, size: Size) -> list[Candidates]:
+    rows = _first(outputs, 2)
+    return [_labelled(rows[:, 1:5] / _side_lengths(size), rows[:, 6], rows[:, 5])]
+
+
+def _rtdetr(outputs: Outputs, size: Size) -> list[Candidates]:
+    return [Candidates(_corners(each), each[:, 4:]) for each in _first(outputs, 3)]
+
+
+def _rtdetr_boxes(outputs: Outputs, size: Size) -> list[Candidates]:
+    boxes = outputs["boxes"] / _side_lengths(size)
+    return [_labelled(*each) for each in zip(boxes, outputs["scores"], outputs["labels"], strict=True)]
+
+
+def _rtdetr_logits(outputs: Outputs, size: Size) -> list[Candidates]:
+    scores = 1 / (1 + np.exp(-outputs["logits"]))
+    return [Candidates(_corners(box), score) for box, score in zip(outputs["pred_boxes"], scores, strict=True)]
+
+
+LAYOUTS: dict[str, Layout] = {
+    "boxes_scores": Layout(
+        _boxes_and_scores, "boxes (N, M, 4) x1 y1 x2 y2 from 0 to 1, and scores (N, M, C)", False, True, False
+    ),
+    "yolov5": Layout(_yolov5, "(N, M, 5 + C): x y w h in pixels, object, classes", True, True, True),
+    "yolov8": Layout(_yolov8, "(N, 4 + C, M): x y w h in pixels, classes", True, True, True),
+    "yolo_nms": Layout(_yolo_nms, "(N, K, 6): x1 y1 x2 y2 in pixels, score, class", True, False, True),
+    "yolov7_nms": Layout(
+        _yolov7_nms, "(K, 7): picture, x1 y1 x2 y2 in pixels, class, score", True, False, True, one_by_one=True
+    ),
+    "rtdetr": Layout(_rtdetr, "(N, K, 4 + C): x y w h from 0 to 1, classes", False, False, False),
+    "rtdetr_boxes": Layout(
+        _rtdetr_boxes, "labels (N, K), boxes (N, K, 4) x1 y1 x2 y2 in pixels and scores (N, K)", False, False, True
+    ),
+    "rtdetr_logits": Layout(
+        _rtdetr_logits, "logits (N, K, C) and pred_boxes (N, K, 4) x y w h from 0 to 1", False, False, False
+    ),
+}
+
+
+def find_layout(outputs: Outputs, size: Size) -> str | None:
+    """The name of the layout that a model's outputs are in, or None if none is recognised.
+
+    Args:
+        outputs: What it returned for a test picture.
+        size: Width and height of its input.
+    """
+    for named, layout in (
+        ({"labels", "boxes", "scores"}, "rtdetr_boxes"),
+        ({"boxes", "scores"}, "boxes_scores"),
+        ({"logits", "pred_boxes"}, "rtdetr_logits"),
+    ):
+        if named <= set(outputs):
+            return layout
+    first = next(iter(outputs.values()))
+    if first.ndim == 2 and first.shape[1] == 7:
+        return "yolov7_nms"
+    return _layout_of_rows(first, size) if first.ndim == 3 else None
+
+
+def _layout_of_rows(first: np.ndarray, size: Size) -> str | None:
+    cells = {sum((size[0] // stride) * (size[1] // stride) for stride in strides) for strides in _STRIDES}
+    rows, columns = first.shape[1:]
+    if rows in {_YOLOV5_ANCHORS * each for each in cells} and columns > 5:
+        return "yolov5"
+    if columns in cells and rows > 4:
+        return "yolov8"
+    # A class number is whole; a score of noise is not.
+    if columns == 6 and (first[..., 5] == np.round(first[..., 5])).all():
+        return "yolo_nms"
+    is_share = first.size > 0 and first[..., :4].min() >= -1 and first.max() <= 2
+    return "rtdetr" if columns > 4 and is_share else None

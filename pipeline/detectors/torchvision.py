@@ -1,0 +1,170 @@
+"""Any detector of torchvision by its name there, with the weights that torchvision publishes or a file of others."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from duskbench.data_tools.classes import class_list, real_classes
+from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
+from duskbench.data_tools.files import file_sha256
+from duskbench.data_tools.fingerprint import fingerprint, identity
+from duskbench.pipeline.checkpoint import read_checkpoint
+from duskbench.pipeline.detectors.base import Detections
+from duskbench.pipeline.weights import load_into
+
+RANDOM = "random"
+
+
+class TorchvisionDetector:
+    """Runs a detector of `torchvision.models.detection`, frozen; resizing and suppression are torchvision's.
+
+    Args:
+        model: Its name in torchvision, `ssdlite320_mobilenet_v3_large`.
+        device: Torch device.
+        weights: None takes those that torchvision publishes (its `DEFAULT`), which it downloads once into torch's own
+            cache and checks; or a file of such a network's state dict; or `random`, for tests: they find nothing.
+        classes: Class names without background, for weights trained on other classes than the published ones; their
+            labels then start at 1. `voc`, `exdark` and `coco` stand for lists.
+        options: Further arguments of torchvision's builder, `{"box_score_thresh": 0.01}`.
+
+    Raises:
+        UnknownNameError: No such model, or no such argument of it.
+        WeightsError: The weights cannot be had or do not fit.
+        ConfigError: torchvision cannot build it.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        device: str = "cpu",
+        *,
+        weights: str | Path | None = None,
+        classes: str | Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        published = _published(model)
+        categories = tuple(published.meta["categories"]) if classes is None else ("background", *class_list(classes))
+        self.name = model
+        # Label 0 is background in all of them, whatever it is called.
+        self.classes = real_classes(categories[1:])
+        # Of each label, the position of its class; -1 for none.
+        self._positions = np.array(
+            [-1, *(self.classes.index(name) if name in self.classes else -1 for name in categories[1:])]
+        )
+        self.model = _build(model, len(categories), options or {})
+        path = None if weights == RANDOM else _weight_file(published, weights)
+        if path is not None:
+            load_into(self.model, _state_dict(path), where=path)
+        self.model.to(device)
+        self._transform = published.transforms()
+        self._device = device
+        arguments = {"model": model, "classes": self.classes, "options": dict(options or {})}
+        self.weights = {"weights": file_sha256(path) if path else RANDOM}
+        self.identity = identity(arguments, self.weights)
+        code = {"torchvision": version("torchvision")}
+        self.fingerprint = fingerprint(type(self), {**arguments, **code}, self.weights)
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """Detect in a batch of images.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each, of any sizes.
+
+        Returns:
+            One `Detections` for each image, boxes clipped to it.
+
+        Raises:
+            DetectorError: Something given is no such image.
+        """
+        if not images:
+            return []
+        with torch.inference_mode():
+            found = self.model([self._prepare(image) for image in images])
+        return [self._detections(each) for each in found]
+
+    def _prepare(self, image_rgb: np.ndarray) -> Tensor:
+        if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.size == 0:
+            raise DetectorError(
+                f"Detector {self.name!r} was given something that is no image.",
+                expected="(H, W, 3) uint8 RGB",
+                got=f"{image_rgb.shape} {image_rgb.dtype}",
+            )
+        planes = torch.from_numpy(np.ascontiguousarray(image_rgb.transpose(2, 0, 1)))
+        return cast(Tensor, self._transform(planes)).to(self._device)
+
+    def _detections(self, found: Mapping[str, Tensor]) -> Detections:
+        boxes, scores, labels = (found[key].cpu().numpy() for key in ("boxes", "scores", "labels"))
+        labels = self._positions[labels]
+        order = np.argsort(-scores, kind="stable")
+        order = order[labels[order] >= 0]
+        return Detections(boxes[order].astype(np.float32), scores[order], labels[order], self.classes)
+
+
+def _published(model: str) -> Any:
+    """The weights that torchvision publishes for a detector, an entry of its enumeration."""
+    from torchvision.models import detection, get_model_weights, list_models
+
+    known = list_models(module=detection)
+    if model not in known:
+        raise UnknownNameError("torchvision detector", model, known)
+    return cast(Any, get_model_weights(model)).DEFAULT
+
+
+def _build(model: str, outputs: int, options: Mapping[str, Any]) -> torch.nn.Module:
+    """The network with random weights, always the same ones."""
+    from torchvision.models import get_model, get_model_builder
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            built = get_model(model, **{**options, "weights": None, "weights_backbone": None, "num_classes": outputs})
+        except (TypeError, ValueError) as error:
+            raise ConfigError("torchvision cannot build the detector.", where=model, got=str(error)) from error
+    # Some of torchvision's constructors take any argument and forget it.
+    places = [
+        get_model_builder(model),
+        *(vars(each)["__init__"] for each in type(built).__mro__ if "__init__" in vars(each)),
+    ]
+    known = {name for place in places for name in inspect.signature(place).parameters}
+    for key in options:
+        if key not in known - {"self", "args", "kwargs"}:
+            raise UnknownNameError("argument", key, known - {"self", "args", "kwargs"}, where=model)
+    return built.eval().requires_grad_(False)
+
+
+def _weight_file(published: Any, given: str | Path | None) -> Path:
+    if given is not None:
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise WeightsError(
+                "The detector's weights do not exist.",
+                where=path,
+                todo=f"leave `weights` out for torchvision's own, {published.url}, or say weights='{RANDOM}'",
+            )
+        return path
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name
+    if path.is_file():
+        return path
+    try:
+        published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(
+            "torchvision cannot download the detector's weights.",
+            where=published.url,
+            got=str(error),
+            todo=f"put the file at {path}, or name one: weights='FILE'",
+        ) from error
+    return path
+
+
+def _state_dict(path: Path) -> dict[str, Tensor]:
+    state_dict, _ = read_checkpoint(path)
+    return state_dict
