@@ -94,14 +94,15 @@ def costs_here(enhancer: Enhancer, device: str) -> Costs:
 def _of_networks(enhancer: Enhancer, image: np.ndarray) -> tuple[int | None, float | None]:
     """(parameters, GFLOPs) of the networks; None for what is no network of torch."""
     from torch import nn
-    from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.utils.flop_counter import FlopCounterMode
 
     from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 
     networks = [each for each in vars(enhancer).values() if isinstance(each, nn.Module)]
     if not isinstance(enhancer, TorchEnhancer) or not networks:
         return None, None
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.utils.flop_counter import FlopCounterMode
+
     batch, _ = enhancer.batch_of(image)
     # Tensors without numbers: counting takes no time, and half precision and tiles change nothing.
     with FakeTensorMode(allow_non_fake_inputs=True) as fake, FlopCounterMode(display=False) as counter:
