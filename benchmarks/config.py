@@ -14,12 +14,12 @@ from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.plugins import raised_at
 from duskbench.pipeline.registry import config_root
 
-_KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "paper")
+_KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "paper", "costs")
 # What every data set has; besides, each layout has options of its own.
 _DATA_KEYS = ("root", "layout", "split", "allow_missing", "groups", "reference")
 _KINDS = {
     "title": str, "data": dict, "detector": str | dict | list, "metrics": str | dict | list, "protocol": dict,
-    "paper": dict,
+    "paper": dict, "costs": bool,
 }  # fmt: skip
 _DATA_KINDS = {
     "root": str | Path, "layout": str, "split": str | Path | list, "allow_missing": bool, "groups": str | list,
@@ -44,6 +44,7 @@ class BenchmarkConfig:
         protocol: Everything else that changes a number.
         paper: The paper's own numbers, printed under the table where the table is the paper's: `source`, `rows` (row ->
             column -> value), and `data` and `n_images` if they hold for one data set and so many images.
+        costs: Whether the table also says what each enhancer costs in parameters, arithmetic and memory.
     """
 
     name: str
@@ -55,6 +56,7 @@ class BenchmarkConfig:
     metrics: tuple[str | dict[str, Any], ...] | None = None
     more_metrics: tuple[str | dict[str, Any], ...] = ()
     paper: dict[str, Any] = field(default_factory=dict)
+    costs: bool = False
 
 
 def find_config(name_or_path: str | Path) -> Path:
@@ -132,6 +134,7 @@ def load_benchmark_config(
         metrics=None if values.get("metrics") is None else tuple(_listed(values["metrics"])),
         more_metrics=tuple(more_metrics),
         paper=values.get("paper") or {},
+        costs=bool(values.get("costs")),
     )
 
 

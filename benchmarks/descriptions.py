@@ -38,7 +38,14 @@ class Known:
                 self._kept = store.known()
 
     def find(self, kind: str, spec: Any, device: str, describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The description of a specification: the kept one, or what `describe` finds out."""
+        """The description of a specification: the kept one, or what `describe` finds out.
+
+        Args:
+            kind: `enhancer`, `detector`, or `costs` of an enhancer.
+            spec: The specification; of a detector with its checkpoint.
+            device: Torch device.
+            describe: Finds it out.
+        """
         request = _request(kind, spec, device)
         if request is None:
             return describe()
@@ -54,7 +61,7 @@ class Known:
 
 def _request(kind: str, spec: Any, device: str) -> str | None:
     """Hash of all that a description may depend on; None where that is not known."""
-    target, arguments = split_spec(spec if kind == "enhancer" else spec["spec"], kind)
+    target, arguments = split_spec(spec["spec"] if kind == "detector" else spec, kind)
     if not isinstance(target, str) or not (_is_ours(kind, target) or Path(target).is_file()):
         return None
     named = [target, *arguments.values(), *([spec["checkpoint"]] if kind == "detector" else [])]
@@ -66,7 +73,7 @@ def _request(kind: str, spec: Any, device: str) -> str | None:
 def _is_ours(kind: str, target: str) -> bool:
     from duskbench.pipeline.registry import DETECTORS, ENHANCERS, detector_configs
 
-    if kind == "enhancer":
+    if kind != "detector":
         # What a command line depends on only it knows.
         return target in ENHANCERS and target != "cmd"
     return target in DETECTORS or target in detector_configs()

@@ -20,6 +20,7 @@ from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.record import EnhancerEntry, ImageState, RunRecord
 from duskbench.benchmarks.statistics import Aggregate, Sample
 from duskbench.benchmarks.store import Key, ResultStore
+from duskbench.data_tools.typed import from_values
 
 STAGES = ("decode", "enhance", "detect", "metrics")
 
@@ -162,7 +163,7 @@ def unpack(content: bytes, record: RunRecord) -> EnhancerEvidence:
             for key, of in about["ranked"].items()
         }
         values = {key: arrays[f"value {number}"] for number, key in enumerate(about["values"])}
-        entry = EnhancerEntry(**about["entry"])
+        entry = from_values(EnhancerEntry, about["entry"])
         sample = Sample(entry.label, arrays["measured"], values, ranked)
         return EnhancerEvidence(entry, sample, about["failures"], ms)
 

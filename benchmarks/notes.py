@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from duskbench.benchmarks.costs import COSTS_NOTE
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import agreement_notes, rank_agreements
 from duskbench.benchmarks.record import MetricEntry, RunRecord
@@ -39,6 +40,7 @@ def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
         *([] if record.detectors else ["Detector: none: no mAP."]),
         *(metric.note for metric in record.metrics if metric.note is not None),
         f"ms/image: mean time of the enhancer alone on {made.gpu or made.device}; a dash: not available.",
+        *_cost_notes(record),
     ]
     for origin in dict.fromkeys(e.origin for e in record.enhancers if e.origin):
         labels = dict.fromkeys(e.label for e in record.enhancers if e.origin == origin)
@@ -58,6 +60,16 @@ def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
     notes += _training_notes(record, results)
     notes += _paper_notes(record.paper, data.name, most)
     return notes
+
+
+def _cost_notes(record: RunRecord) -> Iterator[str]:
+    """What the columns of costs mean, and why one is empty."""
+    measured = {entry.label: entry.costs for entry in record.enhancers if entry.costs is not None}
+    if measured:
+        yield COSTS_NOTE
+    for label, costs in measured.items():
+        if costs.error is not None:
+            yield f"{label}: costs not measured: {' '.join(costs.error.split())}"
 
 
 def _training_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> Iterator[str]:

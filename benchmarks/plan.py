@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.costs import Costs, measure_costs
 from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric, metric_entry
@@ -103,6 +104,31 @@ def _describe_enhancer(spec: Spec, device: str) -> dict[str, Any]:
         "batch_size": built.batch_size,
         "weights": dict(built.weights),
     }
+
+
+def add_costs(
+    enhancers: Sequence[EnhancerEntry], device: str, known: Known, progress: Callable[[int, int], None]
+) -> list[EnhancerEntry]:
+    """Measure what each enhancer costs; why one could not be measured stands in its costs.
+
+    Args:
+        enhancers: Of the run; one that could not be built has no costs.
+        device: Torch device.
+        known: What was measured before.
+        progress: Called with (enhancers done, enhancers in all).
+    """
+    measured = []
+    for number, entry in enumerate(enhancers):
+        measured.append(entry if entry.error else replace(entry, costs=_costs_of(entry.spec, device, known)))
+        progress(number + 1, len(enhancers))
+    return measured
+
+
+def _costs_of(spec: Spec, device: str, known: Known) -> Costs:
+    try:
+        return Costs(**known.find("costs", spec, device, lambda: asdict(measure_costs(spec, device))))
+    except DuskbenchError as error:
+        return Costs(error=str(error))
 
 
 def plan_detectors(

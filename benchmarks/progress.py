@@ -116,6 +116,10 @@ class RunProgress:
         """`done` of `total` images are parsed and hashed."""
         self._progress.update("Reading the data set", done, total)
 
+    def costs(self, done: int, total: int) -> None:
+        """The costs of `done` of `total` enhancers are measured."""
+        self._progress.update("Measuring costs", done, total)
+
     def planned(self, summary: RunSummary) -> None:
         """The plan stands: how many rows there will be and how many are there already."""
         self._progress.message(_where(summary))

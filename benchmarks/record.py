@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from duskbench.benchmarks.costs import Costs
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.data_tools.errors import DataError
@@ -31,6 +32,7 @@ class EnhancerEntry:
         batch_size: Images that it wants at once.
         weights: Name -> sha256 of the weight files in use.
         method: Label of the method of which this is one of several trainings; None where it stands for itself.
+        costs: What a picture costs apart from time; None where the run did not ask.
     """
 
     label: str
@@ -42,6 +44,7 @@ class EnhancerEntry:
     batch_size: int = 1
     weights: dict[str, str] = field(default_factory=dict)
     method: str | None = None
+    costs: Costs | None = None
 
     @property
     def row(self) -> str:

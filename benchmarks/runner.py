@@ -21,7 +21,7 @@ from duskbench.benchmarks.executors.choice import (
 )
 from duskbench.benchmarks.matching import found_by, has_detections, read_enhancers, read_run_images
 from duskbench.benchmarks.measure import MeasureOptions
-from duskbench.benchmarks.plan import open_images, plan_detectors, plan_enhancers, plan_metrics, read_images
+from duskbench.benchmarks.plan import add_costs, open_images, plan_detectors, plan_enhancers, plan_metrics, read_images
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
@@ -82,6 +82,8 @@ class RunSummary:
     """(label of the enhancer, image id, reason)."""
     missing: list[str] = field(default_factory=list)
     broken: list[EnhancerEntry] = field(default_factory=list)
+    without_costs: list[str] = field(default_factory=list)
+    """Labels of the enhancers whose costs could not be measured."""
     remarks: list[str] = field(default_factory=list)
     """What the data set's reader left out or read under another name, a sentence each."""
     warnings: list[str] = field(default_factory=list)
@@ -92,7 +94,7 @@ class RunSummary:
     @property
     def ok(self) -> bool:
         """Whether every row that was asked for is there."""
-        return not (self.failures or self.missing or self.broken or self.lost)
+        return not (self.failures or self.missing or self.broken or self.without_costs or self.lost)
 
     def shortfalls(self) -> list[str]:
         """What is not there and why, in a few lines; none if the run is whole."""
@@ -105,6 +107,8 @@ class RunSummary:
         if self.broken:
             labels = ", ".join(enhancer.label for enhancer in self.broken)
             lines.append(f"Not built: {labels}; the notes under the table say why.")
+        if self.without_costs:
+            lines.append(f"Costs not measured: {', '.join(self.without_costs)}; the notes under the table say why.")
         if self.lost:
             lines.append(f"{self.lost} rows are not in the results; the same command measures them.")
         return lines
@@ -176,6 +180,10 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
                 todo="choose the split or the image ids with --split; `duskbench data verify` says what a tree lacks",
             )
         summary = RunSummary(broken=[e for e in enhancers if e.error is not None])
+        if config.costs:
+            enhancers = add_costs(enhancers, options.device, known, progress.costs)
+            known.save(store)
+            summary.without_costs = [e.label for e in enhancers if e.costs is not None and e.costs.error is not None]
         if not config.data.get("allow_missing", False):
             summary.missing = [image.record.id for image in images if image.sha256 is None]
         decoder = decoder_fingerprint()

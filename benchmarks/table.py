@@ -113,6 +113,7 @@ def build_table(
         *(_group_column(score, group) for score in scores if score.detector is None for group in groups),
         *map(score_column, scores),
         Column("ms", "ms/image", None, 1),
+        *_cost_columns(record),
         Column("n", "n"),
         Column("failed", "failed"),
         *_difference_columns(results, scores),
@@ -149,6 +150,17 @@ def _class_columns(record: RunRecord, score: ScoreColumn) -> Iterator[Column]:
 def class_key(score: ScoreColumn, name: str) -> str:
     """Key of a class's AP in a row."""
     return f"ap {name}" + score.key.removeprefix(score.metric.key)
+
+
+def _cost_columns(record: RunRecord) -> list[Column]:
+    """What an enhancer costs apart from time; none where the run did not ask."""
+    if all(entry.costs is None for entry in record.enhancers):
+        return []
+    return [
+        Column("parameters", "parameters"),
+        Column("gflops", "GFLOPs", digits=2),
+        Column("peak_mb", "peak MB", digits=0),
+    ]
 
 
 def _difference_columns(results: Sequence[EnhancerResult], scores: Sequence[ScoreColumn]) -> list[Column]:
@@ -189,6 +201,8 @@ def _row(result: EnhancerResult, record: RunRecord) -> dict[str, Any]:
         "n": result.n_images,
         "failed": len(result.failures),
     }
+    for costs in (entry.costs for entry in record.rows.get(result.label, ()) if entry.costs is not None):
+        row |= {"parameters": costs.parameters, "gflops": costs.gflops, "peak_mb": costs.peak_mb}
     if measured:
         row["trainings"] = max(measured)
     for score in record.columns():

@@ -36,7 +36,7 @@ from duskbench.benchmarks.cli.table import print_table
 
 def run(
     config: Annotated[
-        str, typer.Argument(help="Configuration file, or the name of one that ships: miniature, table1, table2.")
+        str, typer.Argument(help="Configuration file, or the name of one that ships: miniature, zoo, table1, table2.")
     ],
     data: Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")] = None,
     layout: Layout = None,

@@ -19,3 +19,5 @@ protocol = dict(
     cup_images="keep",
     niqe_luma="rgb2gray",
 )
+# Whether the table also has parameters, GFLOPs and peak memory of each enhancer (docs/enhancers.md).
+costs = False
