@@ -27,10 +27,14 @@ class Frame:
     scale: tuple[float, float]
 
     def to_image(self, boxes_xyxy: np.ndarray) -> np.ndarray:
-        """Boxes (N, 4) in units of the input, 0 to 1, as float32 in pixels of the image, clipped to it."""
+        """Boxes (N, 4) in units of the input, 0 to 1, as float32 in pixels of the image."""
         pixels = boxes_xyxy.astype(np.float64) * (self.input_size * 2)
-        boxes = (pixels - self.offset * 2) / (self.scale * 2)
-        clipped: np.ndarray = np.clip(boxes, 0, self.image_size * 2).astype(np.float32)
+        boxes: np.ndarray = ((pixels - self.offset * 2) / (self.scale * 2)).astype(np.float32)
+        return boxes
+
+    def clip(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """Boxes (N, 4) in pixels, clipped to the image."""
+        clipped: np.ndarray = np.clip(boxes_xyxy, 0, np.array(self.image_size * 2, np.float32))
         return clipped
 
 

@@ -246,13 +246,15 @@ class OnnxDetector:
         rows, values, labels = (each[labels >= 0] for each in (rows, values, labels))
         self._check_units(found.boxes_xyxy[rows], DetectorError)
         boxes = frame.to_image(found.boxes_xyxy[rows])
+        if self._layout.clipped_first:
+            boxes = frame.clip(boxes)
         if self._layout.suppress:
             given = torch.from_numpy(boxes), torch.from_numpy(values), torch.from_numpy(labels)
             keep = nms_per_class(*given, self.nms_iou).numpy()
         else:
             keep = np.argsort(-values, kind="stable")
         keep = keep[: self.max_per_image]
-        return Detections(boxes[keep], values[keep].astype(np.float32), labels[keep], self.classes)
+        return Detections(frame.clip(boxes[keep]), values[keep].astype(np.float32), labels[keep], self.classes)
 
 
 def _shapes(outputs: dict[str, np.ndarray]) -> str:

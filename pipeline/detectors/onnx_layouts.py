@@ -48,6 +48,8 @@ class Layout:
         suppress: Whether non-maximum suppression is left to the caller.
         in_pixels: Whether the model's boxes are in pixels of its input.
         one_by_one: Whether the outputs of a batch cannot be told apart.
+        clipped_first: Whether boxes are clipped to the image before suppression; YOLO's are after it, which can keep
+            other boxes at the border.
     """
 
     read: Callable[[Outputs, Size], list[Candidates]]
@@ -56,6 +58,7 @@ class Layout:
     suppress: bool
     in_pixels: bool
     one_by_one: bool = False
+    clipped_first: bool = False
 
 
 def _corners(centre_and_size: np.ndarray) -> np.ndarray:
@@ -122,7 +125,12 @@ def _rtdetr_logits(outputs: Outputs, size: Size) -> list[Candidates]:
 
 LAYOUTS: dict[str, Layout] = {
     "boxes_scores": Layout(
-        _boxes_and_scores, "boxes (N, M, 4) x1 y1 x2 y2 from 0 to 1, and scores (N, M, C)", False, True, False
+        _boxes_and_scores,
+        "boxes (N, M, 4) x1 y1 x2 y2 from 0 to 1, and scores (N, M, C)",
+        letterbox=False,
+        suppress=True,
+        in_pixels=False,
+        clipped_first=True,
     ),
     "yolov5": Layout(_yolov5, "(N, M, 5 + C): x y w h in pixels, object, classes", True, True, True),
     "yolov8": Layout(_yolov8, "(N, 4 + C, M): x y w h in pixels, classes", True, True, True),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from duskbench.data_tools.classes import VOC_CLASSES
+from duskbench.data_tools.classes import COCO_CLASSES, VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detector
@@ -212,3 +212,22 @@ def test_boxes_that_end_on_their_last_pixel_are_moved_to_exclusive_ends(small: t
     [one], [other] = as_is.detect([image]), moved.detect([image])
     assert len(one) and np.array_equal(other.boxes_xyxy, one.boxes_xyxy + np.float32([0, 0, 1, 1]))
     assert as_is.fingerprint != moved.fingerprint
+
+
+@pytest.mark.slow
+def test_a_config_of_mmdet_s_zoo_with_coco_s_classes(tmp_path: Path) -> None:
+    from mmdet.apis import inference_detector, init_detector
+
+    name = "mmdet::yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py"
+    config, path = load_config(name), tmp_path / "random.pth"
+    torch.manual_seed(0)
+    torch.save(build_model(config).state_dict(), path)
+    detector = MMDetDetector(name, path)
+    assert detector.classes == COCO_CLASSES
+    picture = image(60, 80)
+    model = init_detector(config, str(path), device="cpu")
+    want = inference_detector(model, picture[:, :, ::-1].copy()).pred_instances
+    [found] = detector.detect([picture])
+    assert len(found) == len(want) > 50
+    np.testing.assert_allclose(found.scores, want.scores.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(found.boxes_xyxy, want.bboxes.numpy(), atol=0.02)

@@ -257,3 +257,76 @@ def test_nan_boxes_and_equal_class_names_are_found_at_loading(tmp_path: Path) ->
     file = make_model(tmp_path / "n.onnx", [[0, 0, 1, 1]], [[0.9, 0.1]])
     with pytest.raises(ConfigError, match=r"not all different(?s:.*)car"):
         OnnxDetector(file, classes=("car", "car"))
+
+
+def test_yolo_s_boxes_are_suppressed_before_they_are_clipped(tmp_path: Path) -> None:
+    # Centres, sizes, scores: outside the picture the two hardly overlap, within it they are the same.
+    rows = np.full((1, 21, 5), [[16, 16, 1, 1, 0]], np.float32)
+    rows[0, 3], rows[0, 9] = [0, 16, 32, 32, 0.9], [-40, 16, 112, 32, 0.8]
+    found = OnnxDetector(one_output(tmp_path / "made.onnx", rows.transpose(0, 2, 1)), classes=["cat"])
+    [detections] = found.detect([np.zeros((32, 32, 3), np.uint8)])
+    np.testing.assert_allclose(detections.boxes_xyxy, [[0, 0, 16, 32]] * 2)
+
+
+def test_a_letterboxed_picture_is_mapped_back_by_each_side_s_own_scale(tmp_path: Path) -> None:
+    # 50 x 33 becomes 32 x 21 within 32 x 32, 5 pixels below the top.
+    rows = np.full((1, 21, 5), [[16, 16, 1, 1, 0]], np.float32)
+    rows[0, 3] = [16, 5 + 10.5, 32, 21, 0.9]
+    found = OnnxDetector(one_output(tmp_path / "made.onnx", rows.transpose(0, 2, 1)), classes=["cat"])
+    assert found.layout == "yolov8"
+    np.testing.assert_allclose(found.detect([np.zeros((33, 50, 3), np.uint8)])[0].boxes_xyxy, [[0, 0, 50, 33]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "value", "says"),
+    [
+        (
+            (1, 21, 21, 2),
+            0.5,
+            r"in no layout that is known[\s\S]*yolov8[\s\S]*output \(1, 21, 21, 2\)[\s\S]*layout='yolov8'",
+        ),
+        ((1, 100, 9), 30.0, r"in no layout that is known"),
+        ((1, 6, 21), 0.01, r"boxes in pixels of the input"),
+        ((1, 6, 21), 3.0, r"scores in \[0, 1\][\s\S]*sigmoid"),
+    ],
+)
+def test_outputs_of_no_layout_are_refused(tmp_path: Path, shape: tuple[int, ...], value: float, says: str) -> None:
+    path = one_output(tmp_path / "made.onnx", np.full(shape, value, np.float32), names="{0: 'cat', 1: 'dog'}")
+    with pytest.raises((WeightsError, ConfigError), match=says):
+        OnnxDetector(path)
+
+
+def test_names_and_size_are_read_from_ultralytics_metadata(tmp_path: Path) -> None:
+    path = one_output(
+        tmp_path / "made.onnx",
+        np.full((1, 6, 42), 0.9, np.float32),
+        sides=("h", "w"),
+        names="{0: 'cat', 1: 'dog'}",
+        imgsz="[32, 64]",
+    )
+    detector = OnnxDetector(path)
+    assert (detector.classes, detector.size, detector.layout) == (("cat", "dog"), (64, 32), "yolov8")
+    (tmp_path / "made_classes.txt").write_text("dog\ncat\n")
+    assert OnnxDetector(path).classes == ("dog", "cat")
+    three = one_output(tmp_path / "three.onnx", np.full((1, 100, 7), 0.9, np.float32), names="['cat', 'dog']")
+    with pytest.raises(ConfigError, match=r"3 names[\s\S]*2 from its metadata"):
+        OnnxDetector(three)
+
+
+def one_output(path: Path, output: np.ndarray, sides: tuple[Any, Any] = (32, 32), **metadata: str) -> Path:
+    """An ONNX model that returns the same for every picture."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    node = helper.make_node("Constant", [], ["output"], value=numpy_helper.from_array(output))
+    graph = helper.make_graph(
+        [node],
+        "made",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, *sides])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, list(output.shape))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+    return path
