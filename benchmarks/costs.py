@@ -23,8 +23,9 @@ WIDTH, HEIGHT = 640, 480
 COSTS_NOTE = (
     f"Costs are of one picture of {WIDTH}x{HEIGHT} in a process of its own. Parameters: of the networks, with frozen "
     "extractors. GFLOPs: two for each multiplication with its addition in convolutions, matrix products and attention, "
-    "by torch.utils.flop_counter; Fourier transforms and all else are not counted. Peak memory (MB, 1e6 bytes): what "
-    "the picture takes at most beside the loaded enhancer, resident on a CPU and allocated on a GPU. A dash: the "
+    "by torch.utils.flop_counter; Fourier transforms, all else, and what overlapping tiles repeat are not counted. "
+    "Peak memory (MB, 1e6 bytes): what the picture takes at most beside the loaded enhancer, in its default tiles, "
+    "resident on a CPU and allocated on a GPU. A dash: the "
     "enhancer is not a network of duskbench's own, its work is done elsewhere, or the system does not say."
 )
 # Written to clear_refs it sets VmHWM, the peak, to what is resident now. Source: proc_pid_clear_refs(5).
@@ -104,7 +105,7 @@ def _of_networks(enhancer: Enhancer, image: np.ndarray) -> tuple[int | None, flo
     from torch.utils.flop_counter import FlopCounterMode
 
     batch, _ = enhancer.batch_of(image)
-    # Tensors without numbers: counting takes no time, and half precision and tiles change nothing.
+    # Tensors without numbers: counting takes no time, and half precision changes nothing.
     with FakeTensorMode(allow_non_fake_inputs=True) as fake, FlopCounterMode(display=False) as counter:
         enhancer.forward(fake.from_tensor(batch))
     parameters = sum(each.numel() for network in networks for each in network.parameters())
