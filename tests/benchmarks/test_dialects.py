@@ -252,6 +252,7 @@ def test_coco_models_of_every_layout_find_cups_too(tree: Path, tmp_path: Path, l
     assert scores(tree, str(path), "exdark", tmp_path) == ("100.00", EVERYTHING, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", list(EXPORTS))
 def test_a_layout_that_is_named_is_read_the_same(tree: Path, tmp_path: Path, layout: str) -> None:
     path = make_export(tmp_path / "model.onnx", layout, COCO_CLASSES, COCO)
