@@ -47,6 +47,7 @@ def test_the_commands_of_the_readme(
         assert label in table and "Input" in table
 
 
+@pytest.mark.slow
 def test_the_data_set_of_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duskbench: Callable[..., tuple[int, str, str]]
 ) -> None:

@@ -51,6 +51,7 @@ def test_there_are_commands() -> None:
     assert len(COMMANDS) > 8 and len(EVERYWHERE) > len(COMMANDS)
 
 
+@pytest.mark.slow
 def test_the_plug_in_example(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,11 +50,14 @@ class FrequencyBlock(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         """(N, channels, H, W) float to the same."""
-        spectrum = torch.fft.rfft2(self.fpre(batch))
-        amplitude, phase = self.process1(spectrum.abs()), self.process2(spectrum.angle())
-        # Not torch.polar: the amplitude may be negative by now.
-        spectrum = torch.complex(amplitude * phase.cos(), amplitude * phase.sin())
-        return torch.fft.irfft2(spectrum, s=batch.shape[2:]) + batch
+        # In half precision the amplitudes overflow, and cuFFT takes powers of two only.
+        with torch.autocast(batch.device.type, enabled=False):
+            batch = batch.float()
+            spectrum = torch.fft.rfft2(self.fpre(batch))
+            amplitude, phase = self.process1(spectrum.abs()), self.process2(spectrum.angle())
+            # Not torch.polar: the amplitude may be negative by now.
+            spectrum = torch.complex(amplitude * phase.cos(), amplitude * phase.sin())
+            return torch.fft.irfft2(spectrum, s=batch.shape[2:]) + batch
 
 
 class SpatialGate(nn.Module):

@@ -86,8 +86,9 @@ class TorchEnhancer(Enhancer):
     def prepare(self, network: Network) -> Network:
         """Make a network ready: on the device, in the memory format, in evaluation mode, without gradients."""
         self._network_types.append(type(network))
-        network.requires_grad_(False).eval()
-        return network.to(device=self.device, memory_format=self.memory_format)  # type: ignore[call-overload]
+        network.requires_grad_(False).eval().to(self.device)
+        # `Module.to` would ask it of tensors of five dimensions too, which raises for all but those that stay put.
+        return network._apply(lambda each: each.to(memory_format=self.memory_format) if each.dim() == 4 else each)
 
     def forward(self, batch: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same; values outside are clipped afterwards."""

@@ -300,6 +300,7 @@ def test_a_step_that_fails_stops_the_command_and_loses_nothing(
     assert code == 0 and "Tiny" in text and ran(errors) == ALL_STEPS[4:]
 
 
+@pytest.mark.slow
 def test_images_that_fail_make_the_exit_code_1_and_are_tried_again(world: World, duskbench: Command) -> None:
     arguments = world.without_training(f"['input', '{PLUGINS}:FailsOnDark']")
     for tried in (["verify-ExDark", "check-weights", "run"], ["run"]):
@@ -331,6 +332,7 @@ def test_wrong_data_stops_before_anything_is_trained(world: World, duskbench: Co
     assert duskbench(*world.arguments, "--allow-missing")[0] == 2
 
 
+@pytest.mark.slow
 def test_an_incomplete_set_is_an_error_unless_it_is_meant(
     world: World, duskbench: Command, trainer: FakeTrainer
 ) -> None:
@@ -358,6 +360,7 @@ def test_weights_that_are_given_are_not_trained_and_come_first(
     assert code == 0 and ran(errors) == ["run"] and other != text
 
 
+@pytest.mark.slow
 def test_weights_that_training_needs_are_loaded_before_it(
     world: World, duskbench: Command, trainer: FakeTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -364,6 +364,7 @@ def test_nothing_outlives_the_run(tmp_path: Path, how: signal.Signals) -> None:
     assert wait_for(lambda: not alive(host) and not alive(child))
 
 
+@pytest.mark.slow
 def test_nothing_is_left_open(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(WHO)
     load_enhancer(f"{tmp_path}/mine.py:who")(picture())

@@ -62,6 +62,7 @@ def test_epochs_become_steps_of_the_global_batch(tmp_path: Path, tiny_guided: di
     assert train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, **schedule}).name == "iter_8.pth"
 
 
+@pytest.mark.slow
 def test_resume_gives_the_losses_of_an_uninterrupted_run(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
     whole = train(CONFIG, work_dir=tmp_path / "whole", cfg_options=tiny_guided)
     train(CONFIG, work_dir=tmp_path / "cut", cfg_options=tiny_guided)

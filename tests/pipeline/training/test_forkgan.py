@@ -123,6 +123,7 @@ def test_generator_and_classifier_want_opposite_labels_for_fakes() -> None:
     assert [name for name, value in names.items() if value < 1] == ["low", "fake_normal"]
 
 
+@pytest.mark.slow
 def test_a_step_changes_every_network_and_is_a_function_of_the_seed() -> None:
     def run(seed: int) -> tuple[dict[str, float], list[str]]:
         trained = model()

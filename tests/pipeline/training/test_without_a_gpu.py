@@ -23,17 +23,26 @@ from tests.pipeline.training.conftest import CONFIGS
 METHODS = [
     "zero_dce", "enlightengan", "guided", "guided_no_grey", "guided_no_features", "guided_resnet", "cyclegan",
     "kind_decomposition", "kind_restoration", "kind_adjustment", "hdrnet",
-    "llnet_pretraining_small", "llnet_small", "unit", "forkgan_small",
+    "llnet_pretraining_small", "llnet_small", "unit", "forkgan_small", "drit_small",
 ]  # fmt: skip
 OPTIONS: dict[str, dict[str, Any]] = {
     "cyclegan": {"model.pool_size": 0},
     "forkgan_small": {"model.pool_size": 0},
+    "drit_small": {"model.interval": 1},
     "kind_restoration": {"model.decomposition": "random", "model.generator.width": 4},
     "kind_adjustment": {"model.decomposition": "random"},
     "llnet_pretraining_small": {"model.steps_a_layer": 1},
 }
+# Whole steps of these take more than a few seconds.
+LARGE = ("cyclegan", "forkgan_small", "unit", "guided_resnet", "drit_small")
+# Sides of crops where 64 is not enough.
+CROPS = {"drit_small": 216}
 # Whole numbers, which decide where to cut, stay on the CPU.
 SEEDS = torch.tensor([3, 4])
+
+
+def marked(methods: list[str]) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in methods]
 
 
 @contextmanager
@@ -96,22 +105,24 @@ def replace_tensors(model: nn.Module, device: str) -> None:
                     kind[name] = nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new
 
 
-def step(model: Any, networks: list[str], device: str, *, backward: bool, autocast: bool = False) -> dict[str, Tensor]:
+def step(
+    model: Any, networks: list[str], device: str, *, backward: bool, autocast: bool = False, crop: int = 64
+) -> dict[str, Tensor]:
     """One training step; every optimizer must have been given one loss."""
     optimizers = {name: Descent(getattr(model, name), backward, autocast) for name in networks}
-    batch = {name: torch.empty(2, 3, 64, 64, device=device) for name in ("low", "normal")}
+    batch = {name: torch.empty(2, 3, crop, crop, device=device) for name in ("low", "normal")}
     losses: dict[str, Tensor] = model.step({**batch, "seed": SEEDS}, optimizers)
     assert all(len(each.losses) == 1 for each in optimizers.values())
     return losses
 
 
 @pytest.mark.parametrize("autocast", [False, True])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", marked(METHODS))
 def test_a_step_stays_on_the_gpu(method: str, autocast: bool) -> None:
     model, networks = built(method)
     with FakeTensorMode(allow_non_fake_inputs=True):
         replace_tensors(model, "cuda")
-        losses = step(model, networks, "cuda", backward=False, autocast=autocast)
+        losses = step(model, networks, "cuda", backward=False, autocast=autocast, crop=CROPS.get(method, 64))
     assert all(value.device.type == "cuda" and value.shape == () for value in losses.values())
     assert all(value.dtype == torch.float32 for value in losses.values()), "losses are of small differences"
 
@@ -139,9 +150,9 @@ def test_a_constant_on_the_cpu_is_found() -> None:
 
 
 # LLNet's first stage trains a layer at a time.
-@pytest.mark.parametrize("method", [method for method in METHODS if method != "llnet_pretraining_small"])
+@pytest.mark.parametrize("method", marked([method for method in METHODS if method != "llnet_pretraining_small"]))
 def test_every_weight_that_learns_gets_a_gradient_of_its_shape(method: str) -> None:
     model, networks = built(method)
     replace_tensors(model, "meta")
-    losses = step(model, networks, "meta", backward=True)
+    losses = step(model, networks, "meta", backward=True, crop=CROPS.get(method, 64))
     assert all(value.device.type == "meta" for value in losses.values())
