@@ -22,9 +22,10 @@ from duskbench.benchmarks.store import Row
 from duskbench.benchmarks.units import ImageFile, Unit
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
 
-# What Ray is told before it is imported. It reports usage to its makers, runs any code that reaches its ports unless it
-# asks for a token, and under `uv run` it would upload the working directory and build the environment again.
-_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+# What Ray is told before it is imported, which is when it reads this. It reports usage to its makers, runs any code
+# that reaches its ports unless it asks for a token, and under `uv run` it would upload the working directory and build
+# the environment again.
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 _SETTINGS_OF_LOCAL = {"RAY_AUTH_MODE": "token"}
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_TO_ANSWER = 10.0
@@ -78,7 +79,7 @@ class Cluster:
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     """Ray, connected; a connection that is there already is used and kept."""
-    for name, value in (_SETTINGS | (_SETTINGS_OF_LOCAL if address == "local" else {})).items():
+    for name, value in (SETTINGS | (_SETTINGS_OF_LOCAL if address == "local" else {})).items():
         os.environ.setdefault(name, value)
     try:
         ray = importlib.import_module("ray")

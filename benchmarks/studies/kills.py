@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.executors.base import Executor
-from duskbench.benchmarks.executors.cluster import Cluster
+from duskbench.benchmarks.executors.cluster import SETTINGS, Cluster
 from duskbench.benchmarks.executors.local import Processes
 from duskbench.benchmarks.measure import MeasureOptions
 from duskbench.benchmarks.protocol import Protocol
@@ -140,6 +140,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.1, help="Share of the kills that take a whole machine.")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
+    os.environ.update(SETTINGS)
     import ray
     from ray.cluster_utils import Cluster as Machines
 

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from duskbench.benchmarks.executors.cluster import SETTINGS
 from tests.needs import need_module
+
+# Here and not in the fixture: whichever test imports Ray first, Ray reads them then.
+for name, value in SETTINGS.items():
+    os.environ.setdefault(name, value)
 
 
 @pytest.fixture(scope="session")
 def machines() -> Iterator[Any]:
     """A Ray cluster of two machines with a core each, and this process connected to it."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     ray = need_module("ray")
     cluster = _two_machines()
