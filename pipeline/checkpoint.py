@@ -119,6 +119,8 @@ def explain(error: Exception) -> tuple[str, str]:
         return f"it holds {code[1]}, which is code", todo
     unpickler = re.search(r"WeightsUnpickler error: (.+)", text)
     said = unpickler[1] if unpickler is not None else next(iter(text.splitlines()), "no reason given")
+    # Without a reason of the unpickler's, the line goes on with how to load the file unsafely.
+    said = said.partition(" In PyTorch")[0]
     return f"{type(error).__name__}: {said[:300]}", "fetch it again and compare its sha256"
 
 

@@ -23,7 +23,7 @@ from torch import nn
 
 from duskbench.data_tools.errors import UnknownNameError, WeightsError
 from duskbench.pipeline import weights
-from duskbench.pipeline.checkpoint import RECORD
+from duskbench.pipeline.checkpoint import RECORD, safe_load
 from duskbench.pipeline.registry import weight_files
 from duskbench.pipeline.weights import (
     CATALOGUE,
@@ -354,3 +354,10 @@ def test_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("rfb", "../rfb_small", "rfb_small.safetensors"):
         with pytest.raises(WeightsError, match="one of attention, rfb_small"):
             weights.bundled(name)
+
+
+def test_a_web_page_under_a_checkpoints_name_is_refused_without_unsafe_advice(tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(b"<!DOCTYPE html><html><title>404</title></html>\n" * 9)
+    with pytest.raises(WeightsError) as refused:
+        safe_load(tmp_path / "a.pth")
+    assert "weights_only" not in str(refused.value) and "Re-running" not in str(refused.value)
