@@ -19,6 +19,10 @@ from duskbench.data_tools.errors import WeightsError
 
 # Under this key of a checkpoint's meta, `duskbench train` says how its generator is rebuilt.
 RECORD = "duskbench_export"
+# What torch.load raises of a file that is damaged or of another kind.
+UNREADABLE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError,
+)  # fmt: skip
 
 
 def trained_network(content: Any) -> tuple[dict[str, Tensor], dict[str, str]] | None:
@@ -90,15 +94,11 @@ def safe_load(path: Path, *, mapped: bool = False) -> Any:
     """
     try:
         return load_plain_values(path, mapped=mapped)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        got, todo = explain(error)
-        raise WeightsError(
-            "Cannot read the checkpoint.",
-            where=path,
-            expected="a checkpoint of tensors and plain values",
-            got=got,
-            todo=todo,
-        ) from error
+    except UNREADABLE as error:
+        from duskbench.pipeline.weights import unreadable
+
+        expected = "a checkpoint of tensors and plain values"
+        raise unreadable(path, expected, error, what="Cannot read the checkpoint.") from error
 
 
 def load_plain_values(path: Path, *, mapped: bool = False) -> Any:
@@ -117,10 +117,8 @@ def explain(error: Exception) -> tuple[str, str]:
     if code is not None:
         todo = "a file that holds code is not loaded: where you trust it, save its state dict alone, as safetensors"
         return f"it holds {code[1]}, which is code", todo
-    unpickler = re.search(r"WeightsUnpickler error: (.+)", text)
+    unpickler = re.search(r"WeightsUnpickler error:\s+(.+)", text)
     said = unpickler[1] if unpickler is not None else next(iter(text.splitlines()), "no reason given")
-    # Without a reason of the unpickler's, the line goes on with how to load the file unsafely.
-    said = said.partition(" In PyTorch")[0]
     return f"{type(error).__name__}: {said[:300]}", "fetch it again and compare its sha256"
 
 

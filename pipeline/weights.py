@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 __all__ = [
     "CATALOGUE", "PRETRAINED", "SEARCH_VARIABLE", "WeightFile", "bundled", "cache_folder", "find_trained",
-    "find_weights", "load_described", "load_into", "load_state_dict", "metadata", "safetensors_bytes", "search_folders",
+    "find_weights", "load_described", "load_into", "load_state_dict", "metadata", "safetensors_bytes",
+    "search_folders", "unreadable",
 ]  # fmt: skip
 
 SEARCH_VARIABLE = "DUSKBENCH_WEIGHTS"
@@ -177,7 +178,7 @@ def metadata(path: str | Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise _unreadable(path, "a complete safetensors file", error) from error
+        raise unreadable(path, "a complete safetensors file", error) from error
 
 
 def load_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -236,7 +237,7 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise _unreadable(path, "a complete safetensors file", error) from error
+        raise unreadable(path, "a complete safetensors file", error) from error
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:
@@ -249,7 +250,7 @@ def _read_npz(path: Path) -> Mapping[str, Any]:
         with np.load(path, allow_pickle=False) as arrays:
             return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
     except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, "numpy arrays without pickled objects", error) from error
+        raise unreadable(path, "numpy arrays without pickled objects", error) from error
 
 
 def _read_keras(path: Path) -> Mapping[str, Any]:
@@ -274,22 +275,25 @@ def _read_keras(path: Path) -> Mapping[str, Any]:
         with h5py.File(path) as file:
             file.visititems(keep)
     except (OSError, ValueError, TypeError) as error:
-        raise _unreadable(path, "a complete HDF5 file of arrays", error) from error
+        raise unreadable(path, "a complete HDF5 file of arrays", error) from error
     return tensors
 
 
 def _read_torch(path: Path) -> Any:
-    from duskbench.pipeline.checkpoint import load_plain_values
+    from duskbench.pipeline.checkpoint import UNREADABLE, load_plain_values
 
     try:
         return load_plain_values(path)
-    except pickle.UnpicklingError as error:
-        raise _unreadable(path, "a torch file of tensors and plain values", error) from error
-    except (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise _unreadable(path, "a complete torch file", error) from error
+    except UNREADABLE as error:
+        pickled = isinstance(error, pickle.UnpicklingError)
+        expected = "a torch file of tensors and plain values" if pickled else "a complete torch file"
+        raise unreadable(path, expected, error) from error
 
 
-def _unreadable(path: Path, expected: str, error: Exception) -> WeightsError:
+def unreadable(
+    path: Path, expected: str, error: Exception, *, what: str = "Cannot read the weight file."
+) -> WeightsError:
+    """What to raise of a file that cannot be read: what it is where its first bytes say so, else the `error`."""
     kind = kind_of_file(path)
     if kind is not None and kind not in _WEIGHT_KINDS:
         todo = remedy(kind) or "give the file of weights itself"
@@ -297,7 +301,7 @@ def _unreadable(path: Path, expected: str, error: Exception) -> WeightsError:
     from duskbench.pipeline.checkpoint import explain
 
     got, todo = explain(error)
-    return WeightsError("Cannot read the weight file.", where=path, expected=expected, got=got, todo=todo)
+    return WeightsError(what, where=path, expected=expected, got=got, todo=todo)
 
 
 def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:

@@ -356,8 +356,16 @@ def test_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             weights.bundled(name)
 
 
-def test_a_web_page_under_a_checkpoints_name_is_refused_without_unsafe_advice(tmp_path: Path) -> None:
-    (tmp_path / "a.pth").write_bytes(b"<!DOCTYPE html><html><title>404</title></html>\n" * 9)
-    with pytest.raises(WeightsError) as refused:
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b"<!DOCTYPE html><html><title>404</title></html>\n" * 9, "a web page"),
+        (b"\x80\x02garbage", "Unsupported operand 103"),
+        (b"hello world, some text", "KeyError"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused_without_unsafe_advice(tmp_path: Path, content: bytes, got: str) -> None:
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=got) as refused:
         safe_load(tmp_path / "a.pth")
     assert "weights_only" not in str(refused.value) and "Re-running" not in str(refused.value)
