@@ -29,26 +29,21 @@ class WeightFile:
     note: str = ""
 
 
-def _github(repository: str, *places: tuple[str, str]) -> tuple[str, ...]:
-    return tuple(f"https://raw.githubusercontent.com/{repository}/{commit}/{path}" for commit, path in places)
-
-
 def from_github(
     name: str, repository: str, commit: str, path: str, *, sha256: str, licence: str, note: str = ""
 ) -> WeightFile:
     """A file that a GitHub repository has at a commit; see `WeightFile`."""
-    return WeightFile(
-        name, f"{repository}@{commit}", _github(repository, (commit, path)), sha256=sha256, licence=licence, note=note
-    )
+    address = f"https://raw.githubusercontent.com/{repository}/{commit}/{path}"
+    return WeightFile(name, f"{repository}@{commit}", (address,), sha256=sha256, licence=licence, note=note)
 
 
 def _sci(name: str, sha256: str) -> WeightFile:
     # The last commit that has the folder weights/; the hash says whether it is still the same file.
-    commit = "975000b998cfc39e83b5cb5f59daabff26d223e0"
-    return WeightFile(
-        name=f"sci/{name}.pt",
-        origin=f"vis-opt-group/SCI@{commit}",
-        urls=_github("vis-opt-group/SCI", (commit, f"weights/{name}.pt")),
+    return from_github(
+        f"sci/{name}.pt",
+        "vis-opt-group/SCI",
+        "975000b998cfc39e83b5cb5f59daabff26d223e0",
+        f"weights/{name}.pt",
         sha256=sha256,
         licence="MIT",
         note="A training state: the keys under `enhance.` are what inference needs.",
@@ -56,11 +51,11 @@ def _sci(name: str, sha256: str) -> WeightFile:
 
 
 def _retinexnet(part: str, sha256: str) -> WeightFile:
-    commit = "22675105f52432715a7935db16562f5117c9d369"
-    return WeightFile(
-        name=f"retinexnet/{part}_9200.tar",
-        origin=f"aasharma90/RetinexNet_PyTorch@{commit}",
-        urls=_github("aasharma90/RetinexNet_PyTorch", (commit, f"ckpts/{part}/9200.tar")),
+    return from_github(
+        f"retinexnet/{part}_9200.tar",
+        "aasharma90/RetinexNet_PyTorch",
+        "22675105f52432715a7935db16562f5117c9d369",
+        f"ckpts/{part}/9200.tar",
         sha256=sha256,
         licence="none stated",
         note="A PyTorch port's weights, not those of the authors' TensorFlow release; a torch file despite its ending.",
@@ -68,11 +63,11 @@ def _retinexnet(part: str, sha256: str) -> WeightFile:
 
 
 def _kind(folder: str, sha256: str) -> WeightFile:
-    commit = "b7d7fcca6d70e1fcb588ad6935ec7750e96c7161"
-    return WeightFile(
-        name=f"kind/{folder}.data",
-        origin=f"zhangyhuaee/KinD@{commit}",
-        urls=_github("zhangyhuaee/KinD", (commit, f"checkpoint/{folder}/model.ckpt.data-00000-of-00001")),
+    return from_github(
+        f"kind/{folder}.data",
+        "zhangyhuaee/KinD",
+        "b7d7fcca6d70e1fcb588ad6935ec7750e96c7161",
+        f"checkpoint/{folder}/model.ckpt.data-00000-of-00001",
         sha256=sha256,
         licence="none stated",
         note="A TensorFlow checkpoint's variables; its index is not needed.",
@@ -105,13 +100,11 @@ def _rfbnet(version: str, published_as: str, drive: str, branches: str, linked_f
 CATALOGUE: dict[str, WeightFile] = {
     file.name: file
     for file in (
-        WeightFile(
-            name="zero_dce/Epoch99.pth",
-            origin="Li-Chongyi/Zero-DCE@e0f4adc54d0f23348c4a9b84acc08fe8778d5bfd",
-            urls=_github(
-                "Li-Chongyi/Zero-DCE",
-                ("e0f4adc54d0f23348c4a9b84acc08fe8778d5bfd", "Zero-DCE_code/snapshots/Epoch99.pth"),
-            ),
+        from_github(
+            "zero_dce/Epoch99.pth",
+            "Li-Chongyi/Zero-DCE",
+            "e0f4adc54d0f23348c4a9b84acc08fe8778d5bfd",
+            "Zero-DCE_code/snapshots/Epoch99.pth",
             sha256="a4395acb874f320375d9704997cef874eaaaaa26a1777ceb29a92b70f74c3612",
             licence="academic research only",
         ),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-from duskbench.pipeline.enhancers.generator import GeneratorEnhancer
+from duskbench.pipeline.enhancers.translation import TranslationEnhancer
 from duskbench.pipeline.networks.resnet import ResnetGenerator
 from duskbench.pipeline.networks.resnet_bands import translate_in_bands
 
@@ -16,7 +15,7 @@ from duskbench.pipeline.networks.resnet_bands import translate_in_bands
 OBSOLETE = (".running_mean", ".running_var", ".num_batches_tracked")
 
 
-class CycleGAN(GeneratorEnhancer):
+class CycleGAN(TranslationEnhancer):
     """CycleGAN's residual generator from low to normal light; see `GeneratorEnhancer` for the arguments.
 
     `weights` may be a checkpoint of the official code, `latest_net_G_A.pth`. The network normalises by statistics of
@@ -32,22 +31,16 @@ class CycleGAN(GeneratorEnhancer):
     default_weights = "cyclegan"
     published_network: ClassVar[Mapping[str, Any] | None] = {"type": "ResnetGenerator"}
     stride: ClassVar[int] = ResnetGenerator.stride
+    least_size: ClassVar[int] = ResnetGenerator.least_size
     overlap: ClassVar[int | None] = None
 
     def published_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Drop the statistics that old files hold for instance normalisation, as the official code does."""
         return {key: value for key, value in state.items() if not key.endswith(OBSOLETE)}
 
-    def forward(self, batch: Tensor) -> Tensor:
-        """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same; H and W multiples of 4."""
+    def translate(self, batch: Tensor) -> Tensor:
+        """Run the network, in bands where the picture is large."""
         height, width = batch.shape[2:]
-        missing = (max(ResnetGenerator.least_size - size, 0) for size in (width, height))
-        right, bottom = missing
-        if right or bottom:
-            batch = F.pad(batch, (0, right, 0, bottom), mode="replicate")
-        batch = batch * 2 - 1
         if isinstance(self.network, ResnetGenerator) and height * width > self.tile_pixels:
-            result = translate_in_bands(self.network, batch, self.tile_pixels // width)
-        else:
-            result = self.network(batch)
-        return result[:, :, :height, :width] * 0.5 + 0.5
+            return translate_in_bands(self.network, batch, self.tile_pixels // width)
+        return self.network(batch)

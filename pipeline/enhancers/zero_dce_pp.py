@@ -13,9 +13,9 @@ from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.enhancers.published import PublishedEnhancer
 from duskbench.pipeline.enhancers.tiling import Tile
 from duskbench.pipeline.networks.resizing import enlarge_aligned, pad_after
+from duskbench.pipeline.networks.zero_dce import CURVE_ITERATIONS, CurveEstimator
 from duskbench.pipeline.weight_catalogue import WeightFile, from_github
 
-CURVE_ITERATIONS = 8
 PUBLISHED_SCALE = 12
 
 
@@ -32,33 +32,16 @@ class SeparableConv2d(nn.Module):
         return self.point_conv(self.depth_conv(batch))
 
 
-class SeparableDCENet(nn.Module):
+class SeparableDCENet(CurveEstimator):
     """Seven separable convolutions that estimate one curve per pixel and colour, applied eight times.
 
-    State-dict keys are the official ones. At its own size a pixel depends on the 15x15 pixels around it.
+    At its own size a pixel depends on the 15x15 pixels around it.
 
     Source: Li, Guo, Loy 2021; Li-Chongyi/Zero-DCE_extension @ 09f202b, Zero-DCE++/model.py.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.e_conv1 = SeparableConv2d(3, 32)
-        self.e_conv2 = SeparableConv2d(32, 32)
-        self.e_conv3 = SeparableConv2d(32, 32)
-        self.e_conv4 = SeparableConv2d(32, 32)
-        self.e_conv5 = SeparableConv2d(64, 32)
-        self.e_conv6 = SeparableConv2d(64, 32)
-        self.e_conv7 = SeparableConv2d(64, 3)
-
-    def curve(self, batch: Tensor) -> Tensor:
-        """Estimate the curve, (N, 3, H, W) float RGB in [0, 1] to the same shape in [-1, 1]."""
-        x1 = torch.relu_(self.e_conv1(batch))
-        x2 = torch.relu_(self.e_conv2(x1))
-        x3 = torch.relu_(self.e_conv3(x2))
-        x4 = torch.relu_(self.e_conv4(x3))
-        x5 = torch.relu_(self.e_conv5(torch.cat((x3, x4), dim=1)))
-        x6 = torch.relu_(self.e_conv6(torch.cat((x2, x5), dim=1)))
-        return torch.tanh(self.e_conv7(torch.cat((x1, x6), dim=1)))
+        super().__init__(SeparableConv2d, width=32, outputs=3)
 
     def forward(
         self,
@@ -84,7 +67,7 @@ class SeparableDCENet(nn.Module):
         # Bilinear reduction without antialiasing: the mean of the four pixels round the middle of each cell.
         middle = (scale - 1) // 2, scale // 2
         cells = [padded[:, :, row::scale, column::scale] for row in middle for column in middle]
-        curve = self.curve((cells[0] + cells[1] + cells[2] + cells[3]) / 4)
+        curve = self.estimate((cells[0] + cells[1] + cells[2] + cells[3]) / 4)
         if scale > 1:
             # Not -(-side // scale): ONNX divides towards zero.
             rows, columns = ((side + scale - 1) // scale for side in whole or (height, width))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,12 +13,45 @@ from torch import Tensor, nn
 CURVE_ITERATIONS = 8
 
 
+class CurveEstimator(nn.Module):
+    """Seven layers, of which layer i + 4 sees the output of layer 4 - i beside its own input.
+
+    State-dict keys are the official ones, `e_conv1` to `e_conv7`.
+
+    Args:
+        layer: Makes a layer from its input and output channels.
+        width: Channels of the inner layers.
+        outputs: Channels of the last layer.
+
+    Source: Guo et al. 2020, section 3.1; Li, Guo, Loy 2021 takes other layers.
+    """
+
+    def __init__(self, layer: Callable[[int, int], nn.Module], width: int, outputs: int) -> None:
+        super().__init__()
+        self.e_conv1 = layer(3, width)
+        self.e_conv2 = layer(width, width)
+        self.e_conv3 = layer(width, width)
+        self.e_conv4 = layer(width, width)
+        self.e_conv5 = layer(2 * width, width)
+        self.e_conv6 = layer(2 * width, width)
+        self.e_conv7 = layer(2 * width, outputs)
+
+    def estimate(self, batch: Tensor) -> Tensor:
+        """(N, 3, H, W) float RGB in [0, 1] to (N, outputs, H, W) float in [-1, 1]."""
+        x1 = torch.relu_(self.e_conv1(batch))
+        x2 = torch.relu_(self.e_conv2(x1))
+        x3 = torch.relu_(self.e_conv3(x2))
+        x4 = torch.relu_(self.e_conv4(x3))
+        x5 = torch.relu_(self.e_conv5(torch.cat((x3, x4), dim=1)))
+        x6 = torch.relu_(self.e_conv6(torch.cat((x2, x5), dim=1)))
+        return torch.tanh(self.e_conv7(torch.cat((x1, x6), dim=1)))
+
+
 @MODELS.register_module()
-class DCENet(nn.Module):
+class DCENet(CurveEstimator):
     """Seven 3x3 convolutions that estimate eight light-enhancement curves per pixel and colour.
 
-    State-dict keys are the official ones, `e_conv1` to `e_conv7`. Layer i + 4 sees the output of layer 4 - i beside its
-    own input. Every layer is padded with zeros, so a pixel depends on the 15x15 pixels around it.
+    Every layer is padded with zeros, so a pixel depends on the 15x15 pixels around it.
 
     Args:
         width: Channels of the inner layers; 32 is the published network.
@@ -25,14 +60,7 @@ class DCENet(nn.Module):
     """
 
     def __init__(self, width: int = 32) -> None:
-        super().__init__()
-        self.e_conv1 = nn.Conv2d(3, width, 3, padding=1)
-        self.e_conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.e_conv3 = nn.Conv2d(width, width, 3, padding=1)
-        self.e_conv4 = nn.Conv2d(width, width, 3, padding=1)
-        self.e_conv5 = nn.Conv2d(2 * width, width, 3, padding=1)
-        self.e_conv6 = nn.Conv2d(2 * width, width, 3, padding=1)
-        self.e_conv7 = nn.Conv2d(2 * width, 3 * CURVE_ITERATIONS, 3, padding=1)
+        super().__init__(partial(nn.Conv2d, kernel_size=3, padding=1), width, 3 * CURVE_ITERATIONS)
 
     def curves(self, batch: Tensor) -> Tensor:
         """Estimate the curve parameters.
@@ -43,13 +71,7 @@ class DCENet(nn.Module):
         Returns:
             (N, 24, H, W) float in [-1, 1]: three channels for each of the eight iterations, in their order.
         """
-        x1 = torch.relu_(self.e_conv1(batch))
-        x2 = torch.relu_(self.e_conv2(x1))
-        x3 = torch.relu_(self.e_conv3(x2))
-        x4 = torch.relu_(self.e_conv4(x3))
-        x5 = torch.relu_(self.e_conv5(torch.cat((x3, x4), dim=1)))
-        x6 = torch.relu_(self.e_conv6(torch.cat((x2, x5), dim=1)))
-        return torch.tanh(self.e_conv7(torch.cat((x1, x6), dim=1)))
+        return self.estimate(batch)
 
     def forward(self, batch: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float RGB in [0, 1] to the same."""

@@ -23,7 +23,7 @@ def test_the_curve_is_the_authors(shared: Path) -> None:
     # 61 x 83 without what is left of multiples of 12.
     batch = torch.from_numpy(image[:60, :72]).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
-        curve = enhancer.network.curve(F.interpolate(batch, scale_factor=1 / 12, mode="bilinear"))
+        curve = enhancer.network.estimate(F.interpolate(batch, scale_factor=1 / 12, mode="bilinear"))
     if wanted.shape != curve.shape:
         curve = F.interpolate(curve, size=wanted.shape[2:], mode="bilinear", align_corners=True)
     assert np.abs(curve.numpy() - wanted).max() <= 1e-5
