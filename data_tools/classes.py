@@ -142,6 +142,12 @@ def real_classes(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name.strip("_").casefold() not in ("background", "n/a"))
 
 
+def class_positions(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
+    """The real classes of a detector's outputs, and of each output the position of its class there, -1 for none."""
+    classes = real_classes(names)
+    return classes, [classes.index(name) if name in classes else -1 for name in names]
+
+
 EXDARK_TO_VOC: dict[str, str] = {name: canonical(name) for name in EXDARK_CLASSES}
 
 # The eleven classes over which Table 2 takes its mean, in ExDark's order.

@@ -73,6 +73,9 @@ Layout = Annotated[
     str | None,
     typer.Option(help="Layout of the data set: exdark, voc, coco, ..., file.py:Class; recognised by default."),
 ]
+Split = Annotated[str | None, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")]
+Out = Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/<configuration>.")]
+RunFolder = Annotated[Path, typer.Argument(help="Folder of a run (its --out).")]
 Coco = Annotated[bool, typer.Option("--coco", help="Add COCO AP columns.")]
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from duskbench.benchmarks.cli.options import Baseline, Format
+from duskbench.benchmarks.cli.options import Baseline, Format, RunFolder
 from duskbench.benchmarks.cli.table import print_as
 
 
 def power(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run (its --out).")],
+    run_dir: RunFolder,
     form: Format = "terminal",
     score: Annotated[
         str | None, typer.Option(help="A column of the run's table, such as mAP or NIQE; by default its mAP.")

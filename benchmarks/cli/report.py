@@ -9,11 +9,11 @@ import typer
 from rich.text import Text
 
 from duskbench.benchmarks.cli.console import err_console, out_console
-from duskbench.benchmarks.cli.options import Device, Weights, use_weights
+from duskbench.benchmarks.cli.options import Device, RunFolder, Weights, use_weights
 
 
 def report(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run (its --out).")],
+    run_dir: RunFolder,
     out: Annotated[Path | None, typer.Option(help="The file; by default report.html in the run's folder.")] = None,
     images: Annotated[int, typer.Option(min=0, max=60, help="Images to show before and after.")] = 12,
     history: Annotated[Path | None, typer.Option(help="History of a nightly, for its curves.")] = None,

@@ -23,7 +23,9 @@ from duskbench.benchmarks.cli.options import (
     Layout,
     Limit,
     Metric,
+    Out,
     SendImages,
+    Split,
     TimeLimit,
     Weights,
     Workers,
@@ -40,7 +42,7 @@ def run(
     ],
     data: Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")] = None,
     layout: Layout = None,
-    split: Annotated[str | None, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = None,
+    split: Split = None,
     enhancer: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,7 +53,7 @@ def run(
     metric: Metric = None,
     checkpoint: Checkpoint = None,
     weights: Weights = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/<configuration>.")] = None,
+    out: Out = None,
     device: Device = "auto",
     batch_size: BatchSize = 1,
     workers: Workers = 0,

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from duskbench.benchmarks.cli.console import out_console
-from duskbench.benchmarks.cli.options import Baseline, Coco, Format
+from duskbench.benchmarks.cli.options import Baseline, Coco, Format, RunFolder
 from duskbench.data_tools.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _WRITTEN = "table.md, table.csv, table.tex"
 
 
 def table(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run (its --out).")],
+    run_dir: RunFolder,
     form: Format = "terminal",
     by: Annotated[
         str | None, typer.Option(help="Break down by lighting, indoor, class or size; intervals are in the csv.")

@@ -56,6 +56,16 @@ class Detections:
         return len(self.scores)
 
 
+def need_image(image_rgb: np.ndarray, detector: str) -> None:
+    """Raise DetectorError, in the detector's name, unless this is an (H, W, 3) uint8 image with a pixel."""
+    if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.size == 0:
+        raise DetectorError(
+            f"Detector {detector!r} was given something that is no image.",
+            expected="(H, W, 3) uint8 RGB",
+            got=f"{image_rgb.shape} {image_rgb.dtype}",
+        )
+
+
 def _broken(expected: str, got: str) -> DetectorError:
     return DetectorError("A detector broke its contract.", expected=expected, got=got)
 

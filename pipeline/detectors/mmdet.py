@@ -13,11 +13,11 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from duskbench.data_tools.errors import ConfigError, DetectorError
+from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.pipeline.checkpoint import read_checkpoint
-from duskbench.pipeline.detectors.base import Detections
+from duskbench.pipeline.detectors.base import Detections, need_image
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 from duskbench.pipeline.mmdet_config import load_config
 
@@ -114,12 +114,7 @@ class MMDetDetector:
         return [self._detections(sample.pred_instances) for sample in samples]
 
     def _prepare(self, image_rgb: np.ndarray) -> dict[str, Any]:
-        if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.size == 0:
-            raise DetectorError(
-                f"Detector {self.name!r} was given something that is no image.",
-                expected="(H, W, 3) uint8 RGB",
-                got=f"{image_rgb.shape} {image_rgb.dtype}",
-            )
+        need_image(image_rgb, self.name)
         # mmdet's pipelines start from what OpenCV reads: BGR.
         data: dict[str, Any] = {"img": np.ascontiguousarray(image_rgb[:, :, ::-1]), "img_id": 0}
         for transform in self._pipeline:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.classes import real_classes
+from duskbench.data_tools.classes import class_positions
 from duskbench.data_tools.errors import DetectorError, UnknownNameError, WeightsError
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.pipeline.detectors.base import Detections
@@ -83,9 +83,8 @@ class OnnxDetector:
         self._names: tuple[str, ...] | None = None
         tried = self._try(noise)
         self._names = class_names(self.path, _class_count(tried), classes, metadata)
-        self.classes = real_classes(self._names)
-        # Of each output, the position of its class; -1 for none.
-        self._positions = np.array([self.classes.index(n) if n in self.classes else -1 for n in self._names])
+        self.classes, positions = class_positions(self._names)
+        self._positions = np.array(positions)
         arguments = {
             "classes": self._names,
             "layout": self.layout,

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from duskbench.data_tools.classes import class_list, real_classes
-from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
+from duskbench.data_tools.classes import class_list, class_positions
+from duskbench.data_tools.errors import ConfigError, UnknownNameError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.pipeline.checkpoint import read_checkpoint
-from duskbench.pipeline.detectors.base import Detections
+from duskbench.pipeline.detectors.base import Detections, need_image
 from duskbench.pipeline.weights import load_into
 
 RANDOM = "random"
@@ -54,11 +54,8 @@ class TorchvisionDetector:
         categories = tuple(published.meta["categories"]) if classes is None else ("background", *class_list(classes))
         self.name = model
         # Label 0 is background in all of them, whatever it is called.
-        self.classes = real_classes(categories[1:])
-        # Of each label, the position of its class; -1 for none.
-        self._positions = np.array(
-            [-1, *(self.classes.index(name) if name in self.classes else -1 for name in categories[1:])]
-        )
+        self.classes, positions = class_positions(categories[1:])
+        self._positions = np.array([-1, *positions])
         self.model = _build(model, len(categories), options or {})
         path = None if weights == RANDOM else _weight_file(published, weights)
         if path is not None:
@@ -91,12 +88,7 @@ class TorchvisionDetector:
         return [self._detections(each) for each in found]
 
     def _prepare(self, image_rgb: np.ndarray) -> Tensor:
-        if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.size == 0:
-            raise DetectorError(
-                f"Detector {self.name!r} was given something that is no image.",
-                expected="(H, W, 3) uint8 RGB",
-                got=f"{image_rgb.shape} {image_rgb.dtype}",
-            )
+        need_image(image_rgb, self.name)
         planes = torch.from_numpy(np.ascontiguousarray(image_rgb.transpose(2, 0, 1)))
         return cast(Tensor, self._transform(planes)).to(self._device)
 

@@ -9,35 +9,24 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from duskbench.pipeline.networks.blocks import Block, ResidualBlock
 from duskbench.pipeline.networks.sample_draws import SampleDraws
 
 ATTRIBUTES = 8
 SCALES = 3
 
 
-class _Block(nn.Module):
-    """Layers under the official name `model`."""
-
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.model = nn.Sequential(*layers)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Run the layers."""
-        return self.model(features)
-
-
-def _leaky(inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> _Block:
+def _leaky(inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> Block:
     convolution = nn.Conv2d(inputs, outputs, kernel, stride)
-    return _Block(nn.ReflectionPad2d(padding), convolution, nn.LeakyReLU(inplace=True))
+    return Block(nn.ReflectionPad2d(padding), convolution, nn.LeakyReLU(inplace=True))
 
 
-def _normalised(inputs: int, outputs: int) -> _Block:
+def _normalised(inputs: int, outputs: int) -> Block:
     convolution = nn.Conv2d(inputs, outputs, 3, 2)
-    return _Block(nn.ReflectionPad2d(1), convolution, nn.InstanceNorm2d(outputs), nn.ReLU(inplace=True))
+    return Block(nn.ReflectionPad2d(1), convolution, nn.InstanceNorm2d(outputs), nn.ReLU(inplace=True))
 
 
-class _Residual(_Block):
+class _Residual(ResidualBlock):
     """Two convolutions with instance normalisation, added to the input."""
 
     def __init__(self, width: int) -> None:
@@ -50,10 +39,6 @@ class _Residual(_Block):
             nn.Conv2d(width, width, 3),
             nn.InstanceNorm2d(width),
         )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Add."""
-        return features + self.model(features)
 
 
 class _LayerNorm(nn.Module):
@@ -71,7 +56,7 @@ class _LayerNorm(nn.Module):
 
 def _up(inputs: int, outputs: int) -> nn.Sequential:
     transposed = nn.ConvTranspose2d(inputs, outputs, 3, 2, 1, output_padding=1)
-    return nn.Sequential(_Block(transposed, _LayerNorm(outputs), nn.ReLU(inplace=True)))
+    return nn.Sequential(Block(transposed, _LayerNorm(outputs), nn.ReLU(inplace=True)))
 
 
 class ContentEncoder(nn.Module):

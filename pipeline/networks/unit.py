@@ -8,25 +8,14 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from duskbench.pipeline.networks.blocks import Block, ResidualBlock
 from duskbench.pipeline.networks.sample_draws import SampleDraws, SampleDropout
 
 LEVELS = 2  # halvings of the encoder
 DROPOUT = 0.5
 
 
-class _Block(nn.Module):
-    """Layers under the official name `model`."""
-
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.model = nn.Sequential(*layers)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Run the layers."""
-        return self.model(features)
-
-
-class _Residual(_Block):
+class _Residual(ResidualBlock):
     """Two convolutions with instance normalisation and dropout, added to the input; nothing after the sum."""
 
     def __init__(self, width: int, draws: SampleDraws) -> None:
@@ -38,10 +27,6 @@ class _Residual(_Block):
             nn.InstanceNorm2d(width),
             SampleDropout(DROPOUT, draws),
         )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Add."""
-        return features + self.model(features)
 
 
 @MODELS.register_module()
@@ -74,13 +59,13 @@ class UNITGenerator(nn.Module):
         self.draws = SampleDraws()
         wide = width << LEVELS
         for domain in "AB":
-            down = [_Block(nn.Conv2d(3, width, 7, padding=3), nn.LeakyReLU(inplace=True))]
+            down = [Block(nn.Conv2d(3, width, 7, padding=3), nn.LeakyReLU(inplace=True))]
             up: list[nn.Module] = []
             for level in range(LEVELS):
                 fine, coarse = width << level, width << (level + 1)
-                down.append(_Block(nn.Conv2d(fine, coarse, 3, 2, 1), *_after(norm, coarse)))
+                down.append(Block(nn.Conv2d(fine, coarse, 3, 2, 1), *_after(norm, coarse)))
                 transposed = nn.ConvTranspose2d(coarse, fine, 3, 2, 1, output_padding=1)
-                up.insert(0, _Block(transposed, *_after(norm, fine)))
+                up.insert(0, Block(transposed, *_after(norm, fine)))
             residual = [_Residual(wide, self.draws) for _ in range(2 * blocks)]
             setattr(self, f"encode_{domain}", nn.Sequential(*down, *residual[:blocks]))
             last = nn.ConvTranspose2d(width, 3, 1)
@@ -131,7 +116,7 @@ class UNITDiscriminators(nn.Module):
             for scale in (1, 2, 4):
                 channels = [3, *(width << level for level in range(4))]
                 layers = [
-                    _Block(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(inplace=True))
+                    Block(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(inplace=True))
                     for inputs, outputs in itertools.pairwise(channels)
                 ]
                 setattr(self, f"model_{scale}_{domain}", nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 1)))
