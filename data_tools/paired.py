@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,8 +18,8 @@ from duskbench.data_tools.images import decode_image
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
+from duskbench.data_tools.training_manifest import MANIFEST, Labels, folder_and_part, is_name, open_manifest, read_rows
 from duskbench.data_tools.unpaired import luma
-from duskbench.data_tools.unpaired_manifest import MANIFEST, open_manifest
 
 LOW, HIGH = "low", "high"
 LIT = "lit"
@@ -152,32 +151,19 @@ def read_paired_manifest(path: str | Path) -> dict[str, Any]:
     Raises:
         DataError: The file is missing or no such manifest.
     """
-    try:
-        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
-        for row in manifest["images"]:
-            names = (row[LOW], row[HIGH])
-            if any(Path(name).name != name for name in names):
-                raise ValueError(f"not a row of a paired set: {row}")
-            row["rejected"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError("Not the manifest of a paired set.", where=path, got=repr(error)) from error
+    manifest = read_rows(
+        path, "a paired set", lambda row: is_name(row[LOW]) and is_name(row[HIGH]) and "rejected" in row
+    )
     return {"settings": manifest["settings"], "pairs": manifest["images"]}
 
 
 def _candidates(sources: Sequence[str | Path]) -> Iterator[Candidate]:
-    labels: Counter[str] = Counter()
+    labels = Labels()
     for source in sources:
-        folder, part = _folder_and_part(source)
-        name = folder.resolve().name
-        labels[name] += 1
-        label = name if labels[name] == 1 else f"{name}-{labels[name]}"
+        folder, part = folder_and_part(source)
+        label = labels.label(folder.resolve().name)
         for image_id, (low, high) in _pairs_of(folder, part).items():
             yield Candidate(label, image_id, low, high, f"{label}@{image_id.replace('/', '@')}")
-
-
-def _folder_and_part(source: str | Path) -> tuple[Path, str | None]:
-    folder, at, part = str(source).rpartition("@")
-    return (Path(folder), part) if at and not Path(source).exists() else (Path(source), None)
 
 
 def _pairs_of(folder: Path, part: str | None) -> dict[str, tuple[Path, Path]]:

@@ -24,7 +24,14 @@ from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.records import Dataset
-from duskbench.data_tools.unpaired_manifest import FOLDERS, MANIFEST, open_manifest, read_manifest
+from duskbench.data_tools.training_manifest import (
+    FOLDERS,
+    MANIFEST,
+    Labels,
+    folder_and_part,
+    open_manifest,
+    read_manifest,
+)
 
 
 @dataclass(frozen=True)
@@ -178,19 +185,15 @@ def open_source(source: str | Path | Dataset, domain: str) -> Dataset:
     half = Path(source) / FOLDERS[domain]
     if half.is_dir():
         return ImageFolder(half)
-    folder, at, split = str(source).rpartition("@")
-    if at and not Path(source).exists():
-        return open_dataset(folder, split=split)
-    return open_dataset(source, split="all")
+    folder, split = folder_and_part(source)
+    return open_dataset(folder, split="all" if split is None else split)
 
 
 def _candidates(domain: str, sources: Sequence[str | Path | Dataset]) -> Iterator[Candidate]:
-    labels: Counter[str] = Counter()
+    labels = Labels()
     for source in sources:
         dataset = open_source(source, domain)
-        labels[dataset.name] += 1
-        # Two sources of one name (DICM/images, MEF/images) must not overwrite each other's files.
-        label = dataset.name if labels[dataset.name] == 1 else f"{dataset.name}-{labels[dataset.name]}"
+        label = labels.label(dataset.name)
         for image_id in dataset.ids:
             path = dataset.image_path(image_id)
             yield Candidate(domain, label, image_id, path, f"{label}@{image_id.replace('/', '@')}{path.suffix}")

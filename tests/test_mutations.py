@@ -24,7 +24,7 @@ from duskbench.benchmarks.record import ImageState, RunRecord
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import DuskbenchError
 from duskbench.data_tools.ids import check_id, read_names, read_text
-from duskbench.data_tools.unpaired_manifest import read_manifest
+from duskbench.data_tools.training_manifest import read_manifest
 from duskbench.pipeline.detectors.results_file import ResultsFile
 from duskbench.pipeline.weights import load_described, safetensors_bytes
 from tests.benchmarks.fabricate import make_images, make_night, make_record, make_run

@@ -14,8 +14,8 @@ from duskbench.data_tools.findings import Report
 from duskbench.data_tools.fingerprint import source_hashes
 from duskbench.data_tools.progress import Progress
 from duskbench.data_tools.released import ReleasedData, ReleasedExDark, ReleasedVOC
+from duskbench.data_tools.training_manifest import MANIFEST
 from duskbench.data_tools.unpaired import build_unpaired
-from duskbench.data_tools.unpaired_manifest import MANIFEST
 from duskbench.data_tools.verify import verify
 
 # What a tree that is not complete has; --allow-missing says that it is meant.

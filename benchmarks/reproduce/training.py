@@ -17,7 +17,7 @@ from duskbench.benchmarks.reproduce.steps import Estimate, Step, fingerprint_of
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import place_file
 from duskbench.data_tools.progress import Progress
-from duskbench.data_tools.unpaired_manifest import MANIFEST, read_manifest
+from duskbench.data_tools.training_manifest import MANIFEST, read_manifest
 from duskbench.pipeline.registry import config_root
 
 Schedule = Literal["paper", "small"]

@@ -36,7 +36,7 @@ from duskbench.benchmarks.reproduce.estimates import without_downloads
 from duskbench.benchmarks.speed.convolution import convolution_probe
 from duskbench.benchmarks.speed.mixed_floor import KINDS, Convolutions
 from duskbench.data_tools.images import write_image
-from duskbench.data_tools.unpaired_manifest import FOLDERS
+from duskbench.data_tools.training_manifest import FOLDERS
 from duskbench.pipeline.mmdet_config import load_config
 from duskbench.pipeline.training.enhancer import train
 

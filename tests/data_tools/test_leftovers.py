@@ -36,7 +36,7 @@ CALLS = {
     "write_bytes": "files.write_bytes(Path(sys.argv[1]) / 'deep/a.xml', b'half')",
     "place_file": "Path('source').write_bytes(b'x'); files.place_file(Path('source'), Path(sys.argv[1]) / 'a', 'copy')",
     "manifest": (
-        "from duskbench.data_tools.unpaired_manifest import open_manifest\n"
+        "from duskbench.data_tools.training_manifest import open_manifest\n"
         "with open_manifest(Path(sys.argv[1]) / 'manifest.json', {}): pass"
     ),
     "rows": (

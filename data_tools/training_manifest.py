@@ -1,9 +1,10 @@
-"""The manifest of an unpaired training set: settings, and one row for every image taken or rejected."""
+"""What unpaired and paired training sets share: the manifest, with a row for every image, and how sources are named."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,11 +46,43 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     Raises:
         DataError: The file is missing or no such manifest.
     """
+    return read_rows(path, "an unpaired set", lambda row: row["domain"] in FOLDERS and is_name(row["file"]))
+
+
+def read_rows(path: str | Path, of: str, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Read a manifest whose rows all fit; `of` says what it is of.
+
+    Raises:
+        DataError: The file is missing or no such manifest.
+    """
     try:
-        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         for row in manifest["images"]:
-            if row["domain"] not in FOLDERS or Path(row["file"]).name != row["file"]:
-                raise ValueError(f"not a row of an unpaired set: {row}")
+            if not fits(row):
+                raise ValueError(f"not a row of {of}: {row}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError("Not the manifest of an unpaired set.", where=path, got=str(error)) from error
+        raise DataError(f"Not the manifest of {of}.", where=path, got=str(error)) from error
     return manifest
+
+
+def is_name(file: str) -> bool:
+    """Whether it names a file in a folder, and leads nowhere else."""
+    return Path(file).name == file
+
+
+class Labels:
+    """Names of sources, with numbers where two have the same, so that none overwrites another's files."""
+
+    def __init__(self) -> None:
+        self._count: Counter[str] = Counter()
+
+    def label(self, name: str) -> str:
+        """The label of the next source of this name."""
+        self._count[name] += 1
+        return name if self._count[name] == 1 else f"{name}-{self._count[name]}"
+
+
+def folder_and_part(source: str | Path) -> tuple[Path, str | None]:
+    """`FOLDER@PART` as both; a folder that is there, whatever its name, is meant as a whole."""
+    folder, at, part = str(source).rpartition("@")
+    return (Path(folder), part) if at and not Path(source).exists() else (Path(source), None)
