@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from duskbench.benchmarks.metrics import coco_ap, voc_ap
 from duskbench.benchmarks.metrics.base import Mode
-from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 
 # Sums of whole numbers are exact in float32 up to here.
 _EXACT_IN_FLOAT32 = 1 << 24
@@ -23,8 +23,8 @@ _DRAWS_AT_A_TIME = 1 << 16
 # Of a block of resamples.
 _BYTES_AT_A_TIME = 1 << 26
 
-# Recalls at which the envelope of the precision is read. Source of COCO's: pycocotools cocoeval.py, Params.recThrs.
-_RECALLS = {"11point": RECALL_THRESHOLDS, "101point": np.linspace(0.0, 1.0, 101)}
+# Recalls at which the envelope of the precision is read.
+_RECALLS = {"11point": voc_ap.RECALL_THRESHOLDS, "101point": coco_ap.RECALL_THRESHOLDS}
 
 
 def draw_weights(within: np.ndarray, resamples: int, seed: int) -> np.ndarray:

@@ -1,21 +1,28 @@
-"""COCO's average precision, through pycocotools, of the same plain arrays that `voc_ap` takes."""
+"""COCO's average precision, of the same plain arrays that `voc_ap` takes: pycocotools' numbers, for all images at once.
+
+Source: pycocotools `cocoeval.py` (`evaluateImg`, `accumulate`) and `maskApi.c` (`bbIou`);
+https://cocodataset.org/#detection-eval.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
-from duskbench.benchmarks.metrics.boxes import Boxes
-from duskbench.data_tools.errors import DataError
+from duskbench.benchmarks.metrics.boxes import Boxes, check_boxes, check_column, pairs
+from duskbench.benchmarks.metrics.voc_ap import precision_recall
 
+# Source of all four: pycocotools cocoeval.py, Params.setDetParams. Spelt as there, for the last bit.
+IOU_THRESHOLDS: np.ndarray = np.linspace(0.5, 0.95, 10)
+RECALL_THRESHOLDS: np.ndarray = np.linspace(0.0, 1.0, 101)
 # Detections of an image and class that COCO looks at.
 _MOST = 100
+# Square pixels; what is larger is ignored.
+_LARGEST = 1e5**2
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,12 @@ def coco_ap(
 ) -> CocoAP:
     """COCO AP over all sizes, at most 100 detections per image and class.
 
+    >>> whole = np.array([[0.0, 0.0, 10.0, 10.0]])
+    >>> zero = np.array([0])
+    >>> found = np.array([[0.0, 0.0, 10.0, 7.2]])
+    >>> coco_ap(whole, zero, zero, zero, found, np.array([0.9]), zero, zero, n_classes=2)
+    CocoAP(ap=0.5, ap50=1.0, ap75=0.0, per_class=(0.5, None))
+
     A difficult object becomes `iscrowd`, as in the usual conversions of VOC to COCO: detections on it are ignored, any
     number of them. COCO measures their overlap as the share of the detection that lies inside the object, so slightly
     more detections are ignored than under VOC's rules.
@@ -64,90 +77,154 @@ def coco_ap(
         n_classes: Number of classes.
 
     Raises:
-        DataError: Arrays whose lengths differ, or labels out of range.
-
-    Source: pycocotools `cocoeval.py`, https://cocodataset.org/#detection-eval.
+        DataError: Shapes that do not fit, labels out of range, NaN or infinite numbers.
     """
-    evaluation = _evaluate(
-        (gt_boxes, gt_labels, gt_images, gt_difficult), (det_boxes, det_scores, det_labels, det_images), n_classes
-    )
-    if evaluation is None:
-        return CocoAP(None, None, None, (None,) * n_classes)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.accumulate()
-    # (IoU thresholds, recalls, classes), -1 where a class has nothing to find.
-    precision = evaluation.eval["precision"][..., 0, 0]
-    return CocoAP(
-        _mean(precision),
-        _mean(precision[0]),
-        _mean(precision[5]),
-        tuple(_mean(precision[:, :, label]) for label in range(n_classes)),
-    )
+    gt_xyxy, gt_label, gt_image = check_boxes("ground truth", gt_boxes, gt_labels, gt_images, n_classes)
+    det_xyxy, det_label, det_image = check_boxes("detections", det_boxes, det_labels, det_images, n_classes)
+    difficult = check_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
+    scores = check_column("det_scores", det_scores, len(det_xyxy)).astype(np.float64)
+    truth = Boxes(gt_xyxy, gt_label, gt_image, np.ones(len(difficult)), difficult, np.arange(len(difficult)))
+    found = Boxes(det_xyxy, det_label, det_image, scores, np.zeros(len(scores), bool), np.arange(len(scores)))
+
+    n_gt = np.bincount(gt_label[~_ignored(truth)], minlength=n_classes)
+    # (thresholds, classes), NaN where a class has nothing to find.
+    ap = np.full((len(IOU_THRESHOLDS), n_classes), np.nan)
+    for label, rankings in enumerate(rank(truth, found, n_classes)):
+        if n_gt[label]:
+            ap[:, label] = [_average_precision(ranking, n_gt[label]) for ranking in rankings]
+    return CocoAP(_mean(ap), _mean(ap[0]), _mean(ap[5]), tuple(_mean(of_class) for of_class in ap.T))
 
 
-def _evaluate(truth: Sequence[np.ndarray], found: Sequence[np.ndarray], n_classes: int) -> Any:
-    """Match with pycocotools, over all sizes, the best 100 detections of an image and class; None without images."""
-    from pycocotools.cocoeval import COCOeval
-
-    for what, columns in (("ground truth", truth), ("detections", found)):
-        if len({len(column) for column in columns}) != 1:
-            raise DataError("The lengths differ.", where=what, got=", ".join(str(len(column)) for column in columns))
-    (gt_boxes, gt_labels, gt_images, gt_difficult), (det_boxes, det_scores, det_labels, det_images) = truth, found
-    for what, labels in (("ground truth", gt_labels), ("detections", det_labels)):
-        if len(labels) and not (np.min(labels) >= 0 and np.max(labels) < n_classes):
-            raise DataError("A label names no class.", where=what, expected=f"0 to {n_classes - 1}")
-    images = np.union1d(gt_images, det_images).astype(np.int64).tolist()
-    if not images:
-        return None
-    # pycocotools reports on standard output; the numbers are taken from its arrays instead.
-    with contextlib.redirect_stdout(io.StringIO()):
-        objects = _indexed(images, n_classes, gt_boxes, gt_labels, gt_images, iscrowd=np.asarray(gt_difficult, int))
-        results = _indexed(images, n_classes, det_boxes, det_labels, det_images, score=np.asarray(det_scores, float))
-        evaluation = COCOeval(objects, results, "bbox")
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.params.maxDets = [_MOST]
-        evaluation.evaluate()
-    return evaluation
+def _average_precision(ranking: Ranking, n_gt: int) -> float:
+    recall, precision = precision_recall(ranking.tp, ~ranking.tp, np.array(n_gt))
+    envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return float(envelope[np.searchsorted(recall, RECALL_THRESHOLDS)].mean())
 
 
-def _indexed(
-    images: list[int],
-    n_classes: int,
-    boxes: np.ndarray,
-    labels: np.ndarray,
-    box_images: np.ndarray,
-    **extra: np.ndarray,
-) -> Any:
-    from pycocotools.coco import COCO
-
-    corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    xywh = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-    ((name, values),) = extra.items()
-    columns = zip(
-        xywh.tolist(),
-        (xywh[:, 2] * xywh[:, 3]).tolist(),
-        np.asarray(labels, dtype=np.int64).tolist(),
-        np.asarray(box_images, dtype=np.int64).tolist(),
-        values.tolist(),
-        strict=True,
-    )
-    coco = COCO()
-    coco.dataset = {
-        "images": [{"id": image} for image in images],
-        "categories": [{"id": label} for label in range(n_classes)],
-        "annotations": [
-            # Identifiers start at 1: pycocotools takes a match with object 0 for no match.
-            {"id": i, "bbox": box, "area": area, "category_id": label, "image_id": image, "iscrowd": 0, name: value}
-            for i, (box, area, label, image, value) in enumerate(columns, start=1)
-        ],
-    }
-    coco.createIndex()
-    return coco
+def _mean(ap: np.ndarray) -> float | None:
+    known = ap[~np.isnan(ap)]
+    return float(known.mean()) if known.size else None
 
 
-def _mean(precision: np.ndarray) -> float | None:
-    values = precision[precision > -1]
-    return float(values.mean()) if values.size else None
+def rank(truth: Boxes, found: Boxes, n_classes: int) -> list[tuple[Ranking, ...]]:
+    """Decide which detections found an object, at each of the ten overlaps.
+
+    Args:
+        truth: Objects; labels in [0, n_classes).
+        found: Detections, likewise.
+        n_classes: Number of classes.
+
+    Returns:
+        Of each class the rankings by rising overlap.
+    """
+    best, group = _best_of_each_image(found, n_classes)
+    candidates, hit, ignored = _match(truth, found, best, group, n_classes)
+    # Position among `best` -> among `candidates`; the last stands for those that overlap nothing.
+    place = np.full(len(found.scores), len(candidates))
+    place[candidates] = np.arange(len(candidates))
+    hit, ignored = (np.pad(flags, ((0, 0), (0, 1))) for flags in (hit, ignored))
+    too_large = _too_large(found)
+    # Groups go image by image, so that equal scores stay in the order of images.
+    ranked = best[np.argsort(-found.scores[best], kind="stable")]
+    rankings = []
+    for label in range(n_classes):
+        chosen = ranked[found.labels[ranked] == label]
+        images, at, never = found.images[chosen], place[chosen], too_large[chosen]
+        of_class = []
+        for hits, passed in zip(hit, ignored, strict=True):
+            counted = ~(passed[at] | (never & ~hits[at]))
+            of_class.append(Ranking(images[counted], hits[at][counted], chosen[counted]))
+        rankings.append(tuple(of_class))
+    return rankings
+
+
+def _best_of_each_image(found: Boxes, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The best 100 detections of each image and class, image by image, best first, and (D,) the key of these two."""
+    key = found.images * n_classes + found.labels
+    order = np.lexsort((-found.scores, key))
+    sorted_key = key[order]
+    rank_in_group = np.arange(len(order)) - np.searchsorted(sorted_key, sorted_key)
+    return order[rank_in_group < _MOST], key
+
+
+def _match(
+    truth: Boxes, found: Boxes, best: np.ndarray, key: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What became of the detections that overlap an object by half at least.
+
+    A detection takes the object that it overlaps most among those still free, a crowd only where there is none; the
+    last given, of equal ones. That depends on the detections of its image and class before it and on no others, so
+    that the first of all images and classes are matched at once, then the second, at all overlaps together.
+
+    Returns:
+        (C,) these detections, and (thresholds, C) bool each: found an object or a crowd; that is to be ignored.
+    """
+    detection, gt, iou = _overlapping(truth, found, best, key, n_classes)
+    unsorted = np.unique(detection)
+    of_group = key[best[unsorted]]
+    turn = np.arange(len(unsorted)) - np.searchsorted(of_group, of_group)
+    crowd, ignored_gt = truth.difficult, _ignored(truth)
+    turn_of_pair = turn[np.searchsorted(unsorted, detection)]
+    # Turn by turn, detection by detection, and of each what it takes first.
+    order = np.lexsort((-gt, -iou, ignored_gt[gt], detection, turn_of_pair))
+    detection, gt, iou, turn_of_pair = detection[order], gt[order], iou[order], turn_of_pair[order]
+    first = np.flatnonzero(np.diff(detection, prepend=-1))
+    hit, ignored = (np.zeros((len(IOU_THRESHOLDS), len(first)), bool) for _ in range(2))
+    taken = np.zeros((len(IOU_THRESHOLDS), len(truth.labels)), bool)
+    enough = iou >= IOU_THRESHOLDS[:, None]
+    ends = np.searchsorted(turn_of_pair[first], np.arange(turn.max(initial=-1) + 2))
+    for begin, end in itertools.pairwise(ends.tolist()):
+        last_pair = first[end] if end < len(first) else len(gt)
+        here = slice(first[begin], last_pair)
+        free = enough[:, here] & ~taken[:, gt[here]]
+        number = np.where(free, np.arange(here.start, here.stop), len(gt))
+        taken_pair = np.minimum.reduceat(number, first[begin:end] - first[begin], axis=1)
+        threshold, column = np.nonzero(taken_pair < len(gt))
+        objects = gt[taken_pair[threshold, column]]
+        hit[threshold, begin + column] = True
+        ignored[threshold, begin + column] = ignored_gt[objects]
+        taken[threshold, objects] = ~crowd[objects]
+    return best[detection[first]], hit, ignored
+
+
+def _overlapping(
+    truth: Boxes, found: Boxes, best: np.ndarray, key: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of a position in `best` and an object of the same image and class that overlap by half at least, and how.
+
+    Source: `bbIou`, operation by operation.
+    """
+    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
+    gt_xywh, det_xywh = _xywh(truth), _xywh(found)
+    for rows, counts, gt in pairs(truth.images * n_classes + truth.labels, key[best]):
+        detection = np.repeat(rows, counts)
+        a, b = det_xywh[best[detection]], gt_xywh[gt]
+        size = np.minimum(a[:, 2:] + a[:, :2], b[:, 2:] + b[:, :2]) - np.maximum(a[:, :2], b[:, :2])
+        shared = np.where((size > 0).all(axis=1), size[:, 0] * size[:, 1], 0.0)
+        own = a[:, 2] * a[:, 3]
+        whole = np.where(truth.difficult[gt], own, own + b[:, 2] * b[:, 3] - shared)
+        iou = np.divide(shared, whole, out=np.zeros_like(whole), where=shared > 0)
+        near = iou >= IOU_THRESHOLDS[0]
+        kept.append((detection[near], gt[near], iou[near]))
+    detection, gt, iou = (np.concatenate(column) for column in zip(*kept, strict=True))
+    return detection, gt, iou
+
+
+def _xywh(boxes: Boxes) -> np.ndarray:
+    corners = boxes.boxes_xyxy
+    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+
+
+def _too_large(boxes: Boxes) -> np.ndarray:
+    """(N,) bool: whose area is outside of what COCO calls all sizes."""
+    size = boxes.boxes_xyxy[:, 2:] - boxes.boxes_xyxy[:, :2]
+    area = size[:, 0] * size[:, 1]
+    return (area < 0) | (area > _LARGEST)
+
+
+def _ignored(truth: Boxes) -> np.ndarray:
+    """(G,) bool: the objects that are not to be found."""
+    return truth.difficult | _too_large(truth)
 
 
 class CocoAPMetric(DetectionMetric):
@@ -157,13 +234,13 @@ class CocoAPMetric(DetectionMetric):
     thresholds = slice(None)
 
     def rank(self, truth: Boxes, found: Boxes, classes: Sequence[str]) -> Ranked:
-        """Match by COCO's rules, with pycocotools."""
+        """Match by COCO's rules; see `rank`."""
         return Ranked({n: of[self.thresholds] for n, of in _rankings(truth, found, tuple(classes)).items()}, "101point")
 
     def describe(self) -> str:
         """How it is computed."""
         return (
-            f"{self.heading}: by pycocotools' matching, 101 recall points, all sizes, at most {_MOST} detections of an "
+            f"{self.heading}: by COCO's matching, 101 recall points, all sizes, at most {_MOST} detections of an "
             "image and class, difficult objects as crowds."
         )
 
@@ -187,31 +264,9 @@ def _rankings(truth: Boxes, found: Boxes, classes: tuple[str, ...]) -> dict[str,
     global _newest  # noqa: PLW0603 - three metrics ask for the same matching one after the other
     if _newest is not None and _newest[0] is truth and _newest[1] is found:
         return _newest[2]
-    evaluation = _evaluate(
-        (truth.boxes_xyxy, truth.labels, truth.images, truth.difficult),
-        (found.boxes_xyxy, found.scores, found.labels, found.images),
-        len(classes),
-    )
-    made: dict[str, tuple[Ranking, ...]] = {}
-    if evaluation is not None:
-        images = evaluation.params.imgIds
-        for label, name in enumerate(classes):
-            here = evaluation.evalImgs[label * len(images) : (label + 1) * len(images)]
-            made[name] = _class_rankings([each for each in here if each is not None], len(evaluation.params.iouThrs))
+    made = dict(zip(classes, rank(truth, found, len(classes)), strict=True))
     _newest = (truth, found, made)
     return made
-
-
-def _class_rankings(per_image: Sequence[dict[str, Any]], n_thresholds: int) -> tuple[Ranking, ...]:
-    if not per_image:
-        return (Ranking(np.zeros(0, np.int64), np.zeros(0, bool)),) * n_thresholds
-    scores = np.concatenate([each["dtScores"] for each in per_image])
-    order = np.argsort(-scores, kind="stable")
-    images = np.concatenate([np.full(len(each["dtScores"]), each["image_id"], np.int64) for each in per_image])[order]
-    positions = np.concatenate([np.array(each["dtIds"], np.int64) - 1 for each in per_image])[order]
-    hit = np.concatenate([each["dtMatches"] for each in per_image], axis=1)[:, order] > 0
-    ignored = np.concatenate([each["dtIgnore"] for each in per_image], axis=1)[:, order].astype(bool)
-    return tuple(Ranking(images[~i], h[~i], positions[~i]) for h, i in zip(hit, ignored, strict=True))
 
 
 _newest: tuple[Boxes, Boxes, dict[str, tuple[Ranking, ...]]] | None = None

@@ -16,17 +16,14 @@ from typing import Literal
 import numpy as np
 
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
-from duskbench.benchmarks.metrics.boxes import Boxes
+from duskbench.benchmarks.metrics.boxes import Boxes, check_boxes, check_column, pairs
 from duskbench.benchmarks.protocol import Protocol
-from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.errors import ConfigError
 
 Mode = Literal["11point", "area"]
 
 # Not i / 10: the reference's thresholds are a hair above 0.3, 0.6 and 0.7, and a recall of 3/10 misses the first.
 RECALL_THRESHOLDS: np.ndarray = np.arange(0.0, 1.1, 0.1)
-
-# Pairs whose overlap is computed at a time: bounds the memory where one class has many objects in an image.
-_PAIRS_AT_A_TIME = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -165,10 +162,10 @@ def match(
     """
     if not 0.0 <= iou_threshold <= 1.0:
         raise ConfigError("The IoU threshold is out of range.", expected="0 to 1", got=repr(iou_threshold))
-    gt_xyxy, gt_label, gt_image = _check_boxes("ground truth", gt_boxes, gt_labels, gt_images, n_classes)
-    det_xyxy, det_label, det_image = _check_boxes("detections", det_boxes, det_labels, det_images, n_classes)
-    difficult = _check_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
-    scores = _check_column("det_scores", det_scores, len(det_xyxy)).astype(np.float64)
+    gt_xyxy, gt_label, gt_image = check_boxes("ground truth", gt_boxes, gt_labels, gt_images, n_classes)
+    det_xyxy, det_label, det_image = check_boxes("detections", det_boxes, det_labels, det_images, n_classes)
+    difficult = check_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
+    scores = check_column("det_scores", det_scores, len(det_xyxy)).astype(np.float64)
 
     gt_index, iou = best_overlap(gt_xyxy, gt_label, gt_image, det_xyxy, det_label, det_image, n_classes, plus_one)
     order = _by_score(scores, det_image)
@@ -237,21 +234,8 @@ def best_overlap(
     """Index of the object of its class and image that each detection overlaps most (-1: none), and the IoU."""
     best_gt = np.full(len(det_boxes), -1, dtype=np.int64)
     best_iou = np.zeros(len(det_boxes))
-    gt_key, det_key = gt_images * n_classes + gt_labels, det_images * n_classes + det_labels
-    gt_order = np.argsort(gt_key, kind="stable")
-    gt_key = gt_key[gt_order]
-    start = np.searchsorted(gt_key, det_key, side="left")
-    n_pairs = np.searchsorted(gt_key, det_key, side="right") - start
-    with_gt = np.flatnonzero(n_pairs)
-    pairs_before = np.cumsum(n_pairs[with_gt])
-    while len(with_gt):
-        # One detection at least, however many objects its class has.
-        take = max(1, int(np.searchsorted(pairs_before, pairs_before[0] + _PAIRS_AT_A_TIME)))
-        rows, with_gt = with_gt[:take], with_gt[take:]
-        pairs_before = pairs_before[take:]
-        counts = n_pairs[rows]
+    for rows, counts, gt in pairs(gt_images * n_classes + gt_labels, det_images * n_classes + det_labels):
         segment = np.cumsum(counts) - counts
-        gt = gt_order[np.repeat(start[rows] - segment, counts) + np.arange(counts.sum())]
         iou = _iou(det_boxes[np.repeat(rows, counts)], gt_boxes[gt], plus_one)
         top = np.maximum.reduceat(iou, segment)
         # Within a segment objects stand in the order given, so the least index is the first, as argmax has it.
@@ -283,38 +267,6 @@ def _by_score(scores: np.ndarray, images: np.ndarray) -> np.ndarray:
 def _check_mode(mode: str) -> None:
     if mode not in ("11point", "area"):
         raise ConfigError("Unknown kind of average precision.", expected="'11point' or 'area'", got=repr(mode))
-
-
-def _check_boxes(
-    what: str, boxes: np.ndarray, labels: np.ndarray, images: np.ndarray, n_classes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    boxes = np.asarray(boxes, dtype=np.float64)
-    if boxes.size == 0:
-        boxes = boxes.reshape(0, 4)
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-        got = "NaN or infinite coordinates" if boxes.shape[1:] == (4,) else f"shape {boxes.shape}"
-        raise DataError("The boxes are not usable.", where=what, expected="(N, 4) finite numbers, x1 y1 x2 y2", got=got)
-    label = _check_column("labels", labels, len(boxes), where=what).astype(np.int64)
-    image = _check_column("images", images, len(boxes), where=what).astype(np.int64)
-    if len(label) and not (label.min() >= 0 and label.max() < n_classes):
-        raise DataError(
-            "A label names no class.",
-            where=what,
-            expected=f"0 to {n_classes - 1}",
-            got=f"{label.min()} to {label.max()}",
-        )
-    return boxes, label, image
-
-
-def _check_column(name: str, values: np.ndarray, n: int, *, where: str | None = None) -> np.ndarray:
-    values = np.asarray(values)
-    if values.shape != (n,):
-        raise DataError(
-            f"The length of {name} does not fit the boxes.", where=where, expected=f"({n},)", got=str(values.shape)
-        )
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise DataError(f"NaN or infinite numbers in {name}.", where=where, expected="finite numbers")
-    return values
 
 
 class VocAPMetric(DetectionMetric):

@@ -1,4 +1,4 @@
-"""Time `voc_ap` at the size of ExDark's test split against mmdet's `eval_map` and pycocotools, on one core.
+"""Time `voc_ap` and `coco_ap` at the size of ExDark's test split against mmdet's `eval_map`, on one core.
 
 Run: python -m duskbench.benchmarks.speed.voc_ap [--repeats 5] [--no-peers]
 """
@@ -72,9 +72,7 @@ def main() -> None:
     """Print medians, and ratios to `voc_ap` of the same run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
-        "--no-peers", action="store_true", help="leave out mmdet (its import takes seconds) and pycocotools"
-    )
+    parser.add_argument("--no-peers", action="store_true", help="leave out mmdet, whose import takes seconds")
     options = parser.parse_args()
 
     from duskbench.benchmarks.metrics.coco_ap import coco_ap
@@ -88,10 +86,10 @@ def main() -> None:
         "voc_ap": (lambda: voc_ap(*data), options.repeats),
         "voc_ap, detections shuffled": (lambda: voc_ap(*unsorted), options.repeats),
         "match alone": (lambda: match(*data), options.repeats),
+        "coco_ap": (lambda: coco_ap(*data), options.repeats),
     }
     if not options.no_peers:
         calls["mmdet eval_map, nproc 1"] = (mmdet_eval_map(columns), options.repeats)
-        calls["pycocotools through coco_ap"] = (lambda: coco_ap(*data), 1)
     print(f"{N_IMAGES} images x {PER_IMAGE} detections, {N_OBJECTS} objects, {N_CLASSES} classes")
     print(f"{'':30}{'median s':>10}{'min s':>8}{'CPU s':>8}{'ratio':>8}{'n':>4}")
     reference = 0.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duskbench.benchmarks.metrics import voc_ap as module
+from duskbench.benchmarks.metrics import boxes as boxes_module
 from duskbench.benchmarks.metrics.voc_ap import (
     RECALL_THRESHOLDS,
     VocAP,
@@ -286,7 +286,7 @@ def test_few_pairs_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) -> N
     data = random_set(7)
     expected = match(*data, n_classes=3)
     for pairs in (1, 10):
-        monkeypatch.setattr(module, "_PAIRS_AT_A_TIME", pairs)
+        monkeypatch.setattr(boxes_module, "_PAIRS_AT_A_TIME", pairs)
         got = match(*data, n_classes=3)
         np.testing.assert_array_equal(got.gt_index, expected.gt_index)
         np.testing.assert_array_equal(got.tp, expected.tp)
