@@ -12,6 +12,7 @@ from typing import Any
 from duskbench.benchmarks.provenance import package_versions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.files import listing_sha256
+from duskbench.data_tools.hub import is_hub_address
 from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.registry import config_root
 from duskbench.pipeline.weights import cache_folder, search_folders
@@ -65,6 +66,8 @@ def _request(kind: str, spec: Any, device: str) -> str | None:
     if not isinstance(target, str) or not (_is_ours(kind, target) or Path(target).is_file()):
         return None
     named = [target, *arguments.values(), *([spec["checkpoint"]] if kind == "detector" else [])]
+    if any(map(is_hub_address, named)):
+        return None  # A branch may have moved on.
     files = [Path(each) for each in named if isinstance(each, str | Path) and str(each) and Path(each).exists()]
     content = [kind, spec, device, _surroundings(), listing_sha256(files)]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

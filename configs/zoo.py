@@ -30,7 +30,6 @@ enhancers = [
     "pairlie",
     "lyt_net",
     "flol",
-    dict(type="lit", label="Lit twins (bound)", upper_bound=True),
 ]
 # Parameters, GFLOPs and peak memory of a picture of 640x480.
 costs = True

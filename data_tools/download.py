@@ -14,13 +14,14 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duskbench.data_tools.drive import DriveError, download_from_drive
-from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.errors import DataError, DuskbenchError
+from duskbench.data_tools.hub import is_hub_address, locate
 from duskbench.data_tools.partial import Checksum, PartialFile
 from duskbench.data_tools.progress import SILENT, Progress
 
@@ -83,7 +84,8 @@ def download(
     Processes that want the same file wait for each other.
 
     Args:
-        urls: Addresses of the same file, best first: http, https, or a Google Drive file (needs the extra `drive`).
+        urls: Addresses of the same file, best first: http, https, a Google Drive file (needs the extra `drive`), or
+            `hf://owner/repository/file` (needs the extra `hub`).
         dest: Where the file goes; its name never comes from the server. Folders are made.
         sha256: The hash, or its first 8 or more digits.
         md5: The md5, where that is the published one.
@@ -167,13 +169,19 @@ def _from_mirror(
     url: str, part: PartialFile, check: Checksum, progress: Progress, limits: _Limits
 ) -> tuple[str, str] | None:
     """Fetch into `part`; None if the content is right, else expected and got, with `part` emptied."""
-    mismatch = None
+    mismatch, headers = None, dict[str, str]()
+    if is_hub_address(url):
+        try:
+            found = locate(url)
+        except DuskbenchError as error:
+            raise _MirrorError(error.one_line) from error
+        url, headers = found.url, dict(found.headers)
     for _ in range(2):
         resumed = part.size > 0
         if drive := _DRIVE_ADDRESS.match(url):
             _from_drive(drive[1], part, progress, limits)
         else:
-            _retried(url, part, check, progress, limits)
+            _retried(url, headers, part, check, progress, limits)
         mismatch = check.mismatch(part.flushed())
         if mismatch is None:
             return None
@@ -185,11 +193,13 @@ def _from_mirror(
     return mismatch
 
 
-def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress, limits: _Limits) -> None:
+def _retried(
+    url: str, headers: Mapping[str, str], part: PartialFile, check: Checksum, progress: Progress, limits: _Limits
+) -> None:
     furthest, failed = part.size, 0
     while True:
         try:
-            return _request(url, part, check, progress, limits)
+            return _request(url, headers, part, check, progress, limits)
         except _InterruptedError as error:
             # A mirror that ignores ranges and always breaks off at the same byte, or sends a byte a time, must not be
             # asked for ever.
@@ -203,13 +213,15 @@ def _retried(url: str, part: PartialFile, check: Checksum, progress: Progress, l
             time.sleep(wait)
 
 
-def _request(url: str, part: PartialFile, check: Checksum, progress: Progress, limits: _Limits) -> None:
+def _request(
+    url: str, headers: Mapping[str, str], part: PartialFile, check: Checksum, progress: Progress, limits: _Limits
+) -> None:
     """One request for what is missing; returns when all of it has arrived."""
     import requests
     import urllib3
 
     # Identity: the hash is that of the file, and a range of a compressed body is of no use.
-    headers = {"Accept-Encoding": "identity", **part.range_headers(url, check)}
+    headers = {**headers, "Accept-Encoding": "identity", **part.range_headers(url, check)}
     try:
         with _get(url, headers, limits.timeout) as response:
             total = _accept(response, part, url, check)

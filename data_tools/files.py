@@ -55,6 +55,12 @@ def write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None
         raise
 
 
+def user_cache() -> Path:
+    """Where duskbench keeps what it can download again: `$XDG_CACHE_HOME/duskbench`, else `~/.cache/duskbench`."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "duskbench"
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file atomically, line ends as they are in `text`."""
     write_bytes(path, text.encode("utf-8"))

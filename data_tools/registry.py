@@ -11,6 +11,7 @@ from typing import Any
 
 from duskbench.data_tools.entry_points import Installed, Kind, find_installed, installed, load_installed
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
+from duskbench.data_tools.hub import is_hub_address
 from duskbench.data_tools.plugins import find_plugin, raised_at
 
 
@@ -81,7 +82,8 @@ class Registry(Mapping[str, Entry]):
         if target.startswith(("dir:", "cmd:")):
             return target
         head, bracket, arguments = target.partition("(")
-        return (head.rpartition(":")[2] if ":" in head else Path(head).name) + bracket + arguments
+        plain = ":" not in head or is_hub_address(head)
+        return (Path(head).name if plain else head.rpartition(":")[2]) + bracket + arguments
 
 
 def load_foreign(kind: Kind, target: str) -> Any:

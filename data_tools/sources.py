@@ -32,7 +32,7 @@ class SourceFile:
 
     Attributes:
         filename: Its name here, and the usual name of a copy that a user already has.
-        urls: Mirrors, best first; empty where no stable address exists.
+        urls: Mirrors, best first, as `download` takes them; empty where no stable address exists.
         placements: What to take from the archive; empty for a file that is no archive.
         to: For a file that is no archive: its path below the root.
         sha256: Of the file, or None where none is published.

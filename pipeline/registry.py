@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from duskbench.data_tools.entry_points import find_installed
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.host.plugin import Plugin, PluginKind, seconds_an_image
+from duskbench.data_tools.hub import hub_copy
 from duskbench.data_tools.registry import Entry, Registry, build, load_foreign
 from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.enhancers.base import Enhancer
@@ -124,7 +125,7 @@ def load_enhancer(
     """
     if isinstance(spec, Enhancer):
         return spec
-    target, arguments = split_spec(spec, "enhancer")
+    target, arguments = _here(*split_spec(spec, "enhancer"))
     if not isinstance(target, str):
         return build_enhancer(target, getattr(target, "__qualname__", type(target).__name__), arguments, device)
     kind = MODEL_FILES.get(Path(target).suffix.lower())
@@ -169,7 +170,8 @@ def load_detector(
         WeightsError: The weights are missing or are not this detector's.
         DetectorError: It fails while it is built, or ends its process, or takes too long.
     """
-    target, arguments = split_spec(_as_text(config_or_name), "detector")
+    target, arguments = _here(*split_spec(_as_text(config_or_name), "detector"))
+    checkpoint = hub_copy(checkpoint)
     known = detector_configs()
     named = isinstance(target, str)
     foreign = named and find_installed("detector", target, {**DETECTORS, **known}) is not None
@@ -258,6 +260,11 @@ def detector_configs() -> dict[str, Path]:
 def config_root() -> Path:
     """The folder `configs`, in a checkout or an installed package."""
     return Path(__file__).resolve().parent.parent / "configs"
+
+
+def _here(target: Any, arguments: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A specification with a copy's path for each address on the Hugging Face Hub."""
+    return hub_copy(target), {name: hub_copy(each) for name, each in arguments.items()}
 
 
 def _as_text(spec: Any) -> Any:

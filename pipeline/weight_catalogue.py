@@ -15,7 +15,7 @@ class WeightFile:
     Attributes:
         name: `<method>/<file>`, the name in the catalogue and the path below each folder of the search path.
         origin: Repository @ commit, or the page that publishes it.
-        urls: Mirrors, best first; Google Drive files need the extra `drive`.
+        urls: Mirrors, best first; Google Drive files need the extra `drive`, `hf://` addresses the extra `hub`.
         sha256: All 64 digits, or the first 8 where that is what was published; None where nothing was.
         licence: In a few words.
         note: What else to know.

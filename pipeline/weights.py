@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from duskbench.data_tools.download import download
 from duskbench.data_tools.errors import DataError, UnknownNameError, WeightsError
 from duskbench.data_tools.file_kinds import kind_of_file, remedy
-from duskbench.data_tools.files import file_sha256
+from duskbench.data_tools.files import file_sha256, user_cache
+from duskbench.data_tools.hub import hub_file, is_hub_address
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
 
@@ -39,9 +40,8 @@ PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 
 
 def cache_folder() -> Path:
-    """Where downloaded weights are kept: `$XDG_CACHE_HOME/duskbench/weights`, else below `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "duskbench" / "weights"
+    """Where downloaded weights are kept: `weights` of `user_cache`."""
+    return user_cache() / "weights"
 
 
 def search_folders() -> list[Path]:
@@ -54,7 +54,8 @@ def find_weights(name: str | WeightFile, path: str | Path | None = None, *, prog
 
     Args:
         name: A name of `CATALOGUE`, or of any file below a folder of `$DUSKBENCH_WEIGHTS`; or a published file itself.
-        path: A file to use instead, whatever its hash: the fingerprint of a result has the hash of the file in use.
+        path: A file to use instead, or its address on the Hugging Face Hub (`hf://owner/repository/file`), whatever its
+            hash: the fingerprint of a result has the hash of the file in use.
         progress: Where a download is reported.
 
     Returns:
@@ -64,9 +65,12 @@ def find_weights(name: str | WeightFile, path: str | Path | None = None, *, prog
     Raises:
         WeightsError: The file cannot be had; says where it was looked for, its licence and what to do.
         UnknownNameError: The name is neither in the catalogue nor in `$DUSKBENCH_WEIGHTS`.
+        DataError, ConfigError: The address on the Hub is wrong, or it does not give the file; see `hub_file`.
     """
     published = name if isinstance(name, WeightFile) else CATALOGUE.get(name)
     name = name.name if isinstance(name, WeightFile) else name
+    if is_hub_address(path):
+        return hub_file(str(path), progress=progress, max_bytes=_MOST_BYTES)
     if path is not None:
         chosen = Path(path).expanduser()
         if not chosen.is_file():

@@ -22,6 +22,7 @@ from duskbench.benchmarks.cli.night_curve import night_curve
 from duskbench.benchmarks.cli.nightly import nightly
 from duskbench.benchmarks.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
 from duskbench.benchmarks.cli.power import power
+from duskbench.benchmarks.cli.push import push
 from duskbench.benchmarks.cli.report import report
 from duskbench.benchmarks.cli.run import run
 from duskbench.benchmarks.cli.score import score
@@ -99,7 +100,7 @@ def _options(
 
 app.add_typer(data_app, name="data")
 for _command in (
-    run, table, compare, power, report, nightly, table2, enhance, score, train, export, sheet, attention, version,
+    run, table, compare, power, report, nightly, table2, enhance, score, train, export, push, sheet, attention, version,
     doctor,
 ):  # fmt: skip
     app.command()(_command)

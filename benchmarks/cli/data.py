@@ -27,8 +27,12 @@ Layout = Annotated[str, typer.Option(help="exdark, voc, coco, ..., file.py:Class
 
 @data_app.command()
 def fetch(
-    name: Annotated[str | None, typer.Argument(help="What to fetch; without it, the list.")] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the data set; the list shows the default.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="What to fetch, or hf://OWNER/REPOSITORY/FILE; without it, the list.")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Where to; the list shows the default, of a file of hf:// it is the cache.")
+    ] = None,
     from_archive: Annotated[
         list[Path] | None, typer.Option(help="Take this file, do not download; repeatable.")
     ] = None,
@@ -42,6 +46,7 @@ def fetch(
     from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools import sources
     from duskbench.data_tools.fetch import fetch as fetch_source
+    from duskbench.data_tools.hub import hub_file, is_hub_address
     from duskbench.pipeline.registry import weight_files
     from duskbench.pipeline.weights import find_weights
 
@@ -55,8 +60,11 @@ def fetch(
 
     with RichProgress(err_console) as progress:
         # Names of weights are paths; the others need not wait for torch.
-        weights = weight_files().get(name) if "/" in name else None
-        if weights is not None:
+        on_hub = is_hub_address(name)
+        weights = weight_files().get(name) if "/" in name and not on_hub else None
+        if on_hub:
+            where = hub_file(name, progress=progress, folder=root)
+        elif weights is not None:
             where = find_weights(weights, progress=progress)
         else:
             where = fetch_source(

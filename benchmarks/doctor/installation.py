@@ -21,6 +21,7 @@ EXTRAS = {
     "cluster": "--cluster: a run on several machines",
     "drive": "downloads from Google Drive (data fetch, some published weights)",
     "export": "duskbench export",
+    "hub": "hf:// addresses of weights and data, duskbench push",
     "keras": "weights of Keras (.h5)",
     "onnx": "ONNX models as enhancers and detectors",
     "video": "duskbench enhance on videos",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,37 +10,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
-
-# Networks that a configuration can name register themselves when their module is imported.
-NETWORKS = {
-    "AttentionGuided": "guided",
-    "DCENet": "zero_dce",
-    "DetectorFeatures": "own_features",
-    "DRITContentDiscriminator": "drit",
-    "DRITDiscriminator": "drit",
-    "DRITGenerator": "drit",
-    "DistilledFeatures": "own_features",
-    "EnlightenGANDiscriminator": "discriminators",
-    "EnlightenGANGenerator": "enlightengan",
-    "FeatureBase": "own_features",
-    "FeatureGuidedAttention": "attention",
-    "ForkClassifier": "forkgan",
-    "ForkDiscriminator": "forkgan",
-    "ForkGenerator": "forkgan",
-    "HDRNet": "hdrnet",
-    "KinDAdjustment": "kind",
-    "KinDDecomposition": "kind",
-    "KinDRestoration": "kind",
-    "LLNet": "llnet",
-    "MultiscaleDiscriminator": "discriminators",
-    "PatchDiscriminator": "discriminators",
-    "ResnetGenerator": "resnet",
-    "SqueezeNetFeatures": "squeezenet",
-    "UNITDiscriminators": "unit",
-    "UNITGenerator": "unit",
-    "UNet": "unet",
-    "VGG16Features": "features",
-}
+from duskbench.pipeline.registered import import_named, registered
 
 
 def build_network(config: Mapping[str, Any], *, where: str | Path | None = None) -> nn.Module:
@@ -56,25 +25,10 @@ def build_network(config: Mapping[str, Any], *, where: str | Path | None = None)
         ConfigError: The arguments are not the network's.
     """
     kind = str(config.get("type"))
-    _import(config)
+    import_named(config)
     if kind not in MODELS:
-        raise UnknownNameError("network", kind, NETWORKS, where=where)
+        raise UnknownNameError("network", kind, registered("networks"), where=where)
     try:
         return MODELS.build(dict(config))
     except TypeError as error:
         raise ConfigError("Cannot build the network with these arguments.", where=where, got=str(error)) from error
-
-
-def _import(config: Mapping[str, Any]) -> None:
-    """Import what a configuration names, at any depth, and nothing else."""
-    if config.get("type") in NETWORKS:
-        importlib.import_module(f"duskbench.pipeline.networks.{NETWORKS[config['type']]}")
-    for value in config.values():
-        if isinstance(value, Mapping):
-            _import(value)
-
-
-def register_all() -> None:
-    """Fill mmengine's registry with every network."""
-    for module in sorted(set(NETWORKS.values())):
-        importlib.import_module(f"duskbench.pipeline.networks.{module}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,29 +26,12 @@ from duskbench.data_tools.files import write_bytes
 from duskbench.data_tools.settings import is_whole
 from duskbench.pipeline.allocator import keep_freed_memory
 from duskbench.pipeline.checkpoint import RECORD, safe_load, trained_network
-from duskbench.pipeline.networks.build import register_all
 from duskbench.pipeline.networks.features import frozen_features
+from duskbench.pipeline.registered import import_named
 from duskbench.pipeline.training.launch import join_launcher, read_config, run, unwrapped
 from duskbench.pipeline.training.trainable import SharedGradients, TrainableEnhancer
 from duskbench.pipeline.weights import safetensors_bytes
 
-# Filled by importing them: what a configuration can name.
-METHODS = (
-    "duskbench.pipeline.training.cyclegan",
-    "duskbench.pipeline.training.distillation",
-    "duskbench.pipeline.training.drit",
-    "duskbench.pipeline.training.enlightengan",
-    "duskbench.pipeline.training.forkgan",
-    "duskbench.pipeline.training.guided",
-    "duskbench.pipeline.training.hdrnet",
-    "duskbench.pipeline.training.hooks",
-    "duskbench.pipeline.training.kind",
-    "duskbench.pipeline.training.llnet",
-    "duskbench.pipeline.training.paired",
-    "duskbench.pipeline.training.unit",
-    "duskbench.pipeline.training.unpaired",
-    "duskbench.pipeline.training.zero_dce",
-)
 KEYS = ("model", "train_dataloader", "schedule", "optim_wrapper")
 
 
@@ -88,14 +70,11 @@ def train(
 
 
 def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None = None) -> Config:
-    """Read a training configuration, complete it, and fill the registries it names things of.
+    """Read a training configuration, complete it, and import what it names.
 
     Raises:
         ConfigError: It cannot be read, or is not one of an enhancer's training.
     """
-    register_all()
-    for module in METHODS:
-        importlib.import_module(module)
     loaded = read_config(config, cfg_options, KEYS)
     dataset = loaded.train_dataloader.dataset
     dataset.setdefault("root", loaded.get("data_root"))
@@ -107,6 +86,7 @@ def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None =
     loaded.custom_hooks = [*loaded.get("custom_hooks", []), {"type": "RaiseDataErrors"}, {"type": "ExportRecord"}]
     if loaded.get("ema"):
         loaded.custom_hooks.append({"type": "EMAHook", "momentum": 1 - loaded.ema, "update_buffers": True})
+    import_named(loaded.to_dict())
     return loaded
 
 

@@ -67,8 +67,7 @@ def test_the_zoo_names_all_that_run_without_a_users_file() -> None:
     config = load_benchmark_config("zoo")
     named = [spec if isinstance(spec, str) else spec["type"] for spec in config.enhancers]
     usable = [each.name for each in describe_enhancers() if each.weights != "to be trained"]
-    # The last are the lit twins.
-    assert named == [*usable, "dir"]
+    assert named == usable
     assert config.costs and not load_benchmark_config("miniature").costs
 
 

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.attention import FeatureGuidedAttention, luma
-from duskbench.pipeline.networks.build import build_network, register_all
+from duskbench.pipeline.networks.build import build_network
 from duskbench.pipeline.networks.guided import AttentionGuided
+from duskbench.pipeline.registered import import_named
 
-register_all()
 FEATURES = {"type": "VGG16Features", "layer": "conv3_1", "weights": "random"}
+import_named(FEATURES)
 
 
 @pytest.fixture

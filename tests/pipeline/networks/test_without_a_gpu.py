@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
-from duskbench.pipeline.networks.build import NETWORKS, build_network
+from duskbench.pipeline.networks.build import build_network
 from duskbench.pipeline.networks.retinexnet import DecomNet, RelightNet
 from duskbench.pipeline.networks.rfbnet import RFBVGG
 from duskbench.pipeline.networks.sci import SCINet
 from duskbench.pipeline.networks.squeezenet import SqueezeNetFeatures
+from duskbench.pipeline.registered import registered
 from tests.pipeline.training.test_without_a_gpu import half_precision, replace_tensors
 
 PICTURE = (2, 3, 64, 64)
@@ -66,7 +67,7 @@ OTHERS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 FROZEN = {"DetectorFeatures", "DistilledFeatures", "FeatureGuidedAttention", "VGG16Features", "SqueezeNetFeatures"}
 # One call goes through the weights of one domain only; the training steps ask for the gradients of all.
 TWO_DOMAINS = {"DRITGenerator", "ForkGenerator", "UNITDiscriminators", "UNITGenerator"}
-NAMES = [*NETWORKS, *OTHERS]
+NAMES = [*registered("networks"), *OTHERS]
 
 
 def made(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, tuple[Any, ...]]:

@@ -10,16 +10,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.registry import MODELS
 
-import duskbench.pipeline.training.distillation
-from duskbench.pipeline.networks.build import register_all
+from duskbench.pipeline.networks.build import build_network
 from duskbench.pipeline.networks.own_features import DistilledFeatures
 from duskbench.pipeline.training.enhancer import export, train
 from duskbench.pipeline.weights import metadata
 from tests.pipeline.training.conftest import CONFIGS, losses
-
-assert duskbench.pipeline.training.distillation
 
 STUDENT = {"type": "FeatureBase", "stage_channels": [8, 8, 8, 8, 12], "stage_depths": [1, 0, 1, 1, 1]}
 # Of the same stride, and there without a download.
@@ -27,10 +23,9 @@ TEACHER = {"type": "DetectorFeatures", "scale": 6.0}
 
 
 def model() -> Any:
-    register_all()
     torch.manual_seed(0)
     config = {"type": "FeatureDistillation", "generator": STUDENT, "teacher": TEACHER, "channels": (12, 96)}
-    return MODELS.build(config).train()
+    return build_network(config).train()
 
 
 def optimizers(trained: Any, lr: float) -> OptimWrapperDict:

@@ -11,14 +11,11 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-import duskbench.pipeline.training.enlightengan
 from duskbench.data_tools.errors import ConfigError
-from duskbench.pipeline.networks.build import register_all
+from duskbench.pipeline.networks.build import build_network
 from duskbench.pipeline.training.random_patches import darken, draw_patches, random_patches
 
 NETWORKS = ("generator", "discriminator", "patch_discriminator")
-
-assert duskbench.pipeline.training.enlightengan
 
 
 class TinyFeatures(nn.Module):
@@ -36,7 +33,6 @@ MODELS.register_module("TinyFeatures", module=TinyFeatures, force=True)
 
 
 def model(**arguments: Any) -> Any:
-    register_all()
     torch.manual_seed(0)
     config = {
         "type": "EnlightenGAN",
@@ -47,7 +43,7 @@ def model(**arguments: Any) -> Any:
         "patches": 3,
         "patch_size": 16,
     }
-    return MODELS.build({**config, **arguments}).train()
+    return build_network({**config, **arguments}).train()
 
 
 def optimizers(trained: Any) -> OptimWrapperDict:
@@ -171,7 +167,7 @@ def test_what_is_exported_rebuilds_the_enhancer() -> None:
     trained = model()
     trained.step(batch(), optimizers(trained))
     network, config = trained.eval().exported
-    rebuilt = MODELS.build(dict(config)).eval()
+    rebuilt = build_network(dict(config)).eval()
     rebuilt.load_state_dict(network.state_dict())
     low = batch()["low"]
     with torch.inference_mode():

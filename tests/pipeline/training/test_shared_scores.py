@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from duskbench.benchmarks.speed.mixed_floor import Convolutions
-from duskbench.pipeline.networks.build import register_all
+from duskbench.pipeline.networks.build import build_network
 from duskbench.pipeline.training import enlightengan, guided
 from duskbench.pipeline.training.shared_scores import SharedScores
 
@@ -69,9 +68,8 @@ def three_steps(
     method: str, wrapper: type[OptimWrapper] = OptimWrapper
 ) -> tuple[list[dict[str, float]], dict[str, Tensor], Counter[str]]:
     """Losses, weights afterwards, and how many convolutions of each kind the last step took."""
-    register_all()
     torch.manual_seed(0)
-    model = MODELS.build({"type": method, **MODELS_OF[method]}).train()
+    model = build_network({"type": method, **MODELS_OF[method]}).train()
     networks = [name for name in ("generator", "discriminator", "patch_discriminator") if hasattr(model, name)]
     wrappers = OptimWrapperDict(
         **{name: wrapper(torch.optim.Adam(getattr(model, name).parameters(), lr=1e-3)) for name in networks}
