@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
-from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence, onto, open_evidence
+import numpy as np
+
+from duskbench.benchmarks.evidence import RowEvidence, RunEvidence, onto, open_evidence
 from duskbench.benchmarks.notes import bracket_note, mark_note, pairing_note
 from duskbench.benchmarks.record import Change, ScoreColumn, differences
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Interval, Spread
+from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Interval, Sample, Spread
 from duskbench.benchmarks.table import Column, Table, ends, score_column
+from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import ConfigError
 
 
@@ -21,7 +25,7 @@ class IncomparableError(ConfigError):
 
 @dataclass(frozen=True)
 class EnhancerComparison:
-    """One enhancer in two runs.
+    """One enhancer, or the several trainings of a method, in two runs.
 
     Attributes:
         before: Of the first run, over the second one's images and under its keys.
@@ -32,8 +36,8 @@ class EnhancerComparison:
         same: Whether the two are equal to the last digit.
     """
 
-    before: EnhancerEvidence
-    after: EnhancerEvidence
+    before: RowEvidence
+    after: RowEvidence
     spread_before: Spread
     spread_after: Spread
     difference: Difference
@@ -41,8 +45,13 @@ class EnhancerComparison:
 
     @property
     def label(self) -> str:
-        """The enhancer's, the same in both."""
-        return self.after.sample.label
+        """Of the row, the same in both."""
+        return self.after.label
+
+    @property
+    def trainings(self) -> bool:
+        """Whether one of the two, or both, is the mean over several trainings."""
+        return any(isinstance(row.sample, Trainings) for row in (self.before, self.after))
 
 
 @dataclass(frozen=True)
@@ -73,14 +82,16 @@ class RunComparison:
     def only(self, side: RunEvidence) -> tuple[str, ...]:
         """Labels that only one of the two runs has a result of."""
         other = self.after if side is self.before else self.before
-        there, elsewhere = (
-            {label for label, one in run.enhancers.items() if not one.is_empty} for run in (side, other)
-        )
-        return tuple(label for label in side.enhancers if label in there - elsewhere)
+        there, elsewhere = ({label for label, row in run.rows.items() if not row.is_empty} for run in (side, other))
+        return tuple(label for label in side.rows if label in there - elsewhere)
 
 
 def compare_evidence(
-    before: RunEvidence, after: RunEvidence, bootstrap: BootstrapOptions | None = None
+    before: RunEvidence,
+    after: RunEvidence,
+    bootstrap: BootstrapOptions | None = None,
+    *,
+    these_trainings: bool = False,
 ) -> RunComparison:
     """Compare two runs.
 
@@ -88,6 +99,8 @@ def compare_evidence(
         before: The first.
         after: The second.
         bootstrap: How to resample; None for the second record's options.
+        these_trainings: Whether a difference is between the trainings that were measured and no others, so that its
+            interval holds the luck of images alone. So it does in any case where both runs have the same weights.
 
     Returns:
         What moved; where something blocks the comparison (`RunComparison.blocking`), only what that is.
@@ -98,34 +111,46 @@ def compare_evidence(
         return RunComparison(before, after, (), changes, (), options)
     moved = onto(before, after)
     shared = [
-        label
-        for label, one in after.enhancers.items()
-        if not one.is_empty and label in moved and not moved[label].is_empty
+        label for label, row in after.rows.items() if not row.is_empty and label in moved and not moved[label].is_empty
     ]
     within = after.within()
     for label in shared:
-        within = within | moved[label].sample.measured
+        within = np.any([within, *(one.sample.measured for one in moved[label].each)], axis=0)
     drawn = Bootstrap(after.objects, options, within=within, aggregates=after.aggregates)
-    enhancers = tuple(_compare_one(moved[label], after.enhancers[label], drawn) for label in shared)
+    enhancers = tuple(
+        _compare_one(moved[label], after.rows[label], drawn, these_trainings=these_trainings) for label in shared
+    )
     known = {key for one in enhancers for key in (*one.before.sample.values, *one.before.sample.ranked)}
     scores = tuple(score for score in after.record.columns() if score.key in known)
     return RunComparison(before, after, enhancers, changes, scores, options)
 
 
-def _compare_one(before: EnhancerEvidence, after: EnhancerEvidence, drawn: Bootstrap) -> EnhancerComparison:
+def _compare_one(
+    before: RowEvidence, after: RowEvidence, drawn: Bootstrap, *, these_trainings: bool
+) -> EnhancerComparison:
     spreads = drawn.spread(before.sample), drawn.spread(after.sample)
-    same = after.sample.same_numbers(before.sample)
-    difference = _no_difference(spreads[1], before, after) if same else drawn.difference(after.sample, before.sample)
+    same = after.same_numbers(before)
+    if same:
+        difference = _no_difference(spreads[1], before, after)
+    else:
+        alone = these_trainings or before.weights == after.weights
+        # Trainings of another run had other luck, though the method is the same.
+        sides = (_with_luck(row, None if alone else f"{row.label} {name}") for row, name in ((after, 2), (before, 1)))
+        difference = drawn.difference(*sides)
     return EnhancerComparison(before, after, *spreads, difference, same)
 
 
-def _no_difference(spread: Spread, before: EnhancerEvidence, after: EnhancerEvidence) -> Difference:
+def _with_luck(row: RowEvidence, luck: str | None) -> Sample | Trainings:
+    return replace(row.sample, luck=luck) if isinstance(row.sample, Trainings) else row.sample
+
+
+def _no_difference(spread: Spread, before: RowEvidence, after: RowEvidence) -> Difference:
     shared = {*before.sample.values, *before.sample.ranked}
     none = Interval(0.0, 0.0, 0.0)
     return Difference(
         scores={key: none for key in spread.scores if key in shared},
         classes={key: dict.fromkeys(of, none) for key, of in spread.classes.items() if key in shared},
-        baseline=before.sample.label,
+        baseline=before.label,
         n_images=int(after.sample.measured.sum()),
     )
 
@@ -167,8 +192,20 @@ def build_comparison_table(comparison: RunComparison, titles: tuple[str, str]) -
             columns.append(score_column(score, key=score.key + suffix, heading=heading, better=None, part=part))
         columns.append(score_column(score, heading=f"Δ {score.heading}", part=part, signed=True))
     columns.append(Column("n", "n", part=columns[-1].part))
+    if any(one.trainings for one in comparison.enhancers):
+        columns += _training_columns(comparison.scores)
     rows = tuple(_row(one, comparison.scores) for one in comparison.enhancers)
     return Table("2nd run against 1st", tuple(columns), rows, tuple(_notes(comparison, titles)))
+
+
+def _training_columns(scores: Sequence[ScoreColumn]) -> Iterator[Column]:
+    """How far the trainings of each run lie apart."""
+    for side, name in ((" before", "1st"), (" after", "2nd")):
+        part = f"Several trainings, {name}"
+        yield Column(f"trainings{side}", f"trainings {name}", part=part)
+        for score in scores:
+            heading = f"SD {score.heading} {name}"
+            yield score_column(score, key=f"{score.key}{side} sd", heading=heading, better=None, part=part, bounds=None)
 
 
 def _row(one: EnhancerComparison, scores: tuple[ScoreColumn, ...]) -> dict[str, Any]:
@@ -180,6 +217,12 @@ def _row(one: EnhancerComparison, scores: tuple[ScoreColumn, ...]) -> dict[str, 
         row |= ends(f"{score.key} after", one.spread_after.scores.get(score.key))
         row |= ends(score.key, interval)
         row[f"{score.key} unsettled"] = interval.unsettled if interval is not None else None
+        for side, spread in ((" before", one.spread_before), (" after", one.spread_after)):
+            numbers = spread.trainings.get(score.key, ())
+            if numbers:
+                row[f"trainings{side}"] = len(numbers)
+            if len(numbers) > 1:
+                row[f"{score.key}{side} sd"] = stdev(numbers)
     return row
 
 
@@ -191,6 +234,10 @@ def _notes(comparison: RunComparison, titles: tuple[str, str]) -> Iterator[str]:
     for one in comparison.enhancers:
         if one.difference.n_left_out:
             yield pairing_note(f"The two runs of {one.label}", one.difference)
+        if one.trainings:
+            same = one.before.weights == one.after.weights
+            which, held = ("the same", "images alone") if same else ("not the same", "images and trainings")
+            yield f"{one.label}: mean of trainings, {which} in both runs; the interval of Δ holds the luck of {held}."
     for side, name in ((comparison.before, "1st"), (comparison.after, "2nd")):
         yield from (f"{label}: only in the {name} run." for label in comparison.only(side))
         theirs = {metric.key for metric in (comparison.after if name == "1st" else comparison.before).record.metrics}

@@ -10,6 +10,7 @@ import json
 import zlib
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.record import EnhancerEntry, ImageState, RunRecord
 from duskbench.benchmarks.statistics import Aggregate, Sample
 from duskbench.benchmarks.store import Key, ResultStore
+from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.typed import from_values
 
 STAGES = ("decode", "enhance", "detect", "metrics")
@@ -48,6 +50,61 @@ class EnhancerEvidence:
 
 
 @dataclass(frozen=True)
+class RowEvidence:
+    """A row of a run's table: an enhancer, or the several trainings of a method.
+
+    Attributes:
+        label: Of the row.
+        each: The enhancer, or the trainings.
+    """
+
+    label: str
+    each: tuple[EnhancerEvidence, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no number in it."""
+        return all(one.is_empty for one in self.each)
+
+    @cached_property
+    def sample(self) -> Sample | Trainings:
+        """Of the enhancer, or of the trainings that have numbers."""
+        if self.each[0].entry.method is None:
+            return self.each[0].sample
+        there = tuple(one.sample for one in self.each if not one.is_empty)
+        return Trainings(self.label, there or tuple(one.sample for one in self.each))
+
+    @property
+    def ms(self) -> dict[str, np.ndarray]:
+        """Stage -> (N,) float64 mean milliseconds of the trainings, NaN where one of them has none."""
+        stages = (stage for stage in STAGES if all(stage in one.ms for one in self.each))
+        return {stage: np.mean([one.ms[stage] for one in self.each], axis=0) for stage in stages}
+
+    @property
+    def error(self) -> str | None:
+        """Why it, or one of the trainings, cannot be built."""
+        if self.each[0].entry.method is None:
+            return self.each[0].entry.error
+        return "; ".join(f"{one.entry.label}: {one.entry.error}" for one in self.each if one.entry.error) or None
+
+    @property
+    def failed(self) -> Set[str]:
+        """Ids of the images on which it, or one of the trainings, fails."""
+        return {image_id for one in self.each for image_id in one.failures}
+
+    def same_numbers(self, other: RowEvidence) -> bool:
+        """Whether two are equal to the last digit in all scores that both have."""
+        return len(self.each) == len(other.each) and all(
+            one.sample.same_numbers(its.sample) for one, its in zip(self.each, other.each, strict=True)
+        )
+
+    @property
+    def weights(self) -> list[Mapping[str, str] | str]:
+        """What tells the trainings from others: the hashes of their weight files, or how they are built."""
+        return [one.entry.weights or str(one.entry.spec) for one in self.each]
+
+
+@dataclass(frozen=True)
 class RunEvidence:
     """What a comparison needs of a run.
 
@@ -65,10 +122,23 @@ class RunEvidence:
     enhancers: dict[str, EnhancerEvidence]
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
 
+    @cached_property
+    def rows(self) -> dict[str, RowEvidence]:
+        """Label of a row of the table -> its evidence, in the run's order."""
+        return rows_of(self.enhancers)
+
     def within(self) -> np.ndarray:
         """(N,) bool: the images that any enhancer has a result of."""
         masks = [enhancer.sample.measured for enhancer in self.enhancers.values()]
         return np.any(masks or [np.zeros(len(self.images), bool)], axis=0)
+
+
+def rows_of(enhancers: Mapping[str, EnhancerEvidence]) -> dict[str, RowEvidence]:
+    """Put the trainings of a method together; label of an enhancer -> evidence becomes label of a row -> evidence."""
+    rows: dict[str, list[EnhancerEvidence]] = {}
+    for one in enhancers.values():
+        rows.setdefault(one.entry.row, []).append(one)
+    return {label: RowEvidence(label, tuple(each)) for label, each in rows.items()}
 
 
 def read_evidence(
@@ -190,8 +260,8 @@ def unpack_images(content: bytes) -> tuple[tuple[ImageState, ...], dict[str, np.
     return states, {name: np.array(counts, np.int64) for name, counts in values["objects"].items()}
 
 
-def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, EnhancerEvidence]:
-    """A run's enhancers with their arrays over another run's images and their scores under its keys.
+def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, RowEvidence]:
+    """A run's rows with their arrays over another run's images and their scores under its keys.
 
     Both have the same images, perhaps in another order; a detector is the same where its label is.
     """
@@ -200,7 +270,7 @@ def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, EnhancerEvidenc
     back = np.argsort(order)
     theirs = {_identity(column): column.key for column in other.record.columns()}
     keys = {c.key: theirs[_identity(c)] for c in evidence.record.columns() if _identity(c) in theirs}
-    return {label: _moved(one, order, back, keys) for label, one in evidence.enhancers.items()}
+    return rows_of({label: _moved(one, order, back, keys) for label, one in evidence.enhancers.items()})
 
 
 def _identity(column: object) -> tuple[str, str | None]:

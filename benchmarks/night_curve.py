@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from duskbench.benchmarks.evaluate import rows_of
 from duskbench.benchmarks.evidence import RunEvidence
 from duskbench.benchmarks.record import ScoreColumn
 from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, interval_of
@@ -86,11 +85,8 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
             expected="the same images at two exposures or more",
             got=", ".join(f"{ev:g} stops: {len(run.images)} images" for ev, run in zip(exposures, runs, strict=True)),
         )
-    rows = [
-        rows_of(run.record, {label: one.sample for label, one in run.enhancers.items() if not one.is_empty})
-        for run in runs
-    ]
-    labels = [label for label in runs[0].record.rows if all(label in of for of in rows)]
+    rows = [{label: row.sample for label, row in run.rows.items() if not row.is_empty} for run in runs]
+    labels = [label for label in rows[0] if all(label in of for of in rows)]
     measured = [of[label].measured for of in rows for label in labels]
     within = np.all(measured, axis=0) if measured else np.zeros(len(runs[0].images), bool)
     if not within.any():

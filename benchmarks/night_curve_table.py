@@ -8,10 +8,11 @@ from typing import Any
 
 from duskbench.benchmarks.evidence import open_evidence
 from duskbench.benchmarks.night_curve import Curve, NightCurves, night_curves
-from duskbench.benchmarks.night_ladder import SENSORS, Ladder
+from duskbench.benchmarks.night_ladder import SENSORS, Ladder, measured_ladders
 from duskbench.benchmarks.power_table import chosen_score
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.table import Column, Table, ends, score_column
+from duskbench.benchmarks.table import Column, Table, ends, score_column, to_csv, to_latex, to_markdown
+from duskbench.data_tools.files import write_text
 
 
 def read_night_curves(
@@ -34,6 +35,30 @@ def read_night_curves(
         record = levels[0.0].record
         made[noise] = night_curves(levels, chosen_score(record, score), bootstrap or record.bootstrap)
     return made
+
+
+def measured_night_curves(out: Path, bootstrap: BootstrapOptions) -> dict[str, NightCurves]:
+    """Noise -> the curves of all that was measured below a folder; empty where nothing was.
+
+    Raises:
+        DataError: A level has no results, or other images than the others.
+    """
+    return {
+        n: made for each in measured_ladders(out) for n, made in read_night_curves(out, each, None, bootstrap).items()
+    }
+
+
+def write_night_curves(out: Path, ladder: Ladder, title: str, bootstrap: BootstrapOptions | None = None) -> Table:
+    """Compute the curves of what `measure_ladder` measured, and write curve.md, .csv and .tex.
+
+    Raises:
+        DataError: A level has no results, or the levels do not make a curve.
+    """
+    options = bootstrap or BootstrapOptions()
+    table = build_curve_table(title, read_night_curves(out, ladder, bootstrap=options), options)
+    for suffix, write in (("csv", to_csv), ("tex", to_latex), ("md", to_markdown)):
+        write_text(out / f"curve.{suffix}", write(table))
+    return table
 
 
 def build_curve_table(title: str, curves: Mapping[str, NightCurves], bootstrap: BootstrapOptions) -> Table:

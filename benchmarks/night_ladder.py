@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.progress import RunProgress
@@ -18,6 +21,7 @@ SENSORS: dict[str, tuple[float | None, float, int | None]] = {
     "low": (4000.0, 0.0006, 12),
     "high": (500.0, 0.002, 12),
 }
+_LEVEL = re.compile(r"-[0-9.]+ev")
 EXPOSURES = (0.0, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0)
 
 
@@ -51,6 +55,15 @@ class Ladder:
     def folder(self, noise: str, exposure: float) -> str:
         """Where a level lies below the folders of the pictures and of the runs; the lit photos have no noise."""
         return "lit" if exposure == 0 else f"noise_{noise}/{exposure:g}ev"
+
+
+def measured_ladders(out: Path) -> Iterator[Ladder]:
+    """What `measure_ladder` measured below a folder, a ladder for each noise; nothing where it measured nothing."""
+    for noise in SENSORS:
+        found = (out / "runs" / f"noise_{noise}").glob("*/results.sqlite")
+        exposures = [float(path.parent.name[:-2]) for path in found if _LEVEL.fullmatch(path.parent.name)]
+        if exposures:
+            yield Ladder(tuple(exposures), (noise,))
 
 
 def measure_ladder(

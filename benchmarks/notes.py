@@ -81,9 +81,15 @@ def _training_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> Ite
         if measured < len(entries):
             yield f"* {result.label}: {measured} of {len(entries)} trainings measured."
         if measured:
-            columns = [score for score in record.columns() if score.key in numbers]
-            of_each = "; ".join(f"{c.heading} {_listed(c.metric, numbers[c.key])}" for c in columns)
-            yield f"{result.label}: mean of {measured} training{'s' if measured > 1 else ''}; of each: {of_each}."
+            yield training_note(result.label, record, numbers)
+
+
+def training_note(label: str, record: RunRecord, numbers: Mapping[str, Sequence[float]]) -> str:
+    """The numbers of each training whose mean a row is; `numbers` are key of a score -> of each."""
+    measured = max(map(len, numbers.values()))
+    columns = [score for score in record.columns() if score.key in numbers]
+    of_each = "; ".join(f"{c.heading} {_listed(c.metric, numbers[c.key])}" for c in columns)
+    return f"{label}: mean of {measured} training{'s' if measured > 1 else ''}; of each: {of_each}."
 
 
 def _listed(metric: MetricEntry, numbers: Sequence[float]) -> str:

@@ -205,8 +205,9 @@ class Bootstrap:
             return self._numbers(sample, key, there)
         each = [self._numbers(one, key, there) for one in sample.samples]
         luck = None
-        if len(each) > 1:
-            luck = training_luck(sample.label, len(each), self.options.resamples, self.options.seed)
+        if len(each) > 1 and sample.luck is not None:
+            name = sample.luck or sample.label
+            luck = training_luck(name, len(each), self.options.resamples, self.options.seed)
         means = [one.mean for one in each if one.mean is not None]
         return _Numbers(
             _shared_means([one.ap for one in each if one.ap is not None], luck),

@@ -38,10 +38,13 @@ class Trainings:
     Attributes:
         label: Of the method.
         samples: Of each training, at least one; all with the same scores.
+        luck: Name of the draw of their luck, see `training_luck`; empty for the label's. None: these trainings and no
+            others are meant, so there is none.
     """
 
     label: str
     samples: tuple[Sample, ...]
+    luck: str | None = ""
 
     @cached_property
     def measured(self) -> np.ndarray:
@@ -59,11 +62,11 @@ class Trainings:
         return self.samples[0].ranked
 
 
-def training_luck(label: str, trainings: int, resamples: int, seed: int) -> np.ndarray:
+def training_luck(name: str, trainings: int, resamples: int, seed: int) -> np.ndarray:
     """Random weights of the trainings' deviations from their mean, in every resample.
 
     Args:
-        label: Of the method: another one has other weights.
+        name: Of the draw, the method's label: another one has other weights.
         trainings: K, at least 2.
         resamples: R.
         seed: Of the bootstrap.
@@ -72,7 +75,7 @@ def training_luck(label: str, trainings: int, resamples: int, seed: int) -> np.n
         (1 + R, K) float64; times K deviations it is the error of their mean, by Student's t with K - 1 degrees of
         freedom. Row 0, the images as they are, is 0.
     """
-    rng = np.random.default_rng([seed, zlib.crc32(label.encode())])
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     weights = rng.standard_normal((resamples, trainings)) / np.sqrt(trainings)
     weights /= np.sqrt(rng.chisquare(trainings - 1, (resamples, 1)))
     return np.concatenate([np.zeros((1, trainings)), weights])
@@ -83,10 +86,10 @@ def mean_with_luck(drawn: Sequence[np.ndarray], luck: np.ndarray | None) -> np.n
 
     Args:
         drawn: Of each of K trainings (1 + R,) float64, the images as they are first.
-        luck: From `training_luck`; None for K = 1.
+        luck: From `training_luck`; None where there is none, as for K = 1.
     """
-    if luck is None:
-        return drawn[0]
     mean: np.ndarray = np.mean(drawn, axis=0)
+    if luck is None:
+        return mean
     deviations = np.array([each[0] for each in drawn]) - mean[0]
     return mean + luck @ deviations

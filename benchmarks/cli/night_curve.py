@@ -50,7 +50,7 @@ def night_curve(
     Every exposure is a run of its own below OUT/runs; an interrupted curve is resumed by the same command.
     """
     from duskbench.benchmarks.config import load_benchmark_config
-    from duskbench.benchmarks.night_curve_report import write_night_curves
+    from duskbench.benchmarks.night_curve_table import write_night_curves
     from duskbench.benchmarks.night_ladder import Ladder, measure_ladder
     from duskbench.benchmarks.progress import RichProgress
     from duskbench.benchmarks.runner import RunOptions
@@ -74,9 +74,8 @@ def night_curve(
         for line in summary.shortfalls():
             err_console.print(Text(f"{folder}: {line}", style="red"))
     print_as("terminal", write_night_curves(options.out, ladder, benchmark.title))
-    out_console.print(
-        Text(f"Written: {options.out}/curve.html, .md, .csv, .tex; runs in {options.out}/runs"), soft_wrap=True
-    )
+    written = f"Written: {options.out}/curve.md, .csv, .tex; `duskbench report {options.out}` draws it"
+    out_console.print(Text(written), soft_wrap=True)
     if not all(summary.ok for _, summary in summaries):
         raise typer.Exit(EXIT_IMAGES_FAILED)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from duskbench.benchmarks.compare import EnhancerComparison, RunComparison, compare_evidence
-from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence
+from duskbench.benchmarks.evidence import EnhancerEvidence, RowEvidence, RunEvidence
 from duskbench.benchmarks.nightly.history import Baseline
 from duskbench.benchmarks.nightly.night import Calibration, Finding, Outcome, same_score
 from duskbench.benchmarks.nightly.speed import cost_change, stage_findings, throughput_finding
@@ -98,16 +98,16 @@ def gate_night(
     compared = [_compare(baseline, tonight) for baseline in baselines]
     blocking = dict.fromkeys(str(change) for each in compared for change in each.comparison.blocking)
     if blocking:
-        findings = [failures_finding(one, None, tonight) for one in tonight.enhancers.values()]
+        findings = [failures_finding(row, None, tonight) for row in tonight.rows.values()]
         return GateResult((*findings, *_nothing_measured(tonight)), differences=tuple(blocking))
-    of = {label: each for each in compared for label in each.baseline.evidence.enhancers}
+    of = {label: each for each in compared for label in each.baseline.evidence.rows}
     findings = list(_nothing_measured(tonight))
     notes: list[str] = []
-    for label, one in tonight.enhancers.items():
-        findings += _enhancer_findings(one, of.get(label), tonight, calibration, limits)
+    for label, row in tonight.rows.items():
+        findings += _row_findings(row, of.get(label), tonight, calibration, limits)
         if label in of and label in of[label].by_label:
             notes += _unexplained(of[label].by_label[label], of[label].comparison)
-    findings += [_gone_finding(label) for label in of if label not in tonight.enhancers]
+    findings += [_gone_finding(label, label) for label in of if label not in tonight.rows]
     if compared:
         findings += _stage_findings(compared, tonight, calibration, limits)
     elif missing:
@@ -116,22 +116,26 @@ def gate_night(
 
 
 def _compare(baseline: Baseline, tonight: RunEvidence) -> _Compared:
-    comparison = compare_evidence(baseline.evidence, tonight)
+    # What one of the trainings loses is not excused by how far trainings lie apart.
+    comparison = compare_evidence(baseline.evidence, tonight, these_trainings=True)
     return _Compared(baseline, comparison, {one.label: one for one in comparison.enhancers})
 
 
-def _enhancer_findings(
-    now: EnhancerEvidence,
+def _row_findings(
+    now: RowEvidence,
     compared: _Compared | None,
     tonight: RunEvidence,
     calibration: Calibration,
     limits: Limits,
 ) -> Iterator[Finding]:
-    """All gates of one enhancer; without `compared` it is new."""
-    label = now.sample.label
-    before = compared.baseline.evidence.enhancers[label] if compared is not None else None
+    """All gates of one row; without `compared` it is new."""
+    label = now.label
+    before = compared.baseline.evidence.rows[label] if compared is not None else None
     failures = failures_finding(now, before, tonight)
     yield failures
+    there = {one.entry.label for one in now.each}
+    if gone := [one.entry.label for one in before.each if one.entry.label not in there] if before else []:
+        yield _gone_finding(label, ", ".join(gone))
     if now.is_empty:
         gates = [*((column.heading, column.key) for column in tonight.record.columns()), ("throughput", None)]
         yield from (Finding(label, gate, "not gated", "no image has a result", score=key) for gate, key in gates)
@@ -148,12 +152,25 @@ def _enhancer_findings(
                 message = "in the baseline and not measured tonight; if that is meant, --accept takes it out"
                 yield Finding(label, column.heading, "failed" if gated else "not gated", message, score=column.key)
         change = cost_change(
-            now.ms.get("enhance"), one.before.ms.get("enhance"), calibration, compared.baseline.night.calibration
+            one.after.ms.get("enhance"), one.before.ms.get("enhance"), calibration, compared.baseline.night.calibration
         )
         yield throughput_finding(label, change, limits.throughput, why)
 
 
-def failures_finding(now: EnhancerEvidence, before: EnhancerEvidence | None, tonight: RunEvidence) -> Finding:
+def failures_finding(now: RowEvidence, before: RowEvidence | None, tonight: RunEvidence) -> Finding:
+    """What is to say of failures of a row: of several trainings the worst, naming those that it is said of."""
+    known = {one.entry.label: one for one in before.each} if before is not None else {}
+    found = [_failures_finding(one, known.get(one.entry.label), tonight) for one in now.each]
+    worst = max((finding.outcome for finding in found), key=("passed", "not gated", "failed").index)
+    said = [finding for finding in found if finding.outcome == worst]
+    messages = list(dict.fromkeys(finding.message for finding in said))
+    if len(messages) == 1 and len(said) == len(found):
+        return replace(said[0], subject=now.label)
+    message = "; ".join(f"{finding.subject}: {finding.message}" for finding in said)
+    return Finding(now.label, "failures", worst, message)
+
+
+def _failures_finding(now: EnhancerEvidence, before: EnhancerEvidence | None, tonight: RunEvidence) -> Finding:
     """Red for an image that fails and did not in the baseline, for one that was not measured, and for an enhancer that
     can no longer be built.
     """  # noqa: D205 - a list of three
@@ -240,13 +257,14 @@ def _change_outcome(
 
 def cause(one: EnhancerComparison, comparison: RunComparison) -> str:
     """What may have caused other numbers: the enhancer itself, or what it stands on."""
-    before, after = one.before.entry, one.after.entry
     around = [str(change) for change in comparison.changes if not change.field.startswith("enhancers.")]
     changed = ", ".join(around)
-    if after.fingerprint != before.fingerprint:
-        part = "weights, and perhaps code or arguments" if after.weights != before.weights else "code or arguments"
+    was, became = (", ".join(each.entry.fingerprint[:12] for each in row.each) for row in (one.before, one.after))
+    if was != became:
+        same = [each.entry.weights for each in one.after.each] == [each.entry.weights for each in one.before.each]
+        part = "code or arguments" if same else "weights, and perhaps code or arguments"
         also = f"; also changed: {changed}" if changed else ""
-        return f"its fingerprint changed ({part}: {before.fingerprint[:12]} -> {after.fingerprint[:12]}){also}"
+        return f"its fingerprint changed ({part}: {was} -> {became}){also}"
     if changed:
         return f"same fingerprint, so not its code or weights; changed: {changed}"
     return "same fingerprint, same versions, same machine: it is not deterministic, or reads something unrecorded"
@@ -254,14 +272,15 @@ def cause(one: EnhancerComparison, comparison: RunComparison) -> str:
 
 def _unexplained(one: EnhancerComparison, comparison: RunComparison) -> Iterator[str]:
     """Say so where the same fingerprint gave other numbers, whichever way they went."""
-    if not one.same and one.after.entry.fingerprint == one.before.entry.fingerprint:
+    was, became = ([each.entry.fingerprint for each in row.each] for row in (one.before, one.after))
+    if not one.same and was == became:
         yield f"{one.label}: other numbers than in the baseline; {cause(one, comparison)}"
 
 
-def _gone_finding(label: str) -> Finding:
-    """A guard that silently guards less is none, so an enhancer that is gone is red until it is accepted."""
+def _gone_finding(label: str, what: str) -> Finding:
+    """A guard that silently guards less is none, so what is gone, a training too, is red until it is accepted."""
     message = "in the baseline and not in tonight's configuration; if that is meant, --accept takes it out"
-    return Finding(label, "presence", "failed", message)
+    return Finding(label, "presence", "failed", message if what == label else f"{what}: {message}")
 
 
 def _missing_finding(image_ids: Sequence[str]) -> Finding:
@@ -297,7 +316,7 @@ def _stage_findings(
 def _joins(tonight: RunEvidence, of: Mapping[str, _Compared], findings: Sequence[Finding]) -> list[str]:
     failed = {finding.subject for finding in findings if finding.outcome == "failed"}
     if not of:
-        return [] if failed else list(tonight.enhancers)
-    known = {label for label, each in of.items() if not each.baseline.evidence.enhancers[label].is_empty}
-    new = [label for label in tonight.enhancers if label not in known and label not in failed]
-    return [label for label in new if not tonight.enhancers[label].is_empty]
+        return [] if failed else list(tonight.rows)
+    known = {label for label, each in of.items() if not each.baseline.evidence.rows[label].is_empty}
+    new = [label for label in tonight.rows if label not in known and label not in failed]
+    return [label for label in new if not tonight.rows[label].is_empty]

@@ -83,7 +83,7 @@ class History:
         ]
 
     def baseline(self, config: str) -> dict[str, str]:
-        """Label of an enhancer -> id of the night it is compared with."""
+        """Label of a row -> id of the night it is compared with."""
         query = "SELECT label, night FROM baseline WHERE config=? ORDER BY label"
         return dict(self._db.execute(query, (config,)))
 
@@ -108,7 +108,9 @@ class History:
     def _unpacked(self, night: Night, labels: Sequence[str]) -> RunEvidence:
         states, objects = unpack_images(self._content(night.id, _IMAGES))
         record = replace(night.record, image_ids=tuple(state.id for state in states))
-        order = [entry.label for entry in record.enhancers if entry.label in labels]
+        # Earlier nights named each training for itself; their method is compared in all of them.
+        rows = {entry.row for entry in record.enhancers if entry.label in labels or entry.row in labels}
+        order = [entry.label for entry in record.enhancers if entry.row in rows]
         enhancers = {label: unpack(self._content(night.id, f"enhancer:{label}"), record) for label in order}
         record = replace(record, enhancers=tuple(one.entry for one in enhancers.values()))
         return RunEvidence(record, states, objects, enhancers)

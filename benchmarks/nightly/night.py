@@ -40,14 +40,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class NightEnhancer:
-    """One enhancer's numbers of a night.
+    """One enhancer's numbers of a night, or those of the several trainings of a method.
 
     Attributes:
         label: Row of the table.
-        n_images: Images with a result.
+        n_images: Images with a result, of every training.
         n_failed: Images without one.
         error: Why it could not be built.
         scores: Key of a score -> its number with its interval; one that no image has is absent.
+        trainings: Key of a score -> the number of each training, whose mean the score is; empty for an enhancer that
+            stands for itself.
         ms_enhance: Median milliseconds of the enhancer alone, over the images that this night's machine measured.
         relative_cost: `ms_enhance` over the night's calibration workload: comparable between machines.
     """
@@ -59,6 +61,7 @@ class NightEnhancer:
     scores: dict[str, Interval] = field(default_factory=dict)
     ms_enhance: float | None = None
     relative_cost: float | None = None
+    trainings: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

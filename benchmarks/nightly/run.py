@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from duskbench.benchmarks.config import BenchmarkConfig
-from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence, read_evidence
+from duskbench.benchmarks.evidence import RowEvidence, RunEvidence, read_evidence
 from duskbench.benchmarks.executors.choice import default_workers
 from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric
 from duskbench.benchmarks.nightly.folder import NightFolder, open_night, prune
@@ -24,7 +24,7 @@ from duskbench.benchmarks.nightly.speed import CalibrationWorkload
 from duskbench.benchmarks.provenance import environment
 from duskbench.benchmarks.record import images_digest
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
-from duskbench.benchmarks.statistics import Bootstrap
+from duskbench.benchmarks.statistics import Bootstrap, Spread
 from duskbench.benchmarks.store import Key, ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.files import only_one
@@ -157,7 +157,7 @@ def _night(folder: NightFolder, measured: _Measured, baselines: list[Baseline], 
         n_images=len(evidence.images),
         images_digest=images_digest(evidence.images),
         calibration=measured.calibration,
-        enhancers=tuple(_numbers(one, measured.calibration, drawn) for one in evidence.enhancers.values()),
+        enhancers=tuple(_numbers(row, measured.calibration, drawn) for row in evidence.rows.values()),
         findings=gates.findings,
         differences=gates.differences,
         notes=gates.notes,
@@ -165,15 +165,17 @@ def _night(folder: NightFolder, measured: _Measured, baselines: list[Baseline], 
     )
 
 
-def _numbers(one: EnhancerEvidence, calibration: Calibration, drawn: Bootstrap) -> NightEnhancer:
-    times = one.ms["enhance"][~np.isnan(one.ms["enhance"])]
+def _numbers(row: RowEvidence, calibration: Calibration, drawn: Bootstrap) -> NightEnhancer:
+    times = row.ms["enhance"][~np.isnan(row.ms["enhance"])]
     ms = float(np.median(times)) if len(times) else None
+    spread = Spread() if row.is_empty else drawn.spread(row.sample)
     return NightEnhancer(
-        label=one.sample.label,
-        n_images=int(one.sample.measured.sum()),
-        n_failed=len(one.failures),
-        error=one.entry.error,
-        scores={} if one.is_empty else drawn.spread(one.sample).scores,
+        label=row.label,
+        n_images=int(row.sample.measured.sum()),
+        n_failed=len(row.failed),
+        error=row.error,
+        scores=spread.scores,
+        trainings=spread.trainings,
         ms_enhance=ms,
         relative_cost=ms / calibration.ms if ms is not None and calibration.ms else None,
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from duskbench.benchmarks.nightly.night import Finding, Night
+from duskbench.benchmarks.notes import training_note
 from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.table import Column, ends, score_column
 
@@ -125,6 +126,9 @@ def _footer(night: Night, links: Mapping[str, str]) -> list[str]:
         f"of its night (tonight {calibration}).",
         f"Commit {record.environment.git or 'unknown'} on {escape(record.environment.processor)}.",
     ]
+    for one in night.enhancers:
+        if one.trainings:
+            lines.append(escape(training_note(one.label, record, one.trainings)))
     if free:
         lines.append(f"Without a tolerance, so they decide nothing: {escape(', '.join(free))}.")
     if links:

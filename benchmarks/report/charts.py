@@ -103,6 +103,16 @@ class Line:
     dots: tuple[tuple[float, float, str], ...] = ()
 
 
+@dataclass(frozen=True)
+class Legend:
+    """An enhancer in the legend of curves."""
+
+    label: str
+    series: str
+    number: int
+    on: bool
+
+
 def linear_scale(values: Iterable[float], *, zero: bool = False, factor: float = 1.0, marks: int = 5) -> Scale:
     """A scale over values with round ticks.
 

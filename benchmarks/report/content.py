@@ -11,6 +11,8 @@ from duskbench.benchmarks.changes import Changes, Curve, changes, precision_reca
 from duskbench.benchmarks.errors_table import build_errors_table
 from duskbench.benchmarks.evaluate import EnhancerResult, bootstrap_of, evaluate_rows
 from duskbench.benchmarks.matching import MatchedRun, match_rows, read_enhancers, read_run_images, sample_of
+from duskbench.benchmarks.night_curve import NightCurves
+from duskbench.benchmarks.night_curve_table import measured_night_curves
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.power_table import PowerOptions, build_power_table
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
@@ -58,6 +60,7 @@ class ReportContent:
         pictures: Their pictures, in the same order.
         remade: Labels of enhancers whose pictures come from other code, arguments or weights than were measured.
         more: Further tables: what the images can settle, and the kinds of error.
+        night: Noise -> curves of what `duskbench night-curve` measured in the same folder.
         history: Earlier nights and this one, oldest first; empty outside a nightly.
     """
 
@@ -71,6 +74,7 @@ class ReportContent:
     pictures: tuple[PictureSet, ...] = ()
     remade: tuple[str, ...] = ()
     more: tuple[Table, ...] = ()
+    night: Mapping[str, NightCurves] = field(default_factory=dict)
     history: tuple[Night, ...] = ()
 
     @property
@@ -104,7 +108,7 @@ def read_content(
     """Read a run's newest record and compute what its report shows.
 
     Args:
-        run_dir: Folder of the run.
+        run_dir: Folder of the run; of a night curve alone, whose run on the lit photos is the report's.
         images: How many images to show; 0 for none.
         history: Nights for the history curves.
         device: Torch device for making the pictures again.
@@ -114,7 +118,10 @@ def read_content(
     Raises:
         DataError: There are no results in the folder.
     """
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+    lit = run_dir / "runs" / "lit"
+    is_curve = (lit / "results.sqlite").is_file() and not (run_dir / "results.sqlite").exists()
+    folder = lit if is_curve else run_dir
+    with ResultStore(folder / "results.sqlite", reading=True) as store:
         record = store.last_run()
         run = read_run_images(store, record)
         enhancers = tuple(read_enhancers(store, run))
@@ -131,7 +138,7 @@ def read_content(
     chosen = choose_images(found[0].changes if found else (), choosing, record.image_ids, images)
     lowest = min([LOWEST_SCORE, *(each.threshold for each in found if each.threshold is not None)])
     shown = read_shown(run, enhancers, matched, chosen, lowest=lowest)
-    maker = PictureMaker(record, run_dir / "images", device)
+    maker = PictureMaker(record, folder / "images", device)
     pictures = make_pictures(shown, maker, progress=progress)
     return ReportContent(
         record=record,
@@ -144,6 +151,7 @@ def read_content(
         pictures=tuple(pictures),
         remade=tuple(entry.label for entry in record.enhancers if entry.label in maker.remade),
         more=tuple(_more_tables(record, results, scores, options, matched)),
+        night=measured_night_curves(run_dir, options),
         history=tuple(night for night in history if night.config == record.name),
     )
 

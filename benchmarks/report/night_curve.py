@@ -1,4 +1,4 @@
-"""Night curves as one HTML page: the charts, and the table beside them."""
+"""The night curves in the report: the charts, and the tables beside them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from duskbench.benchmarks.night_curve import Curve, NightCurves
-from duskbench.benchmarks.report.charts import CURVE_UNITS, Line, Scale, Tick, linear_scale
-from duskbench.benchmarks.report.figures import series_classes
-from duskbench.benchmarks.report.page import Legend
-from duskbench.benchmarks.report.render import fill
-from duskbench.benchmarks.report.tables import MARKS, Sortable, main_table, other_tables
+from duskbench.benchmarks.night_curve_table import build_curve_table
+from duskbench.benchmarks.report.charts import CURVE_UNITS, Legend, Line, Scale, Tick, linear_scale
+from duskbench.benchmarks.report.tables import Sortable, main_table, other_tables
 from duskbench.benchmarks.report.wording import axis_title, behind_comma, interval_text, number_text, unit
-from duskbench.benchmarks.table import Table
+from duskbench.benchmarks.statistics import BootstrapOptions
 
 
 @dataclass(frozen=True)
@@ -27,36 +25,33 @@ class CurveChart:
 
 
 @dataclass(frozen=True)
-class CurvePage:
-    """What the template is filled with."""
+class NightSection:
+    """The section of the night curves."""
 
-    title: str
     legend: tuple[Legend, ...]
     charts: tuple[CurveChart, ...]
     tables: tuple[Sortable, ...]
     notes: tuple[str, ...]
-    marks: dict[str, str]
 
 
-def render_night_curves(table: Table, curves: Mapping[str, NightCurves]) -> str:
-    """One HTML file; the same curves give the same bytes.
+def night_section(
+    curves: Mapping[str, NightCurves], series: Mapping[str, str], bootstrap: BootstrapOptions
+) -> NightSection:
+    """Lay the curves out.
 
     Args:
-        table: From `benchmarks.night_curve_table.build_curve_table`.
         curves: Noise -> curves.
+        series: Label of an enhancer -> its colour and dashes in all charts of the page.
+        bootstrap: How their intervals were made.
     """
-    some = next(iter(curves.values()))
+    table = build_curve_table("Stops gained and area", curves, bootstrap)
     labels = list(dict.fromkeys(curve.label for made in curves.values() for curve in made.curves))
-    series = series_classes(labels, some.baseline, frozenset())
-    page = CurvePage(
-        table.title,
+    return NightSection(
         tuple(Legend(label, series[label], number, True) for number, label in enumerate(labels)),
         tuple(_chart(noise, made, series) for noise, made in curves.items()),
         (main_table(table, ()), *other_tables(table)),
         table.notes,
-        dict(MARKS),
     )
-    return fill("night_curve.html.j2", page)
 
 
 def _chart(noise: str, made: NightCurves, series: Mapping[str, str]) -> CurveChart:

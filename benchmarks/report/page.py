@@ -9,6 +9,7 @@ from typing import Any
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import RankAgreement, rank_agreements
 from duskbench.benchmarks.record import RunRecord, in_words
+from duskbench.benchmarks.report.charts import Legend
 from duskbench.benchmarks.report.content import ReportContent, best_first, headline_first
 from duskbench.benchmarks.report.figures import (
     CurveChart,
@@ -22,6 +23,7 @@ from duskbench.benchmarks.report.figures import (
     series_classes,
 )
 from duskbench.benchmarks.report.history import HistoryChart, ListedNight, history_charts, listed_nights
+from duskbench.benchmarks.report.night_curve import NightSection, night_section
 from duskbench.benchmarks.report.summary import summary_lines
 from duskbench.benchmarks.report.tables import (
     MARKS,
@@ -39,16 +41,6 @@ from duskbench.benchmarks.statistics import Interval
 _CURVES_AT_FIRST = 4
 _FAILURES_LISTED = 50
 _REASON_LENGTH = 400
-
-
-@dataclass(frozen=True)
-class Legend:
-    """An enhancer in the legend of the curves."""
-
-    label: str
-    series: str
-    number: int
-    on: bool
 
 
 @dataclass(frozen=True)
@@ -96,6 +88,7 @@ class Page:
     title: str
     facts: tuple[str, ...]
     summary: tuple[str, ...]
+    night: NightSection | None
     intervals: str
     baseline: str | None
     main: Sortable
@@ -127,7 +120,8 @@ def build_page(content: ReportContent) -> Page:
     record, results, baseline = content.record, content.results, content.baseline
     scores, bounds = headline_first(record), record.bounds
     # Several trainings are one row, and each has curves of its own.
-    labels = dict.fromkeys([*record.rows, *(entry.label for entry in record.enhancers)])
+    in_night = [curve.label for made in content.night.values() for curve in made.curves]
+    labels = dict.fromkeys([*record.rows, *(entry.label for entry in record.enhancers), *in_night])
     series = series_classes(list(labels), baseline, bounds)
     failures = list(_failures(record, results))
     class_titles = class_parts(content.table, record)
@@ -139,6 +133,7 @@ def build_page(content: ReportContent) -> Page:
         title=record.title,
         facts=_facts(record, results),
         summary=tuple(summary_lines(record, scores, results, baseline)),
+        night=night_section(content.night, series, content.options) if content.night else None,
         intervals=_intervals(content),
         baseline=baseline,
         main=main_table(content.table, scores),

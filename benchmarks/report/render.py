@@ -11,7 +11,7 @@ from typing import Any
 from duskbench.benchmarks.report.charts import CURVE_UNITS
 from duskbench.benchmarks.report.content import ReportContent
 from duskbench.benchmarks.report.figures import unit_scale
-from duskbench.benchmarks.report.page import Page, build_page
+from duskbench.benchmarks.report.page import build_page
 
 _ASSETS = Path(__file__).with_name("assets")
 _STYLES = ("style.css", "charts.css", "viewer.css")
@@ -19,26 +19,14 @@ _SCRIPTS = ("page.js", "viewer.js")
 
 
 def render_report(content: ReportContent) -> str:
-    """Render a report; the same content gives the same bytes."""
-    return render_page(build_page(content))
+    """Render a report; the same content gives the same bytes.
 
-
-def render_page(page: Page) -> str:
-    """The page of a run as HTML."""
-    return fill("page.html.j2", page, viewer=page.viewer)
-
-
-def fill(template: str, page: Any, *, viewer: Any = None) -> str:
-    """Fill a template. Every value is escaped; a policy in the page forbids whatever is not in the file.
-
-    Args:
-        template: File name.
-        page: What it calls `page`.
-        viewer: What the script of the pictures reads.
+    Every value is escaped; a policy in the page forbids whatever is not in the file.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
+    page = build_page(content)
     environment = Environment(
         loader=FileSystemLoader(_ASSETS),
         autoescape=True,
@@ -49,7 +37,7 @@ def fill(template: str, page: Any, *, viewer: Any = None) -> str:
     )
     style = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _STYLES)
     script = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    return environment.get_template(template).render(
+    return environment.get_template("page.html.j2").render(
         page=page,
         unit=unit_scale(),
         units=CURVE_UNITS,
@@ -57,7 +45,7 @@ def fill(template: str, page: Any, *, viewer: Any = None) -> str:
         # Our own files, not a run's values: they hold neither `</style` nor `</script`.
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
-        data=Markup(json_in_html(viewer)),  # noqa: S704 - escaped by json_in_html
+        data=Markup(json_in_html(page.viewer)),  # noqa: S704 - escaped by json_in_html
     )
 
 

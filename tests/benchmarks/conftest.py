@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.host.plugin import Plugin
 from duskbench.data_tools.images import write_image
 from duskbench.pipeline import registry
+from duskbench.pipeline.weights import PRETRAINED
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 COLOURS = {"car": (255, 0, 0), "person": (0, 255, 0), "dog": (0, 0, 255)}
@@ -62,6 +65,20 @@ protocol = dict(classes=["car", "person", "dog"])
 """
     )
     return Bench(tree, config, ids)
+
+
+def weight_files(folder: Path) -> list[str]:
+    """Two trainings of Zero-DCE, made of the weights that ship."""
+    shipped = PRETRAINED / "zero_dce.safetensors"
+    with safe_open(shipped, "np") as file:
+        described = file.metadata()
+    state = load_file(shipped)
+    paths = []
+    for number in range(2):
+        changed = {key: value + np.float32(1e-3 * number) for key, value in state.items()}
+        paths.append(str(folder / f"{number}.safetensors"))
+        save_file(changed, paths[-1], described)
+    return paths
 
 
 @pytest.fixture(autouse=True)

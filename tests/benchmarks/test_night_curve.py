@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.evidence import RunEvidence, open_evidence
 from duskbench.benchmarks.night_curve import area, night_curves, stops_gained
-from duskbench.benchmarks.night_curve_report import write_night_curves
-from duskbench.benchmarks.night_ladder import Ladder, measure_ladder
+from duskbench.benchmarks.night_curve_table import write_night_curves
+from duskbench.benchmarks.night_ladder import Ladder, measure_ladder, measured_ladders
+from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.runner import RunOptions, run
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
@@ -182,16 +184,23 @@ def test_the_levels_are_what_the_camera_makes_of_them(measured: tuple[Bench, Pat
 
 
 @pytest.mark.slow
-def test_table_and_page(measured: tuple[Bench, Path]) -> None:
+def test_table_and_report(measured: tuple[Bench, Path]) -> None:
     _, out = measured
     table = write_night_curves(out, Ladder((-1.0, -3.0), ("none", "high")), "Curve <b>", BootstrapOptions(50))
     assert [row["label"] for row in table.rows] == ["Input", "Brighten"]
     for noise in ("none", "high"):
         assert table.rows[0][f"{noise} 0"] == table.rows[0]["none 0"]
         assert table.rows[0][f"{noise} -3"] <= table.rows[0][f"{noise} 0"]
-    page = (out / "curve.html").read_text(encoding="utf-8")
-    assert "Curve &lt;b&gt;" in page and "<b>" not in page
-    assert page.count("<figure") == 2 and "Brighten at −3 stops" not in page and "Brighten at -3 stops" in page
+    assert list(measured_ladders(out)) == [Ladder((-1.0, -3.0), (noise,)) for noise in ("none", "high")]
+    page = write_report(out, images=0, bootstrap=BootstrapOptions(50)).read_text(encoding="utf-8")
+    assert page.count('data-charts="night"') == 2 and "Brighten at -3 stops" in page
+    assert "Stops gained and area, noise high" in page and "electrons at full scale" in page
+    # A folder with a run of its own has both, and one without a curve no such section.
+    shutil.copy(out / "runs/noise_none/-1ev/results.sqlite", out)
+    page = write_report(out, images=0, bootstrap=BootstrapOptions(50)).read_text(encoding="utf-8")
+    assert page.count('data-charts="night"') == 2 and str(out / "levels/noise_none/-1ev") in page
+    assert 'id="night"' not in write_report(out / "runs/lit", images=0).read_text(encoding="utf-8")
+    (out / "results.sqlite").unlink()
     assert len({column.heading for column in table.columns}) == len(table.columns)
     for name in ("curve.md", "curve.csv", "curve.tex"):
         assert "stops gained" in (out / name).read_text(encoding="utf-8")

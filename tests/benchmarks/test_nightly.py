@@ -15,7 +15,7 @@ from duskbench.benchmarks.nightly.history import History, read_history
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.report.history import history_charts
 from duskbench.benchmarks.store import ResultStore
-from tests.benchmarks.conftest import Bench, make_bench
+from tests.benchmarks.conftest import Bench, make_bench, weight_files
 
 Nightly = Callable[..., tuple[int, str]]
 
@@ -122,6 +122,20 @@ class Darkness(ImageMetric):
     def measure(self, image_rgb, **given):
         return 255 - float(image_rgb.mean())
 """
+
+
+@pytest.mark.slow
+def test_trainings_of_a_method_are_one_row_of_a_night(site: Bench, nightly: Nightly, tmp_path: Path) -> None:
+    configure(site, "input", {"type": "zero_dce", "weights": weight_files(tmp_path), "label": "Curves"})
+    code, _ = nightly("--limit", 2, "--summary", tmp_path / "s.md")
+    assert code == 0
+    [night] = nights(site)
+    assert [one.label for one in night.enhancers] == ["Input", "Curves"]
+    curves = night.enhancers[1]
+    assert len(curves.trainings["niqe"]) == 2
+    assert curves.scores["niqe"].value == pytest.approx(sum(curves.trainings["niqe"]) / 2)
+    assert "Curves: mean of 2 trainings; of each: NIQE" in (tmp_path / "s.md").read_text()
+    assert outcomes(night, "presence") == dict.fromkeys(("Input", "Curves"), "not gated")
 
 
 @pytest.mark.slow

@@ -211,6 +211,54 @@ def test_a_night_without_a_result_is_red_however_well_known_its_failures_are() -
     assert gates(nothing).joins == ()
 
 
+def trained(*each: EnhancerEvidence) -> RunEvidence:
+    """A run with one method, "Ours"."""
+    labels = [f"Ours, training {number}" for number in range(1, 1 + len(each))]
+    return run(
+        *(
+            replace(one, entry=replace(one.entry, label=label, method="Ours"), sample=replace(one.sample, label=label))
+            for one, label in zip(each, labels, strict=True)
+        )
+    )
+
+
+def test_trainings_have_one_gate_each_for_their_mean() -> None:
+    result = gates(trained(one(49), one(50), one(51)), trained(one(50), one(50), one(50)))
+    ours = {gate: outcome for (subject, gate), outcome in outcomes(result).items() if subject.startswith("Ours")}
+    assert ours == dict.fromkeys(("failures", "NIQE", "mAP", "throughput"), "passed")
+    assert ("Ours", "mAP") in outcomes(result)
+    [change] = [finding.change for finding in result.findings if finding.gate == "mAP"]
+    assert change is not None and change.value == pytest.approx(0)
+    assert gates(trained(one(), one())).joins == ("Ours",)
+
+
+def test_a_training_that_broke_is_red_however_far_trainings_lie_apart() -> None:
+    before = trained(one(50), one(50), one(50))
+    [finding] = [f for f in gates(trained(one(50), one(50), one(20)), before).findings if f.outcome == "failed"]
+    assert (finding.subject, finding.gate) == ("Ours", "mAP")
+    # Of 60 objects the third finds 30 less.
+    assert finding.change is not None and finding.change.value == pytest.approx(-30 / 60 / 3)
+
+
+def test_failures_of_trainings_are_named() -> None:
+    before = trained(one(), failing(one(), i0="dark"), one())
+    now = trained(one(), failing(one(), i0="dark"), failing(one(), i0="dark"))
+    [finding] = [f for f in gates(now, before).findings if f.gate == "failures"]
+    assert (finding.outcome, finding.message) == ("failed", "Ours, training 3: 1 images fail: 0: dark")
+    [finding] = [f for f in gates(before, before).findings if f.gate == "failures"]
+    assert finding.outcome == "passed"
+    result = gates(trained(one(), one(), broken("no weights")), trained(one(), one(), one()))
+    [finding] = [f for f in result.findings if f.gate == "failures"]
+    assert (finding.outcome, finding.message) == ("failed", "Ours, training 3: cannot be built: no weights")
+
+
+def test_a_training_that_is_gone_is_red() -> None:
+    result = gates(trained(one(), one()), trained(one(), one(), one()))
+    [finding] = [f for f in result.findings if f.outcome == "failed"]
+    assert (finding.subject, finding.gate) == ("Ours", "presence")
+    assert finding.message.startswith("Ours, training 3: in the baseline and not in tonight's configuration")
+
+
 def test_an_enhancer_that_cannot_be_built_is_red_and_no_other() -> None:
     before = run(one(), one(label="Ours"))
     result = gates(run(broken("no weights\n  where: x"), one(label="Ours")), before)

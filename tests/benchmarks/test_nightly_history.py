@@ -118,6 +118,21 @@ def test_a_baseline_is_what_was_measured(tmp_path: Path) -> None:
     assert second.evidence.enhancers["Ours"].entry.error == "no weights"
 
 
+def test_a_baseline_of_trainings_comes_back_as_one_row_whatever_it_was_named_by(tmp_path: Path) -> None:
+    entries = tuple(EnhancerEntry(f"Ours, training {n}", "ours", f"f{n}", method="Ours") for n in (1, 2))
+    made = night(1)
+    made = replace(made, record=replace(made.record, enhancers=entries))
+    sample = Sample("", np.ones(5, bool), {"niqe": np.arange(5.0)})
+    measured = {e.label: EnhancerEvidence(e, replace(sample, label=e.label)) for e in entries}
+    # The row as it is today, and each training for itself as it once was.
+    for number, joins in enumerate((("Ours",), tuple(measured))):
+        path = tmp_path / str(number)
+        History(path).put(made, replace(evidence(night(1)), record=made.record, enhancers=measured), joins=joins)
+        [baseline] = History(path).baselines("table2")
+        assert list(baseline.evidence.rows) == ["Ours"]
+        assert [one.entry for one in baseline.evidence.rows["Ours"].each] == list(entries)
+
+
 def test_accepting_replaces_the_whole_baseline_of_one_configuration(tmp_path: Path) -> None:
     put(tmp_path / "h", 1, joins=("LIME", "gone"))
     put(tmp_path / "h", 2, "other", joins=("LIME",))

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
 from scipy.stats import t as student
 
 from duskbench.benchmarks.breakdown import break_down
+from duskbench.benchmarks.compare import EnhancerComparison, RunComparison, build_comparison_table, compare_runs
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
@@ -28,7 +27,7 @@ from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import to_markdown
 from duskbench.benchmarks.trainings import Trainings, mean_with_luck, training_luck
 from duskbench.data_tools.errors import ConfigError
-from duskbench.pipeline.weights import PRETRAINED
+from tests.benchmarks.conftest import weight_files
 from tests.benchmarks.fabricate import make_images, make_run
 
 SKILLS = {"Input": 0.4, "Ours, training 1": 0.5, "Ours, training 2": 0.7, "Ours, training 3": 0.9, "Other": 0.45}
@@ -152,6 +151,57 @@ def test_table_breakdown_and_report_have_one_row(tmp_path: Path) -> None:
     assert "Ours, training 2" in page and "mean of 3 trainings" in page
 
 
+def two_runs(tmp_path: Path, weights: str) -> tuple[RunComparison, list[EnhancerComparison]]:
+    """Compared with the trainings as one row, and one by one; `weights` is what the second run's are called."""
+    trained = [
+        tuple(replace(e, weights={"w": f"{name}{e.label}"}) if e.method else e for e in entries())
+        for name in ("first", weights)
+    ]
+    for number, made in enumerate(trained):
+        make_run(tmp_path / str(number), make_images(40), SKILLS, enhancers=made, seed=number)
+    apart = [replace(e, method=None) for e in trained[1]]
+    folders = tmp_path / "0", tmp_path / "1"
+    together = compare_runs(*folders)
+    for folder in folders:
+        with ResultStore(folder / "results.sqlite") as store:
+            store.put_run(replace(store.last_run(), enhancers=tuple(apart)))
+    return together, [one for one in compare_runs(*folders).enhancers if one.label.startswith("Ours")]
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ("first", ", the same in both runs; the interval of Δ holds the luck of images alone."),
+        ("other", ", not the same in both runs; the interval of Δ holds the luck of images and trainings."),
+    ],
+)
+def test_two_runs_of_a_method_are_compared_as_one_row(tmp_path: Path, weights: str, said: str) -> None:
+    together, apart = two_runs(tmp_path, weights)
+    assert [one.label for one in together.enhancers] == ["Input", "Ours", "Other"]
+    ours = together.enhancers[1]
+    for key in ("niqe", "map"):
+        drawn = np.mean([one.difference.draws[key] for one in apart], axis=0)
+        for side, sign in (("after 2", 1), ("before 1", -1)):
+            name, run = side.split()
+            values = np.array([getattr(one, f"spread_{name}").scores[key].value for one in apart])
+            if weights == "other":
+                drawn = drawn + sign * training_luck(f"Ours {run}", 3, 50, 3) @ (values - values.mean())
+        assert ours.difference.draws[key] == pytest.approx(drawn)
+        assert ours.spread_before.trainings[key] == tuple(one.spread_before.scores[key].value for one in apart)
+    table = build_comparison_table(together, ("a", "b"))
+    row = table.rows[1]
+    numbers = [one.spread_after.scores["map"].value for one in apart]
+    assert (row["trainings before"], row["map after sd"]) == (3, pytest.approx(np.std(numbers, ddof=1)))
+    assert any(said in note for note in table.notes)
+    assert "SD mAP 2nd" in to_markdown(table)
+
+
+def test_a_run_of_trainings_and_itself_do_not_differ(tmp_path: Path) -> None:
+    make_run(tmp_path, make_images(12), SKILLS, enhancers=entries())
+    [ours] = [one for one in compare_runs(tmp_path, tmp_path).enhancers if one.label == "Ours"]
+    assert ours.same and ours.difference.scores["map"] == Interval(0.0, 0.0, 0.0)
+
+
 def test_a_training_that_is_not_there_is_said(tmp_path: Path) -> None:
     make_run(tmp_path, make_images(12), SKILLS, enhancers=entries())
     with ResultStore(tmp_path / "results.sqlite") as store:
@@ -186,19 +236,6 @@ def test_a_training_that_is_not_measured_yet_marks_the_row(tmp_path: Path) -> No
 def test_a_list_of_files_means_trainings(spec: Any, expected: Sequence[str]) -> None:
     made = trainings_of(spec)
     assert made == [{"type": "guided", "weights": each, "amp": True} for each in expected]
-
-
-def weight_files(folder: Path) -> list[str]:
-    shipped = PRETRAINED / "zero_dce.safetensors"
-    with safe_open(shipped, "np") as file:
-        described = file.metadata()
-    state = load_file(shipped)
-    paths = []
-    for number in range(2):
-        changed = {key: value + np.float32(1e-3 * number) for key, value in state.items()}
-        paths.append(str(folder / f"{number}.safetensors"))
-        save_file(changed, paths[-1], described)
-    return paths
 
 
 def plan(specs: Sequence[Any]) -> list[EnhancerEntry]:

@@ -54,8 +54,7 @@
   }
 
   for (const legend of document.querySelectorAll(".legend")) {
-    const scope = legend.dataset.target === "history" ? "[data-history] [data-label]" : ".curve [data-label]";
-    const drawn = [...document.querySelectorAll(scope)];
+    const drawn = [...document.querySelectorAll(`[data-charts="${legend.dataset.target}"] [data-label]`)];
     const apply = () => {
       const on = new Set([...legend.querySelectorAll("input:checked")].map((box) => box.value));
       for (const one of drawn) one.classList.toggle("off", !on.has(one.dataset.label));
