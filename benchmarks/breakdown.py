@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, get_args
 import numpy as np
 
 from duskbench.benchmarks.evaluate import baseline_labels, rows_of
-from duskbench.benchmarks.matching import EnhancerRows, MatchedRun, RunImages, found_by
+from duskbench.benchmarks.matching import EnhancerRows, MatchedRun, RunImages, found_by, samples_of
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
@@ -81,7 +81,7 @@ class _Question:
     def bootstrap(self, objects: dict[str, np.ndarray], within: np.ndarray) -> Bootstrap:
         return Bootstrap(objects, self.options, within=within, aggregates=self.matched.run.aggregates())
 
-    def rows(self, samples: Iterable[Sample]) -> list[Sample | Trainings]:
+    def rows(self, samples: Iterable[Sample | Trainings]) -> list[Sample | Trainings]:
         """Of each row of the table: several trainings together."""
         return list(rows_of(self.matched.run.record, {sample.label: sample for sample in samples}).values())
 
@@ -208,12 +208,14 @@ def _by_size(question: _Question) -> list[Part]:
     return parts
 
 
-def _sized_samples(rows: EnhancerRows, run: RunImages, insides: Mapping[str, np.ndarray]) -> dict[str, Sample]:
+def _sized_samples(
+    rows: EnhancerRows, run: RunImages, insides: Mapping[str, np.ndarray]
+) -> dict[str, Sample | Trainings]:
     """Size -> detections ranked again with only its objects to find; false alarms of other sizes are left out."""
     mask = rows.mask(len(run.images))
     here = mask[run.truth.images]
-    ranked: dict[str, dict[str, Ranked]] = {name: {} for name in insides}
-    for detector in run.record.detectors:
+    ranked: dict[str, dict[str, list[Ranked]]] = {name: {} for name in insides}
+    for entry, detector in ((d, one) for d in run.record.detectors for one in d.asked_of(rows.label)):
         found = found_by(rows, run, detector)
         for name, inside in insides.items():
             to_find = replace(run.truth, difficult=run.truth.difficult | ~inside).take(here)
@@ -221,11 +223,11 @@ def _sized_samples(rows: EnhancerRows, run: RunImages, insides: Mapping[str, np.
             sized = in_range(found, SIZES[name], extra=1.0 if run.protocol.plus_one else 0.0)
             for score in run.record.columns():
                 metric = run.metrics.get(score.metric.key)
-                if isinstance(metric, DetectionMetric) and score.detector == detector:
+                if isinstance(metric, DetectionMetric) and score.detector == entry:
                     made = metric.rank(to_find, found, run.protocol.classes)
                     by_class = {c: tuple(_without_others(r, sized) for r in of) for c, of in made.by_class.items()}
-                    ranked[name][score.key] = Ranked(by_class, made.mode)
-    return {name: Sample(rows.label, mask, {}, of) for name, of in ranked.items()}
+                    ranked[name].setdefault(score.key, []).append(Ranked(by_class, made.mode))
+    return {name: samples_of(rows.label, mask, {}, of) for name, of in ranked.items()}
 
 
 def _without_others(ranking: Ranking, inside: np.ndarray) -> Ranking:

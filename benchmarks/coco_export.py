@@ -29,7 +29,7 @@ def write_run_detections(run_dir: Path, truth: Path) -> Iterator[CocoResults]:
         if not run.record.detectors:
             raise ConfigError("The run has no detector, and so no detections.", where=run_dir)
         for rows in read_enhancers(store, run):
-            for detector in run.record.detectors:
+            for detector in run.record.asked_of(rows.entry):
                 found = [(row.key.image_id, row.detections[detector.fingerprint]) for row in rows.rows.values()]
                 name = f"{truth.stem}.{folder_name(rows.label)}.{folder_name(detector.label)}.json"
                 yield write_coco_results(

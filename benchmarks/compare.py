@@ -239,6 +239,8 @@ def _notes(comparison: RunComparison, titles: tuple[str, str]) -> Iterator[str]:
             which, held = ("the same", "images alone") if same else ("not the same", "images and trainings")
             yield f"{one.label}: mean of trainings, {which} in both runs; the interval of Δ holds the luck of {held}."
     for side, name in ((comparison.before, "1st"), (comparison.after, "2nd")):
+        for detector in (d for d in side.record.detectors if d.frozen is not None):
+            yield f"{detector.label}, of the {name} run: not compared; `duskbench table` has its numbers."
         yield from (f"{label}: only in the {name} run." for label in comparison.only(side))
         theirs = {metric.key for metric in (comparison.after if name == "1st" else comparison.before).record.metrics}
         lacking = [metric.heading for metric in side.record.metrics if metric.key not in theirs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class EnhancerResult:
         against: Label of a baseline -> difference to it: Input first, then the chosen one; none to itself.
         ms_enhance: Mean milliseconds per image.
         error: Why the enhancer could not be built.
+        to_frozen: Key of a score of a detector that was trained further -> its difference to that of the frozen one.
     """
 
     label: str
@@ -44,6 +46,7 @@ class EnhancerResult:
     against: dict[str, Difference] = field(default_factory=dict)
     ms_enhance: float | None = None
     error: str | None = None
+    to_frozen: dict[str, Interval] = field(default_factory=dict)
 
     def score(self, key: str) -> Interval | None:
         """A score with its interval; None where there is none."""
@@ -95,7 +98,7 @@ def evaluate_rows(
     *,
     bootstrap: BootstrapOptions | Bootstrap | None = None,
     baseline: str | None = None,
-    samples: Mapping[str, Sample] | None = None,
+    samples: Mapping[str, Sample | Trainings] | None = None,
 ) -> list[EnhancerResult]:
     """`evaluate` of rows that have been read; with their samples and resamples where these have been made."""
     baselines = baseline_labels(run.record, baseline)
@@ -119,7 +122,7 @@ def evaluate_rows(
     ]
 
 
-def rows_of(record: RunRecord, samples: Mapping[str, Sample]) -> dict[str, Sample | Trainings]:
+def rows_of(record: RunRecord, samples: Mapping[str, Sample | Trainings]) -> dict[str, Sample | Trainings]:
     """The samples of a run's enhancers by row of its table: those of several trainings together.
 
     Args:
@@ -130,7 +133,8 @@ def rows_of(record: RunRecord, samples: Mapping[str, Sample]) -> dict[str, Sampl
     for label, entries in record.rows.items():
         there = tuple(samples[entry.label] for entry in entries if entry.label in samples)
         if there:
-            rows[label] = there[0] if entries[0].method is None else Trainings(label, there)
+            each = (sample.samples if isinstance(sample, Trainings) else (sample,) for sample in there)
+            rows[label] = there[0] if entries[0].method is None else Trainings(label, tuple(chain.from_iterable(each)))
     return rows
 
 
@@ -146,7 +150,9 @@ def baseline_labels(record: RunRecord, baseline: str | None = None) -> list[str]
     return list(dict.fromkeys(label for label in (record.input_label, baseline) if label is not None))
 
 
-def bootstrap_of(run: RunImages, samples: Iterable[Sample], options: BootstrapOptions | None = None) -> Bootstrap:
+def bootstrap_of(
+    run: RunImages, samples: Iterable[Sample | Trainings], options: BootstrapOptions | None = None
+) -> Bootstrap:
     """Resamples of the images that any of the samples has a result of."""
     within = np.zeros(len(run.images), bool)
     for sample in samples:
@@ -171,6 +177,12 @@ def with_intervals(
             label: bootstrap.difference(sample, samples[label])
             for label in baselines
             if label != result.label and label in samples
+        },
+        to_frozen={
+            score.key: difference
+            for score in run.record.columns()
+            if (frozen := run.record.frozen_score(score)) is not None
+            and (difference := bootstrap.between(sample, score.key, frozen.key)) is not None
         },
     )
 

@@ -158,16 +158,26 @@ def read_evidence(
         images=tuple(image.state() for image in run.images),
         objects=run.objects(),
         enhancers={
-            rows.label: EnhancerEvidence(rows.entry, sample_of(rows, run), rows.failures, _times(rows, run, earlier))
+            rows.label: EnhancerEvidence(
+                rows.entry, _frozen_sample(rows, run), rows.failures, _times(rows, run, earlier)
+            )
             for rows in read_enhancers(store, run)
         },
         aggregates=run.aggregates(),
     )
 
 
+def _frozen_sample(rows: EnhancerRows, run: RunImages) -> Sample:
+    """Without the detectors that were trained further: a comparison of runs says so."""
+    made = sample_of(rows, run)
+    first = made.samples[0] if isinstance(made, Trainings) else made
+    frozen = {c.key for c in run.record.columns() if c.detector is not None and c.detector.frozen is None}
+    return replace(first, ranked={key: each for key, each in first.ranked.items() if key in frozen})
+
+
 def _times(rows: EnhancerRows, run: RunImages, earlier: Set[Key]) -> dict[str, np.ndarray]:
     times = {stage: np.full(len(run.images), np.nan) for stage in STAGES}
-    detectors = [detector.fingerprint for detector in run.record.detectors]
+    detectors = [detector.fingerprint for detector in run.record.asked_of(rows.entry)]
     metrics = [metric.fingerprint for metric in run.record.metrics if metric.kind == "image"]
     for position, row in rows.rows.items():
         if row.key in earlier:

@@ -18,6 +18,7 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.statistics import Aggregate, Sample
 from duskbench.benchmarks.store import Detected, ResultStore, Row, StoredImage
+from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.classes import canonical, match_classes
 from duskbench.data_tools.errors import MetricError
 
@@ -134,10 +135,10 @@ class MatchedRun:
     detector: DetectorEntry | None
     by_label: Mapping[str, Matched]
     path: Path
-    given_samples: tuple[Sample, ...] | None = None
+    given_samples: tuple[Sample | Trainings, ...] | None = None
 
     @cached_property
-    def samples(self) -> tuple[Sample, ...]:
+    def samples(self) -> tuple[Sample | Trainings, ...]:
         """What resampling needs of each enhancer."""
         return self.given_samples or tuple(sample_of(one, self.run) for one in self.enhancers)
 
@@ -193,7 +194,7 @@ def read_enhancers(store: ResultStore, run: RunImages) -> Iterator[EnhancerRows]
             error = row.first_error()
             if error is not None:
                 failures[row.key.image_id] = error
-            elif row.lacks(record):
+            elif row.lacks(record.wanted_of(entry)):
                 # Measured before one of the run's metrics or detectors was asked for, and interrupted since.
                 continue
             else:
@@ -217,11 +218,13 @@ def found_by(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) -> Box
 
 def match_enhancer(rows: EnhancerRows, run: RunImages, detector: DetectorEntry | None) -> Matched | None:
     """Match an enhancer's detections with the objects of its images; None where an AP cannot be made."""
-    if detector is None or not has_detections(rows, run):
+    # Of several trainings the first one's, whose label says so.
+    asked = detector.asked_of(rows.label)[:1] if detector is not None else ()
+    if not asked or not has_detections(rows, run):
         return None
     mask = rows.mask(len(run.images))
     objects = np.flatnonzero(mask[run.truth.images])
-    truth, found = run.truth.take(objects), found_by(rows, run, detector)
+    truth, found = run.truth.take(objects), found_by(rows, run, asked[0])
     return Matched(mask, objects, truth, found, voc_ap_by_protocol(truth, found, run.protocol))
 
 
@@ -242,7 +245,7 @@ def match_rows(
     enhancers: Sequence[EnhancerRows],
     path: Path,
     detector: DetectorEntry | None = None,
-    samples: Iterable[Sample] | None = None,
+    samples: Iterable[Sample | Trainings] | None = None,
 ) -> MatchedRun:
     """Match a run whose rows have been read; `path` is the results file, for the rest see `match_run`.
 
@@ -255,28 +258,50 @@ def match_rows(
     return MatchedRun(run, there, chosen, by_label, path, None if samples is None else tuple(samples))
 
 
-def sample_of(rows: EnhancerRows, run: RunImages) -> Sample:
-    """What resampling needs of one enhancer: its images' values, and its detections where an AP can be made."""
+def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
+    """What resampling needs of one enhancer: its images' values, and its detections where an AP can be made.
+
+    Where a detector was trained on its images several times, there is a sample for each training.
+    """
     n = len(run.images)
     values: dict[str, np.ndarray] = {}
-    ranked: dict[str, Ranked] = {}
-    boxes: dict[str, tuple[Boxes, Boxes]] = {}
+    ranked: dict[str, list[Ranked]] = {}
     detected = has_detections(rows, run)
+    truth = run.truth.take(rows.mask(n)[run.truth.images])
+    found: dict[str, Boxes] = {}
     for column in run.record.columns():
         if column.detector is None:
             values[column.key] = rows.values(column.metric.fingerprint, n)
-        elif detected:
-            if column.detector.label not in boxes:
-                truth = run.truth.take(rows.mask(n)[run.truth.images])
-                boxes[column.detector.label] = truth, found_by(rows, run, column.detector)
-            metric = run.metrics[column.metric.key]
-            assert isinstance(metric, DetectionMetric)  # noqa: S101 - its entry says so
-            made = metric.rank(*boxes[column.detector.label], run.protocol.classes)
+            continue
+        metric = run.metrics[column.metric.key]
+        assert isinstance(metric, DetectionMetric)  # noqa: S101 - its entry says so
+        for detector in column.detector.asked_of(rows.label) if detected else ():
+            if detector.fingerprint not in found:
+                found[detector.fingerprint] = found_by(rows, run, detector)
+            made = metric.rank(truth, found[detector.fingerprint], run.protocol.classes)
             kept = detectable(made.by_class, column.detector, run.protocol)
             # All enhancers' rankings are held at once: of a detection five bytes.
             small = {n: tuple(Ranking(r.images.astype(np.int32), r.tp) for r in of) for n, of in kept.items()}
-            ranked[column.key] = Ranked(small, made.mode)
-    return Sample(rows.label, rows.mask(n), values, ranked)
+            ranked.setdefault(column.key, []).append(Ranked(small, made.mode))
+    return samples_of(rows.label, rows.mask(n), values, ranked)
+
+
+def samples_of(
+    label: str, measured: np.ndarray, values: Mapping[str, np.ndarray], ranked: Mapping[str, Sequence[Ranked]]
+) -> Sample | Trainings:
+    """One enhancer's sample, or one for each training of its detector; see `Sample` for what is not said here.
+
+    Args:
+        label: Of the enhancer.
+        measured: Which images have a result.
+        values: Of images.
+        ranked: Key of a score of detections -> of a frozen detector one, of a trained one those of its trainings.
+    """
+    samples = tuple(
+        Sample(label, measured, values, {key: each[min(number, len(each) - 1)] for key, each in ranked.items()})
+        for number in range(max(map(len, ranked.values()), default=1))
+    )
+    return samples[0] if len(samples) == 1 else Trainings(label, samples)
 
 
 def detectable(by_class: Mapping[str, _T], detector: DetectorEntry, protocol: Protocol) -> dict[str, _T]:

@@ -8,7 +8,7 @@ from typing import Any
 from duskbench.benchmarks.costs import COSTS_NOTE
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import agreement_notes, rank_agreements
-from duskbench.benchmarks.record import MetricEntry, RunRecord
+from duskbench.benchmarks.record import DetectorEntry, MetricEntry, RunRecord
 from duskbench.benchmarks.simultaneous import family_of, verdict
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference
 from duskbench.data_tools.classes import match_classes
@@ -36,7 +36,7 @@ def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
     notes = [
         f"Data: {data.name} in {data.root}, split {data.split}, {measured}.",
         *(f"Data set: {note}" for note in data.notes),
-        *(f"Detector: {d.label}, frozen, fingerprint {d.fingerprint[:12]}." for d in record.detectors),
+        *map(_detector_note, record.detectors),
         *([] if record.detectors else ["Detector: none: no mAP."]),
         *(metric.note for metric in record.metrics if metric.note is not None),
         f"ms/image: mean time of the enhancer alone on {made.gpu or made.device}; a dash: not available.",
@@ -60,6 +60,16 @@ def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
     notes += _training_notes(record, results)
     notes += _paper_notes(record.paper, data.name, most)
     return notes
+
+
+def _detector_note(detector: DetectorEntry) -> str:
+    if detector.frozen is None:
+        return f"Detector: {detector.label}, frozen, fingerprint {detector.fingerprint[:12]}."
+    seeds = ", ".join(map(str, sorted({training.seed for training in detector.trainings})))
+    return (
+        f"Detector: {detector.label}: {detector.frozen} trained further on each enhancer's images and measured on the "
+        f"same enhancer's: {detector.schedule}; seed {seeds}."
+    )
 
 
 def _cost_notes(record: RunRecord) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -13,7 +14,7 @@ from duskbench.benchmarks.costs import Costs, measure_costs
 from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric, metric_entry
-from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry
+from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, EnhancerEntry, MetricEntry
 from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.store import ResultStore, StoredImage
 from duskbench.data_tools.classes import match_classes
@@ -160,6 +161,45 @@ def plan_detectors(
         _check_shared_class(label, classes, config.protocol.classes)
         planned.append(DetectorEntry(label, bare, classes=classes, checkpoint=checkpoint, **found))
     return tuple(planned)
+
+
+def plan_trained(
+    frozen: DetectorEntry,
+    trainings: Sequence[DetectorTraining],
+    schedule: str,
+    device: str,
+    known: Known,
+) -> DetectorEntry:
+    """What a detector became when it was trained further.
+
+    Args:
+        frozen: The detector.
+        trainings: Without fingerprint and weights, which are found out here.
+        schedule: How they were trained, in words.
+        device: Torch device.
+        known: What was found out before.
+    """
+    planned = []
+    for training in trainings:
+        checkpoint = training.checkpoint
+        request = {"spec": frozen.spec, "checkpoint": checkpoint}
+        found = known.find("detector", request, device, partial(_describe_detector, frozen.spec, checkpoint, device))
+        planned.append(replace(training, fingerprint=found["fingerprint"], weights=found["weights"]))
+    return replace(
+        frozen,
+        label=f"{frozen.label}, fine-tuned",
+        fingerprint=_joined([each.fingerprint for each in planned]),
+        identity=_joined([frozen.identity, schedule]),
+        weights={},
+        checkpoint=None,
+        frozen=frozen.label,
+        schedule=schedule,
+        trainings=tuple(planned),
+    )
+
+
+def _joined(hashes: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 def _check_shared_class(label: str, classes: Sequence[str], asked: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,8 +58,29 @@ class EnhancerEntry:
 
 
 @dataclass(frozen=True)
+class DetectorTraining:
+    """A detector that was trained further on the images that one enhancer makes, and is asked about these alone.
+
+    Attributes:
+        enhancer: Label of the enhancer.
+        seed: Of the training.
+        checkpoint: The trained weights.
+        fingerprint: Of code, arguments and weights; keys its detections.
+        images_sha256: Hash of the enhanced training images.
+        weights: Name -> sha256 of its weight files.
+    """
+
+    enhancer: str
+    seed: int
+    checkpoint: str
+    fingerprint: str
+    images_sha256: str
+    weights: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class DetectorEntry:
-    """A detector of a run.
+    """A detector of a run, or what it became when it was trained further on each enhancer's images.
 
     Attributes:
         label: What headings call it; unique in a run.
@@ -69,6 +90,9 @@ class DetectorEntry:
         classes: What its labels index.
         weights: Name -> sha256 of its weight files.
         checkpoint: The weight file that was asked for, where the specification's own is not meant.
+        frozen: Label of the detector that it was trained from; None of one that is as its weight file has it.
+        schedule: How it was trained, in words.
+        trainings: Those of each enhancer; none of a frozen detector.
     """
 
     label: str
@@ -78,6 +102,27 @@ class DetectorEntry:
     classes: tuple[str, ...]
     weights: dict[str, str] = field(default_factory=dict)
     checkpoint: str | None = None
+    frozen: str | None = None
+    schedule: str | None = None
+    trainings: tuple[DetectorTraining, ...] = ()
+
+    def asked_of(self, enhancer: str) -> tuple[DetectorEntry, ...]:
+        """What is asked about an enhancer's images: a frozen detector itself, of a trained one that one's trainings."""
+        if self.frozen is None:
+            return (self,)
+        return tuple(
+            replace(
+                self,
+                label=f"{self.label}, seed {training.seed}",
+                fingerprint=training.fingerprint,
+                weights=training.weights,
+                checkpoint=training.checkpoint,
+                frozen=None,
+                trainings=(),
+            )
+            for training in self.trainings
+            if training.enhancer == enhancer
+        )
 
 
 @dataclass(frozen=True)
@@ -215,11 +260,39 @@ class RunRecord:
             elif len(self.detectors) == 1:
                 columns.append(ScoreColumn(metric.key, metric.heading, metric, self.detectors[0]))
             else:
+                names = self._detector_names()
                 columns += [
-                    ScoreColumn(f"{metric.key} {d.label}", f"{metric.heading} {d.label}", metric, d)
+                    ScoreColumn(f"{metric.key} {names[d.label]}", f"{metric.heading} {names[d.label]}", metric, d)
                     for d in self.detectors
                 ]
         return tuple(columns)
+
+    def _detector_names(self) -> dict[str, str]:
+        """Label of a detector -> what headings call it: its protocol alone, where there is only one detector."""
+        if sum(d.frozen is None for d in self.detectors) > 1:
+            return {d.label: d.label for d in self.detectors}
+        return {d.label: "frozen" if d.frozen is None else "fine-tuned" for d in self.detectors}
+
+    def frozen_score(self, score: ScoreColumn) -> ScoreColumn | None:
+        """The same metric of the detector that a score's was trained from; None of a frozen detector."""
+        start = score.detector.frozen if score.detector else None
+        return next(
+            (
+                c
+                for c in self.columns()
+                if start is not None and c.metric == score.metric and c.detector and c.detector.label == start
+            ),
+            None,
+        )
+
+    def asked_of(self, enhancer: EnhancerEntry) -> tuple[DetectorEntry, ...]:
+        """Every detector that an enhancer's images are shown to."""
+        return tuple(one for detector in self.detectors for one in detector.asked_of(enhancer.label))
+
+    def wanted_of(self, enhancer: EnhancerEntry) -> frozenset[str]:
+        """Fingerprints of the detectors and metrics that every row of an enhancer should have."""
+        detectors = (detector.fingerprint for detector in self.asked_of(enhancer))
+        return frozenset([*detectors, *(m.fingerprint for m in self.metrics if m.kind == "image")])
 
     @property
     def input_label(self) -> str | None:

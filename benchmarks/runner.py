@@ -25,7 +25,7 @@ from duskbench.benchmarks.plan import add_costs, open_images, plan_detectors, pl
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
-from duskbench.benchmarks.record import DataEntry, EnhancerEntry, RunRecord
+from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.references import reference_folder
 from duskbench.benchmarks.store import ResultStore, Row, StoredImage
 from duskbench.benchmarks.units import Unit, decoder_fingerprint, plan_units
@@ -134,13 +134,20 @@ class RunSummary:
         ]
 
 
-def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | None = None) -> RunSummary:
+def run(
+    config: BenchmarkConfig,
+    options: RunOptions,
+    progress: RunProgress | None = None,
+    *,
+    trained: tuple[DetectorEntry, ...] = (),
+) -> RunSummary:
     """Run a benchmark; every row is committed as it is measured, and what is there is not measured again.
 
     Args:
         config: What to measure.
         options: How.
         progress: Told how far it is.
+        trained: Detectors that were trained further, from `benchmarks.plan.plan_trained`, besides the configuration's.
 
     Returns:
         Counts, failures by image, and what was missing. `benchmarks.table` makes the table from the store.
@@ -158,7 +165,7 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
     results = options.out / "results.sqlite"
     known = Known(results)
     enhancers = plan_enhancers(config, options.device, known, keep_broken=options.keep_broken)
-    detectors = plan_detectors(config, options.checkpoint, options.device, known)
+    detectors = (*plan_detectors(config, options.checkpoint, options.device, known), *trained)
     metrics = plan_metrics(config, reference=references is not None, detector=bool(detectors))
     with ResultStore(results) as store:
         known.save(store)
@@ -207,7 +214,7 @@ def run(config: BenchmarkConfig, options: RunOptions, progress: RunProgress | No
             workers=options.workers,
         )
         store.put_run(record)
-        wanted = frozenset([d.fingerprint for d in detectors] + [m.fingerprint for m in metrics if m.kind == "image"])
+        wanted = [record.wanted_of(enhancer) for enhancer in enhancers]
         units = plan_units(present, enhancers, wanted, decoder, store.done())
         summary.total = len(present) * sum(e.error is None for e in enhancers)
         summary.reused = summary.total - sum(len(unit.tasks) for unit in units)
@@ -240,7 +247,9 @@ def _warnings(store: ResultStore, record: RunRecord) -> list[str]:
     rows = next((rows for rows in read_enhancers(store, run) if rows.rows), None)
     if rows is None or not has_detections(rows, run):
         return []
-    return [f"{d.label}: {text}" for d in record.detectors for text in doubts(run.truth, found_by(rows, run, d))]
+    return [
+        f"{d.label}: {text}" for d in record.asked_of(rows.entry) for text in doubts(run.truth, found_by(rows, run, d))
+    ]
 
 
 def _workers(units: list[Unit], options: RunOptions) -> int:
@@ -254,9 +263,12 @@ def _workers(units: list[Unit], options: RunOptions) -> int:
 def _measure(
     units: list[Unit], record: RunRecord, options: RunOptions, workers: int, progress: RunProgress
 ) -> Generator[Row]:
+    asked = {d.fingerprint: d for enhancer in record.enhancers for d in record.asked_of(enhancer)}
+    missing = {fingerprint for unit in units for task in unit.tasks for fingerprint in task.missing}
     measure_options = MeasureOptions(
         enhancers=record.enhancers,
-        detectors=record.detectors,
+        # A worker holds all of them, and those of other enhancers would only take memory.
+        detectors=tuple(d for fingerprint, d in asked.items() if fingerprint in missing),
         metrics=tuple(metric for metric in record.metrics if metric.kind == "image"),
         protocol=record.protocol,
         decoder=record.decoder or "",

@@ -200,10 +200,22 @@ class Bootstrap:
             **self._intervals(drawn), baseline=baseline.label, n_images=int(both.sum()), n_left_out=n_left_out
         )
 
+    def between(self, sample: Sample | Trainings, key: str, other: str) -> Interval | None:
+        """One score of an enhancer minus another of its scores, over the images that have both; None without one."""
+        where = _where(sample.measured & self.within, sample)
+        if key not in where or other not in where:
+            return None
+        there = where[key] & where[other]
+        drawn = _minus(self._drawn(sample, key, there), self._drawn(sample, other, there))
+        return self._interval(drawn.mean, there)
+
     def _drawn(self, sample: Sample | Trainings, key: str, there: np.ndarray) -> _Numbers:
         if isinstance(sample, Sample):
             return self._numbers(sample, key, there)
-        each = [self._numbers(one, key, there) for one in sample.samples]
+        own = sample.of(key)
+        if len(own) == 1 < len(sample.samples):
+            return self._numbers(own[0], key, there)
+        each = [self._numbers(one, key, there) for one in own]
         luck = None
         if len(each) > 1 and sample.luck is not None:
             name = sample.luck or sample.label

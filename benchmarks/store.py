@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -93,11 +93,9 @@ class Row:
         errors = [found.error for found in self.detections.values()] + [value.error for value in self.values.values()]
         return self.error or next((error for error in errors if error is not None), None)
 
-    def lacks(self, record: RunRecord) -> bool:
-        """Whether a detector or a metric of a run was not asked yet."""
-        return any(d.fingerprint not in self.detections for d in record.detectors) or any(
-            m.fingerprint not in self.values for m in record.metrics if m.kind == "image"
-        )
+    def lacks(self, wanted: Set[str]) -> bool:
+        """Whether one of the detectors and metrics of these fingerprints was not asked yet."""
+        return not wanted <= {*self.detections, *self.values}
 
 
 @dataclass(frozen=True)
@@ -332,7 +330,7 @@ class ResultStore:
         """The rows of one enhancer with the parts that a run asked for, in the order of image ids."""
         wanted = (enhancer.fingerprint,)
         detections: dict[tuple[str, str], dict[str, Detected]] = {}
-        for detector in record.detectors:
+        for detector in record.asked_of(enhancer):
             for row in self._select("detections", "enhancer=? AND detector=?", (*wanted, detector.fingerprint)):
                 detections.setdefault(row[:2], {})[detector.fingerprint] = self._detected(row)
         values: dict[tuple[str, str], dict[str, Measured]] = {}

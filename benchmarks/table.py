@@ -117,6 +117,7 @@ def build_table(
         Column("n", "n"),
         Column("failed", "failed"),
         *_difference_columns(results, scores),
+        *_frozen_columns(record, scores),
         *_training_columns(results, scores),
         *(column for score in scores if score.metric.key == "map" for column in _class_columns(record, score)),
     ]
@@ -178,14 +179,31 @@ def _difference_columns(results: Sequence[EnhancerResult], scores: Sequence[Scor
     ]
 
 
+def _frozen_columns(record: RunRecord, scores: Sequence[ScoreColumn]) -> Iterator[Column]:
+    """What training a detector further changed; none where no detector was."""
+    for score in scores:
+        frozen = record.frozen_score(score)
+        if frozen is not None:
+            yield score_column(
+                score,
+                key=f"{score.key} - {frozen.key}",
+                heading=f"Δ {score.heading} to {frozen.heading}",
+                better=None,
+                part="Fine-tuned and frozen",
+                signed=True,
+            )
+
+
 def _training_columns(results: Sequence[EnhancerResult], scores: Sequence[ScoreColumn]) -> list[Column]:
     """How far several trainings of a method lie apart; none where there are none."""
-    if not any(result.spread.trainings for result in results):
+    trained = {key for result in results for key in result.spread.trainings}
+    if not trained:
         return []
     part = "Several trainings"
     spreads = [
         score_column(score, key=f"{score.key} sd", heading=f"SD {score.heading}", better=None, part=part, bounds=None)
         for score in scores
+        if score.key in trained
     ]
     return [Column("trainings", "trainings", part=part), *spreads]
 
@@ -209,6 +227,10 @@ def _row(result: EnhancerResult, record: RunRecord) -> dict[str, Any]:
         if len(trainings := result.spread.trainings.get(score.key, ())) > 1:
             row[f"{score.key} sd"] = stdev(trainings)
         row |= ends(score.key, result.score(score.key))
+        frozen = record.frozen_score(score)
+        if frozen is not None and (interval := result.to_frozen.get(score.key)) is not None:
+            row |= ends(f"{score.key} - {frozen.key}", interval)
+            row[f"{score.key} - {frozen.key} unsettled"] = interval.unsettled
         row |= {f"{score.key} {group}": number for group, number in result.by_group.get(score.key, {}).items()}
         for number, (baseline, difference) in enumerate(result.against.items()):
             interval = difference.scores.get(score.key)

@@ -56,6 +56,11 @@ class Trainings:
         """Key of a score of images -> (N,) float64 mean over the trainings, NaN where one of them has none."""
         return {key: np.mean([sample.values[key] for sample in self.samples], axis=0) for key in self.samples[0].values}
 
+    def of(self, key: str) -> tuple[Sample, ...]:
+        """The samples with a number of their own of a score; one where all share it, as a frozen detector's."""
+        different = {id(one.ranked[key] if key in one.ranked else one.values[key]): one for one in self.samples}
+        return tuple(different.values())
+
     @property
     def ranked(self) -> Mapping[str, Ranked]:
         """Key of a score of detections -> the first training's, for what all have in common."""

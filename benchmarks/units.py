@@ -87,7 +87,7 @@ class Unit:
 def plan_units(
     images: Iterable[StoredImage],
     enhancers: Sequence[EnhancerEntry],
-    wanted: frozenset[str],
+    wanted: Sequence[frozenset[str]],
     decoder: str,
     done: Mapping[Key, frozenset[str]],
 ) -> list[Unit]:
@@ -96,7 +96,7 @@ def plan_units(
     Args:
         images: Of the run.
         enhancers: Of the run.
-        wanted: Fingerprints of the detectors and metrics that are asked of every row.
+        wanted: Of each enhancer the fingerprints of the detectors and metrics that are asked of every row.
         decoder: Hash of the code that reads images.
         done: See `ResultStore.done`.
     """
@@ -109,7 +109,7 @@ def plan_units(
         for index, enhancer in enumerate(enhancers):
             if enhancer.error is None:
                 key = Key(image.record.id, content, enhancer.fingerprint)
-                missing_parts = wanted - done.get(key, frozenset())
+                missing_parts = wanted[index] - done.get(key, frozenset())
                 if missing_parts or key not in done:
                     tasks.append(Task(index, key, missing_parts))
         if tasks:

@@ -59,9 +59,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | No
         WeightsError: The file is not a checkpoint, or holds objects other than tensors and mmengine's records.
     """
     if path.suffix == ".safetensors":
-        from duskbench.pipeline.weights import load_state_dict
+        from duskbench.pipeline.weights import load_described
 
-        return load_state_dict(path), None
+        tensors, described = load_described(path)
+        classes = described.get("classes")
+        return tensors, tuple(classes.split(",")) if classes else None
     content = safe_load(path)
     state_dict = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state_dict, Mapping) or not all(isinstance(value, Tensor) for value in state_dict.values()):

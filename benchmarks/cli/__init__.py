@@ -18,6 +18,7 @@ from duskbench.benchmarks.cli.doctor import doctor
 from duskbench.benchmarks.cli.enhance import enhance
 from duskbench.benchmarks.cli.export import export
 from duskbench.benchmarks.cli.figures import attention, sheet
+from duskbench.benchmarks.cli.finetune import finetune
 from duskbench.benchmarks.cli.night_curve import night_curve
 from duskbench.benchmarks.cli.nightly import nightly
 from duskbench.benchmarks.cli.options import EXIT_INTERRUPTED, EXIT_USAGE
@@ -100,8 +101,8 @@ def _options(
 
 app.add_typer(data_app, name="data")
 for _command in (
-    run, table, compare, power, report, nightly, table2, enhance, score, train, export, push, sheet, attention, version,
-    doctor,
+    run, table, compare, power, report, nightly, table2, enhance, score, train, finetune, export, push, sheet,
+    attention, version, doctor,
 ):  # fmt: skip
     app.command()(_command)
 app.command("night-curve")(night_curve)

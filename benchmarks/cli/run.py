@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from duskbench.benchmarks.cli.console import err_console
 from duskbench.benchmarks.cli.options import (
@@ -33,7 +32,7 @@ from duskbench.benchmarks.cli.options import (
     use_time_limit,
     use_weights,
 )
-from duskbench.benchmarks.cli.table import print_table
+from duskbench.benchmarks.cli.table import print_run
 
 
 def run(
@@ -75,7 +74,6 @@ def run(
     """
     from duskbench.benchmarks.config import load_benchmark_config
     from duskbench.benchmarks.progress import RichProgress, RunProgress
-    from duskbench.benchmarks.results import write_tables
     from duskbench.benchmarks.runner import RunOptions
     from duskbench.benchmarks.runner import run as run_benchmark
 
@@ -105,10 +103,6 @@ def run(
     )
     with RichProgress(err_console) as progress:
         summary = run_benchmark(benchmark, options, RunProgress(progress))
-    print_table(write_tables(options.out, coco=coco), options.out)
-    for warning in summary.warnings:
-        err_console.print(Text(f"Warning: {warning}", style="yellow"))
-    for line in summary.shortfalls():
-        err_console.print(Text(line, style="red"))
+    print_run(summary, options.out, coco=coco)
     if not summary.ok:
         raise typer.Exit(EXIT_IMAGES_FAILED)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from duskbench.benchmarks.cli.console import out_console
+from duskbench.benchmarks.cli.console import err_console, out_console
 from duskbench.benchmarks.cli.options import Baseline, Coco, Format, RunFolder
 from duskbench.data_tools.errors import ConfigError
 
 if TYPE_CHECKING:
+    from duskbench.benchmarks.runner import RunSummary
     from duskbench.benchmarks.table import Table
 
 _WRITTEN = "table.md, table.csv, table.tex"
@@ -65,6 +66,17 @@ def print_as(form: str, table: Table, *, csv: str | None = None) -> None:
         return
     printers = {"markdown": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
     typer.echo(csv or printers[form](table), nl=False)
+
+
+def print_run(summary: RunSummary, run_dir: Path, *, coco: bool = False) -> None:
+    """Write and print the table of a run, then what looks wrong in it and what is not there."""
+    from duskbench.benchmarks.results import write_tables
+
+    print_table(write_tables(run_dir, coco=coco), run_dir)
+    for warning in summary.warnings:
+        err_console.print(Text(f"Warning: {warning}", style="yellow"))
+    for line in summary.shortfalls():
+        err_console.print(Text(line, style="red"))
 
 
 def print_table(table: Table, run_dir: Path) -> None:

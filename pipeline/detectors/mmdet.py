@@ -56,7 +56,8 @@ class MMDetDetector:
         ends_on_last_pixel: bool = False,
     ) -> None:
         loaded = load_config(config, cfg_options)
-        path = checkpoint_file(checkpoint)
+        self.checkpoint = path = checkpoint_file(checkpoint)
+        self.ends_on_last_pixel = ends_on_last_pixel
         state_dict, saved_classes = read_checkpoint(path)
         loaded, state_dict = self._adapt(loaded, state_dict, path)
         self.name = name or Path(str(loaded.filename or "mmdet")).stem
@@ -90,6 +91,18 @@ class MMDetDetector:
     def _code(self) -> dict[str, str]:
         """Further code that the result depends on, name -> hash."""
         return {}
+
+    def unmerged_weights(self) -> dict[str, Tensor]:
+        """The weights as a training goes on from them, where detecting may have merged convolution and normalisation.
+
+        Returns:
+            Keys of the model that `config` builds.
+
+        Raises:
+            WeightsError: The checkpoint has gone.
+        """
+        state_dict, _ = read_checkpoint(self.checkpoint)
+        return self._adapt(self.config, state_dict, self.checkpoint)[1]
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detect in a batch of images.

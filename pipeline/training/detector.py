@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_bytes
@@ -25,6 +26,7 @@ def train(
     work_dir: str | Path,
     resume: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> Path:
     """Train a detector.
 
@@ -33,6 +35,7 @@ def train(
         work_dir: See `duskbench.pipeline.training.enhancer.train`, as for what else is not said here.
         resume: See there; the weights are then those of an uninterrupted run, to rounding.
         cfg_options: See there.
+        hooks: See `duskbench.pipeline.training.launch.run`.
 
     Raises:
         ConfigError: The config cannot be read, or says nothing about training.
@@ -48,7 +51,7 @@ def train(
         # mmengine's default gives each of several processes a GPU.
         loaded.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "device_ids": None}
     join_launcher(loaded)
-    return run(loaded, work_dir, resume=resume)
+    return run(loaded, work_dir, resume=resume, hooks=hooks)
 
 
 def _fill_registries() -> None:

@@ -43,7 +43,7 @@ class LossGuard(Hook):
     ) -> None:
         """Judge the losses of an iteration."""
         for name, value in (outputs or {}).items():
-            number = float(value)
+            number = float(torch.as_tensor(value).detach())
             recent = self.recent.setdefault(name, deque(maxlen=self.window))
             if not np.isfinite(number):
                 raise _stopped(runner, f"{name} is {number}", "a finite loss")

@@ -97,7 +97,7 @@ def join_launcher(config: Config) -> None:
         torch.distributed.init_process_group("gloo")
 
 
-def run(config: Config, work_dir: str | Path, *, resume: bool) -> Path:
+def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[Hook] = ()) -> Path:
     """Train what a configuration says, by mmengine's Runner.
 
     Args:
@@ -105,6 +105,7 @@ def run(config: Config, work_dir: str | Path, *, resume: bool) -> Path:
             model into that layout.
         work_dir: Where checkpoints and the log go; made.
         resume: Go on from the newest checkpoint in `work_dir`, if there is one; the log says if there is none.
+        hooks: Further ones, besides the configuration's.
 
     Returns:
         The last checkpoint.
@@ -137,6 +138,8 @@ def run(config: Config, work_dir: str | Path, *, resume: bool) -> Path:
         print_log(f"There is no checkpoint in {work_dir}: training starts at step 0.", "current", logging.WARNING)
     if config.get("channels_last"):
         unwrapped(runner.model).to(memory_format=torch.channels_last)
+    for hook in hooks:
+        runner.register_hook(hook)
     runner.train()
     barrier()
     return last_checkpoint(work_dir)

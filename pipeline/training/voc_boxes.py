@@ -1,4 +1,4 @@
-"""VOC trees as mmdet data sets, with the boxes and the randomness that training here needs."""
+"""Data sets of mmdet with the boxes and the randomness that training here needs."""
 
 from __future__ import annotations
 
@@ -16,38 +16,26 @@ from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 provide_mmcv_ops()
 
 from mmcv.transforms import BaseTransform  # noqa: E402
-from mmdet.datasets import XMLDataset  # noqa: E402
+from mmdet.datasets import BaseDetDataset, XMLDataset  # noqa: E402
 from mmdet.registry import DATASETS, HOOKS, TRANSFORMS  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 
 
-@DATASETS.register_module()
-class VOCBoxes(XMLDataset):
-    """A VOC tree whose boxes are 0-based and end-exclusive, like those of `Detections`.
+class RepeatableAugmentation:
+    """Lets augmentation depend on `seed`, the epoch and the image alone.
 
-    mmdet's own reader subtracts 1 from all four coordinates of VOC's 1-based inclusive boxes, which leaves x2 and y2 on
-    the last pixel inside.
-
-    Augmentation depends on `seed`, the epoch and the image alone: not on the number of workers, and not on whether
-    training was interrupted.
+    So it depends neither on the number of workers nor on whether training was interrupted.
 
     Args:
         seed: Of the augmentation.
-        kwargs: See mmdet's XMLDataset.
+        kwargs: Of the data set.
     """
 
-    METAINFO: ClassVar[dict[str, Any]] = {"classes": SHARED_CLASSES}
+    test_mode: bool
 
     def __init__(self, *, seed: int = 0, **kwargs: Any) -> None:
         self.seed, self.epoch = seed, 0
         super().__init__(**kwargs)
-
-    def _parse_instance_info(self, raw_ann_info: ElementTree[Element], minus_one: bool = True) -> list[dict[str, Any]]:
-        instances: list[dict[str, Any]] = super()._parse_instance_info(raw_ann_info, minus_one)
-        for instance in instances:
-            x1, y1, x2, y2 = instance["bbox"]
-            instance["bbox"] = [x1, y1, x2 + 1, y2 + 1]
-        return instances
 
     def prepare_data(self, idx: int) -> Any:
         """Load and augment one image; see mmengine's BaseDataset."""
@@ -56,7 +44,39 @@ class VOCBoxes(XMLDataset):
             random.seed(state)
             np.random.seed(state)
             torch.manual_seed(state)
-        return super().prepare_data(idx)
+        return super().prepare_data(idx)  # type: ignore[misc]
+
+
+@DATASETS.register_module()
+class VOCBoxes(RepeatableAugmentation, XMLDataset):
+    """A VOC tree whose boxes are 0-based and end-exclusive, like those of `Detections`.
+
+    mmdet's own reader subtracts 1 from all four coordinates of VOC's 1-based inclusive boxes, which leaves x2 and y2 on
+    the last pixel inside.
+
+    Args:
+        seed: Of the augmentation.
+        kwargs: See mmdet's XMLDataset.
+    """
+
+    METAINFO: ClassVar[dict[str, Any]] = {"classes": SHARED_CLASSES}
+
+    def _parse_instance_info(self, raw_ann_info: ElementTree[Element], minus_one: bool = True) -> list[dict[str, Any]]:
+        instances: list[dict[str, Any]] = super()._parse_instance_info(raw_ann_info, minus_one)
+        for instance in instances:
+            x1, y1, x2, y2 = instance["bbox"]
+            instance["bbox"] = [x1, y1, x2 + 1, y2 + 1]
+        return instances
+
+
+@DATASETS.register_module()
+class ListedBoxes(RepeatableAugmentation, BaseDetDataset):
+    """Images and boxes of an annotation file in mmengine's own format, as `fine_tuning` writes it.
+
+    Args:
+        seed: Of the augmentation.
+        kwargs: See mmdet's BaseDetDataset.
+    """
 
 
 @TRANSFORMS.register_module()
@@ -100,8 +120,11 @@ class RandomWindow(BaseTransform):
 
 @HOOKS.register_module()
 class EpochOfDataset(Hook):
-    """Tells the training data set the epoch, for `VOCBoxes`; its workers must be new in each epoch."""
+    """Tells the training data set the epoch, for `RepeatableAugmentation`; its workers must be new in each epoch."""
 
     def before_train_epoch(self, runner: Any) -> None:
         """Set the epoch before the workers are forked."""
-        runner.train_dataloader.dataset.epoch = runner.epoch
+        dataset = runner.train_dataloader.dataset
+        while not isinstance(dataset, RepeatableAugmentation) and hasattr(dataset, "dataset"):
+            dataset = dataset.dataset
+        dataset.epoch = runner.epoch

@@ -127,7 +127,7 @@ def make_run(
 
 def _row(record: RunRecord, enhancer: EnhancerEntry, image: StoredImage, skill: float, rng: np.random.Generator) -> Row:
     key = Key(image.record.id, str(image.content(record.decoder)), enhancer.fingerprint)
-    detections = {d.fingerprint: Detected(*detect(image, skill, rng), ms=2.0) for d in record.detectors}
+    detections = {d.fingerprint: Detected(*detect(image, skill, rng), ms=2.0) for d in record.asked_of(enhancer)}
     values = {
         m.fingerprint: Measured(float(rng.normal(5 - skill, 1)), ms=0.5) for m in record.metrics if m.kind == "image"
     }

@@ -129,14 +129,14 @@ def test_rows_round_trip_and_parts_are_added(tmp_path: Path) -> None:
         store.put(Row(KEY, error="no memory"))
         assert store.done() == {KEY: {"d", "m", "n"}}
     [row] = rows(path, of)
-    assert (row.error, row.first_error(), row.lacks(of)) == (None, "boom", False)
+    assert (row.error, row.first_error(), row.lacks(of.wanted_of(ENHANCER))) == (None, "boom", False)
     assert (row.values["m"].number, row.values["n"]) == (4.123456789012345, Measured(None, "flat"))
     for name in ("boxes_xyxy", "scores", "labels", "ms"):
         assert np.array_equal(getattr(row.detections["d"], name), getattr(found, name))
     [only] = rows(path, record(metrics=("m",)))
     assert (only.first_error(), set(only.values), only.detections) == (None, {"m"}, {})
     [row] = rows(path, record(metrics=("m", "other")))
-    assert row.lacks(record(metrics=("m", "other")))
+    assert row.lacks(record(metrics=("m", "other")).wanted_of(ENHANCER))
 
 
 def test_runs(tmp_path: Path) -> None:
