@@ -23,7 +23,7 @@ import numpy as np
 
 from duskbench.benchmarks.matching import Matched
 from duskbench.benchmarks.metrics.boxes import Boxes
-from duskbench.benchmarks.metrics.voc_ap import average_precision, best_overlap, precision_recall
+from duskbench.benchmarks.metrics.voc_ap import average_precision, best_overlap
 from duskbench.benchmarks.protocol import Protocol
 
 ErrorKind = Literal["class", "place", "both", "duplicate", "background", "missed"]
@@ -68,8 +68,7 @@ def find_errors(one: Matched, protocol: Protocol, threshold: float = 0.0) -> Err
     matches, found, truth = one.result.matches, one.found, one.truth
     counted = found.scores >= threshold
     wrong = np.flatnonzero(matches.fp & counted)
-    same, same_iou = _overlaps(found.take(wrong), truth, protocol, same_class=True)
-    other, other_iou = _overlaps(found.take(wrong), truth, protocol, same_class=False)
+    (same, same_iou), (other, other_iou) = _overlaps(found.take(wrong), truth, protocol)
     strict = protocol.iou_match == ">"
     enough_same, enough_other = (
         iou > protocol.iou_threshold if strict else iou >= protocol.iou_threshold for iou in (same_iou, other_iou)
@@ -93,21 +92,22 @@ def find_errors(one: Matched, protocol: Protocol, threshold: float = 0.0) -> Err
     return Errors(kinds, meant, repairs, ~(hit | nearly | truth.difficult), hit)
 
 
-def _overlaps(found: Boxes, truth: Boxes, protocol: Protocol, *, same_class: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The object of its own class, or of the others, that each detection overlaps most (-1: none), and the IoU."""
-    index, iou = np.full(len(found.labels), _NONE), np.zeros(len(found.labels))
-    for label in np.unique(found.labels):
-        these = np.flatnonzero(found.labels == label)
-        objects = np.flatnonzero(~truth.difficult & ((truth.labels == label) == same_class))
-        wanted, given = truth.take(objects), found.take(these)
-        # Where detections end at their last pixel, ground truth does too; see `Protocol.plus_one`.
-        boxes = wanted.boxes_xyxy - (np.array([0.0, 0.0, 1.0, 1.0]) if protocol.plus_one else 0.0)
-        best, iou[these] = best_overlap(
-            boxes, np.zeros(len(objects), np.int64), wanted.images, given.boxes_xyxy,
-            np.zeros(len(these), np.int64), given.images, 1, protocol.plus_one,
-        )  # fmt: skip
-        index[these] = np.where(best >= 0, np.append(objects, _NONE)[best], _NONE)
-    return index, iou
+def _overlaps(
+    found: Boxes, truth: Boxes, protocol: Protocol
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The object of its class that each detection overlaps most (-1: none) and the IoU; the same of other classes."""
+    objects = np.flatnonzero(~truth.difficult)
+    easy, n = truth.take(objects), len(protocol.classes)
+    # Where detections end at their last pixel, ground truth does too; see `Protocol.plus_one`.
+    boxes = easy.boxes_xyxy - (np.array([0.0, 0.0, 1.0, 1.0]) if protocol.plus_one else 0.0)
+    same, same_iou = best_overlap(
+        boxes, easy.images * n + easy.labels, found.boxes_xyxy, found.images * n + found.labels, protocol.plus_one
+    )
+    other, other_iou = best_overlap(
+        boxes, easy.images, found.boxes_xyxy, found.images, protocol.plus_one, unlike=(easy.labels, found.labels)
+    )
+    of_truth = np.append(objects, _NONE)
+    return (of_truth[same], same_iou), (of_truth[other], other_iou)
 
 
 def _surest_for_each(meant: np.ndarray, hit: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -131,11 +131,19 @@ def costs(one: Matched, errors: Errors, protocol: Protocol, classes: Mapping[str
         classes: Names of the classes that enter the mean.
     """
     labels = [number for number, name in enumerate(protocol.classes) if name in classes]
-    before = _mean_ap(one, errors, protocol, labels, None)
-    return {kind: max(_mean_ap(one, errors, protocol, labels, kind) - before, 0.0) for kind in KINDS}
+    order = np.lexsort((one.found.images, -one.found.scores))
+    before = _mean_ap(one, errors, protocol, labels, order, None)
+    return {kind: max(_mean_ap(one, errors, protocol, labels, order, kind) - before, 0.0) for kind in KINDS}
 
 
-def _mean_ap(one: Matched, errors: Errors, protocol: Protocol, labels: list[int], corrected: ErrorKind | None) -> float:
+def _mean_ap(
+    one: Matched,
+    errors: Errors,
+    protocol: Protocol,
+    labels: list[int],
+    order: np.ndarray,
+    corrected: ErrorKind | None,
+) -> float:
     matches, truth = one.result.matches, one.truth
     tp, kept, label = matches.tp.copy(), matches.tp | matches.fp, one.found.labels.copy()
     asked = ~truth.difficult
@@ -147,14 +155,16 @@ def _mean_ap(one: Matched, errors: Errors, protocol: Protocol, labels: list[int]
         kept &= ~these | better
         tp |= better
         label[better] = truth.labels[errors.object[better]]
-    order = np.lexsort((one.found.images, -one.found.scores))
     order = order[kept[order]]
+    tp, label = tp[order], label[order]
     aps = []
     for number in labels:
         n_objects = int((asked & (truth.labels == number)).sum())
-        ranked = order[label[order] == number]
+        # Where recall rises; between two hits precision only falls.
+        ranks = np.flatnonzero(tp[label == number])
+        found = np.arange(1, len(ranks) + 1)
         if n_objects:
-            aps.append(float(average_precision(*precision_recall(tp[ranked], ~tp[ranked], n_objects), protocol.ap)))
+            aps.append(float(average_precision(found / n_objects, found / (ranks + 1), protocol.ap)))
         elif (~truth.difficult & (truth.labels == number)).any():
             # All of them were missed: the class stays in the mean with the AP that it had.
             aps.append(0.0)

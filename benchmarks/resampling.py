@@ -14,10 +14,8 @@ import numpy as np
 from duskbench.benchmarks.metrics import coco_ap, voc_ap
 from duskbench.benchmarks.metrics.base import Mode
 
-# Sums of whole numbers are exact in float32 up to here.
+# Whole numbers are exact in float32 up to here.
 _EXACT_IN_FLOAT32 = 1 << 24
-# Up to so many false alarms adding row by row is over before torch is imported, and wakes no thread.
-_FEW_ENOUGH_TO_ADD = 4096
 # Drawn images: what counting them needs stays in the cache.
 _DRAWS_AT_A_TIME = 1 << 16
 # Of a block of resamples.
@@ -27,22 +25,19 @@ _BYTES_AT_A_TIME = 1 << 26
 _RECALLS = {"11point": voc_ap.RECALL_THRESHOLDS, "101point": coco_ap.RECALL_THRESHOLDS}
 
 
-def draw_weights(within: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def draw_weights(n: int, resamples: int, seed: int) -> np.ndarray:
     """Draw images with replacement, as many as there are.
 
     Args:
-        within: (N,) bool: which images to draw from.
+        n: N, number of images.
         resamples: R, number of draws.
         seed: Of `np.random.default_rng`.
 
     Returns:
         (N, 1 + R) uint8: how often each image was drawn. Column 0 is the images as they are, once each.
     """
-    chosen = np.flatnonzero(within)
-    n = len(chosen)
     # A byte holds every count: that an image is drawn 256 times has a probability below 1 / 256!.
-    weights = np.zeros((len(within), 1 + resamples), np.uint8)
-    weights[chosen, 0] = 1
+    weights = np.ones((n, 1 + resamples), np.uint8)
     if n == 0:
         return weights
     generator = np.random.default_rng(seed)
@@ -52,22 +47,22 @@ def draw_weights(within: np.ndarray, resamples: int, seed: int) -> np.ndarray:
         drawn = generator.integers(0, n, (rows, n))
         drawn += n * np.arange(rows)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=rows * n).astype(np.uint8)
-        weights[chosen, 1 + first : 1 + first + rows] = counts.reshape(rows, n).T
+        weights[:, 1 + first : 1 + first + rows] = counts.reshape(rows, n).T
     return weights
 
 
 def in_blocks(weights: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Some columns of `draw_weights` at a time, as the float32 that sums are made of, so that memory stays bounded.
+    """Some columns of `draw_weights` at a time, as the uint16 that sums are made of, so that memory stays bounded.
 
     Yields:
-        Which columns, and these: (N, B) float32.
+        Which columns, and these: (N, B) uint16.
     """
     n, columns = weights.shape
     # Never one column alone: a reduction over a single column may add in another order.
-    n_blocks = max(1, min(columns // 2, -(-4 * n * columns // _BYTES_AT_A_TIME)))
+    n_blocks = max(1, min(columns // 2, -(-2 * n * columns // _BYTES_AT_A_TIME)))
     edges = np.linspace(0, columns, n_blocks + 1).astype(int).tolist()
     for first, last in itertools.pairwise(edges):
-        yield slice(first, last), weights[:, first:last].astype(np.float32, order="C")
+        yield slice(first, last), weights[:, first:last].astype(np.uint16, order="C")
 
 
 def resampled_ap(
@@ -85,13 +80,14 @@ def resampled_ap(
     Returns:
         (R,) float64, NaN where a resample has no object.
     """
-    weights = weights.astype(np.float32, copy=False)
+    weights = weights.astype(np.uint16, copy=False)
     there = np.flatnonzero(objects)
     # Not `@`: the threads of BLAS cost more than they win on so little, above all where cores are busy.
-    n_gt = np.einsum("n,nr->r", objects[there].astype(np.float32), weights[there]).astype(np.float64)
+    n_gt = np.einsum("n,nr->r", objects[there].astype(np.float32), weights[there].astype(np.float32)).astype(np.float64)
     hits = np.flatnonzero(tp)
-    new_hits = weights[images[hits]]
-    made = _alarms_before_each_hit(images, hits, weights)
+    dtype: type[np.floating] = np.float32 if _bound(len(images), weights, _EXACT_IN_FLOAT32) else np.float64
+    new_hits = weights[images[hits]].astype(dtype)
+    made: np.ndarray = _alarms_before_each_hit(images, hits, weights).astype(dtype)
     made += new_hits
     found = new_hits.copy() if mode == "area" else new_hits
     # Row by row: a row of all resamples stays in the cache, and every column of the matrix is one resample.
@@ -127,27 +123,26 @@ def resampled_mean(values: np.ndarray, counted: np.ndarray, weights: np.ndarray)
 
 
 def _alarms_before_each_hit(images: np.ndarray, hits: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(hits, R): weight of the false alarms between a hit and the one before it. Those after the last do not matter."""
+    """(hits, R) integers: weight of the alarms between a hit and the one before it. Those after the last do not matter.
+
+    A sum of rows for each hit, as a product with a sparse matrix: work grows with the detections, not with hits times
+    images, and on two bytes a number it is bound by memory the least.
+    """
+    from scipy.sparse import csr_array
+
     gaps = np.diff(hits, prepend=-1) - 1
     alarms = np.delete(np.arange(hits[-1] if len(hits) else 0), hits[:-1])
-    # The counts of `draw_weights` are bytes; only where that does not settle it are they looked at.
-    if len(alarms) * 255 >= _EXACT_IN_FLOAT32 and len(alarms) * float(weights.max(initial=1)) >= _EXACT_IN_FLOAT32:
-        weights = weights.astype(np.float64)
-    if len(alarms) <= _FEW_ENOUGH_TO_ADD:
-        sums = np.zeros((len(hits), weights.shape[1]), weights.dtype)
-        for gap, image in zip(np.repeat(np.arange(len(hits)), gaps).tolist(), images[alarms].tolist(), strict=True):
-            sums[gap] += weights[image]
-        return sums
-    import torch
+    if not _bound(int(gaps.max(initial=0)), weights, 1 << 16):
+        weights = weights.astype(np.uint32)
+    ones = np.ones(len(alarms), weights.dtype)
+    bags = csr_array((ones, images[alarms], np.append(0, np.cumsum(gaps))), shape=(len(hits), len(weights)))
+    return bags @ weights
 
-    # Sums rows of the weights, bag by bag: work grows with the detections, not with hits times images.
-    summed = torch.nn.functional.embedding_bag(
-        torch.from_numpy(images[alarms].astype(np.int64)),
-        torch.from_numpy(weights),
-        torch.from_numpy(np.cumsum(gaps) - gaps),
-        mode="sum",
-    )
-    return summed.numpy()
+
+def _bound(n: int, weights: np.ndarray, limit: int) -> bool:
+    """Whether a sum of so many weights stays below a limit."""
+    # The counts of `draw_weights` are bytes; only where that does not settle it are they looked at.
+    return n * 255 < limit or n * int(weights.max(initial=0)) < limit
 
 
 def _hits_needed(n_gt: np.ndarray, recalls: np.ndarray) -> np.ndarray:

@@ -178,7 +178,9 @@ class Bootstrap:
         self.options = options
         self.within = within
         self.aggregates = aggregates or {}
-        self._weights = draw_weights(within, options.resamples, options.seed)
+        # Of these images alone, a row each.
+        self._weights = draw_weights(int(np.count_nonzero(within)), options.resamples, options.seed)
+        self._row = np.cumsum(within) - 1
         self._kept: dict[tuple[int, str, bytes], tuple[Sample, _Numbers]] = {}
 
     def spread(self, sample: Sample | Trainings) -> Spread:
@@ -259,10 +261,10 @@ class Bootstrap:
         ranked = sample.ranked[key]
         asked: dict[str, tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]] = {}
         for name, rankings in ranked.by_class.items():
-            objects = np.where(mask, self.objects[name], 0)
+            objects = np.where(mask, self.objects[name], 0)[self.within]
             if objects.any():
                 kept = [(ranking, mask[ranking.images]) for ranking in rankings]
-                asked[name] = objects, [(ranking.images[here], ranking.tp[here]) for ranking, here in kept]
+                asked[name] = objects, [(self._row[ranking.images[here]], ranking.tp[here]) for ranking, here in kept]
         ap = {name: np.empty(1 + self.options.resamples) for name in asked}
         for columns, weights in in_blocks(self._weights):
             for name, (objects, kept_rankings) in asked.items():
@@ -280,6 +282,7 @@ class Bootstrap:
     def _aggregate(self, key: str, values: np.ndarray, there: np.ndarray) -> np.ndarray | None:
         if not there.any():
             return None
+        values, there = values[self.within], there[self.within]
         if key in self.aggregates:
             aggregate, numbers = self.aggregates[key], values[there]
             drawn = (np.repeat(numbers, counts) for counts in self._weights[there].T)

@@ -167,7 +167,8 @@ def match(
     difficult = check_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
     scores = check_column("det_scores", det_scores, len(det_xyxy)).astype(np.float64)
 
-    gt_index, iou = best_overlap(gt_xyxy, gt_label, gt_image, det_xyxy, det_label, det_image, n_classes, plus_one)
+    gt_key, det_key = gt_image * n_classes + gt_label, det_image * n_classes + det_label
+    gt_index, iou = best_overlap(gt_xyxy, gt_key, det_xyxy, det_key, plus_one)
     order = _by_score(scores, det_image)
     hit = (gt_index >= 0) & ((iou > iou_threshold) if strict else (iou >= iou_threshold))
     ignored = np.zeros(len(scores), dtype=bool)
@@ -223,20 +224,31 @@ def average_precision(recall: np.ndarray, precision: np.ndarray, mode: Mode = "1
 
 def best_overlap(
     gt_boxes: np.ndarray,
-    gt_labels: np.ndarray,
-    gt_images: np.ndarray,
+    gt_keys: np.ndarray,
     det_boxes: np.ndarray,
-    det_labels: np.ndarray,
-    det_images: np.ndarray,
-    n_classes: int,
+    det_keys: np.ndarray,
     plus_one: bool,
+    *,
+    unlike: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Index of the object of its class and image that each detection overlaps most (-1: none), and the IoU."""
+    """Index of the object of the same key that each detection overlaps most (-1: none), and the IoU.
+
+    Args:
+        gt_boxes: (G, 4) float64.
+        gt_keys: (G,) int64: image and class, or image alone.
+        det_boxes: (D, 4) float64.
+        det_keys: (D,) int64.
+        plus_one: As in `voc_ap`.
+        unlike: Labels of the objects and of the detections: a detection's own class is left out.
+    """
     best_gt = np.full(len(det_boxes), -1, dtype=np.int64)
     best_iou = np.zeros(len(det_boxes))
-    for rows, counts, gt in pairs(gt_images * n_classes + gt_labels, det_images * n_classes + det_labels):
+    for rows, counts, gt in pairs(gt_keys, det_keys):
         segment = np.cumsum(counts) - counts
-        iou = _iou(det_boxes[np.repeat(rows, counts)], gt_boxes[gt], plus_one)
+        det = np.repeat(rows, counts)
+        iou = _iou(det_boxes[det], gt_boxes[gt], plus_one)
+        if unlike is not None:
+            iou[unlike[0][gt] == unlike[1][det]] = 0.0
         top = np.maximum.reduceat(iou, segment)
         # Within a segment objects stand in the order given, so the least index is the first, as argmax has it.
         best_gt[rows] = np.minimum.reduceat(np.where(iou == np.repeat(top, counts), gt, len(gt_boxes)), segment)

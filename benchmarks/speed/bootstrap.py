@@ -84,14 +84,14 @@ def main() -> None:
             bootstrap.spread(sample)
             bootstrap.difference(sample, samples[0])
 
-    import torch  # noqa: F401 - its import is no part of the work
+    import scipy.sparse  # noqa: F401 - its import is no part of the work
 
     before = time.process_time()
     times = [timed(table)[0] for _ in range(options.repeats)]
     processor = (time.process_time() - before) / options.repeats
     # One class of one enhancer, a draw at a time.
     name, (ranking,) = next(iter(samples[0].ranked["map"].by_class.items()))
-    weights = draw_weights(everywhere, options.reference_resamples, 0)
+    weights = draw_weights(options.images, options.reference_resamples, 0)
 
     def one_by_one() -> list[float]:
         numbers = []

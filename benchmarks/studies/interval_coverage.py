@@ -69,7 +69,7 @@ def coverage(setting: Setting, trials: int, resamples: int) -> list[float]:
     held = np.zeros(4)
     for trial in range(trials):
         chosen = rng.choice(_POPULATION, setting.n_images, replace=False)
-        weights = draw_weights(np.ones(setting.n_images, bool), resamples, trial)
+        weights = draw_weights(setting.n_images, resamples, trial)
         one, two = (mean_ap(objects, ranked, chosen, weights) for ranked in enhancers)
         truths = ((one, whole[0]), (two - one, whole[1] - whole[0]))
         held += [holds(values, truth, corrected) for values, truth in truths for corrected in (False, True)]

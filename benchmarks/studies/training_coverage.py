@@ -80,7 +80,7 @@ def coverage(setting: Setting, trainings: int, trials: int, resamples: int) -> l
             + setting.training * rng.standard_normal((trainings, 1))
             + setting.together * scale * rng.standard_normal((trainings, _IMAGES))
         )
-        weights = draw_weights(everywhere, resamples, trial)
+        weights = draw_weights(_IMAGES, resamples, trial)
         drawn = [resampled_mean(each, everywhere, weights) for each in numbers]
         luck = training_luck("method", trainings, resamples, trial)
         chosen = rng.integers(0, trainings, (resamples, trainings))
@@ -108,7 +108,7 @@ def coverage_of_map(spread: float, trials: int, resamples: int) -> tuple[float, 
     held = np.zeros(4)
     for trial in range(trials):
         images = rng.choice(len(everything), n, replace=False)
-        weights = draw_weights(np.ones(n, bool), resamples, trial)
+        weights = draw_weights(n, resamples, trial)
         chosen = rng.choice(n_trainings, 3, replace=False)
         drawn = [simulated.mean_ap(objects, enhancers[k], images, weights) for k in chosen]
         luck = training_luck("method", 3, resamples, trial)
