@@ -58,6 +58,7 @@ class Known:
     def save(self, store: ResultStore) -> None:
         """Keep what was found out."""
         store.remember(self._new)
+        self._new.clear()
 
 
 def _request(kind: str, spec: Any, device: str) -> str | None:

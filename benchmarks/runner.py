@@ -188,8 +188,12 @@ def run(
             )
         summary = RunSummary(broken=[e for e in enhancers if e.error is not None])
         if config.costs:
-            enhancers = add_costs(enhancers, options.device, known, progress.costs)
-            known.save(store)
+
+            def kept(done: int, total: int) -> None:
+                known.save(store)
+                progress.costs(done, total)
+
+            enhancers = add_costs(enhancers, options.device, known, kept)
             summary.without_costs = [e.label for e in enhancers if e.costs is not None and e.costs.error is not None]
         if not config.data.get("allow_missing", False):
             summary.missing = [image.record.id for image in images if image.sha256 is None]

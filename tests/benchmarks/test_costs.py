@@ -102,6 +102,24 @@ def test_a_missing_weight_file_is_a_row_with_its_reason(
     assert (summary.measured, summary.without_costs) == (0, [])
 
 
+def test_costs_are_kept_as_soon_as_each_is_known(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def interrupted(spec: object, device: str) -> Costs:
+        asked.append(spec)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return COSTS
+
+    monkeypatch.setattr(plan, "measure_costs", interrupted)
+    overrides = {"costs": True, "detector": "none", "enhancers": ["input", "gamma", "he"]}
+    config, options = load_benchmark_config(bench.config, overrides=overrides), RunOptions(tmp_path / "out", limit=1)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, options)
+    assert run(config, options).ok
+    assert asked == ["input", "gamma", "gamma", "he"]
+
+
 def refused(*args: object, **options: object) -> None:
     raise OSError("no network")
 
