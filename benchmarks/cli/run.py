@@ -27,6 +27,7 @@ from duskbench.benchmarks.cli.options import (
     SendImages,
     Split,
     TimeLimit,
+    Tracker,
     Weights,
     Workers,
     cluster_options,
@@ -67,6 +68,7 @@ def run(
     ] = False,
     allow_missing: AllowMissing = False,
     coco: Coco = False,
+    tracker: Tracker = None,
     cfg_options: CfgOptions = None,
 ) -> None:
     """Run a benchmark and print its table.
@@ -105,7 +107,12 @@ def run(
     )
     with RichProgress(err_console) as progress:
         summary = run_benchmark(benchmark, options, RunProgress(progress))
-    print_table(write_tables(options.out, coco=coco), options.out)
+    made = write_tables(options.out, coco=coco)
+    print_table(made, options.out)
+    if tracker is not None:
+        from duskbench.benchmarks.tracking import track_run
+
+        track_run(tracker, options.out, made)
     for warning in summary.warnings:
         err_console.print(Text(f"Warning: {warning}", style="yellow"))
     for line in summary.shortfalls():
