@@ -10,7 +10,8 @@ becomes a hit if its object has no surer one, and else goes; duplicates, backgro
 longer asked for. The kinds do not add up to what is missing from 100 %.
 
 Source: Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection Errors", ECCV 2020, section 2, and its
-implementation, tidecv 1.0 (order of the tests).
+implementation, tidecv 1.0.1 (order of the tests), whose kinds are the same but for its matching, which is COCO's, and
+for detections on difficult objects, which it calls background.
 """
 
 from __future__ import annotations

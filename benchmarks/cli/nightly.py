@@ -28,6 +28,7 @@ from duskbench.benchmarks.cli.options import (
     Metric,
     SendImages,
     TimeLimit,
+    Tracker,
     Weights,
     Workers,
     cluster_options,
@@ -58,6 +59,7 @@ def nightly(
             "STEM.smaller.json and STEM.bigger.json (one direction a file)."
         ),
     ] = None,
+    tracker: Tracker = None,
     tolerance: Annotated[
         list[str] | None,
         typer.Option(
@@ -134,7 +136,7 @@ def nightly(
         limit=limit,
     )
     command = shlex.join(["duskbench", "nightly", config, "--history", str(history), "--accept"])
-    outputs = Outputs(history, command, junit, summary, report, json)
+    outputs = Outputs(history, command, junit, summary, report, json, tracker)
     with RichProgress(err_console) as progress:
         night = run_night(benchmark, NightOptions(history, run, limits), outputs.write, progress)
     _print(night, command)

@@ -28,6 +28,14 @@ def _known_format(form: str) -> str:
     return form
 
 
+def _known_tracker(tracker: str | None) -> str | None:
+    if tracker is not None:
+        from duskbench.benchmarks.tracking import check_tracker
+
+        check_tracker(tracker)
+    return tracker
+
+
 CfgOptions = Annotated[
     list[str] | None,
     typer.Option("--cfg-options", metavar="A.B=C ...", help="Settings over the configuration, as in mmdet's tools."),
@@ -67,6 +75,12 @@ Detector = Annotated[
 Metric = Annotated[
     list[str] | None,
     typer.Option(help="Measure this too: a name (`duskbench list`), file.py:Class, package.module:Class; repeatable."),
+]
+Tracker = Annotated[
+    str | None,
+    typer.Option(
+        "--tracker", callback=_known_tracker, help="Give the numbers to a tracker too: tensorboard, wandb or mlflow."
+    ),
 ]
 Baseline = Annotated[str | None, typer.Option(help="Label of the row that differences are taken to; by default Input.")]
 Layout = Annotated[

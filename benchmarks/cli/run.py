@@ -26,6 +26,7 @@ from duskbench.benchmarks.cli.options import (
     SendImages,
     Split,
     TimeLimit,
+    Tracker,
     Weights,
     Workers,
     cluster_options,
@@ -66,6 +67,7 @@ def run(
     ] = False,
     allow_missing: AllowMissing = False,
     coco: Coco = False,
+    tracker: Tracker = None,
     cfg_options: CfgOptions = None,
 ) -> None:
     """Run a benchmark and print its table.
@@ -103,6 +105,10 @@ def run(
     )
     with RichProgress(err_console) as progress:
         summary = run_benchmark(benchmark, options, RunProgress(progress))
-    print_run(summary, options.out, coco=coco)
+    made = print_run(summary, options.out, coco=coco)
+    if tracker is not None:
+        from duskbench.benchmarks.tracking import track_run
+
+        track_run(tracker, options.out, made)
     if not summary.ok:
         raise typer.Exit(EXIT_IMAGES_FAILED)

@@ -68,15 +68,17 @@ def print_as(form: str, table: Table, *, csv: str | None = None) -> None:
     typer.echo(csv or printers[form](table), nl=False)
 
 
-def print_run(summary: RunSummary, run_dir: Path, *, coco: bool = False) -> None:
-    """Write and print the table of a run, then what looks wrong in it and what is not there."""
+def print_run(summary: RunSummary, run_dir: Path, *, coco: bool = False) -> Table:
+    """Write, print and return the table of a run, then print what looks wrong in it and what is not there."""
     from duskbench.benchmarks.results import write_tables
 
-    print_table(write_tables(run_dir, coco=coco), run_dir)
+    table = write_tables(run_dir, coco=coco)
+    print_table(table, run_dir)
     for warning in summary.warnings:
         err_console.print(Text(f"Warning: {warning}", style="yellow"))
     for line in summary.shortfalls():
         err_console.print(Text(line, style="red"))
+    return table
 
 
 def print_table(table: Table, run_dir: Path) -> None:

@@ -23,6 +23,7 @@ from duskbench.benchmarks.cli.options import (
     GpusPerWorker,
     Limit,
     SendImages,
+    Tracker,
     Workers,
     check_weights,
     cluster_options,
@@ -71,6 +72,7 @@ def table2(
         bool, typer.Option("--dry-run", help="Print the plan with estimates of time and disk; touch nothing.")
     ] = False,
     config: Annotated[str, typer.Option(help="Another benchmark configuration.")] = "table2",
+    tracker: Tracker = None,
     cfg_options: CfgOptions = None,
 ) -> None:
     """Verify, train, run and print: Table 2 from ExDark and VOC.
@@ -115,7 +117,12 @@ def table2(
         for note in plan.notes:
             progress.message(note, warning=True)
         complete = run_steps(plan.steps, work, progress)
-    print_table(read_table(plan.results), plan.results)
+    made = read_table(plan.results)
+    print_table(made, plan.results)
+    if tracker is not None:
+        from duskbench.benchmarks.tracking import track_run
+
+        track_run(tracker, plan.results, made)
     if not complete:
         raise typer.Exit(EXIT_IMAGES_FAILED)
 

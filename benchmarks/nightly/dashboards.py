@@ -60,6 +60,15 @@ def to_github_benchmark(night: Night, better: Literal["lower", "higher"]) -> str
     return _json(entries)
 
 
+def tracked_numbers(night: Night) -> dict[str, float]:
+    """`CONFIGURATION/ROW/MEASURE` -> number, and its interval under the same name with `low` and `high` behind."""
+    numbers: dict[str, float] = {}
+    for number in _numbers(night):
+        ends = {"": number.interval.value, " low": number.interval.low, " high": number.interval.high}
+        numbers |= {f"{number.row}/{number.measure}{end}": value for end, value in ends.items() if value is not None}
+    return numbers
+
+
 def _numbers(night: Night) -> Iterator[_Number]:
     """Every number of every row that there is: scores as the table shows them, time, and failed images."""
     columns = night.record.columns()

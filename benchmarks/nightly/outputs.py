@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from duskbench.benchmarks.nightly.dashboards import to_bencher, to_github_benchmark
+from duskbench.benchmarks.nightly.dashboards import to_bencher, to_github_benchmark, tracked_numbers
 from duskbench.benchmarks.nightly.history import read_history
 from duskbench.benchmarks.nightly.junit import to_junit
 from duskbench.benchmarks.nightly.night import Night
@@ -27,6 +27,8 @@ class Outputs:
         report: One HTML file.
         json: For dashboards: Bencher's format, and beside it `STEM.smaller.json` and `STEM.bigger.json` for
             github-action-benchmark.
+        tracker: One of `benchmarks.tracking.TRACKERS`; nights of a configuration make one curve, its files lie beside
+            their folders.
     """
 
     history: Path
@@ -35,6 +37,7 @@ class Outputs:
     summary: Path | None = None
     report: Path | None = None
     json: Path | None = None
+    tracker: str | None = None
 
     def write(self, night: Night, folder: Path) -> None:
         """Write them all; what a CI reads first is written first."""
@@ -54,6 +57,12 @@ class Outputs:
             write_report(
                 folder, self.report, history=read_history(self.history), device=night.record.environment.device
             )
+        if self.tracker is not None:
+            from duskbench.benchmarks.tracking import track
+
+            before = [each.id for each in read_history(self.history) if each.config == night.config]
+            numbers = tracked_numbers(night)
+            track(self.tracker, folder.parent, night.record, numbers, run=night.id, step=before.index(night.id))
 
     def _links(self, night: Night) -> dict[str, str]:
         """The report beside the summary, and the page of the CI run, which has it among its files."""

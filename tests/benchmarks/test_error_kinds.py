@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,28 @@ def test_planted_errors_are_found_exactly(seed: int) -> None:
     assert int(errors.found.sum()) == planted["found"] + planted["duplicate"]
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_tidecv_finds_the_same_kinds_and_costs(seed: int) -> None:
+    """The authors' own, where it is installed; its AP is read at 101 points, so costs differ by a little."""
+    tidecv = pytest.importorskip("tidecv")
+    names = {"Cls": "class", "Loc": "place", "Both": "both", "Dupe": "duplicate", "Bkg": "background", "Miss": "missed"}
+    protocol = Protocol(classes=CLASSES, iou_match=">=", ap="area")
+    truth, found, _ = plant(60, 20 + seed)
+    one = replace(matched(truth, found), result=voc_ap_by_protocol(truth, found, protocol))
+    errors = find_errors(one, protocol)
+    ours = costs(one, errors, protocol, dict.fromkeys(CLASSES))
+    given, made = tidecv.Data("truth"), tidecv.Data("found")
+    for data, of in ((given, truth), (made, found)):
+        for xyxy, label, image, score in zip(of.boxes_xyxy, of.labels, of.images, of.scores, strict=True):
+            data._add(int(image), int(label), [*xyxy[:2], *(xyxy[2:] - xyxy[:2])], score=float(score))
+    run = tidecv.TIDE().evaluate(given, made)
+    for kind, cost in run.fix_main_errors().items():
+        name = names[kind.short_name]
+        expected = errors.missed if name == "missed" else errors.kinds == KINDS.index(name)
+        assert sorted(error.get_id() for error in run.error_dict[kind]) == np.flatnonzero(expected).tolist(), name
+        assert 100 * ours[name] == pytest.approx(cost, abs=0.3), name
+
+
 def corrected(truth: Boxes, found: Boxes, one: Matched, kind: ErrorKind) -> float | None:
     """The mAP of a data set in which an oracle has corrected the boxes themselves."""
     errors = find_errors(one, PROTOCOL)
@@ -196,8 +219,6 @@ def test_the_table_of_a_run(tmp_path: Path) -> None:
 def test_no_detections_no_errors(tmp_path: Path) -> None:
     record = make_run(tmp_path, make_images(3), {"Input": 0.4})
     with ResultStore(tmp_path / "results.sqlite") as store:
-        from dataclasses import replace
-
         store.put_run(replace(record, detectors=(), metrics=record.metrics[:1]))
     with pytest.raises(DataError, match="no detections"):
         read_errors_table(tmp_path)

@@ -1,0 +1,132 @@
+"""The numbers of a run or a night in a tracker of experiments, by mmengine's backends, which a training has too."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duskbench.benchmarks.record import RunRecord
+from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.table import Table
+from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+
+if TYPE_CHECKING:
+    from mmengine.visualization import BaseVisBackend
+
+# Each is the name of the package that it needs.
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+# The strictest, MLflow, allows these in a name.
+_NOT_ALLOWED = re.compile(r"[^\w\-. /]")
+
+
+def check_tracker(tracker: str) -> None:
+    """Raise before hours of measuring what would be raised after them.
+
+    Raises:
+        UnknownNameError: There is no such tracker.
+        ConfigError: Its package is not installed.
+    """
+    if tracker not in TRACKERS:
+        raise UnknownNameError("tracker", tracker, TRACKERS, where="--tracker")
+    if find_spec(tracker) is None:
+        raise ConfigError(f"{tracker} is not installed.", where="--tracker", todo=f"pip install {tracker}")
+
+
+def table_numbers(table: Table) -> dict[str, float]:
+    """`ROW/COLUMN` -> each number of a table as it is shown, and its interval under `ROW/COLUMN low` and `high`."""
+    numbers = {}
+    for row in table.rows:
+        label = str(row["label"]).removesuffix(" *").removesuffix(" †")
+        for column in table.columns:
+            for end in ("", " low", " high"):
+                value = row.get(column.key + end)
+                if isinstance(value, int | float):
+                    numbers[f"{label}/{column.heading}{end}"] = value * column.factor
+    return numbers
+
+
+def track_run(tracker: str, run_dir: Path, table: Table) -> None:
+    """Hand over the table of a run folder's newest record; what a tracker keeps in files lies in that folder.
+
+    Raises:
+        ConfigError, DataError: As `check_tracker` and `track`.
+    """
+    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+        record = store.last_run()
+    track(tracker, run_dir, record, table_numbers(table), run=record.environment.started)
+
+
+def track(
+    tracker: str, folder: Path, record: RunRecord, numbers: Mapping[str, float], *, run: str, step: int = 0
+) -> None:
+    """Hand numbers over.
+
+    Args:
+        tracker: One of `TRACKERS`.
+        folder: Where a tracker keeps what it keeps in files.
+        record: What they were measured with.
+        numbers: Name -> number; characters that some tracker does not allow in a name become underscores.
+        run: Name of the run; the configuration is the project or experiment.
+        step: Position on a curve of several runs.
+
+    Raises:
+        ConfigError: As `check_tracker`.
+        DataError: The tracker failed.
+    """
+    check_tracker(tracker)
+    about = _about(record, folder)
+    try:
+        backend = _backend(tracker, folder, record.name, run, about)
+        if tracker != "wandb":
+            # Of Weights & Biases it would upload the code in the current folder.
+            from mmengine.config import Config
+
+            backend.add_config(Config(about))
+        backend.add_scalars({_NOT_ALLOWED.sub("_", name): number for name, number in numbers.items()}, step)
+        backend.close()
+    except Exception as error:
+        raise DataError(
+            f"{tracker} failed; the results themselves are written.",
+            where=folder,
+            got=f"{type(error).__name__}: {error}",
+            todo="set it up as its documentation says and give the same command again: nothing is measured again",
+        ) from error
+
+
+def _backend(tracker: str, folder: Path, project: str, run: str, about: dict[str, Any]) -> BaseVisBackend:
+    from mmengine.visualization import MLflowVisBackend, TensorboardVisBackend, WandbVisBackend
+
+    if tracker == "tensorboard":
+        return TensorboardVisBackend(str(folder / "tensorboard"))
+    if tracker == "wandb":
+        return WandbVisBackend(str(folder), init_kwargs={"project": project, "name": run, "config": about})
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    return MLflowVisBackend(
+        str(folder),
+        exp_name=project,
+        run_name=run,
+        # MLflow no longer writes the folders of files that are the backend's default.
+        tracking_uri=server or f"sqlite:///{folder.resolve() / 'mlflow.db'}",
+        artifact_location=None if server else (folder.resolve() / "mlflow").as_uri(),
+        artifact_suffix=(".md", ".csv"),
+    )
+
+
+def _about(record: RunRecord, folder: Path) -> dict[str, Any]:
+    made = record.environment
+    return {
+        "title": record.title,
+        "data": record.data.name,
+        "split": record.data.split,
+        "images": len(record.image_ids),
+        "detectors": ", ".join(detector.label for detector in record.detectors) or "none",
+        "device": made.gpu or made.device,
+        "commit": made.git or "unknown",
+        "versions": made.packages,
+        # Where the backend of MLflow looks for files to keep.
+        "work_dir": str(folder),
+    }
