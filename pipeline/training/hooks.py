@@ -1,4 +1,4 @@
-"""Hooks of a training run: stop on a loss that runs away, show samples."""
+"""Hooks of a training run: stop on a loss that runs away, show samples, start from given weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from duskbench.data_tools.errors import TrainingError
+from duskbench.data_tools.errors import ConfigError, TrainingError
 from duskbench.data_tools.images import write_image
+from duskbench.pipeline.networks.features import frozen_features
 from duskbench.pipeline.training.launch import checkpoints, unwrapped
 from duskbench.pipeline.training.trainable import TrainableEnhancer
+from duskbench.pipeline.weights import load_into, load_state_dict
 
 
 @HOOKS.register_module()
@@ -113,3 +115,50 @@ class SampleGrid(Hook):
         rows = [torch.cat(list(batch), dim=2) for batch in (low, enhanced)]
         pixels = torch.cat(rows, dim=1).clamp(0, 1).mul(255).round().to(torch.uint8)
         return pixels.permute(1, 2, 0).cpu().numpy()
+
+
+@HOOKS.register_module()
+class StartFrom(Hook):
+    """Start the network that enhances from given weights, and average the last checkpoint with them.
+
+    Fine-tuning on other data forgets; the mean of the weights before and after it keeps more of both.
+
+    Args:
+        weights: A file that `duskbench train` exported, or a checkpoint of it, of the same network.
+        share: Of these weights in the last checkpoint, in [0, 1); 0 leaves what was trained.
+
+    Raises:
+        ConfigError: No such share.
+        WeightsError: The file is missing or of another network.
+
+    Source: Wortsman et al. 2022, Robust fine-tuning of zero-shot models (WiSE-FT), for the mean.
+    """
+
+    # After the moving average has been put in the checkpoint, and before the checkpoint hook sees it.
+    priority = "VERY_LOW"
+
+    def __init__(self, weights: str, share: float = 0.0) -> None:
+        if not 0 <= share < 1:
+            raise ConfigError(
+                "The share of the first weights is not possible.", expected="0 <= share < 1", got=repr(share)
+            )
+        self.weights, self.share = weights, share
+
+    def before_run(self, runner: Any) -> None:
+        """Load the weights; a checkpoint that is resumed replaces them."""
+        network, _ = unwrapped(runner.model).exported
+        frozen = tuple(f"{name}." for name in frozen_features(network))
+        self.start = load_state_dict(self.weights)
+        load_into(network, self.start, where=self.weights, ignore=frozen)
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Average the last checkpoint; the ones before it are resumed from, and stay what they are."""
+        if not self.share or runner.iter + 1 < runner.max_iters:
+            return
+        model = unwrapped(runner.model)
+        prefix = next(name for name, module in model.named_modules() if module is model.exported[0])
+        trained = checkpoint["state_dict"]
+        for name, value in self.start.items():
+            key = f"{prefix}.{name}"
+            if value.is_floating_point():
+                trained[key] = torch.lerp(trained[key], value.to(trained[key]), self.share)

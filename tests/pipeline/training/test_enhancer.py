@@ -25,6 +25,7 @@ from duskbench.data_tools.images import read_image
 from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.training import enhancer, launch
 from duskbench.pipeline.training.enhancer import PerNetworkOptimizers, export, train
+from duskbench.pipeline.training.hooks import StartFrom
 from duskbench.pipeline.training.launch import checkpoints, last_checkpoint
 from tests.pipeline.training.conftest import CONFIGS, ROOT, losses
 
@@ -207,6 +208,34 @@ def test_moving_average_is_what_is_exported(tmp_path: Path, tiny_guided: dict[st
     # Not the bytes, in which the order of the metadata is another each time.
     assert exported["plain"].keys() == exported["averaged"].keys()
     assert any(not torch.equal(exported["plain"][key], value) for key, value in exported["averaged"].items())
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_given_weights_and_its_last_checkpoint_is_averaged_with_them(
+    tmp_path: Path, tiny_guided: dict[str, Any]
+) -> None:
+    first = export(train(CONFIG, work_dir=tmp_path / "first", cfg_options=tiny_guided), tmp_path / "first.safetensors")
+
+    def continued(name: str, share: float, *, resume: bool = False) -> dict[str, torch.Tensor]:
+        hook = {"type": "StartFrom", "weights": str(first), "share": share}
+        options = {**tiny_guided, "custom_hooks": [*tiny_guided["custom_hooks"], hook]}
+        last = train(CONFIG, work_dir=tmp_path / name, cfg_options=options, resume=resume)
+        return load_file(export(last, tmp_path / f"{name}.safetensors"))
+
+    start, trained, averaged = load_file(first), continued("trained", 0.0), continued("averaged", 0.25)
+    assert all(not torch.equal(start[key], trained[key]) for key in start if key.endswith("weight"))
+    for key in start:
+        if start[key].is_floating_point():
+            torch.testing.assert_close(averaged[key], 0.25 * start[key] + 0.75 * trained[key])
+    (tmp_path / "averaged" / "iter_6.pth").unlink()
+    resumed = continued("averaged", 0.25, resume=True)
+    assert all(torch.equal(resumed[key], averaged[key]) for key in averaged)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 2.0])
+def test_a_share_of_the_first_weights_is_below_one(share: float) -> None:
+    with pytest.raises(ConfigError, match="share"):
+        StartFrom("weights.safetensors", share)
 
 
 def test_adam_in_one_pass_gives_the_same_weights_and_goes_on_from_an_older_state_to_the_last_bit() -> None:
