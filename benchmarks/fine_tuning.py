@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,8 +52,8 @@ def fine_tune(
 ) -> RunSummary:
     """Train each detector further on each enhancer's training images, and measure all beside the frozen ones.
 
-    After each enhancer its results are in the store. What is done is not done again, and an interrupted training goes
-    on from its last epoch.
+    After each enhancer a run of all until then is in the store. What is done is not done again, and an interrupted
+    training goes on from its last epoch.
 
     Args:
         config: What to measure; each of its detectors is trained.
@@ -81,6 +81,8 @@ def fine_tune(
     check_apart(config, asked.split, progress)
     progress.message("Enhancing the training images.")
     built = [enhancer for enhancer in enhancers if enhancer.error is None]
+    if not built:
+        raise ConfigError("No enhancer can be built.", where=config.name, got=enhancers[0].error)
     split = enhance_split(config, options, asked.split, built, progress)
     jobs = {
         enhancer.label: [job for pair in detectors for job in _jobs(enhancer, *pair, split, asked)]
@@ -89,20 +91,24 @@ def fine_tune(
     total, done = sum(job.tuning.steps for each in jobs.values() for job in each), 0
     trainings: dict[str, list[DetectorTraining]] = {entry.label: [] for entry in entries}
     summary = RunSummary()
-    for label, each in jobs.items():
+    for position, enhancer in enumerate(enhancers, start=1):
+        each = jobs.get(enhancer.label, [])
         for job in each:
             torch.set_num_threads(threads)
             trained = job.run(options.out / "training", _reported(progress, job, done, total))
             trainings[job.detector.label].append(trained)
             done += job.tuning.steps
-        progress.message(f"Measuring with the detectors trained on the images of {label}.")
+        if not each and position < len(enhancers):
+            continue
+        progress.message(f"Measuring with the detectors trained on the images of {enhancer.label}.")
         families = [
             plan_trained(entry, trainings[entry.label], _in_words(asked, split), options.device, known)
             for entry in entries
         ]
         with ResultStore(options.out / "results.sqlite") as store:
             known.save(store)
-        summary = run(config, options, RunProgress(progress), trained=tuple(families))
+        so_far = replace(config, enhancers=config.enhancers[:position])
+        summary = run(so_far, options, RunProgress(progress), trained=tuple(families))
     return summary
 
 

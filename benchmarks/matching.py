@@ -252,6 +252,9 @@ def match_rows(
     `samples` are those of the enhancers with a row, by `sample_of`, where they have been made.
     """
     chosen = detector or (run.record.detectors[0] if run.record.detectors else None)
+    if chosen is not None and chosen.trainings:
+        # As `match_enhancer` has it: the detections of one training stand for all.
+        chosen = replace(chosen, label=f"{chosen.label}, seed {chosen.trainings[0].seed}")
     there = tuple(one for one in enhancers if one.rows)
     matched = ((one.label, match_enhancer(one, run, chosen)) for one in there)
     by_label = {label: one for label, one in matched if one is not None}
