@@ -8,6 +8,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,8 @@ def source_hashes(code: object) -> dict[str, str]:
         name, path = pending.pop()
         if name in hashes:
             continue
-        source = path.read_bytes()
-        hashes[name] = hashlib.sha256(_meaning(source)).hexdigest()
-        for found in imported_names(source):
+        hashes[name], imported = _read_source(path.read_bytes())
+        for found in imported:
             place = _file_of(found, package) or (beside(folder, found) if folder is not None else None)
             if place is not None:
                 pending.append((found, place))
@@ -106,6 +106,12 @@ def _package(module: str) -> str:
     """What a module belongs to: its top package, of duskbench's own modules the part, `duskbench.pipeline`."""
     parts = module.split(".")
     return ".".join(parts[: 2 if parts[0] == "duskbench" else 1])
+
+
+@cache
+def _read_source(source: bytes) -> tuple[str, tuple[str, ...]]:
+    """Hash of what a source says, and what it may import. Most sources are part of many fingerprints."""
+    return hashlib.sha256(_meaning(source)).hexdigest(), tuple(imported_names(source))
 
 
 def _meaning(source: bytes) -> bytes:

@@ -17,14 +17,21 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from duskbench.data_tools.errors import DetectorError
+from duskbench.pipeline.lazy_imports import import_when_used
 
 logger = logging.getLogger(__name__)
 
 EXTENSION = "mmcv._ext"
 
+# What mmcv, mmengine and mmdet import at their top for drawing, for augmentations, for lane and tracking models and for
+# sharded training. It takes twice as long as torch; a detector that detects needs none of it.
+_SELDOM_USED = (
+    "imagecorruptions", "imgaug", "matplotlib", "scipy", "torch.distributed.fsdp", "torch.distributed.optim",
+)  # fmt: skip
+
 
 def provide_mmcv_ops() -> bool:
-    """Make `mmcv._ext` importable: the compiled one if there is one, else the stand-in.
+    """Make `mmcv._ext` importable, the compiled one if there is one, else the stand-in, and import mmdet.
 
     Returns:
         True where mmcv's own compiled operators are in use.
@@ -32,19 +39,24 @@ def provide_mmcv_ops() -> bool:
     Raises:
         ImportError: mmcv itself is not installed.
     """
+    with import_when_used(*_SELDOM_USED):
+        extension = _provide_extension()
+        if "mmdet.models" not in sys.modules:
+            # It prints to standard output that an optional package is missing; there our tables and JSON go.
+            with contextlib.redirect_stdout(io.StringIO()):
+                importlib.import_module("mmdet.datasets")
+                importlib.import_module("mmdet.models")
+    return not isinstance(extension, TorchvisionOps)
+
+
+def _provide_extension() -> Any:
     mmcv: Any = importlib.import_module("mmcv")
     try:
-        extension = importlib.import_module(EXTENSION)
+        return importlib.import_module(EXTENSION)
     except ImportError as error:
         logger.debug("%s cannot be imported (%s); torchvision's operators stand in.", EXTENSION, error)
-        extension = TorchvisionOps()
-        sys.modules[EXTENSION] = extension
-        mmcv._ext = extension
-    if "mmdet.datasets" not in sys.modules:
-        # It prints to standard output that an optional package is missing; there our tables and JSON go.
-        with contextlib.redirect_stdout(io.StringIO()):
-            importlib.import_module("mmdet.datasets")
-    return not isinstance(extension, TorchvisionOps)
+        sys.modules[EXTENSION] = mmcv._ext = TorchvisionOps()
+        return mmcv._ext
 
 
 class TorchvisionOps(ModuleType):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms as torchvision_nms
+
+from duskbench.pipeline.lazy_imports import import_when_used
+
+# torchvision imports torch's compiler to ask whether it is compiling; that takes twice as long as torch itself.
+with import_when_used("torch._dynamo"):
+    from torchvision.ops import nms as torchvision_nms
 
 SOFT_NMS_METHODS: tuple[str, ...] = ("naive", "linear", "gaussian")
 

@@ -296,9 +296,10 @@ def _detector_of_config(path: Path) -> tuple[str, dict[str, Any]]:
 
     if not path.is_file():
         raise ConfigError("The detector's configuration does not exist.", where=path)
-    own = dict(read_config(path).get("detector") or {})
+    config = read_config(path)
+    own = dict(config.get("detector") or {})
     # The config is this file, also where `detector` is inherited from another one.
-    return own.pop("type", "mmdet"), {**own, "config": str(path)}
+    return own.pop("type", "mmdet"), {**own, "config": config}
 
 
 def _build(code: Any, name: str, arguments: Mapping[str, Any], device: str) -> Any:

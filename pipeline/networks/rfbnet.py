@@ -15,12 +15,17 @@ from itertools import chain, pairwise
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule, build_norm_layer
-from mmdet.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 from duskbench.pipeline.networks.vgg_base import STAGE_CHANNELS, STAGE_DEPTHS, convolution, vgg_base
+
+# Before anything of mmcv and mmdet, as there.
+provide_mmcv_ops()
+
+from mmcv.cnn import ConvModule, build_norm_layer  # noqa: E402
+from mmdet.registry import MODELS  # noqa: E402
+from mmengine.model import BaseModule  # noqa: E402
 
 BATCH_NORM: Mapping[str, Any] = {"type": "BN", "momentum": 0.01, "eps": 1e-5}
 KAIMING: tuple[Mapping[str, Any], ...] = (
