@@ -8,11 +8,12 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evaluate import baseline_labels, rows_of
 from duskbench.benchmarks.matching import EnhancerRows, MatchedRun, RunImages, found_by, samples_of
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Sample, Spread
+from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Sample, Spread
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError

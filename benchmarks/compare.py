@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evidence import RowEvidence, RunEvidence, onto, open_evidence
 from duskbench.benchmarks.notes import bracket_note, mark_note, pairing_note
 from duskbench.benchmarks.record import Change, ScoreColumn, differences
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Difference, Interval, Sample, Spread
+from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Sample, Spread
 from duskbench.benchmarks.table import Column, Table, ends, score_column
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import ConfigError

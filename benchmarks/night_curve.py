@@ -18,9 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evidence import RunEvidence
 from duskbench.benchmarks.record import ScoreColumn
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, interval_of
+from duskbench.benchmarks.statistics import BootstrapOptions, Interval, interval_of
 from duskbench.data_tools.errors import DataError
 
 _SCORES_AVERAGED = 200

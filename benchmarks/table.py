@@ -15,7 +15,6 @@ from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import RenderableType
 
 _ABSENT = "–"
@@ -252,16 +251,6 @@ def ends(key: str, interval: Interval | None) -> dict[str, Any]:
     if interval is None:
         return {}
     return {key: interval.value, f"{key} low": interval.low, f"{key} high": interval.high}
-
-
-def to_frame(table: Table) -> pd.DataFrame:
-    """The table as a DataFrame in full precision, intervals in columns of their own; mAP and AP from 0 to 1."""
-    import pandas as pd
-
-    names = _names(table)
-    return pd.DataFrame(
-        [{name: row.get(key) for name, key in names} for row in table.rows], columns=[n for n, _ in names]
-    )
 
 
 def _names(table: Table) -> list[tuple[str, str]]:

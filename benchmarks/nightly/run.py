@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.evidence import RowEvidence, RunEvidence, read_evidence
 from duskbench.benchmarks.executors.choice import default_workers
@@ -24,7 +25,7 @@ from duskbench.benchmarks.nightly.speed import CalibrationWorkload
 from duskbench.benchmarks.provenance import environment
 from duskbench.benchmarks.record import images_digest
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
-from duskbench.benchmarks.statistics import Bootstrap, Spread
+from duskbench.benchmarks.statistics import Spread
 from duskbench.benchmarks.store import Key, ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.files import only_one

@@ -104,6 +104,47 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A mark below a chart; `at` in percent, `kind` picks its form."""
+
+    at: float
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class DottedChart:
+    """Lines through dots, one for each enhancer; `axis` is what stands above the plot."""
+
+    heading: str
+    axis: str
+    x: tuple[Tick, ...]
+    y: Scale
+    lines: tuple[Line, ...]
+    marks: tuple[Mark, ...] = ()
+
+
+def dotted_line(
+    label: str, series: str, dots: Sequence[tuple[float, float, str] | None], joined: Sequence[bool] | None = None
+) -> Line:
+    """A line through dots.
+
+    Args:
+        label: Of the enhancer.
+        series: Its colour and dashes.
+        dots: Where, in percent, and what it says; None breaks the line.
+        joined: Whether each is joined to the one before it; None for all.
+    """
+    path, drawn = "", False
+    for dot, is_joined in zip(dots, joined or [True] * len(dots), strict=True):
+        if dot is not None:
+            x, y, _ = dot
+            path += f"{'L' if drawn and is_joined else 'M'}{x * CURVE_UNITS / 100:g} {y * CURVE_UNITS / 100:g}"
+        drawn = dot is not None
+    return Line(label, path, series, label, tuple(dot for dot in dots if dot is not None))
+
+
+@dataclass(frozen=True)
 class Legend:
     """An enhancer in the legend of curves."""
 

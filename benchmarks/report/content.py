@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.breakdown import Breakdown, break_down
 from duskbench.benchmarks.changes import Changes, Curve, changes, precision_recall_curves
 from duskbench.benchmarks.errors_table import build_errors_table
@@ -18,7 +19,7 @@ from duskbench.benchmarks.power_table import PowerOptions, build_power_table
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
 from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions
+from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.data_tools.errors import DataError

@@ -8,34 +8,13 @@ from itertools import pairwise
 
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.record import ScoreColumn
-from duskbench.benchmarks.report.charts import CURVE_UNITS, Line, Scale, Tick, linear_scale
+from duskbench.benchmarks.report.charts import DottedChart, Line, Mark, Scale, Tick, dotted_line, linear_scale
 from duskbench.benchmarks.table import Column, score_column
 
 # More nights than this would be less than two pixels apart on a phone; more rows than this nobody reads.
 _NIGHTS_DRAWN = 120
 _NIGHTS_LISTED = 14
 _DATES = 4
-
-
-@dataclass(frozen=True)
-class NightMark:
-    """A night under the curves; `at` in percent."""
-
-    at: float
-    verdict: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class HistoryChart:
-    """One score of every enhancer over the nights; `unit` is what the axis says behind the heading."""
-
-    heading: str
-    unit: str
-    y: Scale
-    dates: tuple[Tick, ...]
-    lines: tuple[Line, ...]
-    marks: tuple[NightMark, ...]
 
 
 @dataclass(frozen=True)
@@ -49,7 +28,7 @@ class ListedNight:
     is_baseline: bool
 
 
-def history_charts(nights: Sequence[Night], series: Mapping[str, str]) -> list[HistoryChart]:
+def history_charts(nights: Sequence[Night], series: Mapping[str, str]) -> list[DottedChart]:
     """Draw the newest night's scores over the nights of one configuration, the oldest first; none for fewer than two.
 
     A line is broken where the protocol, the data, a metric or a detector changed: numbers on both sides do not compare.
@@ -64,7 +43,7 @@ def history_charts(nights: Sequence[Night], series: Mapping[str, str]) -> list[H
 
 def _chart(
     score: ScoreColumn, nights: Sequence[Night], joined: Sequence[bool], series: Mapping[str, str]
-) -> HistoryChart | None:
+) -> DottedChart | None:
     """One score over the nights; None where no night has it."""
     numbers = {
         label: [interval.value if (interval := night.score(label, score)) else None for night in nights]
@@ -76,13 +55,13 @@ def _chart(
     column = score_column(score)
     scale = linear_scale(values, factor=column.factor)
     lines = (_line(label, of, nights, joined, scale, column, series[label]) for label, of in numbers.items())
-    return HistoryChart(
+    return DottedChart(
         score.heading,
-        (", %" if column.factor == 100 else "") + column.title.removeprefix(column.heading),
-        scale,
+        score.heading + (", %" if column.factor == 100 else "") + column.title.removeprefix(column.heading),
         _dates(nights),
+        scale,
         tuple(line for line in lines if line.path),
-        tuple(NightMark(_across(n, nights), _css(night), _detail(night)) for n, night in enumerate(nights)),
+        tuple(Mark(_across(n, nights), _css(night), _detail(night)) for n, night in enumerate(nights)),
     )
 
 
@@ -115,16 +94,17 @@ def _line(
     column: Column,
     series: str,
 ) -> Line:
-    path, dots, drawn = "", [], False
-    for number, value in enumerate(values):
-        if value is None:
-            drawn = False
-            continue
-        x, y = _across(number, nights), round(100 - scale.at(value), 2)
-        path += f"{'L' if drawn and joined[number] else 'M'}{x * CURVE_UNITS / 100:g} {y * CURVE_UNITS / 100:g}"
-        dots.append((x, y, f"{label}, {_minute(nights[number].started)}: {column.show(value)}"))
-        drawn = True
-    return Line(label, path, series, label, tuple(dots))
+    dots = [
+        None
+        if value is None
+        else (
+            _across(number, nights),
+            round(100 - scale.at(value), 2),
+            f"{label}, {_minute(nights[number].started)}: {column.show(value)}",
+        )
+        for number, value in enumerate(values)
+    ]
+    return dotted_line(label, series, dots, joined)
 
 
 def _across(number: int, nights: Sequence[Night]) -> float:

@@ -7,21 +7,10 @@ from dataclasses import dataclass
 
 from duskbench.benchmarks.night_curve import Curve, NightCurves
 from duskbench.benchmarks.night_curve_table import build_curve_table
-from duskbench.benchmarks.report.charts import CURVE_UNITS, Legend, Line, Scale, Tick, linear_scale
+from duskbench.benchmarks.report.charts import DottedChart, Legend, Line, Scale, Tick, dotted_line, linear_scale
 from duskbench.benchmarks.report.tables import Sortable, main_table, other_tables
 from duskbench.benchmarks.report.wording import axis_title, behind_comma, interval_text, number_text, unit
 from duskbench.benchmarks.statistics import BootstrapOptions
-
-
-@dataclass(frozen=True)
-class CurveChart:
-    """The curves of all enhancers on one ladder."""
-
-    heading: str
-    axis: str
-    x: tuple[Tick, ...]
-    y: Scale
-    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
@@ -29,7 +18,7 @@ class NightSection:
     """The section of the night curves."""
 
     legend: tuple[Legend, ...]
-    charts: tuple[CurveChart, ...]
+    charts: tuple[DottedChart, ...]
     tables: tuple[Sortable, ...]
     notes: tuple[str, ...]
 
@@ -54,7 +43,7 @@ def night_section(
     )
 
 
-def _chart(noise: str, made: NightCurves, series: Mapping[str, str]) -> CurveChart:
+def _chart(noise: str, made: NightCurves, series: Mapping[str, str]) -> DottedChart:
     metric = made.score.metric
     values = [point.value for curve in made.curves for point in curve.points]
     scale = linear_scale(values, factor=metric.factor)
@@ -62,19 +51,16 @@ def _chart(noise: str, made: NightCurves, series: Mapping[str, str]) -> CurveCha
     ticks = tuple(Tick(_across(ev, made.exposures), f"{ev:g}".replace("-", "−")) for ev in reversed(made.exposures))
     lines = tuple(_line(curve, made, scale, series[curve.label]) for curve in made.curves)
     axis = f"{axis_title(made.score.heading, metric)}, by exposure in stops"
-    return CurveChart(f"{made.score.heading}, noise {noise}", axis, ticks, scale, lines)
+    return DottedChart(f"{made.score.heading}, noise {noise}", axis, ticks, scale, lines)
 
 
 def _line(curve: Curve, made: NightCurves, scale: Scale, series: str) -> Line:
-    metric, dots = made.score.metric, []
+    metric, dots = made.score.metric, list[tuple[float, float, str] | None]()
     for ev, point in reversed(list(zip(made.exposures, curve.points, strict=True))):
         x, y = _across(ev, made.exposures), round(100 - scale.at(point.value), 2)
         said = f"{number_text(metric, point.value)}{unit(metric)}{behind_comma(interval_text(metric, point))}"
         dots.append((x, y, f"{curve.label} at {ev:g} stops: {said}"))
-    path = "".join(
-        f"{'L' if n else 'M'}{x * CURVE_UNITS / 100:g} {y * CURVE_UNITS / 100:g}" for n, (x, y, _) in enumerate(dots)
-    )
-    return Line(curve.label, path, series, curve.label, tuple(dots))
+    return dotted_line(curve.label, series, dots)
 
 
 def _across(ev: float, exposures: tuple[float, ...]) -> float:

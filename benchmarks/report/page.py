@@ -9,7 +9,7 @@ from typing import Any
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import RankAgreement, rank_agreements
 from duskbench.benchmarks.record import RunRecord, in_words
-from duskbench.benchmarks.report.charts import Legend
+from duskbench.benchmarks.report.charts import DottedChart, Legend
 from duskbench.benchmarks.report.content import ReportContent, best_first, headline_first
 from duskbench.benchmarks.report.figures import (
     CurveChart,
@@ -22,7 +22,7 @@ from duskbench.benchmarks.report.figures import (
     scatter,
     series_classes,
 )
-from duskbench.benchmarks.report.history import HistoryChart, ListedNight, history_charts, listed_nights
+from duskbench.benchmarks.report.history import ListedNight, history_charts, listed_nights
 from duskbench.benchmarks.report.night_curve import NightSection, night_section
 from duskbench.benchmarks.report.summary import summary_lines
 from duskbench.benchmarks.report.tables import (
@@ -105,7 +105,7 @@ class Page:
     more: tuple[tuple[Sortable, tuple[str, ...]], ...]
     viewer: dict[str, Any] | None
     viewer_notes: tuple[str, ...]
-    history: tuple[HistoryChart, ...]
+    history: tuple[DottedChart, ...]
     history_legend: tuple[Legend, ...]
     nights: tuple[ListedNight, ...]
     notes: tuple[str, ...]

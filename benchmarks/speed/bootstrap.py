@@ -20,10 +20,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.metrics.voc_ap import average_precision, precision_recall
 from duskbench.benchmarks.resampling import draw_weights, resampled_ap
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Sample
+from duskbench.benchmarks.statistics import BootstrapOptions, Sample
 
 N_CLASSES = 11
 OBJECTS_PER_IMAGE = 2.8

@@ -22,11 +22,12 @@ from statistics import NormalDist
 
 import numpy as np
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.matching import MatchedRun, match_run
 from duskbench.benchmarks.metrics.base import Mode, Ranked, Ranking
 from duskbench.benchmarks.power import DEFAULT_POWER, smallest_difference
 from duskbench.benchmarks.simultaneous import Family, simultaneous
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Sample
+from duskbench.benchmarks.statistics import BootstrapOptions, Sample
 from duskbench.benchmarks.store import ResultStore
 
 # Odds for the better of two rows, as what is added to one half.

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, Sample, Spread
+from duskbench.benchmarks.statistics import BootstrapOptions, Interval, Sample, Spread
 from duskbench.data_tools.errors import ConfigError
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.breakdown import break_down
 from duskbench.benchmarks.compare import EnhancerComparison, RunComparison, build_comparison_table, compare_runs
 from duskbench.benchmarks.config import BenchmarkConfig
@@ -22,7 +23,7 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.results import read_table
-from duskbench.benchmarks.statistics import Bootstrap, BootstrapOptions, Interval, Sample
+from duskbench.benchmarks.statistics import BootstrapOptions, Interval, Sample
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import to_markdown
 from duskbench.benchmarks.trainings import Trainings, mean_with_luck, training_luck

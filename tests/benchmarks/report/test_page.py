@@ -302,14 +302,14 @@ def test_history_is_drawn_night_by_night(content: ReportContent) -> None:
     series = series_classes(["Input", "Bright"], "Input", frozenset())
     charts = {chart.heading: chart for chart in history_charts(content.history, series)}
     # A score of which no night has a number is not drawn.
-    assert {heading: chart.unit for heading, chart in charts.items()} == {"Haze <i>": " ↓", "mAP": ", % ↑"}
+    assert {heading: chart.axis for heading, chart in charts.items()} == {"Haze <i>": "Haze <i> ↓", "mAP": "mAP, % ↑"}
     of_map = charts["mAP"]
     bright = next(line for line in of_map.lines if line.label == "Bright")
     assert [x for x, _, _ in bright.dots] == [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]
     assert bright.dots[-1][2] == "Bright, 2026-11-06 03:00: 60.00"
     assert bright.path.count("M") == 1 and bright.path.count("L") == 5
-    assert [mark.verdict for mark in of_map.marks] == ["green"] * 5 + ["red"]
-    assert of_map.dates[0].text == "11-01" and of_map.dates[-1].text == "11-06"
+    assert [mark.kind for mark in of_map.marks] == ["green"] * 5 + ["red"]
+    assert of_map.x[0].text == "11-01" and of_map.x[-1].text == "11-06"
     newest, *_, oldest = listed_nights(content.history)
     assert newest.reasons == ("Bright, mAP: mAP fell by <2 points",) and oldest.is_baseline
 
