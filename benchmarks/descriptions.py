@@ -20,6 +20,10 @@ from duskbench.pipeline.weights import cache_folder, search_folders
 _ROOT = Path(__file__).resolve().parents[1]
 
 
+def _call_here(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    return function(*arguments)
+
+
 class Known:
     """Descriptions of what a specification builds, kept in a results file.
 
@@ -29,9 +33,11 @@ class Known:
 
     Args:
         path: The results file; one that does not exist has kept nothing.
+        call: Calls a function with its arguments to find out about enhancers and detectors, here or in another process.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, call: Callable[..., dict[str, Any]] = _call_here) -> None:
+        self.call = call
         self._kept: dict[str, str] = {}
         self._new: dict[str, str] = {}
         if path.is_file():

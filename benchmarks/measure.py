@@ -20,6 +20,7 @@ from duskbench.benchmarks.units import ImageFile, Task, Unit, decoder_fingerprin
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError, MetricError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.plugins import naming
+from duskbench.pipeline.allocator import keep_freed_memory
 from duskbench.pipeline.detectors.base import Detector
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.registry import load_detector, load_enhancer
@@ -58,6 +59,7 @@ class Measurer:
 
     def __init__(self, options: MeasureOptions) -> None:
         _pin_threads()
+        keep_freed_memory()
         self.options = options
         self._enhancers: dict[int, Enhancer] = {}
         self._detectors: dict[str, Detector] = {}

@@ -76,7 +76,7 @@ def trainings_of(spec: Spec) -> list[Spec]:
 
 def _plan_enhancer(spec: Spec, label: str, device: str, known: Known, keep_broken: bool) -> EnhancerEntry:
     try:
-        found = known.find("enhancer", spec, device, partial(_describe_enhancer, spec, device))
+        found = known.find("enhancer", spec, device, partial(known.call, _describe_enhancer, spec, device))
     except DuskbenchError as error:
         if not (keep_broken or isinstance(error, (WeightsError, DataError))):
             raise
@@ -152,7 +152,8 @@ def plan_detectors(
     for spec in config.detectors:
         bare, label, _ = _split_label(spec)
         request = {"spec": bare, "checkpoint": checkpoint}
-        found = known.find("detector", request, device, partial(_describe_detector, bare, checkpoint, device))
+        describe = partial(known.call, _describe_detector, bare, checkpoint, device)
+        found = known.find("detector", request, device, describe)
         name = found.pop("name")
         label = label or (name if all(name != p.label for p in planned) else str(bare))
         if any(label == p.label for p in planned):

@@ -12,6 +12,7 @@ from typing import Any
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.doubts import doubts
+from duskbench.benchmarks.executors import fork_server
 from duskbench.benchmarks.executors.choice import (
     ClusterOptions,
     check_cluster,
@@ -31,6 +32,7 @@ from duskbench.benchmarks.store import ResultStore, Row, StoredImage
 from duskbench.benchmarks.units import Unit, decoder_fingerprint, plan_units
 from duskbench.data_tools.classes import canonical
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.records import Dataset
 from duskbench.pipeline.device import chosen_device
 
 # Below this many rows, starting processes costs more than they win.
@@ -164,6 +166,10 @@ def run(
     dataset, references = open_images(config), reference_folder(config.data)
     results = options.out / "results.sqlite"
     known = Known(results)
+    if _wants_processes(config, dataset, options):
+        # What they import, this process need not.
+        fork_server.preload(config.enhancers, config.detectors, options.device)
+        known.call = fork_server.call
     enhancers = plan_enhancers(config, options.device, known, keep_broken=options.keep_broken)
     detectors = (*plan_detectors(config, options.checkpoint, options.device, known), *trained)
     metrics = plan_metrics(config, reference=references is not None, detector=bool(detectors))
@@ -256,12 +262,23 @@ def _warnings(store: ResultStore, record: RunRecord) -> list[str]:
     ]
 
 
+def _wants_processes(config: BenchmarkConfig, dataset: Dataset, options: RunOptions) -> bool:
+    """Whether the run has several workers on this machine if all of its rows are missing."""
+    if options.cluster is not None:
+        return False
+    rows = min(len(dataset.ids), options.limit or len(dataset.ids)) * len(config.enhancers)
+    return _wanted_workers(rows, options) > 1
+
+
 def _workers(units: list[Unit], options: RunOptions) -> int:
     if options.cluster is not None:
         return options.workers
     rows = sum(len(unit.tasks) for unit in units)
-    wanted = options.workers or (default_workers(options.device) if rows >= _ROWS_WORTH_PROCESSES else 1)
-    return max(1, min(len(units), wanted))
+    return max(1, min(len(units), _wanted_workers(rows, options)))
+
+
+def _wanted_workers(rows: int, options: RunOptions) -> int:
+    return options.workers or (default_workers(options.device) if rows >= _ROWS_WORTH_PROCESSES else 1)
 
 
 def _measure(

@@ -1,4 +1,4 @@
-"""Keep freed memory in the process: fetching it anew costs a training step on a CPU a quarter of its time."""
+"""Keep freed memory in the process: fetching it anew costs networks on a CPU up to a quarter of their time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ LARGEST_INT = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Have the C library reuse freed blocks of any size instead of giving them back to the system.
 
-    Feature maps are freed and allocated again at every step; each time the system hands out fresh pages, it has to
-    clear them and to map them one by one, 4 KiB at a time. The process stays as large as it was at its largest.
+    Feature maps are freed and allocated again at every step and every image; each time the system hands out fresh
+    pages, it has to clear them and to map them one by one, 4 KiB at a time. The process stays as large as it was at its
+    largest.
 
     Returns:
         Whether the C library took the setting: True with glibc, False elsewhere, where nothing is changed.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import queue
-import signal
 import threading
 import traceback
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from duskbench.benchmarks.executors.base import MakeMeasurer
+from duskbench.benchmarks.executors.fork_server import CONTEXT, start
 from duskbench.benchmarks.executors.schedule import Gone, Ready, measure_by
 from duskbench.benchmarks.measure import MeasureOptions, Measurer
 from duskbench.benchmarks.store import Row
@@ -51,7 +50,7 @@ class Processes:
 @dataclass(frozen=True, eq=False)
 class _Worker:
     slot: int
-    process: SpawnProcess
+    process: BaseProcess
     connection: Connection[Any, Any]
 
 
@@ -67,18 +66,8 @@ class _Crew:
 
     def start(self) -> _Worker:
         slot = min(set(range(len(self._slots))) - {worker.slot for worker in self._workers})
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._slots[slot], self._measurer))
-        # Ctrl-C goes to the whole process group. A process that starts while it is ignored here ignores it from its
-        # first line on.
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
-        try:
-            process.start()
-        finally:
-            if in_main_thread:
-                signal.signal(signal.SIGINT, before)
+        ours, theirs = CONTEXT.Pipe()
+        process = start(_work, theirs, self._slots[slot], self._measurer)
         theirs.close()
         worker = _Worker(slot, process, ours)
         self._workers.append(worker)
