@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import statistics
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+
+from duskbench.benchmarks.speed.timing import table, time_in_turns
 
 
 def main() -> None:
@@ -64,30 +64,21 @@ def measure(tree: Path, folder: Path, runs: int) -> None:
         for name, text in texts.items():
             write_text(folder / "plain" / name, text)
 
-    # Each with the folder that it must not find there; removing that is not timed.
-    stages: dict[str, tuple[Callable[[], object], Path | None]] = {
-        "write the same files, parse nothing (reference)": (write_only, folder / "plain"),
-        "parse": (parse, None),
-        "parse and convert": (convert, out),
-        "convert again, all done": (convert, None),
+    stages: dict[str, Callable[[], object]] = {
+        "write the same files, parse nothing": write_only,
+        "parse": parse,
+        "parse and convert": convert,
+        "convert again, all done": convert,
     }
-    reference = 0.0
+    # What a stage must not find there.
+    fresh = {"write the same files, parse nothing": folder / "plain", "parse and convert": out}
+
+    def remove(stage: str) -> None:
+        if stage in fresh:
+            shutil.rmtree(fresh[stage], ignore_errors=True)
+
     print(f"{len(texts)} files out; median of {runs}")
-    print(f"{'stage':50s} {'wall s':>8s} {'CPU s':>8s} {'ratio':>6s}")
-    for name, (stage, fresh) in stages.items():
-        wall, cpu = zip(*(timed(stage, fresh) for _ in range(runs)), strict=True)
-        reference = reference or statistics.median(wall)
-        ratio = statistics.median(wall) / reference
-        print(f"{name:50s} {statistics.median(wall):8.2f} {statistics.median(cpu):8.2f} {ratio:6.2f}")
-
-
-def timed(stage: Callable[[], object], fresh: Path | None) -> tuple[float, float]:
-    """Wall and processor seconds of one run, after removing the folder `fresh`."""
-    if fresh:
-        shutil.rmtree(fresh, ignore_errors=True)
-    wall, cpu = time.perf_counter(), time.process_time()
-    stage()
-    return time.perf_counter() - wall, time.process_time() - cpu
+    print(table(time_in_turns(stages, runs, remove)))
 
 
 if __name__ == "__main__":

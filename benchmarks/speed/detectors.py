@@ -10,15 +10,15 @@ interleaved: on a shared machine only ratios within one run are safe.
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from duskbench.benchmarks.speed.timing import table, time_in_turns
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,16 +42,13 @@ def main() -> None:
             name: partial(detector.detect, [image]) for name, detector in detectors.items()
         }
         print(f"500x375, batch 1, {arguments.threads} threads, {arguments.runs} runs")
-        table(stages, "SSD300 (mmdet's config)", arguments.runs)
+        print(table(time_in_turns(stages, arguments.runs), "SSD300 (mmdet's config)"))
     boxes, scores = random_boxes(1000)
-    table(
-        {
-            "NMS of 1000 boxes, torchvision": lambda: suppress(boxes, scores),
-            "NMS of 1000 boxes, NumPy loop": lambda: plain_nms(boxes, scores),
-        },
-        "NMS of 1000 boxes, NumPy loop",
-        arguments.runs,
-    )
+    suppressions: dict[str, Callable[[], object]] = {
+        "NMS of 1000 boxes, NumPy loop": lambda: plain_nms(boxes, scores),
+        "NMS of 1000 boxes, torchvision": lambda: suppress(boxes, scores),
+    }
+    print(table(time_in_turns(suppressions, arguments.runs)))
 
 
 def build(folder: Path, models: list[Path]) -> dict[str, object]:
@@ -82,23 +79,6 @@ def build(folder: Path, models: list[Path]) -> dict[str, object]:
         "rfb_miniature": RFBNetDetector(small, "rfb_miniature"),
         **{path.stem: OnnxDetector(path) for path in models},
     }
-
-
-def table(stages: dict[str, Callable[[], object]], reference: str, runs: int) -> None:
-    """Time the stages in turn and print one line each."""
-    seconds: dict[str, list[float]] = {name: [] for name in stages}
-    for each in stages.values():
-        each()
-    for _ in range(runs):
-        for name, stage in stages.items():
-            start = time.perf_counter()
-            stage()
-            seconds[name].append(time.perf_counter() - start)
-    base = statistics.median(seconds[reference])
-    for name, values in seconds.items():
-        median = statistics.median(values)
-        spread = f"({min(values) * 1e3:.1f}-{max(values) * 1e3:.1f})"
-        print(f"{name:32s} {median * 1e3:8.1f} ms {spread:20s} {median / base:6.2f} x reference")
 
 
 def random_boxes(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,6 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from duskbench.benchmarks.speed.convolution import convolution_probe
+from duskbench.benchmarks.speed.timing import time_in_turns
 from duskbench.pipeline.enhancers.cyclegan import CycleGAN
 from duskbench.pipeline.enhancers.enlightengan import EnlightenGAN
 from duskbench.pipeline.enhancers.generator import GeneratorEnhancer
@@ -173,9 +173,13 @@ def print_row(name: str, plain: nn.Module, ours: TorchEnhancer, image: np.ndarra
     padded = np.pad(image, [*((0, -side % ours.stride) for side in image.shape[:2]), (0, 0)])
     batch = torch.from_numpy(padded).permute(2, 0, 1)[None].contiguous().float() / 255
     probe, probe_gflop = convolution_probe("cpu")
-    calls: list[Callable[[], object]] = [lambda: plain(batch), lambda: ours(image), probe]
+    calls: dict[str, Callable[[], object]] = {
+        "plain": lambda: plain(batch),
+        "ours": lambda: ours(image),
+        "probe": probe,
+    }
     with torch.no_grad():
-        seconds = interleaved_medians(calls, rounds)
+        seconds = [statistics.median(times.wall) for times in time_in_turns(calls, rounds).values()]
         gflop = count_gflop(plain, batch)
     rate = probe_gflop / seconds[2]
     floor = gflop / rate
@@ -183,18 +187,6 @@ def print_row(name: str, plain: nn.Module, ours: TorchEnhancer, image: np.ndarra
         f"{name:12}{seconds[0] * 1e3:10.1f}{seconds[1] * 1e3:10.1f}{seconds[1] / seconds[0]:12.2f}"
         f"{rate:10.0f}{floor * 1e3:10.1f}{seconds[1] / floor:12.2f}"
     )
-
-
-def interleaved_medians(calls: list[Callable[[], object]], rounds: int) -> list[float]:
-    """Median seconds of each call, after one that is not counted."""
-    seconds: list[list[float]] = [[] for _ in calls]
-    for turn in range(rounds + 1):
-        for call, times in zip(calls, seconds, strict=True):
-            start = time.perf_counter()
-            call()
-            if turn:
-                times.append(time.perf_counter() - start)
-    return [statistics.median(times) for times in seconds]
 
 
 def count_gflop(network: nn.Module, batch: Tensor) -> float:

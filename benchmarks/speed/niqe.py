@@ -12,12 +12,13 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import resource
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import numpy as np
+
+from duskbench.benchmarks.speed.timing import table, time_in_turns
 
 SIZES = ((320, 240), (640, 480), (1600, 1200))
 BATCH = 8
@@ -63,27 +64,16 @@ def main() -> None:
     from duskbench.benchmarks.metrics.niqe import niqe_batch
 
     torch.set_num_threads(1)
-    print(f"{'':30}{'median ms':>10}{'min ms':>9}{'CPU ms':>9}{'ratio':>7}")
     for width, height in SIZES:
         image = picture(options.image, width, height)
-        calls: dict[str, tuple[Callable[[], object], int]] = {
-            "duskbench": (lambda image=image: niqe_batch([image], options.device), 1),  # type: ignore[misc]
-            f"duskbench, batch of {BATCH}": (lambda image=image: niqe_batch([image] * BATCH, options.device), BATCH),  # type: ignore[misc]
+        batch = f"duskbench, each of {BATCH}"
+        calls: dict[str, Callable[[], object]] = {
+            "duskbench": partial(niqe_batch, [image], options.device),
+            batch: partial(niqe_batch, [image] * BATCH, options.device),
+            **{name: partial(peer, image) for name, peer in peers().items()},
         }
-        for name, peer in peers().items():
-            calls[name] = (lambda peer=peer, image=image: peer(image), 1)  # type: ignore[misc]
-        reference = 0.0
-        for name, (call, n) in calls.items():
-            call()
-            wall, cpu = [], []
-            for _ in range(options.repeats):
-                start, start_cpu = time.perf_counter(), time.process_time()
-                call()
-                wall.append((time.perf_counter() - start) * 1e3 / n)
-                cpu.append((time.process_time() - start_cpu) * 1e3 / n)
-            reference = reference or median(wall)
-            label = f"{width}x{height} {name}"
-            print(f"{label:30}{median(wall):10.1f}{min(wall):9.1f}{median(cpu):9.1f}{median(wall) / reference:7.2f}")
+        print(f"{width}x{height}")
+        print(table(time_in_turns(calls, options.repeats), images={batch: BATCH}), flush=True)
     print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

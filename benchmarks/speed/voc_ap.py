@@ -10,12 +10,12 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import numpy as np
+
+from duskbench.benchmarks.speed.timing import table, time_in_turns
 
 N_IMAGES, PER_IMAGE, N_CLASSES, N_OBJECTS = 2563, 200, 20, 7818
 
@@ -82,30 +82,16 @@ def main() -> None:
     shuffled = np.random.default_rng(1).permutation(len(columns[5]))
     data: tuple[Any, ...] = (*columns, N_CLASSES)
     unsorted: tuple[Any, ...] = (*columns[:4], *(column[shuffled] for column in columns[4:]), N_CLASSES)
-    calls: dict[str, tuple[Callable[[], object], int]] = {
-        "voc_ap": (lambda: voc_ap(*data), options.repeats),
-        "voc_ap, detections shuffled": (lambda: voc_ap(*unsorted), options.repeats),
-        "match alone": (lambda: match(*data), options.repeats),
-        "coco_ap": (lambda: coco_ap(*data), options.repeats),
+    calls: dict[str, Callable[[], object]] = {
+        "voc_ap": lambda: voc_ap(*data),
+        "voc_ap, detections shuffled": lambda: voc_ap(*unsorted),
+        "match alone": lambda: match(*data),
+        "coco_ap": lambda: coco_ap(*data),
     }
     if not options.no_peers:
-        calls["mmdet eval_map, nproc 1"] = (mmdet_eval_map(columns), options.repeats)
+        calls["mmdet eval_map, nproc 1"] = mmdet_eval_map(columns)
     print(f"{N_IMAGES} images x {PER_IMAGE} detections, {N_OBJECTS} objects, {N_CLASSES} classes")
-    print(f"{'':30}{'median s':>10}{'min s':>8}{'CPU s':>8}{'ratio':>8}{'n':>4}")
-    reference = 0.0
-    for name, (call, repeats) in calls.items():
-        wall, cpu = [], []
-        for _ in range(repeats):
-            start, start_cpu = time.perf_counter(), time.process_time()
-            call()
-            wall.append(time.perf_counter() - start)
-            cpu.append(time.process_time() - start_cpu)
-        reference = reference or median(wall)
-        print(
-            f"{name:30}{median(wall):10.3f}{min(wall):8.3f}{median(cpu):8.3f}"
-            f"{median(wall) / reference:8.1f}{repeats:4d}",
-            flush=True,
-        )
+    print(table(time_in_turns(calls, options.repeats)))
 
 
 if __name__ == "__main__":
