@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -194,12 +194,7 @@ def run(
             )
         summary = RunSummary(broken=[e for e in enhancers if e.error is not None])
         if config.costs:
-
-            def kept(done: int, total: int) -> None:
-                known.save(store)
-                progress.costs(done, total)
-
-            enhancers = add_costs(enhancers, options.device, known, kept)
+            enhancers = _with_costs(enhancers, options.device, known, store, progress)
             summary.without_costs = [e.label for e in enhancers if e.costs is not None and e.costs.error is not None]
         if not config.data.get("allow_missing", False):
             summary.missing = [image.record.id for image in images if image.sha256 is None]
@@ -249,6 +244,18 @@ def run(
         )
         summary.warnings = _warnings(store, record)
     return summary
+
+
+def _with_costs(
+    enhancers: Sequence[EnhancerEntry], device: str, known: Known, store: ResultStore, progress: RunProgress
+) -> list[EnhancerEntry]:
+    """Add what each enhancer costs; each is kept at once, for a call that is interrupted."""
+
+    def kept(done: int, total: int) -> None:
+        known.save(store)
+        progress.costs(done, total)
+
+    return add_costs(enhancers, device, known, kept)
 
 
 def _warnings(store: ResultStore, record: RunRecord) -> list[str]:
