@@ -21,6 +21,9 @@ _DRAWS_AT_A_TIME = 1 << 16
 # Of a block of resamples.
 _BYTES_AT_A_TIME = 1 << 26
 
+# Up to so many thresholds all resamples are searched at once; of more, one by one is faster.
+_FEW_THRESHOLDS = 32
+
 # Recalls at which the envelope of the precision is read.
 _RECALLS = {"11point": voc_ap.RECALL_THRESHOLDS, "101point": coco_ap.RECALL_THRESHOLDS}
 
@@ -154,6 +157,9 @@ def _hits_needed(n_gt: np.ndarray, recalls: np.ndarray) -> np.ndarray:
 def _first_reaching(needed: np.ndarray, reached: np.ndarray) -> np.ndarray:
     """(K, R) integers: the first row of `reached` (H, R), rising, that is at least `needed` (K, R); H where none is."""
     rows, columns = reached.shape
+    if len(needed) > _FEW_THRESHOLDS:
+        needed = needed.astype(reached.dtype)
+        return np.stack([np.searchsorted(reached[:, r], needed[:, r]) for r in range(columns)], axis=1)
     flat, column = reached.ravel(), np.arange(columns)
     below = np.zeros(needed.shape, np.int64)
     # So many rows are known to be below; steps of halving powers of two reach every number up to H.

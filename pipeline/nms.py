@@ -32,7 +32,7 @@ def nms(boxes_xyxy: Tensor, scores: Tensor, iou_threshold: float, offset: int = 
     return torchvision_nms(boxes_xyxy, scores, iou_threshold)
 
 
-def nms_per_class(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
+def nms_per_class(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
     """Greedy non-maximum suppression within each class.
 
     Classes are done one by one: the usual trick of moving each class's boxes apart rounds coordinates, and lets boxes
@@ -43,6 +43,7 @@ def nms_per_class(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thresh
         scores: (N,) float.
         labels: (N,) int64.
         iou_threshold: See `nms`.
+        offset: See `nms`.
 
     Returns:
         (K,) int64 indices of the boxes that stay, best score first over all classes; of equal scores the lower index.
@@ -50,7 +51,7 @@ def nms_per_class(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thresh
     kept = [labels.new_zeros(0)]
     for label in labels.unique():
         of_class = (labels == label).nonzero().flatten()
-        kept.append(of_class[nms(boxes_xyxy[of_class], scores[of_class], iou_threshold)])
+        kept.append(of_class[nms(boxes_xyxy[of_class], scores[of_class], iou_threshold, offset)])
     keep = torch.cat(kept).sort().values
     return keep[scores[keep].argsort(descending=True, stable=True)]
 

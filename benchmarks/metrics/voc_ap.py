@@ -243,10 +243,11 @@ def best_overlap(
     """
     best_gt = np.full(len(det_boxes), -1, dtype=np.int64)
     best_iou = np.zeros(len(det_boxes))
+    gt_sides, det_sides = _sides(gt_boxes, plus_one), _sides(det_boxes, plus_one)
     for rows, counts, gt in pairs(gt_keys, det_keys):
         segment = np.cumsum(counts) - counts
         det = np.repeat(rows, counts)
-        iou = _iou(det_boxes[det], gt_boxes[gt], plus_one)
+        iou = _iou([side[det] for side in det_sides], [side[gt] for side in gt_sides], plus_one)
         if unlike is not None:
             iou[unlike[0][gt] == unlike[1][det]] = 0.0
         top = np.maximum.reduceat(iou, segment)
@@ -257,14 +258,20 @@ def best_overlap(
     return best_gt, best_iou
 
 
-def _iou(a: np.ndarray, b: np.ndarray, plus_one: bool) -> np.ndarray:
-    """IoU of (N, 4) boxes with (N, 4) boxes, pair by pair; 0 where both are empty."""
+def _sides(boxes: np.ndarray, plus_one: bool) -> list[np.ndarray]:
+    """x1, y1, x2, y2 and area of boxes, an array each: much faster than columns of one."""
+    x1, y1, x2, y2 = (np.ascontiguousarray(side) for side in boxes.T)
     extra = 1.0 if plus_one else 0.0
-    size = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]) + extra, 0.0)
-    intersection = size[:, 0] * size[:, 1]
-    union = -intersection
-    for boxes in (a, b):
-        union += (boxes[:, 2] - boxes[:, 0] + extra) * (boxes[:, 3] - boxes[:, 1] + extra)
+    return [x1, y1, x2, y2, (x2 - x1 + extra) * (y2 - y1 + extra)]
+
+
+def _iou(a: list[np.ndarray], b: list[np.ndarray], plus_one: bool) -> np.ndarray:
+    """IoU of boxes with boxes by their `_sides`, pair by pair; 0 where both are empty."""
+    extra = 1.0 if plus_one else 0.0
+    width = np.maximum(np.minimum(a[2], b[2]) - np.maximum(a[0], b[0]) + extra, 0.0)
+    height = np.maximum(np.minimum(a[3], b[3]) - np.maximum(a[1], b[1]) + extra, 0.0)
+    intersection = width * height
+    union = -intersection + a[4] + b[4]
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
 
