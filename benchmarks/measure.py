@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -250,8 +251,12 @@ def image_path(root: Path, label: str, image_id: str) -> Path:
 
 
 def folder_name(label: str) -> str:
-    """A label made fit for the name of a file or folder."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("_.") or "_"
+    """A label made fit for the name of a file or folder; another one for each label.
+
+    Zero-DCE and Zero-DCE++ must not write over each other's pictures.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("_.")
+    return plain if plain == label else f"{plain}_{hashlib.sha256(label.encode()).hexdigest()[:6]}"
 
 
 def _check_fingerprint(what: str, planned: str, loaded: str) -> None:

@@ -1,8 +1,9 @@
 _base_ = ["miniature.py"]
 
 title = "Every enhancer there is, on the bundled miniature"
-# Those that a user must train or bring are left out. Weights that authors published are fetched when they are first
-# needed; --weights DIR takes them from a folder, and a row whose weights cannot be had says so.
+# Those that a user must train or bring are left out, and those whose weights were never run here (retinexformer and
+# cidnet). Weights that authors published are fetched when they are first needed; --weights DIR takes them from a
+# folder, and a row whose weights cannot be had says so.
 enhancers = [
     "input",
     "gamma",

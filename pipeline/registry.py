@@ -54,6 +54,8 @@ ENHANCERS = Registry(
         "pairlie": Entry("duskbench.pipeline.enhancers.pairlie:PairLIE", "PairLIE"),
         "lyt_net": Entry("duskbench.pipeline.enhancers.lyt_net:LYTNet", "LYT-Net"),
         "flol": Entry("duskbench.pipeline.enhancers.flol:FLOL", "FLOL+"),
+        "retinexformer": Entry("duskbench.pipeline.enhancers.retinexformer:Retinexformer", "Retinexformer"),
+        "cidnet": Entry("duskbench.pipeline.enhancers.cidnet:HVICIDNet", "HVI-CIDNet"),
         "dir": Entry("duskbench.pipeline.enhancers.folder:Folder"),
         "cmd": Entry("duskbench.pipeline.enhancers.command:Command"),
         "onnx": Entry("duskbench.pipeline.enhancers.onnx:OnnxEnhancer"),

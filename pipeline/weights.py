@@ -118,8 +118,8 @@ def _not_had(published: WeightFile, error: DataError | OSError) -> WeightsError:
         where=_where_looked(published.name),
         expected=f"the file of {published.origin} (licence: {published.licence}).{note}",
         got=reason,
-        todo=f"get it from {' or '.join(published.urls)} and put it at DIR/{published.name}, then pass `--weights DIR` "
-        f"(which sets {SEARCH_VARIABLE}); or pass the path of the file",
+        todo=f"get it from {' or '.join(published.urls) or published.origin} and put it at DIR/{published.name}, then "
+        f"pass `--weights DIR` (which sets {SEARCH_VARIABLE}); or pass the path of the file",
     )
 
 

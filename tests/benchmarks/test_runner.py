@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
+from duskbench.benchmarks.measure import folder_name
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
@@ -257,3 +259,11 @@ def test_wrong_names_stop_before_anything_is_measured(bench: Bench, tmp_path: Pa
     with pytest.raises(ConfigError, match="same label"):
         run(configure(bench, enhancers=["input", "input"]), RunOptions(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_no_two_labels_share_a_folder() -> None:
+    labels = ["Zero-DCE", "Zero-DCE++", "Zero-DCE_", "gamma(gamma=2)", "gamma(gamma=2.)", "+", "++", "a/b", "a:b"]
+    names = [folder_name(label) for label in labels]
+    assert names[0] == "Zero-DCE"
+    assert len(set(names)) == len(labels)
+    assert all(re.fullmatch(r"[\w.-]+", name) and name not in (".", "..") for name in names)

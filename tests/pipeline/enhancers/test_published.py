@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ CLASSES: dict[str, type[PublishedEnhancer]] = {
 }
 # Parameters as counted in the authors' files, running statistics left out.
 PARAMETERS = {
+    "cidnet": 1_975_569,
     "clip_lit": 278_790,
     "flol": 94_518,
     "iat": 91_154,
     "lyt_net": 44_923,
     "pairlie": 341_767,
     "psenet": 15_251,
+    "retinexformer": 1_605_701,
     "ruas": 1_161 + 2_277,
     "sci": 258,
     "sgz": 10_561,
@@ -64,6 +67,17 @@ CROPS: list[tuple[str, dict[str, Any], str, float]] = [
 ]
 # By how much the crop of 96 x 128 pixels may differ where that is more.
 EVEN = {"flol": 2e-2}
+# Of the systems whose weights were never run here: what the authors' code gives, with the weights and the picture of
+# `made_up`, at [0, :, 5, 20], [0, :, 12, 20] and [0, :, 23, 31]. That code: caiyuanhao1998/Retinexformer @ 9410f29 and
+# Fediory/HVI-CIDNet @ 2a2b40f.
+MADE_UP = {
+    "cidnet": [[0.0099439, 0.0, 0.0074579], [0.0, 0.098499, 0.3054664], [0.8752404, 0.5940116, 0.2294601]],
+    "retinexformer": [
+        [-0.8837763, 4.093317, 3.6799645],
+        [-3.0946641, -0.617775, 2.4925064],
+        [6.0973763, 0.9732562, -4.3615935],
+    ],
+}
 PICTURES = sorted({name for name, *_ in CROPS})
 
 
@@ -119,6 +133,28 @@ def test_a_crop_equals_the_authors_output(
             assert np.abs(got.numpy() - wanted_even).max() <= max(tolerance, EVEN.get(name, 0))
 
 
+def made_up(shape: Sequence[int], number: int, scale: float) -> Tensor:
+    """Waves of another length for each tensor; of convolutions about as large as fresh ones are."""
+    places = torch.arange(math.prod(shape), dtype=torch.float64)
+    return ((places * (1 + number % 7) * 0.37 + number).sin() * scale).reshape(tuple(shape))
+
+
+@pytest.mark.parametrize("name", MADE_UP)
+def test_networks_with_made_up_weights_equal_the_authors_code(name: str) -> None:
+    network = CLASSES[name].network_class().eval().double()
+    state = {
+        key: made_up(value.shape, number, 2 * value[0].numel() ** -0.5)
+        if value.dim() > 1
+        else 1 + made_up(value.shape, number, 0.1)
+        for number, (key, value) in enumerate(sorted(network.state_dict().items()))
+    }
+    network.load_state_dict(state)
+    with torch.no_grad():
+        result = network(made_up((1, 3, 24, 32), 3, 0.5) + 0.5)
+    found = [result[0, :, y, x].tolist() for y, x in ((5, 20), (12, 20), (23, 31))]
+    assert np.allclose(found, MADE_UP[name], rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize(
     ("photo", "window", "golden"),
@@ -138,7 +174,7 @@ def test_a_picture_equals_the_authors_output(
     assert (np.abs(got.astype(int) - wanted) <= 1).mean() >= 0.999
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", [name for name in CLASSES if name not in MADE_UP])
 def test_every_variant_is_a_file_of_its_own(authors: Path, name: str) -> None:
     enhancers = [load_enhancer({"type": name, "variant": variant}) for variant in CLASSES[name].files]
     image = picture(24, 36) // 8
@@ -176,7 +212,8 @@ def test_nothing_is_left_on_the_cpu(random_weights: Callable[[str], Path], name:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in CLASSES if name != "flol"])
+# Of cidnet it was not finished: see docs/enhancers.md.
+@pytest.mark.parametrize("name", [name for name in CLASSES if name not in ("flol", "cidnet")])
 def test_it_can_be_exported(random_weights: Callable[[str], Path], tmp_path: Path, name: str) -> None:
     need_module("onnxscript")
     made = export_onnx(CLASSES[name](weights=random_weights(name)), tmp_path / f"{name}.onnx")
