@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.errors import DuskbenchError, EnhancerError
+from duskbench.pipeline.allocator import give_back_freed_memory
 from duskbench.pipeline.enhancers.base import Enhancer
 
 WIDTH, HEIGHT = 640, 480
@@ -120,6 +121,8 @@ def _peak_mb(call: Callable[[], object], device: str) -> float | None:
         torch.cuda.reset_peak_memory_stats(device)
         call()
         return (torch.cuda.max_memory_allocated(device) - before) / 1e6
+    # Blocks that are kept for reuse would hide what the call takes.
+    give_back_freed_memory()
     try:
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     except OSError:

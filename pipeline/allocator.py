@@ -30,3 +30,17 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):
         return False
     return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_INT) and mallopt(M_TRIM_THRESHOLD, LARGEST_INT))
+
+
+def give_back_freed_memory() -> bool:
+    """Have the C library give what is free back to the system: the process then is as large as what it uses.
+
+    Returns:
+        Whether anything was given back; False where the C library is not glibc.
+
+    Source: malloc_trim(3) of the Linux manual.
+    """
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0)) if sys.platform.startswith("linux") else False
+    except (AttributeError, OSError):
+        return False
