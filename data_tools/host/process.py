@@ -139,7 +139,10 @@ class HostProcess:
         """
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGUSR1)
-        # Enough for a traceback to be written.
+        # On a busy machine it takes a while until the traceback is begun; then little is left of it.
+        until = time.monotonic() + _GRACE
+        while not os.fstat(self._traces).st_size and not self.ended and time.monotonic() < until:
+            time.sleep(0.02)
         time.sleep(0.1)
         return self._bury("no result", file)
 
