@@ -16,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests.needs import need_module
+
 TOKEN = "hf_of_a_test"  # noqa: S105 - of nobody
 LARGE = (".safetensors", ".pth", ".onnx", ".zip")
 
@@ -59,7 +61,7 @@ class StandIn:
     @contextmanager
     def served(self, patch: pytest.MonkeyPatch) -> Iterator[str]:
         """Answer, and make this what $HF_ENDPOINT names, without anybody's token."""
-        constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra hub")
+        constants = need_module("huggingface_hub.constants")
         server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"hub": self}))
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         endpoint = f"http://127.0.0.1:{server.server_address[1]}"

@@ -19,6 +19,7 @@ from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from tests.benchmarks.fabricate import make_images, make_record, make_run
 from tests.benchmarks.test_nightly_dashboards import timed
 from tests.benchmarks.test_nightly_history import evidence, night
+from tests.needs import need_module
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_the_numbers_are_those_of_the_table(run: tuple[Path, Table]) -> None:
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Name -> (step, value) of all event files of a folder, by TensorBoard's reader."""
-    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    reader = need_module("tensorboard.backend.event_processing.event_accumulator")
     found: dict[str, list[tuple[int, float]]] = {}
     for file in sorted(folder.glob("events.*")):
         events = reader.EventAccumulator(str(file))
@@ -55,7 +56,7 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 @pytest.mark.slow
 def test_tensorboard_has_every_number_of_a_run(run: tuple[Path, Table]) -> None:
     folder, table = run
-    pytest.importorskip("tensorboard")
+    need_module("tensorboard")
     track_run("tensorboard", folder, table)
     got, numbers = scalars(folder / "tensorboard"), table_numbers(table)
     assert len(got) == len(numbers)
@@ -66,7 +67,7 @@ def test_tensorboard_has_every_number_of_a_run(run: tuple[Path, Table]) -> None:
 
 @pytest.mark.slow
 def test_nights_make_one_curve(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
+    need_module("tensorboard")
     history, out = tmp_path / "history", tmp_path / "nights"
     for number in (1, 2):
         made = night(number)

@@ -12,8 +12,9 @@ from duskbench.data_tools.download import download
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, UnknownNameError
 from duskbench.data_tools.hub import hub_copy, hub_file, is_hub_address, locate, parse_hub_address
 from tests.hub_stand_in import TOKEN, Repository, StandIn
+from tests.needs import need_module
 
-hub = pytest.importorskip("huggingface_hub", reason="needs the extra hub")
+hub = need_module("huggingface_hub")
 WEIGHTS = bytes(range(256)) * 4000
 
 

@@ -20,8 +20,9 @@ from duskbench.pipeline.push import push
 from duskbench.pipeline.registry import ENHANCERS
 from duskbench.pipeline.weights import PRETRAINED, find_weights
 from tests.hub_stand_in import TOKEN, Repository, StandIn
+from tests.needs import need_module
 
-pytest.importorskip("huggingface_hub", reason="needs the extra hub")
+need_module("huggingface_hub")
 ADDRESS = "hf://night/lamp"
 
 
