@@ -113,6 +113,10 @@ def _rtdetr(outputs: Outputs, size: Size) -> list[Candidates]:
     return [Candidates(_corners(each), each[:, 4:]) for each in _first(outputs, 3)]
 
 
+def _rtdetr_labelled(outputs: Outputs, size: Size) -> list[Candidates]:
+    return [_labelled(_corners(each), each[:, 4], each[:, 5]) for each in _first(outputs, 3)]
+
+
 def _rtdetr_boxes(outputs: Outputs, size: Size) -> list[Candidates]:
     boxes = outputs["boxes"] / _side_lengths(size)
     return [_labelled(*each) for each in zip(boxes, outputs["scores"], outputs["labels"], strict=True)]
@@ -139,6 +143,13 @@ LAYOUTS: dict[str, Layout] = {
         _yolov7_nms, "(K, 7): picture, x1 y1 x2 y2 in pixels, class, score", True, False, True, one_by_one=True
     ),
     "rtdetr": Layout(_rtdetr, "(N, K, 4 + C): x y w h from 0 to 1, classes", False, False, False),
+    "rtdetr_labelled": Layout(
+        _rtdetr_labelled,
+        "(N, K, 6): x y w h from 0 to 1, score, class",
+        letterbox=False,
+        suppress=False,
+        in_pixels=False,
+    ),
     "rtdetr_boxes": Layout(
         _rtdetr_boxes, "labels (N, K), boxes (N, K, 4) x1 y1 x2 y2 in pixels and scores (N, K)", False, False, True
     ),
@@ -175,8 +186,10 @@ def _layout_of_rows(first: np.ndarray, size: Size) -> str | None:
         return "yolov5"
     if columns in cells and rows > 4:
         return "yolov8"
+    boxes = first[..., :4]
     # A class number is whole; a score of noise is not.
     if columns == 6 and (first[..., 5] == np.round(first[..., 5])).all():
-        return "yolo_nms"
-    is_share = first.size > 0 and first[..., :4].min() >= -1 and first.max() <= 2
+        # RT-DETR always returns all its boxes, YOLO zeros where nothing is found.
+        return "rtdetr_labelled" if first.size > 0 and boxes.any() and boxes.max() <= 2 else "yolo_nms"
+    is_share = first.size > 0 and boxes.min() >= -1 and first.max() <= 2
     return "rtdetr" if columns > 4 and is_share else None

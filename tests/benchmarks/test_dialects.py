@@ -136,6 +136,10 @@ def rtdetr(found: Any, label_of: list[int], classes: int) -> dict[str, np.ndarra
     return {"output0": table}
 
 
+def rtdetr_labelled(found: Any, label_of: list[int], classes: int) -> dict[str, np.ndarray]:
+    return {"output0": filled(found, lambda k, box: [*centred(box), 0.9, label_of[k]], 6)}
+
+
 def rtdetr_boxes(found: Any, label_of: list[int], classes: int) -> dict[str, np.ndarray]:
     table = filled(found, lambda k, box: [label_of[k], *np.multiply(box, SIZE), 0.9], 6)
     return {"labels": table[..., 0].astype(np.int64), "boxes": table[..., 1:5], "scores": table[..., 5]}
@@ -160,6 +164,7 @@ EXPORTS = {
     "yolo_nms": Export("letterbox", yolo_nms),
     "yolov7_nms": Export("letterbox", yolov7_nms),
     "rtdetr": Export("stretch", rtdetr),
+    "rtdetr_labelled": Export("stretch", rtdetr_labelled),
     "rtdetr_boxes": Export("stretch", rtdetr_boxes, two_inputs=True),
     "rtdetr_logits": Export("stretch", rtdetr_logits),
 }
@@ -216,7 +221,9 @@ def make_export(path: Path, layout: str, names: Sequence[str], spelled: Sequence
     export = EXPORTS[layout]
     label_of = [list(names).index(name) if name in names else -1 for name in spelled]
     found = [each for each in in_input(export.fit) if label_of[each[1]] >= 0]
-    stated = str(dict(enumerate(names))) if layout in ("yolo_nms", "yolov7_nms", "rtdetr_boxes") else None
+    stated = (
+        str(dict(enumerate(names))) if layout in ("yolo_nms", "yolov7_nms", "rtdetr_labelled", "rtdetr_boxes") else None
+    )
     flat = layout == "yolov7_nms"
     tables = export.tables(found, label_of, len(names))
     write_model(path, tables, two_inputs=export.two_inputs, flat=flat, names=stated)
