@@ -22,6 +22,7 @@ from duskbench.benchmarks.cli.options import (
     Split,
     Weights,
     Workers,
+    given_settings,
     use_weights,
 )
 from duskbench.benchmarks.cli.table import print_run
@@ -59,15 +60,7 @@ def finetune(
     from duskbench.pipeline.training.fine_tuning import Schedule
 
     use_weights(weights)
-    overrides = {
-        "data.root": str(data) if data else None,
-        # Another tree need not have the layout of the configured one.
-        "data.layout": layout or ("auto" if data else None),
-        "data.split": split,
-        "data.allow_missing": allow_missing or None,
-        "enhancers": list(enhancer) if enhancer else None,
-        "detector": list(detector) if detector else None,
-    }
+    overrides = given_settings(data, layout, split, allow_missing, enhancer, detector)
     benchmark = load_benchmark_config(config, cfg_options=cfg_options or (), overrides=overrides)
     folder = out or Path("runs") / f"{benchmark.name}_finetune"
     options = RunOptions(folder, device, checkpoint, batch_size, workers=workers, limit=limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -91,6 +91,26 @@ Split = Annotated[str | None, typer.Option(help="test, val, train, trainval, all
 Out = Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/<configuration>.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run (its --out).")]
 Coco = Annotated[bool, typer.Option("--coco", help="Add COCO AP columns.")]
+
+
+def given_settings(
+    data: Path | None,
+    layout: str | None,
+    split: str | None = None,
+    allow_missing: bool = False,
+    enhancers: list[str] | None = None,
+    detectors: list[str] | None = None,
+) -> dict[str, Any]:
+    """What the options of a run say over its configuration; None where an option was not given."""
+    return {
+        "data.root": str(data) if data else None,
+        # Another tree need not have the layout of the configured one.
+        "data.layout": layout or ("auto" if data else None),
+        "data.split": split,
+        "data.allow_missing": allow_missing or None,
+        "enhancers": list(enhancers) if enhancers else None,
+        "detector": list(detectors) if detectors else None,
+    }
 
 
 def use_weights(folder: Path | None) -> None:

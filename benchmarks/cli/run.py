@@ -30,6 +30,7 @@ from duskbench.benchmarks.cli.options import (
     Weights,
     Workers,
     cluster_options,
+    given_settings,
     use_time_limit,
     use_weights,
 )
@@ -81,15 +82,7 @@ def run(
 
     use_weights(weights)
     use_time_limit(time_limit)
-    overrides = {
-        "data.root": str(data) if data else None,
-        # Another tree need not have the layout of the configured one.
-        "data.layout": layout or ("auto" if data else None),
-        "data.split": split,
-        "data.allow_missing": allow_missing or None,
-        "enhancers": list(enhancer) if enhancer else None,
-        "detector": list(detector) if detector else None,
-    }
+    overrides = given_settings(data, layout, split, allow_missing, enhancer, detector)
     benchmark = load_benchmark_config(
         config, cfg_options=cfg_options or (), overrides=overrides, more_metrics=metric or ()
     )

@@ -165,8 +165,7 @@ class ExportRecord(Hook):
 
 def _record(model: TrainableEnhancer) -> dict[str, Any]:
     network, config = model.exported
-    prefix = next(name for name, module in model.named_modules() if module is network)
-    return {"network": config, "prefix": f"{prefix}.", "features": frozen_features(network)}
+    return {"network": config, "prefix": model.exported_prefix, "features": frozen_features(network)}
 
 
 def export(checkpoint: str | Path, path: str | Path) -> Path:

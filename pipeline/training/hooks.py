@@ -155,10 +155,9 @@ class StartFrom(Hook):
         """Average the last checkpoint; the ones before it are resumed from, and stay what they are."""
         if not self.share or runner.iter + 1 < runner.max_iters:
             return
-        model = unwrapped(runner.model)
-        prefix = next(name for name, module in model.named_modules() if module is model.exported[0])
+        prefix = unwrapped(runner.model).exported_prefix
         trained = checkpoint["state_dict"]
         for name, value in self.start.items():
-            key = f"{prefix}.{name}"
+            key = prefix + name
             if value.is_floating_point():
                 trained[key] = torch.lerp(trained[key], value.to(trained[key]), self.share)

@@ -83,6 +83,12 @@ class TrainableEnhancer(BaseModel):
         """The network that enhances, and the configuration that rebuilds it."""
         return self.generator, self.generator_config
 
+    @property
+    def exported_prefix(self) -> str:
+        """What the keys of the network that enhances begin with in a checkpoint."""
+        network, _ = self.exported
+        return next(f"{name}." for name, module in self.named_modules() if module is network)
+
     def to(self, *args: Any, **kwargs: Any) -> nn.Module:
         """See torch; pictures take the layout that the weights get."""
         if "memory_format" in kwargs:
