@@ -1,8 +1,4 @@
-# Ablation: no attention at all, the baseline GAN.
-# The perceptual loss stays. On two cores.
-_base_ = ["guided_small.py"]
+# Ablation: no attention at all, the baseline GAN. The perceptual loss stays. On two cores.
+_base_ = ["guided_full_small.py"]
 
-model = dict(
-    generator=dict(attention=None, generator=dict(in_channels=3)),
-    perceptual=dict(type="DetectorFeatures", scale=1.0),
-)
+model = dict(generator=dict(attention=None, generator=dict(in_channels=3)))
