@@ -21,13 +21,15 @@ Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from duskbench.benchmarks.resampling import draw_weights, in_blocks, resampled_ap, resampled_mean
+from duskbench.benchmarks.metrics.base import Ranked
+from duskbench.benchmarks.resampling import draw_weights, in_blocks, resampled_aps, resampled_mean
 from duskbench.benchmarks.statistics import (
     Aggregate,
     BootstrapOptions,
@@ -66,6 +68,8 @@ class Bootstrap:
         self._weights = draw_weights(int(np.count_nonzero(within)), options.resamples, options.seed)
         self._row = np.cumsum(within) - 1
         self._kept: dict[tuple[int, str, bytes], tuple[Sample, _Numbers]] = {}
+        # Of a ranking in a kept sample; scores may share one.
+        self._drawn_aps: dict[tuple[int, str, bytes], np.ndarray] = {}
 
     def spread(self, sample: Sample | Trainings) -> Spread:
         """Intervals of one enhancer, or of the mean over trainings, over its own images."""
@@ -143,25 +147,45 @@ class Bootstrap:
         if key not in sample.ranked:
             return _Numbers(None, self._aggregate(key, sample.values[key], mask), mask)
         ranked = sample.ranked[key]
-        asked: dict[str, tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]] = {}
-        for name, rankings in ranked.by_class.items():
-            objects = np.where(mask, self.objects[name], 0)[self.within]
-            if objects.any():
-                kept = [(ranking, mask[ranking.images]) for ranking in rankings]
-                asked[name] = objects, [(self._row[ranking.images[here]], ranking.tp[here]) for ranking, here in kept]
-        ap = {name: np.empty(1 + self.options.resamples) for name in asked}
-        for columns, weights in in_blocks(self._weights):
-            for name, (objects, kept_rankings) in asked.items():
-                made = [resampled_ap(images, tp, objects, weights, ranked.mode) for images, tp in kept_rankings]
-                ap[name][columns] = made[0] if len(made) == 1 else np.mean(made, axis=0)
-        if not ap:
+        asked = {name: np.where(mask, self.objects[name], 0)[self.within] for name in ranked.by_class}
+        asked = {name: objects for name, objects in asked.items() if objects.any()}
+        if not asked:
             return _Numbers({}, None, mask)
+        ap = {name: np.mean(each, axis=0) for name, each in self._aps(ranked, asked, mask)}
         stacked = np.stack(list(ap.values()))
         there = ~np.isnan(stacked)
         count = there.sum(axis=0)
         total = np.where(there, stacked, 0.0).sum(axis=0)
         mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
         return _Numbers(ap, mean, mask)
+
+    def _aps(
+        self, ranked: Ranked, asked: Mapping[str, np.ndarray], mask: np.ndarray
+    ) -> Iterator[tuple[str, list[np.ndarray]]]:
+        """The AP of each of these classes in all resamples, at each overlap.
+
+        Args:
+            ranked: The detections.
+            asked: Class -> objects to find.
+            mask: (N,) bool: the images that count.
+        """
+        asked_of = ranked.mode, mask.tobytes()
+        new: list[tuple[np.ndarray, np.ndarray, list[np.ndarray], list[np.ndarray]]] = []
+        for name, objects in asked.items():
+            lacking = [one for one in ranked.by_class[name] if (id(one), *asked_of) not in self._drawn_aps]
+            # At several overlaps the same detections are counted, but where some are ignored at one of them.
+            for _, same in groupby(lacking, key=lambda one: id(one.images)):
+                each = list(same)
+                here = mask[each[0].images]
+                aps = [np.empty(1 + self.options.resamples) for _ in each]
+                new.append((objects, self._row[each[0].images[here]], [one.tp[here] for one in each], aps))
+                self._drawn_aps |= {(id(one), *asked_of): ap for one, ap in zip(each, aps, strict=True)}
+        for columns, weights in in_blocks(self._weights) if new else ():
+            for objects, images, tps, aps in new:
+                for ap, drawn in zip(aps, resampled_aps(images, tps, objects, weights, ranked.mode), strict=True):
+                    ap[columns] = drawn
+        for name in asked:
+            yield name, [self._drawn_aps[id(one), *asked_of] for one in ranked.by_class[name]]
 
     def _aggregate(self, key: str, values: np.ndarray, there: np.ndarray) -> np.ndarray | None:
         if not there.any():

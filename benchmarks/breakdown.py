@@ -10,7 +10,7 @@ import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evaluate import baseline_labels, rows_of
-from duskbench.benchmarks.matching import EnhancerRows, MatchedRun, RunImages, found_by, samples_of
+from duskbench.benchmarks.matching import EnhancerRows, MatchedRun, RunImages, found_by, objects_of, samples_of
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Sample, Spread
@@ -214,12 +214,13 @@ def _sized_samples(
 ) -> dict[str, Sample | Trainings]:
     """Size -> detections ranked again with only its objects to find; false alarms of other sizes are left out."""
     mask = rows.mask(len(run.images))
+    truth = objects_of(rows, run)
     here = mask[run.truth.images]
     ranked: dict[str, dict[str, list[Ranked]]] = {name: {} for name in insides}
     for entry, detector in ((d, one) for d in run.record.detectors for one in d.asked_of(rows.label)):
         found = found_by(rows, run, detector)
         for name, inside in insides.items():
-            to_find = replace(run.truth, difficult=run.truth.difficult | ~inside).take(here)
+            to_find = replace(truth, difficult=truth.difficult | ~inside[here])
             # Where detections end at their last pixel, that pixel belongs to them.
             sized = in_range(found, SIZES[name], extra=1.0 if run.protocol.plus_one else 0.0)
             for score in run.record.columns():

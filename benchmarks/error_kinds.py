@@ -24,7 +24,7 @@ import numpy as np
 
 from duskbench.benchmarks.matching import Matched
 from duskbench.benchmarks.metrics.boxes import Boxes
-from duskbench.benchmarks.metrics.voc_ap import average_precision, best_overlap
+from duskbench.benchmarks.metrics.voc_ap import average_precision, best_overlap, in_frame
 from duskbench.benchmarks.protocol import Protocol
 
 ErrorKind = Literal["class", "place", "both", "duplicate", "background", "missed"]
@@ -58,18 +58,16 @@ class Errors:
         return {k: int(self.missed.sum()) if k == "missed" else int(n) for k, n in zip(KINDS, of, strict=True)}
 
 
-def find_errors(one: Matched, protocol: Protocol, threshold: float = 0.0) -> Errors:
-    """Say what kind of error each detection of a score is, and which objects are missed.
+def find_errors(one: Matched, protocol: Protocol) -> Errors:
+    """Say what kind of error each detection is, and which objects are missed.
 
     Args:
         one: From `benchmarks.matching.match_run`.
         protocol: Of the run; its overlap decides what is enough.
-        threshold: Detections of a lower score are as if they were not there.
     """
-    matches, found, truth = one.result.matches, one.found, one.truth
-    counted = found.scores >= threshold
-    wrong = np.flatnonzero(matches.fp & counted)
-    (same, same_iou), (other, other_iou) = _overlaps(found.take(wrong), truth, protocol)
+    found = one.found
+    wrong = np.flatnonzero(one.result.matches.fp)
+    (same, same_iou), (other, other_iou) = _of_own_class(one, wrong, protocol), _of_other_classes(one, wrong, protocol)
     strict = protocol.iou_match == ">"
     enough_same, enough_other = (
         iou > protocol.iou_threshold if strict else iou >= protocol.iou_threshold for iou in (same_iou, other_iou)
@@ -85,30 +83,55 @@ def find_errors(one: Matched, protocol: Protocol, threshold: float = 0.0) -> Err
     kinds, meant = (np.full(len(found.scores), _NONE) for _ in range(2))
     kinds[wrong] = numbers
     meant[wrong] = np.select([numbers == KINDS.index("place"), numbers == KINDS.index("class")], [same, other], _NONE)
-    hit = np.zeros(len(truth.labels), bool)
-    hit[matches.gt_index[matches.tp & counted]] = True
-    repairs = _surest_for_each(meant, hit, found.scores)
-    nearly = np.zeros(len(truth.labels), bool)
+    return _errors(one, kinds, meant, 0.0)
+
+
+def errors_above(one: Matched, errors: Errors, threshold: float) -> Errors:
+    """Errors from `find_errors`, as they are where detections of a lower score are as if they were not there."""
+    counted = one.found.scores >= threshold
+    kinds, meant = (np.where(counted, of, _NONE) for of in (errors.kinds, errors.object))
+    return _errors(one, kinds, meant, threshold)
+
+
+def _errors(one: Matched, kinds: np.ndarray, meant: np.ndarray, threshold: float) -> Errors:
+    matches, truth = one.result.matches, one.truth
+    hit, nearly = (np.zeros(len(truth.labels), bool) for _ in range(2))
+    hit[matches.gt_index[matches.tp & (one.found.scores >= threshold)]] = True
+    repairs = _surest_for_each(meant, hit, one.found.scores)
     nearly[meant[repairs]] = True
     return Errors(kinds, meant, repairs, ~(hit | nearly | truth.difficult), hit)
 
 
-def _overlaps(
-    found: Boxes, truth: Boxes, protocol: Protocol
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """The object of its class that each detection overlaps most (-1: none) and the IoU; the same of other classes."""
-    objects = np.flatnonzero(~truth.difficult)
-    easy, n = truth.take(objects), len(protocol.classes)
-    # Where detections end at their last pixel, ground truth does too; see `Protocol.plus_one`.
-    boxes = easy.boxes_xyxy - (np.array([0.0, 0.0, 1.0, 1.0]) if protocol.plus_one else 0.0)
-    same, same_iou = best_overlap(
+def _of_own_class(one: Matched, chosen: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """The object of its class that each of these detections overlaps most (-1: none) and the IoU."""
+    matches, n = one.result.matches, len(protocol.classes)
+    same, iou = matches.gt_index[chosen], matches.iou[chosen]
+    # Matching knows difficult objects, which count neither way here.
+    again = np.flatnonzero((same >= 0) & one.truth.difficult[same])
+    objects, boxes, easy = _easy_objects(one.truth, protocol)
+    found = one.found.take(chosen[again])
+    nearest, iou[again] = best_overlap(
         boxes, easy.images * n + easy.labels, found.boxes_xyxy, found.images * n + found.labels, protocol.plus_one
     )
-    other, other_iou = best_overlap(
+    same[again] = objects[nearest]
+    return same, iou
+
+
+def _of_other_classes(one: Matched, chosen: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """The object of another class that each of these detections overlaps most (-1: none) and the IoU."""
+    objects, boxes, easy = _easy_objects(one.truth, protocol)
+    found = one.found.take(chosen)
+    nearest, iou = best_overlap(
         boxes, easy.images, found.boxes_xyxy, found.images, protocol.plus_one, unlike=(easy.labels, found.labels)
     )
-    of_truth = np.append(objects, _NONE)
-    return (of_truth[same], same_iou), (of_truth[other], other_iou)
+    return objects[nearest], iou
+
+
+def _easy_objects(truth: Boxes, protocol: Protocol) -> tuple[np.ndarray, np.ndarray, Boxes]:
+    """Indices of the objects that are not difficult, and -1 at the end; their boxes as matching has them; they."""
+    objects = np.flatnonzero(~truth.difficult)
+    easy = truth.take(objects)
+    return np.append(objects, _NONE), in_frame(easy, protocol), easy
 
 
 def _surest_for_each(meant: np.ndarray, hit: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -127,24 +150,16 @@ def costs(one: Matched, errors: Errors, protocol: Protocol, classes: Mapping[str
 
     Args:
         one: The matched detections.
-        errors: From `find_errors` with threshold 0: an AP stands on all detections.
+        errors: From `find_errors`: an AP stands on all detections.
         protocol: Of the run.
         classes: Names of the classes that enter the mean.
     """
     labels = [number for number, name in enumerate(protocol.classes) if name in classes]
-    order = np.lexsort((one.found.images, -one.found.scores))
-    before = _mean_ap(one, errors, protocol, labels, order, None)
-    return {kind: max(_mean_ap(one, errors, protocol, labels, order, kind) - before, 0.0) for kind in KINDS}
+    before = _mean_ap(one, errors, protocol, labels, None)
+    return {kind: max(_mean_ap(one, errors, protocol, labels, kind) - before, 0.0) for kind in KINDS}
 
 
-def _mean_ap(
-    one: Matched,
-    errors: Errors,
-    protocol: Protocol,
-    labels: list[int],
-    order: np.ndarray,
-    corrected: ErrorKind | None,
-) -> float:
+def _mean_ap(one: Matched, errors: Errors, protocol: Protocol, labels: list[int], corrected: ErrorKind | None) -> float:
     matches, truth = one.result.matches, one.truth
     tp, kept, label = matches.tp.copy(), matches.tp | matches.fp, one.found.labels.copy()
     asked = ~truth.difficult
@@ -156,7 +171,7 @@ def _mean_ap(
         kept &= ~these | better
         tp |= better
         label[better] = truth.labels[errors.object[better]]
-    order = order[kept[order]]
+    order = matches.order[kept[matches.order]]
     tp, label = tp[order], label[order]
     aps = []
     for number in labels:

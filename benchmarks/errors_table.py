@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from duskbench.benchmarks.changes import best_f1_threshold
-from duskbench.benchmarks.error_kinds import KINDS, costs, find_errors
+from duskbench.benchmarks.error_kinds import KINDS, costs, errors_above, find_errors
 from duskbench.benchmarks.evaluate import baseline_labels
 from duskbench.benchmarks.matching import MatchedRun, detectable, match_run
 from duskbench.benchmarks.store import ResultStore
@@ -64,8 +64,8 @@ def _numbers(matched: MatchedRun, label: str, threshold: float) -> dict[str, Any
     one, protocol, detector = matched.by_label[label], matched.run.protocol, matched.detector
     assert detector is not None  # noqa: S101 - its detections were matched
     classes = detectable(dict.fromkeys(protocol.classes), detector, protocol)
-    counted = find_errors(one, protocol, threshold)
-    cost = costs(one, find_errors(one, protocol), protocol, classes)
+    errors = find_errors(one, protocol)
+    counted, cost = errors_above(one, errors, threshold), costs(one, errors, protocol, classes)
     found = int((counted.found & ~one.truth.difficult).sum())
     counts = {f"n {kind}": n for kind, n in counted.counts().items()}
     return {f"cost {kind}": points for kind, points in cost.items()} | counts | {"n found": found}

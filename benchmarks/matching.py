@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,11 +72,14 @@ class EnhancerRows:
         entry: Of the run's record.
         rows: Position of the image -> row, of the images that have a whole result.
         failures: Image id -> reason.
+        boxes: What was found by the detector of that fingerprint, and under "" the objects of these images; there once
+            somebody asked, so that they are matched once for all uses. See `found_by` and `objects_of`.
     """
 
     entry: EnhancerEntry
     rows: dict[int, Row] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    boxes: dict[str, Boxes] = field(default_factory=dict, repr=False)
 
     @property
     def label(self) -> str:
@@ -210,10 +214,18 @@ def has_detections(rows: EnhancerRows, run: RunImages) -> bool:
 
 def found_by(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) -> Boxes:
     """What a detector found in one enhancer's images; `images` index the run's."""
-    found = detections(
-        [row.detections.get(detector.fingerprint) for row in rows.rows.values()], detector.classes, run.protocol
-    )
-    return replace(found, images=np.array(list(rows.rows), np.int64)[found.images])
+    name = detector.fingerprint
+    if name not in rows.boxes:
+        found = detections([row.detections.get(name) for row in rows.rows.values()], detector.classes, run.protocol)
+        rows.boxes[name] = replace(found, images=np.array(list(rows.rows), np.int64)[found.images])
+    return rows.boxes[name]
+
+
+def objects_of(rows: EnhancerRows, run: RunImages) -> Boxes:
+    """The run's objects in the images that an enhancer has a result of."""
+    if "" not in rows.boxes:
+        rows.boxes[""] = run.truth.take(rows.mask(len(run.images))[run.truth.images])
+    return rows.boxes[""]
 
 
 def match_enhancer(rows: EnhancerRows, run: RunImages, detector: DetectorEntry | None) -> Matched | None:
@@ -224,7 +236,7 @@ def match_enhancer(rows: EnhancerRows, run: RunImages, detector: DetectorEntry |
         return None
     mask = rows.mask(len(run.images))
     objects = np.flatnonzero(mask[run.truth.images])
-    truth, found = run.truth.take(objects), found_by(rows, run, asked[0])
+    truth, found = objects_of(rows, run), found_by(rows, run, asked[0])
     return Matched(mask, objects, truth, found, voc_ap_by_protocol(truth, found, run.protocol))
 
 
@@ -269,9 +281,8 @@ def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
     n = len(run.images)
     values: dict[str, np.ndarray] = {}
     ranked: dict[str, list[Ranked]] = {}
+    smaller: dict[int, tuple[Ranking, Ranking]] = {}
     detected = has_detections(rows, run)
-    truth = run.truth.take(rows.mask(n)[run.truth.images])
-    found: dict[str, Boxes] = {}
     for column in run.record.columns():
         if column.detector is None:
             values[column.key] = rows.values(column.metric.fingerprint, n)
@@ -279,13 +290,14 @@ def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
         metric = run.metrics[column.metric.key]
         assert isinstance(metric, DetectionMetric)  # noqa: S101 - its entry says so
         for detector in column.detector.asked_of(rows.label) if detected else ():
-            if detector.fingerprint not in found:
-                found[detector.fingerprint] = found_by(rows, run, detector)
-            made = metric.rank(truth, found[detector.fingerprint], run.protocol.classes)
+            made = metric.rank(objects_of(rows, run), found_by(rows, run, detector), run.protocol.classes)
             kept = detectable(made.by_class, column.detector, run.protocol)
-            # All enhancers' rankings are held at once: of a detection five bytes.
-            small = {n: tuple(Ranking(r.images.astype(np.int32), r.tp) for r in of) for n, of in kept.items()}
-            ranked.setdefault(column.key, []).append(Ranked(small, made.mode))
+            for ranking in chain.from_iterable(kept.values()):
+                # All enhancers' rankings are held at once: of a detection five bytes, once for scores that share it.
+                small = Ranking(ranking.images.astype(np.int32, copy=False), ranking.tp)
+                smaller.setdefault(id(ranking), (ranking, small))
+            by_class = {n: tuple(smaller[id(r)][1] for r in of) for n, of in kept.items()}
+            ranked.setdefault(column.key, []).append(Ranked(by_class, made.mode))
     return samples_of(rows.label, rows.mask(n), values, ranked)
 
 

@@ -1,13 +1,13 @@
 """AP and means of many resamples of the images at once; what `duskbench.benchmarks.statistics` is made of.
 
-Only the ranks at which recall rises matter: the envelope of the precision is reached there. So the false alarms
-between two hits are summed first, for all resamples at once, and what is left is as short as the list of hits.
+Only the ranks at which recall rises matter: the envelope of the precision is reached there. So the detections between
+two hits are summed first, for all resamples at once, and what is left is as short as the list of hits.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -21,7 +21,7 @@ _DRAWS_AT_A_TIME = 1 << 16
 # Of a block of resamples.
 _BYTES_AT_A_TIME = 1 << 26
 
-# Up to so many thresholds all resamples are searched at once; of more, one by one is faster.
+# Up to so many thresholds are searched for; of more, a table of all numbers of hits is faster.
 _FEW_THRESHOLDS = 32
 
 # Recalls at which the envelope of the precision is read.
@@ -83,31 +83,65 @@ def resampled_ap(
     Returns:
         (R,) float64, NaN where a resample has no object.
     """
+    return resampled_aps(images, [tp], objects, weights, mode)[0]
+
+
+def resampled_aps(
+    images: np.ndarray, tps: Sequence[np.ndarray], objects: np.ndarray, weights: np.ndarray, mode: Mode
+) -> list[np.ndarray]:
+    """`resampled_ap` for several overlaps, at which other detections of the same find an object."""
     weights = weights.astype(np.uint16, copy=False)
     there = np.flatnonzero(objects)
     # Not `@`: the threads of BLAS cost more than they win on so little, above all where cores are busy.
     n_gt = np.einsum("n,nr->r", objects[there].astype(np.float32), weights[there].astype(np.float32)).astype(np.float64)
-    hits = np.flatnonzero(tp)
-    dtype: type[np.floating] = np.float32 if _bound(len(images), weights, _EXACT_IN_FLOAT32) else np.float64
-    new_hits = weights[images[hits]].astype(dtype)
-    made: np.ndarray = _alarms_before_each_hit(images, hits, weights).astype(dtype)
-    made += new_hits
-    found = new_hits.copy() if mode == "area" else new_hits
+    hits = [np.flatnonzero(tp) for tp in tps]
+    stops, made = _made_at(np.unique(np.concatenate(hits)), images, weights)
+    return [_average(made[np.searchsorted(stops, at)], weights[images[at]], n_gt, mode) for at in hits]
+
+
+def _average(made: np.ndarray, new_hits: np.ndarray, n_gt: np.ndarray, mode: Mode) -> np.ndarray:
+    """AP of all resamples.
+
+    Args:
+        made: (H, R) floats: weight of the detections up to each hit; overwritten.
+        new_hits: (H, R) integers: weight of each hit.
+        n_gt: (R,) float64: weight of the objects to find.
+        mode: How an AP is made.
+    """
+    found = new_hits.astype(made.dtype)
     # Row by row: a row of all resamples stays in the cache, and every column of the matrix is one resample.
-    for rank in range(1, len(hits)):
+    for rank in range(1, len(found)):
         found[rank] += found[rank - 1]
-        made[rank] += made[rank - 1]
     # Nothing drawn yet: 0 / 1.
     np.maximum(made, 1, out=made)
-    envelope = np.zeros((len(hits) + 1, weights.shape[1]))
-    np.divide(found, made, out=envelope[:-1], dtype=np.float64)
-    for rank in range(len(hits) - 1, -1, -1):
-        np.maximum(envelope[rank], envelope[rank + 1], out=envelope[rank])
+    precision = np.divide(found, made, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         if mode == "area":
-            return np.where(n_gt > 0, np.einsum("kr,kr->r", new_hits, envelope[:-1]) / n_gt, np.nan)
-        at = _first_reaching(_hits_needed(n_gt, _RECALLS[mode]), found)
-    return np.where(n_gt > 0, np.take_along_axis(envelope, at, axis=0).mean(axis=0), np.nan)
+            envelope = _envelope(precision)
+            return np.where(n_gt > 0, np.einsum("kr,kr->r", new_hits.astype(found.dtype), envelope) / n_gt, np.nan)
+        needed = _hits_needed(n_gt, _RECALLS[mode])
+    if len(needed) > _FEW_THRESHOLDS:
+        at_recalls = _precision_by_hits(found, precision, needed)
+    else:
+        envelope = np.concatenate([_envelope(precision), np.zeros((1, len(n_gt)))])
+        at_recalls = np.take_along_axis(envelope, _first_reaching(needed, found), axis=0)
+    return np.where(n_gt > 0, at_recalls.mean(axis=0), np.nan)
+
+
+def _envelope(precision: np.ndarray) -> np.ndarray:
+    """(H, R): the most of a row and of those after it, in place."""
+    for rank in range(len(precision) - 2, -1, -1):
+        np.maximum(precision[rank], precision[rank + 1], out=precision[rank])
+    return precision
+
+
+def _precision_by_hits(found: np.ndarray, precision: np.ndarray, needed: np.ndarray) -> np.ndarray:
+    """(K, R): the best precision with so many hits (`needed`, (K, R)) or more; 0 where so many are never reached."""
+    rows = 1 + int(max(found[-1:].max(initial=0), needed.max(initial=0)))
+    by_hits = np.zeros((rows, found.shape[1]))
+    # The last one written stays: of equal numbers of hits the first, whose precision is the best.
+    by_hits[found[::-1].astype(np.intp), np.arange(found.shape[1])] = precision[::-1]
+    return np.take_along_axis(_envelope(by_hits), needed.astype(np.intp), axis=0)
 
 
 def resampled_mean(values: np.ndarray, counted: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -125,27 +159,35 @@ def resampled_mean(values: np.ndarray, counted: np.ndarray, weights: np.ndarray)
     )
 
 
-def _alarms_before_each_hit(images: np.ndarray, hits: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(hits, R) integers: weight of the alarms between a hit and the one before it. Those after the last do not matter.
+def _made_at(hits: np.ndarray, images: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many detections were made up to each hit, and to some stops between.
 
-    A sum of rows for each hit, as a product with a sparse matrix: work grows with the detections, not with hits times
-    images, and on two bytes a number it is bound by memory the least.
+    A sum of rows from each stop to the next, as a product with a sparse matrix: work grows with the detections, those
+    of one image between two stops taken together, and on two bytes a number it is bound by memory the least. Stops
+    are so near that no sum exceeds two bytes.
+
+    Args:
+        hits: (H,) rising positions among the detections.
+        images: (D,) see `resampled_ap`.
+        weights: (N, R) uint16.
+
+    Returns:
+        Rising positions, the hits among them, and for each (S, R) floats.
     """
     from scipy.sparse import csr_array
 
-    gaps = np.diff(hits, prepend=-1) - 1
-    alarms = np.delete(np.arange(hits[-1] if len(hits) else 0), hits[:-1])
-    if not _bound(int(gaps.max(initial=0)), weights, 1 << 16):
-        weights = weights.astype(np.uint32)
-    ones = np.ones(len(alarms), weights.dtype)
-    bags = csr_array((ones, images[alarms], np.append(0, np.cumsum(gaps))), shape=(len(hits), len(weights)))
-    return bags @ weights
-
-
-def _bound(n: int, weights: np.ndarray, limit: int) -> bool:
-    """Whether a sum of so many weights stays below a limit."""
-    # The counts of `draw_weights` are bytes; only where that does not settle it are they looked at.
-    return n * 255 < limit or n * int(weights.max(initial=0)) < limit
+    heaviest, last = max(1, int(weights.max(initial=0))), int(hits[-1]) if len(hits) else -1
+    most = np.iinfo(np.uint16).max // heaviest
+    stops = np.union1d(hits, np.arange(most - 1, last, most))
+    stop = np.repeat(np.arange(len(stops)), np.diff(stops, prepend=-1))
+    bags, counts = np.unique(stop * len(weights) + images[: last + 1], return_counts=True)
+    begins = np.searchsorted(bags, len(weights) * np.arange(len(stops) + 1))
+    shape = (len(stops), len(weights))
+    between = csr_array((counts.astype(np.uint16), bags % len(weights), begins), shape=shape) @ weights
+    made: np.ndarray = between.astype(np.float32 if len(images) * heaviest < _EXACT_IN_FLOAT32 else np.float64)
+    for rank in range(1, len(made)):
+        made[rank] += made[rank - 1]
+    return stops, made
 
 
 def _hits_needed(n_gt: np.ndarray, recalls: np.ndarray) -> np.ndarray:
@@ -157,9 +199,6 @@ def _hits_needed(n_gt: np.ndarray, recalls: np.ndarray) -> np.ndarray:
 def _first_reaching(needed: np.ndarray, reached: np.ndarray) -> np.ndarray:
     """(K, R) integers: the first row of `reached` (H, R), rising, that is at least `needed` (K, R); H where none is."""
     rows, columns = reached.shape
-    if len(needed) > _FEW_THRESHOLDS:
-        needed = needed.astype(reached.dtype)
-        return np.stack([np.searchsorted(reached[:, r], needed[:, r]) for r in range(columns)], axis=1)
     flat, column = reached.ravel(), np.arange(columns)
     below = np.zeros(needed.shape, np.int64)
     # So many rows are known to be below; steps of halving powers of two reach every number up to H.

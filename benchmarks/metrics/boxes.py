@@ -13,9 +13,9 @@ from duskbench.data_tools.errors import DataError
 _PAIRS_AT_A_TIME = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Boxes:
-    """Ground truth or detections of many images as flat arrays, in the protocol's classes.
+    """Ground truth or detections of many images as flat arrays, in the protocol's classes; equal only to itself.
 
     Attributes:
         boxes_xyxy: (N, 4) float64, end-exclusive.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -129,11 +130,13 @@ def rank(truth: Boxes, found: Boxes, n_classes: int) -> list[tuple[Ranking, ...]
     rankings = []
     for label in range(n_classes):
         chosen = ranked[found.labels[ranked] == label]
-        images, at, never = found.images[chosen], place[chosen], too_large[chosen]
+        images, at, never = found.images[chosen].astype(np.int32), place[chosen], too_large[chosen]
         of_class = []
         for hits, passed in zip(hit, ignored, strict=True):
             counted = ~(passed[at] | (never & ~hits[at]))
-            of_class.append(Ranking(images[counted], hits[at][counted], chosen[counted]))
+            # Where all count at several overlaps, they share the arrays.
+            whole = Ranking(images, hits[at], chosen)
+            of_class.append(whole if counted.all() else Ranking(*(part[counted] for part in vars(whole).values())))
         rankings.append(tuple(of_class))
     return rankings
 
@@ -261,12 +264,13 @@ class CocoAP75Metric(CocoAPMetric):
 
 def _rankings(truth: Boxes, found: Boxes, classes: tuple[str, ...]) -> dict[str, tuple[Ranking, ...]]:
     """Class -> ranking at each of the ten overlaps, as `COCOeval.accumulate` orders and counts detections."""
-    global _newest  # noqa: PLW0603 - three metrics ask for the same matching one after the other
-    if _newest is not None and _newest[0] is truth and _newest[1] is found:
-        return _newest[2]
+    newest = _newest.get(found)
+    if newest is not None and newest[0] is truth:
+        return newest[1]
     made = dict(zip(classes, rank(truth, found, len(classes)), strict=True))
-    _newest = (truth, found, made)
+    _newest[found] = truth, made
     return made
 
 
-_newest: tuple[Boxes, Boxes, dict[str, tuple[Ranking, ...]]] | None = None
+# Detections -> the objects that they were matched with last, and the rankings: three metrics ask for the same.
+_newest: WeakKeyDictionary[Boxes, tuple[Boxes, dict[str, tuple[Ranking, ...]]]] = WeakKeyDictionary()

@@ -9,9 +9,11 @@ Source: section 3.4.1 of the VOC2007 devkit documentation; VOCdevkit `VOCevaldet
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -35,6 +37,7 @@ class Matches:
         fp: (D,) bool: hit nothing, or an object already hit. Neither `tp` nor `fp`: hit a difficult object, ignored.
         gt_index: (D,) int64, the object of its class and image that it overlaps most, -1 where none overlaps.
         iou: (D,) float64, the overlap with that object.
+        order: (D,) int64, indices into the detections, best score first; ties by image, then by position.
         ranked: One array of indices into the detections per class, best score first; ties by image, then by position.
     """
 
@@ -42,6 +45,7 @@ class Matches:
     fp: np.ndarray
     gt_index: np.ndarray
     iou: np.ndarray
+    order: np.ndarray
     ranked: tuple[np.ndarray, ...]
 
 
@@ -121,8 +125,12 @@ def voc_ap(
         gt_boxes, gt_labels, gt_images, gt_difficult, det_boxes, det_scores, det_labels, det_images, n_classes,
         iou_threshold=iou_threshold, strict=strict, plus_one=plus_one,
     )  # fmt: skip
-    counted = np.asarray(gt_labels, dtype=np.int64)[~np.asarray(gt_difficult, dtype=bool)]
-    n_gt = np.bincount(counted, minlength=n_classes)
+    return _with_curves(matches, np.asarray(gt_labels, np.int64)[~np.asarray(gt_difficult, bool)], mode)
+
+
+def _with_curves(matches: Matches, to_find: np.ndarray, mode: Mode) -> VocAP:
+    """Precision, recall and AP of every class; `to_find` holds the labels of the objects that are not difficult."""
+    n_gt = np.bincount(to_find, minlength=len(matches.ranked))
     ap: list[float | None] = []
     recall: list[np.ndarray] = []
     precision: list[np.ndarray] = []
@@ -170,19 +178,27 @@ def match(
     gt_key, det_key = gt_image * n_classes + gt_label, det_image * n_classes + det_label
     gt_index, iou = best_overlap(gt_xyxy, gt_key, det_xyxy, det_key, plus_one)
     order = _by_score(scores, det_image)
-    hit = (gt_index >= 0) & ((iou > iou_threshold) if strict else (iou >= iou_threshold))
-    ignored = np.zeros(len(scores), dtype=bool)
-    ignored[hit] = difficult[gt_index[hit]]
-    claims = order[(hit & ~ignored)[order]]
-    _, first = np.unique(gt_index[claims], return_index=True)
-    tp = np.zeros(len(scores), dtype=bool)
-    tp[claims[first]] = True
-
     # NumPy sorts 16-bit integers by radix, in one pass over them.
     label = det_label.astype(np.uint16) if n_classes <= np.iinfo(np.uint16).max else det_label
     by_class = order[np.argsort(label[order], kind="stable")]
     ends = np.cumsum(np.bincount(det_label, minlength=n_classes))[:-1]
-    return Matches(tp, ~(tp | ignored), gt_index, iou, tuple(np.split(by_class, ends)))
+    ranked = tuple(np.split(by_class, ends))
+    return Matches(*_fates(gt_index, iou, order, difficult, iou_threshold, strict), gt_index, iou, order, ranked)
+
+
+def _fates(
+    gt_index: np.ndarray, iou: np.ndarray, order: np.ndarray, difficult: np.ndarray, iou_threshold: float, strict: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """`Matches.tp` and `Matches.fp`: an object that is not difficult is found by the surest detection that hits it."""
+    hit = (gt_index >= 0) & ((iou > iou_threshold) if strict else (iou >= iou_threshold))
+    hits = order[hit[order]]
+    ignored = difficult[gt_index[hits]]
+    claims = hits[~ignored]
+    _, first = np.unique(gt_index[claims], return_index=True)
+    tp, fp = np.zeros(len(order), bool), np.ones(len(order), bool)
+    tp[claims[first]] = True
+    fp[claims[first]] = fp[hits[ignored]] = False
+    return tp, fp
 
 
 def precision_recall(tp: np.ndarray, fp: np.ndarray, n_gt: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -323,24 +339,34 @@ class VocAPMetric(DetectionMetric):
 
 
 def match_by_protocol(truth: Boxes, found: Boxes, protocol: Protocol) -> Matches:
-    """Match detections with objects; both end-exclusive, whatever the protocol counts."""
-    return match(
-        _in_frame(truth, protocol), truth.labels, truth.images, truth.difficult,
+    """Match detections with objects; both end-exclusive, whatever the protocol counts.
+
+    Overlaps are computed once of detections that are matched again: for another table, or with other objects difficult.
+    """
+    strict, objects = protocol.iou_match == ">", (truth.boxes_xyxy, truth.labels, truth.images)
+    newest = _newest.get(found)
+    if newest is not None and newest[0] == protocol and all(map(operator.is_, newest[1], objects)):
+        one = newest[2]
+        tp, fp = _fates(one.gt_index, one.iou, one.order, truth.difficult, protocol.iou_threshold, strict)
+        return replace(one, tp=tp, fp=fp)
+    matches = match(
+        in_frame(truth, protocol), truth.labels, truth.images, truth.difficult,
         found.boxes_xyxy, found.scores, found.labels, found.images, len(protocol.classes),
-        iou_threshold=protocol.iou_threshold, strict=protocol.iou_match == ">", plus_one=protocol.plus_one,
+        iou_threshold=protocol.iou_threshold, strict=strict, plus_one=protocol.plus_one,
     )  # fmt: skip
+    _newest[found] = protocol, objects, matches
+    return matches
+
+
+# Detections -> how and with what they were matched last. Kept as long as the detections are.
+_newest: WeakKeyDictionary[Boxes, tuple[Protocol, tuple[np.ndarray, ...], Matches]] = WeakKeyDictionary()
 
 
 def voc_ap_by_protocol(truth: Boxes, found: Boxes, protocol: Protocol) -> VocAP:
     """AP of every class with its curve; see `voc_ap`."""
-    return voc_ap(
-        _in_frame(truth, protocol), truth.labels, truth.images, truth.difficult,
-        found.boxes_xyxy, found.scores, found.labels, found.images, len(protocol.classes),
-        iou_threshold=protocol.iou_threshold, mode=protocol.ap, strict=protocol.iou_match == ">",
-        plus_one=protocol.plus_one,
-    )  # fmt: skip
+    return _with_curves(match_by_protocol(truth, found, protocol), truth.labels[~truth.difficult], protocol.ap)
 
 
-def _in_frame(truth: Boxes, protocol: Protocol) -> np.ndarray:
+def in_frame(truth: Boxes, protocol: Protocol) -> np.ndarray:
     """Where detections end at their last pixel, ground truth does too; see `Protocol.plus_one`."""
     return truth.boxes_xyxy - (np.array([0.0, 0.0, 1.0, 1.0]) if protocol.plus_one else 0.0)

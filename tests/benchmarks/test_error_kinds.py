@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli import app
-from duskbench.benchmarks.error_kinds import KINDS, ErrorKind, costs, find_errors
+from duskbench.benchmarks.error_kinds import KINDS, ErrorKind, costs, errors_above, find_errors
 from duskbench.benchmarks.errors_table import read_errors_table
 from duskbench.benchmarks.matching import Matched, match_run
 from duskbench.benchmarks.metrics.boxes import Boxes
@@ -91,8 +91,9 @@ def test_difficult_objects_count_neither_way() -> None:
 def test_a_threshold_is_as_if_the_others_were_not_there() -> None:
     truth = boxes([(CAR, HERE, 1.0), (DOG, THERE, 1.0)])
     found = boxes([(CAR, HERE, 0.9), (DOG, moved(THERE, 60), 0.5), (CAR, moved(HERE, 2), 0.3)])
+    one = matched(truth, found)
     for threshold, expected in ((0.0, (1, 1, 0)), (0.5, (1, 0, 0)), (0.6, (0, 0, 1)), (0.95, (0, 0, 2))):
-        counts = find_errors(matched(truth, found), PROTOCOL, threshold).counts()
+        counts = errors_above(one, find_errors(one, PROTOCOL), threshold).counts()
         assert (counts["place"], counts["duplicate"], counts["missed"]) == expected
 
 
