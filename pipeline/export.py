@@ -20,7 +20,7 @@ from duskbench.data_tools.errors import ConfigError, EnhancerError
 from duskbench.data_tools.files import file_sha256, write_bytes
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
-from duskbench.pipeline.networks.resnet import InstanceNorm2d
+from duskbench.pipeline.networks.instance_norm import InstanceNorm2d
 from duskbench.pipeline.networks.retinexnet import ReplicateConv2d
 from duskbench.pipeline.registry import weight_files
 from duskbench.pipeline.weights import PRETRAINED

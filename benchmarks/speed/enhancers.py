@@ -37,7 +37,7 @@ from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 from duskbench.pipeline.enhancers.zero_dce import ZeroDCE
 from duskbench.pipeline.networks.build import build_network
 from duskbench.pipeline.networks.features import frozen_features
-from duskbench.pipeline.networks.resnet import InstanceNorm2d
+from duskbench.pipeline.networks.instance_norm import InstanceNorm2d
 from duskbench.pipeline.networks.retinexnet import DecomNet, RelightNet, ReplicateConv2d
 from duskbench.pipeline.networks.sci import SCINet
 from duskbench.pipeline.networks.zero_dce import DCENet

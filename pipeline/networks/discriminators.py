@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.pipeline.networks.initialisation import initialise_gan
+from duskbench.pipeline.networks.instance_norm import InstanceNorm2d
 
 NORMS = ("instance", "batch", "none")
 MOST_WIDTHS = 8
@@ -162,5 +163,5 @@ def _convolutions(
 
 def _norm(name: str, channels: int) -> nn.Module:
     if name == "instance":
-        return nn.InstanceNorm2d(channels)
+        return InstanceNorm2d(channels)
     return nn.BatchNorm2d(channels) if name == "batch" else nn.Identity()

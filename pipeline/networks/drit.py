@@ -10,6 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from duskbench.pipeline.networks.blocks import Block, ResidualBlock
+from duskbench.pipeline.networks.instance_norm import InstanceNorm2d
 from duskbench.pipeline.networks.sample_draws import SampleDraws
 
 ATTRIBUTES = 8
@@ -23,7 +24,7 @@ def _leaky(inputs: int, outputs: int, kernel: int, stride: int, padding: int) ->
 
 def _normalised(inputs: int, outputs: int) -> Block:
     convolution = nn.Conv2d(inputs, outputs, 3, 2)
-    return Block(nn.ReflectionPad2d(1), convolution, nn.InstanceNorm2d(outputs), nn.ReLU(inplace=True))
+    return Block(nn.ReflectionPad2d(1), convolution, InstanceNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class _Residual(ResidualBlock):
@@ -33,11 +34,11 @@ class _Residual(ResidualBlock):
         super().__init__(
             nn.ReflectionPad2d(1),
             nn.Conv2d(width, width, 3),
-            nn.InstanceNorm2d(width),
+            InstanceNorm2d(width),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
             nn.Conv2d(width, width, 3),
-            nn.InstanceNorm2d(width),
+            InstanceNorm2d(width),
         )
 
 

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.initialisation import initialise_gan
-
-
-class InstanceNorm2d(nn.InstanceNorm2d):
-    """torch's, but for a single picture computed as batch normalisation, which is the same and keeps the layout.
-
-    torch's own brings a picture in channels last into the other layout first, and the convolution after it back.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise each channel of each picture over its pixels, (N, C, H, W) float to the same."""
-        if len(input) != 1:
-            return super().forward(input)
-        return F.batch_norm(input, None, None, training=True, eps=self.eps)
+from duskbench.pipeline.networks.instance_norm import InstanceNorm2d
 
 
 class ResnetBlock(nn.Module):

@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from duskbench.pipeline.networks.blocks import Block, ResidualBlock
+from duskbench.pipeline.networks.instance_norm import InstanceNorm2d
 from duskbench.pipeline.networks.sample_draws import SampleDraws, SampleDropout
 
 LEVELS = 2  # halvings of the encoder
@@ -21,10 +22,10 @@ class _Residual(ResidualBlock):
     def __init__(self, width: int, draws: SampleDraws) -> None:
         super().__init__(
             nn.Conv2d(width, width, 3, padding=1),
-            nn.InstanceNorm2d(width),
+            InstanceNorm2d(width),
             nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, padding=1),
-            nn.InstanceNorm2d(width),
+            InstanceNorm2d(width),
             SampleDropout(DROPOUT, draws),
         )
 
@@ -93,7 +94,7 @@ class UNITGenerator(nn.Module):
 
 def _after(norm: str, channels: int) -> list[nn.Module]:
     if norm == "instance":
-        return [nn.InstanceNorm2d(channels), nn.ReLU(inplace=True)]
+        return [InstanceNorm2d(channels), nn.ReLU(inplace=True)]
     return [nn.LeakyReLU(inplace=True)]
 
 

@@ -16,7 +16,7 @@ from duskbench.data_tools.errors import ConfigError, EnhancerError
 from duskbench.pipeline import export, load_enhancer
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 from duskbench.pipeline.export import export_onnx
-from duskbench.pipeline.networks.resnet import InstanceNorm2d
+from duskbench.pipeline.networks.instance_norm import InstanceNorm2d
 from tests.needs import need_module
 
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError
-from duskbench.pipeline.networks.resnet import InstanceNorm2d, ResnetGenerator
+from duskbench.pipeline.networks.resnet import ResnetGenerator
 from duskbench.pipeline.networks.resnet_bands import _bands, translate_in_bands
 
 
@@ -50,19 +49,6 @@ def test_size_and_keys_are_the_official_ones() -> None:
     assert keys[:2] == ["model.1.weight", "model.1.bias"]
     assert keys[-2:] == ["model.26.weight", "model.26.bias"]
     assert "model.18.conv_block.5.bias" in keys
-
-
-@pytest.mark.parametrize("size", [(1, 3, 5, 7), (3, 4, 6, 6)])
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_instance_norm_equals_torchs(size: tuple[int, ...], layout: torch.memory_format) -> None:
-    batch = picture(*size).contiguous(memory_format=layout).requires_grad_()
-    same = batch.detach().clone().requires_grad_()
-    ours, torchs = InstanceNorm2d(size[1])(batch), F.instance_norm(same)
-    torch.testing.assert_close(ours, torchs)
-    weights = picture(*size, seed=1)
-    (ours * weights).sum().backward()
-    (torchs * weights).sum().backward()
-    torch.testing.assert_close(batch.grad, same.grad)
 
 
 def test_a_batch_is_its_pictures() -> None:

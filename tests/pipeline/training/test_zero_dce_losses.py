@@ -135,3 +135,13 @@ def test_smoothness_equals_the_printed_sum() -> None:
         across = sum(((image[:, :, column + 1] - image[:, :, column]) ** 2).sum() for column in range(8)) / (6 * 8)
         per_image.append(2 * (down + across))
     assert smoothness_loss(torch.from_numpy(curves)).item() == pytest.approx(np.mean(per_image), rel=1e-9)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_smoothness_has_the_gradient_of_autograd_to_the_last_bit(layout: torch.memory_format) -> None:
+    curves = torch.from_numpy(pictures(2, 24, 33, 47)).float().contiguous(memory_format=layout).requires_grad_()
+    plain = 2 * 24 * (curves.diff(dim=2).square().mean() + curves.diff(dim=3).square().mean())
+    ours = smoothness_loss(curves)
+    assert torch.equal(ours, plain)
+    [gradient], [expected] = (torch.autograd.grad(200 * each, curves) for each in (ours, plain))
+    assert torch.equal(gradient, expected)
