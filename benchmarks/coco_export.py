@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from duskbench.benchmarks.matching import read_enhancers, read_run_images
@@ -30,12 +31,13 @@ def write_run_detections(run_dir: Path, truth: Path) -> Iterator[CocoResults]:
             raise ConfigError("The run has no detector, and so no detections.", where=run_dir)
         for rows in read_enhancers(store, run):
             for detector in run.record.asked_of(rows.entry):
-                found = [(row.key.image_id, row.detections[detector.fingerprint]) for row in rows.rows.values()]
+                parts = rows.found.get(detector.fingerprint, ())
+                found = sorted((one for part in parts for one in part.each()), key=itemgetter(0))
                 name = f"{truth.stem}.{folder_name(rows.label)}.{folder_name(detector.label)}.json"
                 yield write_coco_results(
                     truth.with_name(name),
                     truth,
-                    [image_id for image_id, _ in found],
+                    [run.images[number].record.id for number, _ in found],
                     [each.boxes_xyxy for _, each in found],
                     [each.scores for _, each in found],
                     [[detector.classes[label] for label in each.labels] for _, each in found],

@@ -103,12 +103,15 @@ def evaluate_rows(
 ) -> list[EnhancerResult]:
     """`evaluate` of rows that have been read; with their samples and resamples where these have been made."""
     baselines = baseline_labels(run.record, baseline)
-    counts = {}
-    measured = dict(samples or {})
-    for rows in enhancers:
-        counts[rows.label] = _counts(rows, run)
-        if rows.rows and rows.label not in measured:
-            measured[rows.label] = sample_of(rows, run)
+
+    def numbers(rows: EnhancerRows) -> tuple[EnhancerResult, Sample | Trainings | None]:
+        known = (samples or {}).get(rows.label)
+        return _counts(rows, run), known or (sample_of(rows, run) if rows.rows else None)
+
+    # Not a loop over the rows, which would hold those of one enhancer while the next one's are read.
+    each = list(map(numbers, enhancers))
+    counts = {count.label: count for count, _ in each}
+    measured = {count.label: sample for count, sample in each if sample is not None}
     by_row = rows_of(run.record, measured)
     results = [
         _together(label, [counts[entry.label] for entry in entries if entry.label in counts], by_row.get(label))

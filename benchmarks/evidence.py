@@ -153,16 +153,16 @@ def read_evidence(
             times do not.
     """
     run = read_run_images(store, record or store.last_run())
+
+    def take(rows: EnhancerRows) -> EnhancerEvidence:
+        return EnhancerEvidence(rows.entry, _frozen_sample(rows, run), rows.failures, _times(rows, run, earlier))
+
     return RunEvidence(
         record=run.record,
         images=tuple(image.state() for image in run.images),
         objects=run.objects(),
-        enhancers={
-            rows.label: EnhancerEvidence(
-                rows.entry, _frozen_sample(rows, run), rows.failures, _times(rows, run, earlier)
-            )
-            for rows in read_enhancers(store, run)
-        },
+        # Not a loop over the rows, which would hold those of one enhancer while the next one's are read.
+        enhancers={one.entry.label: one for one in map(take, read_enhancers(store, run))},
         aggregates=run.aggregates(),
     )
 

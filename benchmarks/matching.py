@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.base import DetectionMetric, Metric, Ranked, Ranking
+from duskbench.benchmarks.found import Found, in_one, rank_in_parts
+from duskbench.benchmarks.metrics.base import DetectionMetric, Metric, Ranked
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.metrics.voc_ap import VocAP, voc_ap_by_protocol
@@ -24,6 +24,9 @@ from duskbench.data_tools.classes import canonical, match_classes
 from duskbench.data_tools.errors import MetricError
 
 _T = TypeVar("_T")
+
+# So many images are converted and matched at once.
+IMAGES_AT_A_TIME = 4096
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,9 @@ class EnhancerRows:
 
     Attributes:
         entry: Of the run's record.
-        rows: Position of the image -> row, of the images that have a whole result.
+        rows: Position of the image -> row, of the images that have a whole result; of detections it has but the times.
         failures: Image id -> reason.
+        found: Fingerprint of a detector -> what it found in these images, some images at a time.
         boxes: What was found by the detector of that fingerprint, and under "" the objects of these images; there once
             somebody asked, so that they are matched once for all uses. See `found_by` and `objects_of`.
     """
@@ -79,6 +83,7 @@ class EnhancerRows:
     entry: EnhancerEntry
     rows: dict[int, Row] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    found: dict[str, list[Found]] = field(default_factory=dict)
     boxes: dict[str, Boxes] = field(default_factory=dict, repr=False)
 
     @property
@@ -131,7 +136,6 @@ class MatchedRun:
         detector: Whose detections were matched; None without one.
         by_label: Label -> what became of its detections; only those that have any.
         path: The results file, for errors.
-        given_samples: `samples`, where they were made before.
     """
 
     run: RunImages
@@ -139,12 +143,11 @@ class MatchedRun:
     detector: DetectorEntry | None
     by_label: Mapping[str, Matched]
     path: Path
-    given_samples: tuple[Sample | Trainings, ...] | None = None
 
     @cached_property
     def samples(self) -> tuple[Sample | Trainings, ...]:
         """What resampling needs of each enhancer."""
-        return self.given_samples or tuple(sample_of(one, self.run) for one in self.enhancers)
+        return tuple(sample_of(one, self.run) for one in self.enhancers)
 
 
 def read_run_images(store: ResultStore, record: RunRecord, ids: Sequence[str] | None = None) -> RunImages:
@@ -178,32 +181,41 @@ def _needed_metrics(record: RunRecord) -> dict[str, Metric]:
 
 
 def read_enhancers(store: ResultStore, run: RunImages) -> Iterator[EnhancerRows]:
-    """Read the rows of a run, one enhancer at a time; rows of an earlier state of an image file are left out."""
-    record = run.record
+    """Read the rows of a run, one enhancer at a time; rows of an earlier state of an image file are left out.
+
+    Memory holds the detections of one enhancer as long as the caller drops them before it asks for the next, as `map`
+    does and a loop does not.
+    """
     position = {image.record.id: number for number, image in enumerate(run.images)}
-    for entry in record.enhancers:
-        if entry.error is not None:
-            yield EnhancerRows(entry)
+    return map(partial(_read_enhancer, store, run, position), run.record.enhancers)
+
+
+def _read_enhancer(
+    store: ResultStore, run: RunImages, position: Mapping[str, int], entry: EnhancerEntry
+) -> EnhancerRows:
+    record, rows, failures = run.record, {}, {}
+    waiting: dict[str, dict[int, Detected]] = {}
+    found: dict[str, list[Found]] = {}
+    for row in store.rows(record, entry) if entry.error is None else ():
+        number = position.get(row.key.image_id)
+        if number is None or run.images[number].content(record.decoder) != row.key.content:
             continue
-        current = {
-            number: row
-            for row in store.rows(record, entry)
-            if (number := position.get(row.key.image_id)) is not None
-            and run.images[number].content(record.decoder) == row.key.content
-        }
-        rows: dict[int, Row] = {}
-        failures: dict[str, str] = {}
-        for number in sorted(current):
-            row = current[number]
-            error = row.first_error()
-            if error is not None:
-                failures[row.key.image_id] = error
-            elif row.lacks(record.wanted_of(entry)):
-                # Measured before one of the run's metrics or detectors was asked for, and interrupted since.
-                continue
-            else:
-                rows[number] = row
-        yield EnhancerRows(entry, rows, failures)
+        error = row.first_error()
+        if error is not None:
+            failures[number] = error
+        elif not row.lacks(record.wanted_of(entry)):
+            for detector, detected in row.detections.items():
+                of = waiting.setdefault(detector, {})
+                of[number] = detected
+                if len(of) == IMAGES_AT_A_TIME:
+                    found.setdefault(detector, []).append(Found.of(waiting.pop(detector)))
+            times = {detector: Detected(ms=detected.ms) for detector, detected in row.detections.items()}
+            rows[number] = replace(row, detections=times)
+        # Else measured before one of the run's metrics or detectors was asked for, and interrupted since.
+    for detector, of in waiting.items():
+        found.setdefault(detector, []).append(Found.of(of))
+    by_id = {run.images[number].record.id: failures[number] for number in sorted(failures)}
+    return EnhancerRows(entry, {number: rows[number] for number in sorted(rows)}, by_id, found)
 
 
 def has_detections(rows: EnhancerRows, run: RunImages) -> bool:
@@ -216,8 +228,7 @@ def found_by(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) -> Box
     """What a detector found in one enhancer's images; `images` index the run's."""
     name = detector.fingerprint
     if name not in rows.boxes:
-        found = detections([row.detections.get(name) for row in rows.rows.values()], detector.classes, run.protocol)
-        rows.boxes[name] = replace(found, images=np.array(list(rows.rows), np.int64)[found.images])
+        rows.boxes[name] = in_one([part.boxes(detector.classes, run.protocol) for part in rows.found[name]])
     return rows.boxes[name]
 
 
@@ -257,12 +268,8 @@ def match_rows(
     enhancers: Sequence[EnhancerRows],
     path: Path,
     detector: DetectorEntry | None = None,
-    samples: Iterable[Sample | Trainings] | None = None,
 ) -> MatchedRun:
-    """Match a run whose rows have been read; `path` is the results file, for the rest see `match_run`.
-
-    `samples` are those of the enhancers with a row, by `sample_of`, where they have been made.
-    """
+    """Match a run whose rows have been read; `path` is the results file, for the rest see `match_run`."""
     chosen = detector or (run.record.detectors[0] if run.record.detectors else None)
     if chosen is not None and chosen.trainings:
         # As `match_enhancer` has it: the detections of one training stand for all.
@@ -270,7 +277,7 @@ def match_rows(
     there = tuple(one for one in enhancers if one.rows)
     matched = ((one.label, match_enhancer(one, run, chosen)) for one in there)
     by_label = {label: one for label, one in matched if one is not None}
-    return MatchedRun(run, there, chosen, by_label, path, None if samples is None else tuple(samples))
+    return MatchedRun(run, there, chosen, by_label, path)
 
 
 def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
@@ -281,24 +288,36 @@ def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
     n = len(run.images)
     values: dict[str, np.ndarray] = {}
     ranked: dict[str, list[Ranked]] = {}
-    smaller: dict[int, tuple[Ranking, Ranking]] = {}
+    by_detector: dict[str, dict[str, Ranked]] = {}
     detected = has_detections(rows, run)
     for column in run.record.columns():
         if column.detector is None:
             values[column.key] = rows.values(column.metric.fingerprint, n)
             continue
-        metric = run.metrics[column.metric.key]
-        assert isinstance(metric, DetectionMetric)  # noqa: S101 - its entry says so
         for detector in column.detector.asked_of(rows.label) if detected else ():
-            made = metric.rank(objects_of(rows, run), found_by(rows, run, detector), run.protocol.classes)
-            kept = detectable(made.by_class, column.detector, run.protocol)
-            for ranking in chain.from_iterable(kept.values()):
-                # All enhancers' rankings are held at once: of a detection five bytes, once for scores that share it.
-                small = Ranking(ranking.images.astype(np.int32, copy=False), ranking.tp)
-                smaller.setdefault(id(ranking), (ranking, small))
-            by_class = {n: tuple(smaller[id(r)][1] for r in of) for n, of in kept.items()}
+            if detector.fingerprint not in by_detector:
+                by_detector[detector.fingerprint] = _rank(rows, run, detector)
+            made = by_detector[detector.fingerprint][column.metric.key]
+            by_class = detectable(made.by_class, column.detector, run.protocol)
             ranked.setdefault(column.key, []).append(Ranked(by_class, made.mode))
     return samples_of(rows.label, rows.mask(n), values, ranked)
+
+
+def _rank(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) -> dict[str, Ranked]:
+    """Key of a metric -> what it makes of a detector's detections."""
+    metrics = {key: metric for key, metric in run.metrics.items() if isinstance(metric, DetectionMetric)}
+    parts = rows.found[detector.fingerprint]
+    if len(parts) == 1 or detector.fingerprint in rows.boxes or not all(one.by_image for one in metrics.values()):
+        pairs = [(objects_of(rows, run), found_by(rows, run, detector))]
+        return rank_in_parts(metrics, pairs, run.protocol.classes)
+    return rank_in_parts(
+        metrics,
+        (
+            (run.truth.take(np.isin(run.truth.images, part.images)), part.boxes(detector.classes, run.protocol))
+            for part in parts
+        ),
+        run.protocol.classes,
+    )
 
 
 def samples_of(
@@ -342,23 +361,3 @@ def ground_truth(images: Sequence[StoredImage], protocol: Protocol) -> Boxes:
         difficult=np.array([o.difficult for *_, o in objects], bool),
         ordinals=np.array([ordinal for _, ordinal, *_ in objects], np.int64),
     )
-
-
-def detections(rows: Sequence[Detected | None], classes: Sequence[str], protocol: Protocol) -> Boxes:
-    """Stored detections of the protocol's classes, as many of an image as it wants; those of other classes are dropped.
-
-    Args:
-        rows: What was found in each image; None without a detector.
-        classes: What their labels index.
-        protocol: Its classes and its `max_detections`.
-    """
-    places = match_classes(classes, protocol.classes).to_protocol
-    translate = np.array([-1 if place is None else place for place in places], np.int64)
-    found = [(number, row.best(protocol.max_detections)) for number, row in enumerate(rows) if row is not None]
-    sizes = [len(row.scores) for _, row in found]
-    labels = np.concatenate([translate[row.labels] for _, row in found] or [np.zeros(0, np.int64)])
-    boxes = np.concatenate([row.boxes_xyxy for _, row in found] or [np.zeros((0, 4))]).astype(np.float64)
-    scores = np.concatenate([row.scores for _, row in found] or [np.zeros(0)]).astype(np.float64)
-    images = np.repeat(np.array([number for number, _ in found], np.int64), sizes)
-    ordinals = np.concatenate([np.arange(size) for size in sizes] or [np.zeros(0, np.int64)])
-    return Boxes(boxes, labels, images, scores, np.zeros(len(labels), bool), ordinals).take(labels >= 0)

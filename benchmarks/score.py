@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 
 from duskbench.benchmarks.doubts import doubts
 from duskbench.benchmarks.evaluate import evaluate, with_coco
-from duskbench.benchmarks.matching import detections, ground_truth
+from duskbench.benchmarks.found import Found
+from duskbench.benchmarks.matching import ground_truth
 from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.protocol import ApMode, IouMatch, Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
@@ -142,7 +143,7 @@ def score(
         store.put_run(record)
         asked = with_coco(record) if coco else record
         [result] = evaluate(store, asked)
-    truth, boxes = ground_truth(images, protocol), detections(found, results.classes, protocol)
+    truth, boxes = ground_truth(images, protocol), Found.of(dict(enumerate(found))).boxes(results.classes, protocol)
     counted = truth.labels[~truth.difficult].tolist()
     aps = result.spread.classes.get("map", {})
     return Score(

@@ -53,10 +53,6 @@ class Detected:
     ms: float | None = None
     error: str | None = None
 
-    def best(self, n: int | None) -> Detected:
-        """The `n` detections of the highest score."""
-        return self if n is None else Detected(self.boxes_xyxy[:n], self.scores[:n], self.labels[:n], self.ms)
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -328,30 +324,32 @@ class ResultStore:
 
     def rows(self, record: RunRecord, enhancer: EnhancerEntry) -> Iterator[Row]:
         """The rows of one enhancer with the parts that a run asked for, in the order of image ids."""
-        wanted = (enhancer.fingerprint,)
-        detections: dict[tuple[str, str], dict[str, Detected]] = {}
-        for detector in record.asked_of(enhancer):
-            for row in self._select("detections", "enhancer=? AND detector=?", (*wanted, detector.fingerprint)):
-                detections.setdefault(row[:2], {})[detector.fingerprint] = self._detected(row)
-        values: dict[tuple[str, str], dict[str, Measured]] = {}
-        for metric in record.metrics:
-            if metric.kind == "image":
-                for row in self._select("measured", "enhancer=? AND metric=?", (*wanted, metric.fingerprint)):
-                    error, number, reason, ms = row[4:]
-                    self._check_kinds(row[0], numbers=(number, ms), texts=(error, reason))
-                    values.setdefault(row[:2], {})[metric.fingerprint] = Measured(number, reason, ms, error)
-        for row in self._select("results", "enhancer=? ORDER BY image_id", wanted):
-            image_id, content, of, error, ms_decode, ms_enhance = row
+        by_place = "ORDER BY image_id, content"
+        of = (enhancer.fingerprint,)
+        detections = {
+            key: _Rising(self._select("detections", f"enhancer=? AND detector=? {by_place}", (*of, key)))
+            for key in (detector.fingerprint for detector in record.asked_of(enhancer))
+        }
+        values = {
+            key: _Rising(self._select("measured", f"enhancer=? AND metric=? {by_place}", (*of, key)))
+            for key in (metric.fingerprint for metric in record.metrics if metric.kind == "image")
+        }
+        for image_id, content, _, error, ms_decode, ms_enhance in self._select("results", f"enhancer=? {by_place}", of):
             self._check_kinds(image_id, numbers=(ms_decode, ms_enhance), texts=(error,))
             place = (image_id, content)
             yield Row(
-                Key(image_id, content, of),
+                Key(image_id, content, *of),
                 error,
                 ms_decode,
                 ms_enhance,
-                detections.get(place, {}),
-                values.get(place, {}),
+                {key: self._detected(row) for key, rows in detections.items() if (row := rows.at(place)) is not None},
+                {key: self._measured(row) for key, rows in values.items() if (row := rows.at(place)) is not None},
             )
+
+    def _measured(self, row: tuple[Any, ...]) -> Measured:
+        error, number, reason, ms = row[4:]
+        self._check_kinds(row[0], numbers=(number, ms), texts=(error, reason))
+        return Measured(number, reason, ms, error)
 
     def _detected(self, row: tuple[Any, ...]) -> Detected:
         error, boxes, scores, labels, ms = row[4:]
@@ -421,6 +419,20 @@ class ResultStore:
     def known(self) -> dict[str, str]:
         """What was kept."""
         return dict(self._select("known"))
+
+
+class _Rising:
+    """Rows in the order of images and contents, to be read beside others in that order."""
+
+    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def at(self, place: tuple[str, str]) -> tuple[Any, ...] | None:
+        """The row of an image and content, none of which comes before the last one asked for; None without one."""
+        while self._next is not None and self._next[:2] < place:
+            self._next = next(self._rows, None)
+        return self._next if self._next is not None and self._next[:2] == place else None
 
 
 def _image_row(image: StoredImage) -> tuple[Any, ...]:

@@ -126,7 +126,13 @@ class DetectionMetric(Metric):
 
     Subclasses say which detections count as found; the average precision, its mean over classes and the intervals
     follow from that.
+
+    Attributes:
+        by_image: Whether what becomes of a detection depends on its image alone, and rankings have positions. Then a
+            large run is ranked some images at a time.
     """
+
+    by_image: ClassVar[bool] = False
 
     factor: ClassVar[float] = 100.0
     digits: ClassVar[int] = 2

@@ -130,13 +130,11 @@ def rank(truth: Boxes, found: Boxes, n_classes: int) -> list[tuple[Ranking, ...]
     rankings = []
     for label in range(n_classes):
         chosen = ranked[found.labels[ranked] == label]
-        images, at, never = found.images[chosen].astype(np.int32), place[chosen], too_large[chosen]
+        images, at, never = found.images[chosen], place[chosen], too_large[chosen]
         of_class = []
         for hits, passed in zip(hit, ignored, strict=True):
             counted = ~(passed[at] | (never & ~hits[at]))
-            # Where all count at several overlaps, they share the arrays.
-            whole = Ranking(images, hits[at], chosen)
-            of_class.append(whole if counted.all() else Ranking(*(part[counted] for part in vars(whole).values())))
+            of_class.append(Ranking(images[counted], hits[at][counted], chosen[counted]))
         rankings.append(tuple(of_class))
     return rankings
 
@@ -234,6 +232,7 @@ class CocoAPMetric(DetectionMetric):
     """COCO's AP, mean over IoU 0.50, 0.55, ... 0.95; see `coco_ap`."""
 
     key, heading = "coco AP50:95", "COCO AP50:95"
+    by_image = True
     thresholds = slice(None)
 
     def rank(self, truth: Boxes, found: Boxes, classes: Sequence[str]) -> Ranked:

@@ -312,6 +312,7 @@ class VocAPMetric(DetectionMetric):
     """
 
     key, heading, tolerance = "map", "mAP", 0.5
+    by_image = True
 
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol

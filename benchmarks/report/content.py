@@ -11,7 +11,7 @@ from duskbench.benchmarks.breakdown import Breakdown, break_down
 from duskbench.benchmarks.changes import Changes, Curve, changes, precision_recall_curves
 from duskbench.benchmarks.errors_table import build_errors_table
 from duskbench.benchmarks.evaluate import EnhancerResult, bootstrap_of, evaluate_rows
-from duskbench.benchmarks.matching import MatchedRun, match_rows, read_enhancers, read_run_images, sample_of
+from duskbench.benchmarks.matching import MatchedRun, match_rows, read_enhancers, read_run_images
 from duskbench.benchmarks.night_curve import NightCurves
 from duskbench.benchmarks.night_curve_table import measured_night_curves
 from duskbench.benchmarks.nightly.night import Night
@@ -127,12 +127,13 @@ def read_content(
         run = read_run_images(store, record)
         enhancers = tuple(read_enhancers(store, run))
     options = bootstrap or record.bootstrap
-    samples = {rows.label: sample_of(rows, run) for rows in enhancers if rows.rows}
+    # First, so that samples are made of the same matching.
+    matched = [match_rows(run, enhancers, store.path, detector) for detector in record.detectors]
+    by_image = matched[0] if matched else match_rows(run, enhancers, store.path)
+    samples = {sample.label: sample for sample in by_image.samples}
     drawn = bootstrap_of(run, samples.values(), options)
     results = evaluate_rows(run, enhancers, bootstrap=drawn, samples=samples)
-    matched = [match_rows(run, enhancers, store.path, d, samples.values()) for d in record.detectors]
     found = tuple(map(_detector_content, matched))
-    by_image = matched[0] if matched else match_rows(run, enhancers, store.path, None, samples.values())
     scores = headline_first(record)
     ranked = best_first(record, results, scores[0]) if scores else []
     choosing = [entry.label for result in ranked for entry in record.rows[result.label]]

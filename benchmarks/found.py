@@ -1,0 +1,155 @@
+"""What a detector found in the images of a run, in few bytes; of many images some at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
+from duskbench.benchmarks.metrics.boxes import Boxes
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.store import Detected
+from duskbench.data_tools.classes import match_classes
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a detector found in some images, image by image.
+
+    Attributes:
+        images: (n,) int64 positions of the images in the run, rising.
+        sizes: (n,) int64 number of detections in each.
+        boxes_xyxy: (D, 4) float32 as in `Detected`, like the rest.
+        scores: (D,) float32.
+        labels: (D,) int16 or int64 into the detector's classes.
+    """
+
+    images: np.ndarray
+    sizes: np.ndarray
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def of(cls, each: Mapping[int, Detected]) -> Found:
+        """Of position of an image -> what was found there."""
+        images = sorted(each)
+        found = [each[image] for image in images] or [Detected()]
+        labels = np.concatenate([one.labels for one in found])
+        small = labels.astype(np.int16)
+        return cls(
+            images=np.array(images, np.int64),
+            sizes=np.array([len(each[image].scores) for image in images], np.int64),
+            boxes_xyxy=np.concatenate([one.boxes_xyxy for one in found]),
+            scores=np.concatenate([one.scores for one in found]),
+            labels=small if np.array_equal(small, labels) else labels,
+        )
+
+    def each(self) -> Iterator[tuple[int, Detected]]:
+        """Position of an image, and what was found there."""
+        ends = np.cumsum(self.sizes)[:-1]
+        columns = [np.split(column, ends) for column in (self.boxes_xyxy, self.scores, self.labels)]
+        for image, boxes, scores, labels in zip(self.images.tolist(), *columns, strict=True):
+            yield image, Detected(boxes, scores, labels)
+
+    def boxes(self, classes: Sequence[str], protocol: Protocol) -> Boxes:
+        """Those of the protocol's classes, as many of an image as it wants; those of other classes are dropped.
+
+        Args:
+            classes: What labels index.
+            protocol: Its classes and its `max_detections`.
+        """
+        places = match_classes(classes, protocol.classes).to_protocol
+        labels = np.array([-1 if place is None else place for place in places], np.int64)[self.labels]
+        ordinals = np.arange(len(labels)) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
+        kept = labels >= 0
+        if protocol.max_detections is not None:
+            kept &= ordinals < protocol.max_detections
+        return Boxes(
+            boxes_xyxy=self.boxes_xyxy[kept].astype(np.float64),
+            labels=labels[kept],
+            images=np.repeat(self.images, self.sizes)[kept],
+            scores=self.scores[kept].astype(np.float64),
+            difficult=np.zeros(int(kept.sum()), bool),
+            ordinals=ordinals[kept],
+        )
+
+
+def in_one(parts: Sequence[Boxes]) -> Boxes:
+    """Boxes of different images as one, by image."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = Boxes(*(np.concatenate(columns) for columns in zip(*(vars(part).values() for part in parts), strict=True)))
+    return whole.take(np.argsort(whole.images, kind="stable"))
+
+
+def rank_in_parts(
+    metrics: Mapping[str, DetectionMetric], parts: Iterable[tuple[Boxes, Boxes]], classes: Sequence[str]
+) -> dict[str, Ranked]:
+    """What metrics make of all detections, without `Ranking.positions`.
+
+    All enhancers' rankings are held at once: of a detection five bytes, once for all metrics and overlaps that rank it
+    alike.
+
+    Args:
+        metrics: Key -> metric; where there are several parts, each `by_image`.
+        parts: Objects and detections of different images.
+        classes: Names.
+
+    Returns:
+        Key -> what that metric makes of them.
+    """
+    made: dict[str, list[Ranked]] = {key: [] for key in metrics}
+    scores: list[np.ndarray] = []
+    for truth, found in parts:
+        before = sum(map(len, scores))
+        for key, metric in metrics.items():
+            ranked = metric.rank(truth, found, classes)
+            by_class = {name: tuple(_small(one, before) for one in of) for name, of in ranked.by_class.items()}
+            made[key].append(Ranked(by_class, ranked.mode))
+        scores.append(found.scores.astype(np.float32))
+    merge = _Merge(np.concatenate(scores))
+    return {
+        key: Ranked(
+            {name: tuple(map(merge, *(part.by_class[name] for part in each))) for name in each[0].by_class},
+            each[0].mode,
+        )
+        for key, each in made.items()
+    }
+
+
+def _small(ranking: Ranking, before: int) -> Ranking:
+    """Smaller arrays, and positions among the detections of all parts, so many of which were before."""
+    positions = None if ranking.positions is None else (ranking.positions + before).astype(np.uint32)
+    return Ranking(ranking.images.astype(np.int32), ranking.tp, positions)
+
+
+class _Merge:
+    """One ranking of those of several parts; equal ones, or parts of them, are the same object.
+
+    Args:
+        scores: (D,) of the detections of all parts.
+    """
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self._scores = scores
+        self._known: dict[bytes, list[Ranking]] = {}
+
+    def __call__(self, *parts: Ranking) -> Ranking:
+        images, tp = parts[0].images, parts[0].tp
+        if len(parts) > 1:
+            positions = np.concatenate([part.positions for part in parts if part.positions is not None])
+            images, tp = (np.concatenate(column) for column in zip(*((p.images, p.tp) for p in parts), strict=True))
+            # Ties by image, then by position, as in one part.
+            order = np.lexsort((images, -self._scores[positions]))
+            images, tp = images[order], tp[order]
+        alike = self._known.setdefault(images.tobytes()[:64], [])
+        for one in alike:
+            if np.array_equal(one.images, images):
+                images = one.images
+                if np.array_equal(one.tp, tp):
+                    return one
+        alike.append(Ranking(images, tp))
+        return alike[-1]
