@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 
 # Keeps the weights of a node that nothing is coupled to defined; far below any coupling that matters.
 _TINY = 1e-20
+# Numbers of a band of rows: half a dozen such bands stay in the second cache of a core.
+_IN_CACHE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -32,40 +34,41 @@ class GridOperator:
     def apply(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply grids (..., H, W) by the operator."""
         out = torch.empty_like(x)
-        self.bind(x, out, torch.empty_like(x))()
+        self.bind(x, out)()
         return out
 
-    def bind(
-        self, x: torch.Tensor, out: torch.Tensor, scratch: torch.Tensor, minuend: torch.Tensor | None = None
-    ) -> Callable[[], None]:
+    def bind(self, x: torch.Tensor, out: torch.Tensor, minuend: torch.Tensor | None = None) -> Callable[[], None]:
         """A function that writes `operator x`, or `minuend - operator x`, to `out` whenever it is called.
 
         An iteration calls it hundreds of times on the same memory: slicing the views once is what makes small grids
-        cheap, and allocating nothing is what makes large ones cheap.
+        cheap. Large ones go band by band of rows, so that what one step reads is still in the cache for the next.
 
         Args:
             x: (..., H, W), contiguous.
             out: Shaped as `x`.
-            scratch: Contiguous, at least as many elements as `x`; its content is lost.
             minuend: Shaped as `x`.
         """
         sign = 1 if minuend is None else -1
-        steps = []
-        for coupling, first, second in self._edges():
-            left, right = x[..., *first], x[..., *second]
-            difference = scratch.view(-1)[: left.numel()].view(left.shape)
-            steps.append((coupling, left, right, difference, out[..., *first], out[..., *second]))
+        height, row = x.shape[-2], x.numel() // x.shape[-2]
+        rows = max(1, _IN_CACHE // row) if x.device.type == "cpu" else height
+        scratch = x.new_empty((min(rows, height) + 1) * row)
+        bands = []
+        for top in range(0, height, rows):
+            band = slice(top, min(top + rows, height))
+            parts = [None if part is None else part[..., band, :] for part in (self.mass, x, out, minuend)]
+            bands.append((parts, [step for edge in self._edges() for step in _in_band(band, *edge, x, out, scratch)]))
 
         def product() -> None:
-            if minuend is None:
-                torch.mul(self.mass, x, out=out)
-            else:
-                torch.addcmul(minuend, self.mass, x, value=-1, out=out)
-            # Differences before products: couplings of 1e5 would cancel to noise in single precision.
-            for coupling, left, right, difference, to_left, to_right in steps:
-                torch.sub(left, right, out=difference)
-                to_left.addcmul_(coupling, difference, value=sign)
-                to_right.addcmul_(coupling, difference, value=-sign)
+            for (mass, values, result, whole), steps in bands:
+                if whole is None:
+                    torch.mul(mass, values, out=result)
+                else:
+                    torch.addcmul(whole, mass, values, value=-1, out=result)
+                # Differences before products: couplings of 1e5 would cancel to noise in single precision.
+                for (left, right, difference), to_left, to_right in steps:
+                    torch.sub(left, right, out=difference)
+                    for (target, coupling, change), value in ((to_left, sign), (to_right, -sign)):
+                        target.addcmul_(coupling, change, value=value)
 
         return product
 
@@ -94,6 +97,35 @@ class GridOperator:
         if self.falling is not None and self.rising is not None:
             edges += [(self.falling, (start, start), (end, end)), (self.rising, (end, start), (start, end))]
         return edges
+
+
+def _in_band(
+    band: slice,
+    coupling: torch.Tensor,
+    first: tuple[slice, slice],
+    second: tuple[slice, slice],
+    x: torch.Tensor,
+    out: torch.Tensor,
+    scratch: torch.Tensor,
+) -> Iterator[tuple[tuple[torch.Tensor, ...], ...]]:
+    """One kind of coupling within a band of rows, as `GridOperator.bind` goes through it; none where there is none.
+
+    Yields:
+        The values at either end and where their difference goes; of either end where it is added, times what.
+    """
+    ends = [(rows.start or 0, columns) for rows, columns in (first, second)]
+    # Rows of the coupling; those of the band's first row lead to it from the row above too.
+    begin, end = max(band.start - max(down for down, _ in ends), 0), min(band.stop, coupling.shape[0])
+    if begin >= end:
+        return
+    values = [x[..., begin + down : end + down, columns] for down, columns in ends]
+    difference = scratch[: values[0].numel()].view(values[0].shape)
+    targets = []
+    for down, columns in ends:
+        here = slice(max(band.start - down, begin), min(band.stop - down, end))
+        change = difference[..., here.start - begin : here.stop - begin, :]
+        targets.append((out[..., here.start + down : here.stop + down, columns], coupling[here], change))
+    yield (*values, difference), *targets
 
 
 class Interpolation:
@@ -225,9 +257,9 @@ def coarsen(operator: GridOperator, interpolation: Interpolation) -> GridOperato
     empty = operator.mass.new_empty
     right, down = empty(height, width - 1), empty(height - 1, width)
     falling, rising = (empty(height - 1, width - 1) for _ in range(2))
-    fine, applied, scratch = (torch.empty_like(operator.mass) for _ in range(3))
+    fine, applied = (torch.empty_like(operator.mass) for _ in range(2))
     unit, answer, mass = (empty(height, width) for _ in range(3))
-    prolong, apply = interpolation.bind_prolong(unit, fine), operator.bind(fine, applied, scratch)
+    prolong, apply = interpolation.bind_prolong(unit, fine), operator.bind(fine, applied)
     restrict = interpolation.bind_restrict(applied, answer)
     for row in range(min(3, height)):
         for column in range(min(3, width)):

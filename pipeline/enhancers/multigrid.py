@@ -54,14 +54,14 @@ class Multigrid:
         self.operator = operator = operator.to(_WORKING)
         interpolation = interpolation.to(_WORKING)
         self._coarse = multigrid(coarse)
-        self.right_side, self.x, residual, scratch = (torch.zeros_like(operator.mass) for _ in range(4))
+        self.right_side, self.x, residual = (torch.zeros_like(operator.mass) for _ in range(3))
         # Lines of the operator divided by the damping have the damped correction as their solution.
         excess = operator.row_excess(operator.down)
         self._columns = ColumnSolver(operator.down / _DAMPING, excess.div_(_DAMPING))
         excess = operator.row_excess(operator.right).t().contiguous()
         self._rows = ColumnSolver(operator.right.t().contiguous().div_(_DAMPING), excess.div_(_DAMPING))
         self._residual = residual
-        self._update_residual = operator.bind(self.x, residual, scratch, self.right_side)
+        self._update_residual = operator.bind(self.x, residual, self.right_side)
         self._restrict = interpolation.bind_restrict(residual, self._coarse.right_side)
         self._prolong = interpolation.bind_prolong(self._coarse.x, self.x)
 
@@ -146,8 +146,8 @@ class _ConjugateGradients:
 
     def __init__(self, operator: GridOperator) -> None:
         self._inverse = multigrid(operator)
-        self._direction, self._image, scratch = (torch.zeros_like(self._inverse.x) for _ in range(3))
-        self._multiply = self._inverse.operator.bind(self._direction, self._image, scratch)
+        self._direction, self._image = (torch.zeros_like(self._inverse.x) for _ in range(2))
+        self._multiply = self._inverse.operator.bind(self._direction, self._image)
 
     def run(self, left_over: torch.Tensor, x: torch.Tensor, reduction: float, max_iterations: int) -> int:
         """Improve `x` in place until the norm of the residual is `reduction` times that of `left_over`.

@@ -16,6 +16,7 @@ from scipy.sparse.linalg import spsolve
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
 from duskbench.data_tools.images import read_image
+from duskbench.pipeline.enhancers import grid_operator as grid_operator_module
 from duskbench.pipeline.enhancers.grid_operator import GridOperator, Interpolation, coarsen
 from duskbench.pipeline.enhancers.illumination import illumination_operator, initial_illumination, refine_illumination
 from duskbench.pipeline.enhancers.lime import Lime
@@ -322,7 +323,9 @@ def interpolation_matrix(interpolation: Interpolation) -> torch.Tensor:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("nine_points", [False, True])
-def test_an_operator_is_its_matrix(shape: tuple[int, int], nine_points: bool) -> None:
+def test_an_operator_is_its_matrix(
+    shape: tuple[int, int], nine_points: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     operator = grid_operator(shape, nine_points=nine_points)
     matrix = operator.dense()
     index = torch.arange(matrix.shape[0]).view(shape)
@@ -337,8 +340,14 @@ def test_an_operator_is_its_matrix(shape: tuple[int, int], nine_points: bool) ->
     assert int((matrix != 0).sum()) == entries
     x = torch.rand(shape, dtype=torch.float64)
     out, minuend = torch.empty_like(x), torch.rand(shape, dtype=torch.float64)
-    operator.bind(x, out, torch.empty_like(x), minuend)()
+    operator.bind(x, out, minuend)()
     assert_close(out.flatten(), minuend.flatten() - matrix @ x.flatten())
+    for numbers in (1, 3 * shape[1]):
+        # A band of one row, and of three.
+        monkeypatch.setattr(grid_operator_module, "_IN_CACHE", numbers)
+        in_bands = torch.empty_like(x)
+        operator.bind(x, in_bands, minuend)()
+        assert torch.equal(in_bands, out)
     vertical = operator.row_excess(operator.down)
     within = torch.zeros(shape, dtype=torch.float64)
     within[:-1] += operator.down
