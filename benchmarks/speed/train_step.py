@@ -14,11 +14,15 @@ there until all hooks have seen its losses. Two floors are measured in turns wit
 "wait" is how long consecutive steps waited for their batch, as a share of their time, after the batches that were
 loaded ahead are used up. With one thread on a CPU the seconds are CPU seconds, so that other work on the machine counts
 little; else they are wall time. On a GPU the memory is torch's peak, on a CPU the process's, so name one method there.
+
+With --compile the second step compiles the networks. How long it took is printed below the row, with the CPU seconds of
+the compiler too where $TORCHINDUCTOR_COMPILE_THREADS is 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import tempfile
@@ -64,6 +68,7 @@ class StepTimer(Hook):
         self.steps: list[float] = []
         self.probes: list[float] = []
         self.waited = self.ran = self.start = 0.0
+        self.second_step = (0.0, 0.0)
         self.idle_since = time.perf_counter()
 
     def __deepcopy__(self, memo: Any) -> StepTimer:
@@ -76,6 +81,8 @@ class StepTimer(Hook):
             self.waited += time.perf_counter() - self.idle_since
         if not batch_idx:
             self.convolutions.__enter__()
+        if batch_idx == 1:
+            self.second_step = time.perf_counter(), sum(os.times()[:4])
         self.began, self.start = time.perf_counter(), self.clock()
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -83,6 +90,9 @@ class StepTimer(Hook):
         seconds = self.clock() - self.start
         if not batch_idx:
             self.convolutions.__exit__(None, None, None)
+        if batch_idx == 1:
+            wall, cpu = self.second_step
+            self.second_step = time.perf_counter() - wall, sum(os.times()[:4]) - cpu
         if batch_idx >= WARM_UP:
             self.steps.append(seconds)
         if WARM_UP <= batch_idx < WARM_UP + self.consecutive:
@@ -114,6 +124,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ema", type=float, help="instead of what the config says")
+    parser.add_argument("--compile", action="store_true", default=None, help="instead of what the config says")
     layout = parser.add_mutually_exclusive_group()
     layout.add_argument("--channels-last", action="store_true", default=None, help="instead of what the config says")
     layout.add_argument("--contiguous", action="store_false", dest="channels_last")
@@ -128,7 +139,10 @@ def main() -> None:
     columns = ("ms/step", "wait %", "GFLOP", "mixed ms", "/mixed", "floor ms", "/floor", "MB")
     print(f"{'':20}" + "".join(f"{name:>10}" for name in (*columns, *(f"GF/s {kind[:4]}" for kind in KINDS))))
     for method in arguments.methods:
-        print_row(Path(method).stem, time_steps(method, arguments, device, on_cpu_time))
+        timer = time_steps(method, arguments, device, on_cpu_time)
+        print_row(Path(method).stem, timer)
+        if arguments.compile:
+            print("{:20}the step that compiles: {:.0f} s on the clock, {:.0f} s of CPU".format("", *timer.second_step))
 
 
 def time_steps(method: str, arguments: argparse.Namespace, device: str, on_cpu_time: bool) -> StepTimer:
@@ -161,7 +175,7 @@ def _changed(config: Config, arguments: argparse.Namespace, folder: Path, timer:
         config.train_dataloader.dataset.resize = arguments.size
     steps = WARM_UP + timer.consecutive + arguments.rounds
     config.schedule = {"unit": "steps", "constant": steps, "decay": 0}
-    for key in ("channels_last", "ema"):
+    for key in ("channels_last", "ema", "compile"):
         if getattr(arguments, key) is not None:
             config[key] = getattr(arguments, key)
     config.log_level = "ERROR"

@@ -18,8 +18,10 @@ schedule = dict(unit="epochs", constant=100, decay=100)
 # Options, off in the paper's settings: type="AmpOptimWrapper" (half precision on a GPU) and
 # clip_grad=dict(max_norm=1.0) in an optimizer's dict; and here channels_last (for GPUs with half precision; a CPU
 # without AVX-512 computes the gradients of weights three times slower in that layout) and ema (0.999 keeps a moving
-# average of the weights, and exports that).
+# average of the weights, and exports that). compile=True has torch.compile translate the networks that learn, where a
+# C++ compiler is there; docs/speed.md says what it gains.
 channels_last = False
+compile = False
 ema = None
 
 default_hooks = dict(

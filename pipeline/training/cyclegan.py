@@ -35,6 +35,8 @@ class CycleGAN(TrainableEnhancer):
     models/cycle_gan_model.py.
     """
 
+    compiled = ("generators.brighten", "generators.darken")
+
     def __init__(
         self,
         generator: Mapping[str, Any],

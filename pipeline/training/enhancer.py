@@ -84,6 +84,9 @@ def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None =
     loaded.model_wrapper_cfg = {"type": "SharedGradients"}
     loaded.train_dataloader.collate_fn = {"type": "collate_samples"}
     loaded.custom_hooks = [*loaded.get("custom_hooks", []), {"type": "RaiseDataErrors"}, {"type": "ExportRecord"}]
+    # Under this name mmengine's Runner would compile the step as a whole, with its optimisers and its log.
+    if loaded.pop("compile", False):
+        loaded.custom_hooks.append({"type": "CompileNetworks"})
     if loaded.get("ema"):
         loaded.custom_hooks.append({"type": "EMAHook", "momentum": 1 - loaded.ema, "update_buffers": True})
     import_named(loaded.to_dict())

@@ -46,6 +46,8 @@ class EnlightenGAN(TrainableEnhancer):
     --vgg 1 --vgg_choose relu5_1 --patch_vgg) and options/base_options.py (--vary 1, by 200 to 400 hundredths).
     """
 
+    compiled = ("generator",)
+
     def __init__(
         self,
         generator: Mapping[str, Any],

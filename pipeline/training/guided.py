@@ -44,6 +44,7 @@ class GuidedGAN(TrainableEnhancer):
     """
 
     generator: AttentionGuided
+    compiled = ("generator.guide",)
 
     def __init__(
         self,

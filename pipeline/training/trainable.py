@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine import dist
@@ -12,6 +12,7 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
+from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.sync_batch_norm import synchronise_batch_norm
 
 Batch = Mapping[str, Tensor]
@@ -52,10 +53,15 @@ class TrainableEnhancer(BaseModel):
     Args:
         generator: Configuration of the network that enhances. Building it is up to the method: `self.generator`, unless
             `exported` names another.
+
+    Attributes:
+        compiled: What `compile_networks` compiles: dotted names of networks, or of their methods. A compiled network
+            computes the gradients of all its weights whenever it computes one, so discriminators are not among them.
     """
 
     data_preprocessor: UnpairedPreprocessor
     generator: nn.Module
+    compiled: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, generator: Mapping[str, Any]) -> None:
         super().__init__(data_preprocessor=UnpairedPreprocessor())
@@ -102,6 +108,28 @@ class TrainableEnhancer(BaseModel):
         values = torch.stack([losses[name].detach().float() for name in names])
         dist.all_reduce(values, op="mean")
         return dict(zip(names, values, strict=True))
+
+    def compile_networks(self) -> None:
+        """Have torch.compile translate what `compiled` names, each at its first use; weights and their keys stay.
+
+        Raises:
+            ConfigError: Nothing of this method is compiled.
+        """
+        if not self.compiled:
+            raise ConfigError(
+                "This method's networks are not compiled.",
+                where="compile",
+                expected="compile=False",
+                got=f"compile=True with {type(self).__name__}",
+            )
+        for name in self.compiled:
+            owner, _, last = name.rpartition(".")
+            network = self.get_submodule(owner)
+            part = getattr(network, last)
+            if isinstance(part, nn.Module):
+                part.compile()
+            else:
+                setattr(network, last, torch.compile(part))
 
     def descend(self, optimizer: OptimWrapper, loss: Tensor, *others: OptimWrapper) -> None:
         """One step of one optimizer, or of several, down a loss; gradients are averaged over the processes.

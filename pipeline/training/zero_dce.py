@@ -42,6 +42,7 @@ class ZeroDCE(TrainableEnhancer):
     """
 
     generator: DCENet
+    compiled = ("generator.curves",)
 
     def __init__(
         self,
