@@ -171,6 +171,8 @@ def _plain_layers(network: nn.Module) -> None:
 
 
 def _to_onnx(graph: nn.Module, name: str, opset: int | None) -> onnx.ModelProto:
+    import onnxscript.optimizer
+
     free = torch.export.Dim.DYNAMIC
     # No side alike, none a multiple of a stride: whatever coincides in the example could be taken for a rule.
     example = torch.rand(2, 3, 75, 101, generator=torch.Generator().manual_seed(0))
@@ -186,7 +188,12 @@ def _to_onnx(graph: nn.Module, name: str, opset: int | None) -> onnx.ModelProto:
                 output_names=["enhanced"],
                 dynamic_shapes=({0: free, 2: free, 3: free},),
                 opset_version=opset,
+                optimize=False,
             )
+            assert program is not None  # noqa: S101 - for the type checker: there is a program with dynamo=True
+            # In place of torch's `optimize`, whose rules drop a summand of up to 1e-8: guards against 0/0 are such.
+            onnxscript.optimizer.fold_constants(program.model)
+            onnxscript.optimizer.remove_unused_nodes(program.model)
     except Exception as error:  # torch wraps what goes wrong in many types, few of them public
         reason = error.__cause__ or error
         raise EnhancerError(
@@ -194,8 +201,10 @@ def _to_onnx(graph: nn.Module, name: str, opset: int | None) -> onnx.ModelProto:
             got=f"{type(reason).__name__}: {str(reason).strip().splitlines()[0] if str(reason).strip() else ''}",
             todo="leave the opset to torch, if you chose one; a forward may not branch on its pixels",
         ) from error
-    assert program is not None  # noqa: S101 - for the type checker: there is a program with dynamo=True
     model = program.model_proto
+    # Lines and paths of the code that each came from, on this machine.
+    for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
+        del node.metadata_props[:]
     for value in (*model.graph.input, *model.graph.output):
         count, channels, height, width = value.type.tensor_type.shape.dim
         count.dim_param, channels.dim_value, height.dim_param, width.dim_param = "batch", 3, "height", "width"

@@ -135,7 +135,8 @@ class Halving(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         """(N, inputs, H, W) float to (N, outputs, H / 2, W / 2)."""
-        return self.prelu(F.interpolate(self.down(batch), scale_factor=0.5, mode="bilinear", align_corners=True))
+        half = [side // 2 for side in batch.shape[2:]]
+        return self.prelu(F.interpolate(self.down(batch), half, mode="bilinear", align_corners=True))
 
 
 class Doubling(nn.Module):
@@ -149,7 +150,7 @@ class Doubling(nn.Module):
 
     def forward(self, batch: Tensor, across: Tensor) -> Tensor:
         """(N, inputs, H, W) and (N, outputs, 2 H, 2 W) float to the latter's shape."""
-        large = F.interpolate(self.up_scale(batch), scale_factor=2.0, mode="bilinear", align_corners=True)
+        large = F.interpolate(self.up_scale(batch), across.shape[2:], mode="bilinear", align_corners=True)
         return self.prelu(self.up(torch.cat([large, across], dim=1)))
 
 

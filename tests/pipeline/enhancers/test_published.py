@@ -212,8 +212,7 @@ def test_nothing_is_left_on_the_cpu(random_weights: Callable[[str], Path], name:
 
 
 @pytest.mark.slow
-# Of cidnet it was not finished: see docs/enhancers.md.
-@pytest.mark.parametrize("name", [name for name in CLASSES if name not in ("flol", "cidnet")])
+@pytest.mark.parametrize("name", [name for name in CLASSES if name != "flol"])
 def test_it_can_be_exported(random_weights: Callable[[str], Path], tmp_path: Path, name: str) -> None:
     need_module("onnxscript")
     made = export_onnx(CLASSES[name](weights=random_weights(name)), tmp_path / f"{name}.onnx")
