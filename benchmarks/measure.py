@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from duskbench.benchmarks.decoding import decode_ahead
 from duskbench.benchmarks.metrics.base import ImageMetric, Value
 from duskbench.benchmarks.metrics.contract import checked_value
 from duskbench.benchmarks.metrics.registry import load_metric
@@ -40,8 +41,17 @@ class MeasureOptions:
     protocol: Protocol
     decoder: str
     device: str
-    batch_size: int
+    batch_size: int | None = None
     save_images: Path | None = None
+
+    def batch_size_of(self, detector: DetectorEntry) -> int:
+        """Images that a detector is given at a time."""
+        return self.batch_size or detector.batch_size
+
+    @property
+    def together(self) -> int:
+        """Enhanced images that wait for each other: as many as fill the largest batch."""
+        return max(map(self.batch_size_of, self.detectors), default=1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ class Measurer:
                 yield made
                 continue
             batch.append(made)
-            if len(batch) >= self.options.batch_size:
+            if len(batch) >= self.options.together:
                 yield from self._look_at(batch)
                 batch = []
         if batch:
@@ -101,16 +111,13 @@ class Measurer:
         """Enhanced images, or rows with an error."""
         # Of enhancers that want several images at once, those that wait for more.
         waiting: dict[int, list[_Enhanced]] = {}
-        for unit in units:
-            start = time.perf_counter()
-            try:
-                image = unit.file.image()
-            except DuskbenchError as error:
-                yield from (Row(task.key, error=_describe(error)) for task in unit.tasks)
+        for decoded in decode_ahead(units):
+            unit, image = decoded.unit, decoded.image
+            if isinstance(image, DuskbenchError):
+                yield from (Row(task.key, error=_describe(image)) for task in unit.tasks)
                 continue
-            ms_decode = _milliseconds(start)
             for task in unit.tasks:
-                made = _Enhanced(task, unit, Row(task.key, ms_decode=ms_decode), image, image)
+                made = _Enhanced(task, unit, Row(task.key, ms_decode=decoded.ms), image, image)
                 size = self.options.enhancers[task.index].batch_size
                 if size == 1:
                     yield self._enhance(made)
@@ -167,9 +174,10 @@ class Measurer:
         found: list[dict[str, Detected]] = [{} for _ in batch]
         for entry in self.options.detectors:
             asked = [n for n, made in enumerate(batch) if entry.fingerprint in made.task.missing]
-            if asked:
-                results = self._detect(entry, [batch[n].enhanced for n in asked], [batch[n].row.key for n in asked])
-                for n, result in zip(asked, results, strict=True):
+            size = self.options.batch_size_of(entry)
+            for some in (asked[start : start + size] for start in range(0, len(asked), size)):
+                results = self._detect(entry, [batch[n].enhanced for n in some], [batch[n].row.key for n in some])
+                for n, result in zip(some, results, strict=True):
                     found[n][entry.fingerprint] = result
         for made, detections in zip(batch, found, strict=True):
             yield replace(made.row, detections=detections, values=self._values(made))

@@ -221,6 +221,7 @@ def _describe_detector(spec: Spec, checkpoint: str | None, device: str) -> dict[
         "fingerprint": built.fingerprint,
         "identity": built.identity,
         "classes": list(built.classes),
+        "batch_size": built.batch_size,
         # A plug-in's detector need not say; its fingerprint has them all the same.
         "weights": dict(getattr(built, "weights", {})),
     }

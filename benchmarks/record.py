@@ -90,6 +90,7 @@ class DetectorEntry:
         classes: What its labels index.
         weights: Name -> sha256 of its weight files.
         checkpoint: The weight file that was asked for, where the specification's own is not meant.
+        batch_size: Images that it is best given at a time.
         frozen: Label of the detector that it was trained from; None of one that is as its weight file has it.
         schedule: How it was trained, in words.
         trainings: Those of each enhancer; none of a frozen detector.
@@ -102,6 +103,7 @@ class DetectorEntry:
     classes: tuple[str, ...]
     weights: dict[str, str] = field(default_factory=dict)
     checkpoint: str | None = None
+    batch_size: int = 1
     frozen: str | None = None
     schedule: str | None = None
     trainings: tuple[DetectorTraining, ...] = ()
@@ -228,7 +230,7 @@ class RunRecord:
         annotations_sha256: Hash of what the data set says of them.
         other_objects: Class that the protocol does not ask for -> objects of it, which are left out.
         limit: Where only so many images were taken.
-        batch_size: Images that a detector took at a time.
+        batch_size: Images that a detector was given at a time; None for as many as suits each.
         workers: Processes that were asked for; 0 for the default.
     """
 
@@ -248,7 +250,7 @@ class RunRecord:
     annotations_sha256: str = ""
     other_objects: dict[str, int] = field(default_factory=dict)
     limit: int | None = None
-    batch_size: int = 1
+    batch_size: int | None = None
     workers: int = 0
 
     def columns(self) -> tuple[ScoreColumn, ...]:

@@ -48,7 +48,7 @@ class RunOptions:
         out: Folder of the results; an earlier run's rows there are used again.
         device: Torch device; `auto` becomes a GPU if there is one, else the CPU.
         checkpoint: Weights of the detector, where the configuration's are not meant.
-        batch_size: Images that the detector takes at a time.
+        batch_size: Images that a detector is given at a time; None for as many as suits each.
         workers: Processes; 0 chooses one per core or per GPU, and on a cluster as many as it has room for.
         cluster: Where else than on this machine to measure.
         limit: Only so many images.
@@ -59,7 +59,7 @@ class RunOptions:
     out: Path
     device: str = "auto"
     checkpoint: str | None = None
-    batch_size: int = 1
+    batch_size: int | None = None
     workers: int = 0
     cluster: ClusterOptions | None = None
     limit: int | None = None

@@ -43,7 +43,7 @@ def finetune(
     weights: Weights = None,
     out: Out = None,
     device: Device = "auto",
-    batch_size: BatchSize = 1,
+    batch_size: BatchSize = None,
     workers: Workers = 0,
     limit: Limit = None,
     allow_missing: AllowMissing = False,

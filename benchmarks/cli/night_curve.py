@@ -40,7 +40,7 @@ def night_curve(
     weights: Weights = None,
     out: Out = None,
     device: Device = "auto",
-    batch_size: BatchSize = 1,
+    batch_size: BatchSize = None,
     workers: Workers = 0,
     limit: Limit = None,
     cfg_options: CfgOptions = None,

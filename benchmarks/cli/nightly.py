@@ -84,7 +84,7 @@ def nightly(
         Path | None, typer.Option(help="Folder of the nights' results; by default runs/<configuration>-nights.")
     ] = None,
     device: Device = "auto",
-    batch_size: BatchSize = 1,
+    batch_size: BatchSize = None,
     workers: Workers = 0,
     cluster: Cluster = None,
     gpus_per_worker: GpusPerWorker = None,

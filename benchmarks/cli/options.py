@@ -47,7 +47,9 @@ Weights = Annotated[
     Path | None, typer.Option(help="Folder of weight files, searched before the cache; also $DUSKBENCH_WEIGHTS.")
 ]
 Checkpoint = Annotated[str | None, typer.Option(help="Weights of the detector.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images the detector takes at a time.")]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Images a detector is given at a time; by default as many as suits it.")
+]
 Workers = Annotated[
     int, typer.Option(min=0, help="Processes; 0 is one per core, one per GPU, or as many as a cluster has room for.")
 ]

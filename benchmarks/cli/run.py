@@ -56,7 +56,7 @@ def run(
     weights: Weights = None,
     out: Out = None,
     device: Device = "auto",
-    batch_size: BatchSize = 1,
+    batch_size: BatchSize = None,
     workers: Workers = 0,
     cluster: Cluster = None,
     gpus_per_worker: GpusPerWorker = None,

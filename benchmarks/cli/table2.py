@@ -61,7 +61,7 @@ def table2(
         Path | None, typer.Option(help="Folder of weight files; a method with NAME.safetensors there is not trained.")
     ] = None,
     device: Device = "auto",
-    batch_size: BatchSize = 1,
+    batch_size: BatchSize = None,
     workers: Workers = 0,
     cluster: Cluster = None,
     gpus_per_worker: GpusPerWorker = None,

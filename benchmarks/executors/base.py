@@ -48,7 +48,7 @@ def chunks(units: Sequence[Unit], options: MeasureOptions) -> Iterator[list[Unit
             if not tasks:
                 continue
             chunk.append(replace(unit, tasks=tasks))
-            if len(chunk) >= size and sum(len(u.tasks) for u in chunk) >= options.batch_size:
+            if len(chunk) >= size and sum(len(u.tasks) for u in chunk) >= options.together:
                 yield chunk
                 chunk = []
         if chunk:

@@ -46,7 +46,7 @@ class Table2Options:
         checkpoint: Weights of the detector, where it is one.
         device: Torch device of the benchmark; see `RunOptions`. Training takes a GPU if there is one.
         limit: Only so many images in the benchmark; data and training stay whole.
-        batch_size: Images that the detector takes at a time.
+        batch_size: Images that a detector is given at a time; None for as many as suits each.
         workers: Processes of the benchmark.
         cluster: Where else than on this machine the benchmark measures.
     """
@@ -64,7 +64,7 @@ class Table2Options:
     checkpoint: str | None = None
     device: str = "auto"
     limit: int | None = None
-    batch_size: int = 1
+    batch_size: int | None = None
     workers: int = 0
     cluster: ClusterOptions | None = None
 

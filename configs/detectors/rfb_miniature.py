@@ -10,7 +10,7 @@ custom_imports = dict(
     ]
 )
 
-detector = dict(checkpoint="rfb_miniature", name="rfb_miniature", ends_on_last_pixel=False)
+detector = dict(checkpoint="rfb_miniature", name="rfb_miniature", ends_on_last_pixel=False, batch_size=4)
 
 classes = (
     "bicycle", "boat", "bottle", "bus", "car", "cat", "chair", "dog", "motorbike", "person", "diningtable",

@@ -79,12 +79,14 @@ class Detector(Protocol):
         classes: Class names, in the order of the labels.
         fingerprint: Hash of code, arguments (thresholds, NMS) and weights; keys every stored result.
         identity: Hash of arguments and weights alone; runs with the same one are compared.
+        batch_size: Images that it is best given at a time. What it finds must not depend on it.
     """
 
     name: str
     classes: tuple[str, ...]
     fingerprint: str
     identity: str
+    batch_size: int
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detect in a batch of (H, W, 3) uint8 RGB images, of any sizes; one `Detections` each, in order."""

@@ -17,9 +17,9 @@ class CheckedDetector:
     """Wraps a plug-in's detector, so that what breaks the contract is an error that names it and never a number.
 
     Args:
-        detector: An object with `classes` and `detect(images)`. `name`, `fingerprint` and `identity` are taken from
-            it where it has them; a fingerprint is otherwise made from its code, its arguments and the files these name,
-            and the identity is the fingerprint.
+        detector: An object with `classes` and `detect(images)`. `name`, `fingerprint`, `identity` and `batch_size` are
+            taken from it where it has them; a fingerprint is otherwise made from its code, its arguments and the files
+            these name, the identity is the fingerprint, and it gets one image at a time.
         name: For tables and errors.
         arguments: What it was built with.
 
@@ -52,6 +52,14 @@ class CheckedDetector:
         self.fingerprint = self._own_text("fingerprint") or fingerprint(type(detector), arguments, files)
         # What of foreign code is setting and what is adapter only its author can say.
         self.identity = self._own_text("identity") or self.fingerprint
+        self.batch_size: int = getattr(detector, "batch_size", 1)
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ConfigError(
+                "The detector's batch_size is no number of images.",
+                where=name,
+                expected="an integer from 1",
+                got=repr(self.batch_size)[:100],
+            )
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detect in a batch of (H, W, 3) uint8 RGB images; see `Detector`.

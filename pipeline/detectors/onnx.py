@@ -56,6 +56,8 @@ class OnnxDetector:
         UnknownNameError: No such layout.
     """
 
+    batch_size = 1
+
     def __init__(
         self,
         path: str | Path,

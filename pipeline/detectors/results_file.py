@@ -36,6 +36,8 @@ class ResultsFile:
         UnknownNameError: An entry names a class that is not known.
     """
 
+    batch_size = 1
+
     def __init__(self, path: str | Path, classes: str | Sequence[str] | None = None) -> None:
         self.path = Path(path)
         entries, categories, self._file_names = _read(self.path)

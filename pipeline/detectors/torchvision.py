@@ -41,6 +41,8 @@ class TorchvisionDetector:
         ConfigError: torchvision cannot build it.
     """
 
+    batch_size = 1
+
     def __init__(
         self,
         model: str,

@@ -83,6 +83,7 @@ class HostedDetector(_Hosted):
         self.classes: tuple[str, ...] = tuple(about["classes"])
         self.fingerprint: str = about["fingerprint"]
         self.identity: str = about["identity"]
+        self.batch_size: int = about["batch_size"]
         self.weights: dict[str, str] = about["weights"]
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:

@@ -59,7 +59,8 @@ class ServedDetector:
 
     def describe(self) -> dict[str, Any]:
         """What the other side shows of it and stores with its results."""
-        described = {each: getattr(self.detector, each) for each in ("name", "classes", "fingerprint", "identity")}
+        shown = ("name", "classes", "fingerprint", "identity", "batch_size")
+        described = {each: getattr(self.detector, each) for each in shown}
         return {**described, "weights": dict(getattr(self.detector, "weights", {}))}
 
     def answer(self, request: dict[str, Any], arrays: list[np.ndarray]) -> Answer:

@@ -1,0 +1,47 @@
+"""What a detector finds in an image does not depend on what it is given beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.detectors.checked import CheckedDetector
+from duskbench.pipeline.registry import load_detector
+
+
+def test_a_batch_finds_what_single_images_do_to_the_last_bit() -> None:
+    torch.set_num_threads(1)
+    detector = load_detector("rfb_miniature")
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (height, 150, 3), np.uint8) for height in (100, 130, 160, 190, 220)]
+    alone = [found for image in images for found in detector.detect([image])]
+    assert detector.batch_size == 4 and all(len(found) for found in alone)
+    for size in (2, 4, 5):
+        together = [found for at in range(0, 5, size) for found in detector.detect(images[at : at + size])]
+        for one, other in zip(alone, together, strict=True):
+            for name in ("boxes_xyxy", "scores", "labels"):
+                assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), (size, name)
+
+
+class _Plain:
+    classes = ("car",)
+
+    def detect(self, images: list[np.ndarray]) -> list[object]:
+        return []
+
+
+def test_a_plug_in_may_say_how_many_images_it_wants() -> None:
+    plain = _Plain()
+    assert CheckedDetector(plain, "mine", {}).batch_size == 1
+    plain.batch_size = 8  # type: ignore[attr-defined]
+    assert CheckedDetector(plain, "mine", {}).batch_size == 8
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.0, "4", None])
+def test_a_number_of_images_that_is_none_is_an_error(wrong: object) -> None:
+    plain = _Plain()
+    plain.batch_size = wrong  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="batch_size is no number of images"):
+        CheckedDetector(plain, "mine", {})
