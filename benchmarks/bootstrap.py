@@ -196,7 +196,8 @@ class Bootstrap:
             drawn = (np.repeat(numbers, counts) for counts in self._weights[there].T)
             return np.array([aggregate(each) if len(each) else np.nan for each in drawn])
         known = np.where(there, values, 0.0)
-        return np.concatenate([resampled_mean(known, there, weights) for _, weights in in_blocks(self._weights)])
+        blocks = in_blocks(self._weights, np.float64)
+        return np.concatenate([resampled_mean(known, there, weights) for _, weights in blocks])
 
     def _interval(self, values: np.ndarray | None, there: np.ndarray, *, corrected: bool = False) -> Interval | None:
         """The first value is that of the images as they are; a resample without a value is left out."""

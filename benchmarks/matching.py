@@ -26,7 +26,7 @@ from duskbench.data_tools.errors import MetricError
 _T = TypeVar("_T")
 
 # So many images are converted and matched at once.
-IMAGES_AT_A_TIME = 4096
+IMAGES_AT_A_TIME = 1024
 
 
 @dataclass(frozen=True)

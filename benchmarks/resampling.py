@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from duskbench.benchmarks.metrics import coco_ap, voc_ap
 from duskbench.benchmarks.metrics.base import Mode
@@ -54,18 +55,18 @@ def draw_weights(n: int, resamples: int, seed: int) -> np.ndarray:
     return weights
 
 
-def in_blocks(weights: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Some columns of `draw_weights` at a time, as the uint16 that sums are made of, so that memory stays bounded.
+def in_blocks(weights: np.ndarray, dtype: DTypeLike = np.uint16) -> Iterator[tuple[slice, np.ndarray]]:
+    """Some columns of `draw_weights` at a time, as the numbers that sums are made of, so that memory stays bounded.
 
     Yields:
-        Which columns, and these: (N, B) uint16.
+        Which columns, and these: (N, B) of that type.
     """
     n, columns = weights.shape
     # Never one column alone: a reduction over a single column may add in another order.
-    n_blocks = max(1, min(columns // 2, -(-2 * n * columns // _BYTES_AT_A_TIME)))
+    n_blocks = max(1, min(columns // 2, -(-np.dtype(dtype).itemsize * n * columns // _BYTES_AT_A_TIME)))
     edges = np.linspace(0, columns, n_blocks + 1).astype(int).tolist()
     for first, last in itertools.pairwise(edges):
-        yield slice(first, last), weights[:, first:last].astype(np.uint16, order="C")
+        yield slice(first, last), weights[:, first:last].astype(dtype, order="C")
 
 
 def resampled_ap(
@@ -114,17 +115,17 @@ def _average(made: np.ndarray, new_hits: np.ndarray, n_gt: np.ndarray, mode: Mod
         found[rank] += found[rank - 1]
     # Nothing drawn yet: 0 / 1.
     np.maximum(made, 1, out=made)
-    precision = np.divide(found, made, dtype=np.float64)
+    precision = np.zeros((len(found) + 1, len(n_gt)))
+    np.divide(found, made, out=precision[:-1], dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         if mode == "area":
-            envelope = _envelope(precision)
-            return np.where(n_gt > 0, np.einsum("kr,kr->r", new_hits.astype(found.dtype), envelope) / n_gt, np.nan)
+            area = np.einsum("kr,kr->r", new_hits.astype(found.dtype), _envelope(precision)[:-1])
+            return np.where(n_gt > 0, area / n_gt, np.nan)
         needed = _hits_needed(n_gt, _RECALLS[mode])
     if len(needed) > _FEW_THRESHOLDS:
-        at_recalls = _precision_by_hits(found, precision, needed)
+        at_recalls = _precision_by_hits(found, precision[:-1], needed)
     else:
-        envelope = np.concatenate([_envelope(precision), np.zeros((1, len(n_gt)))])
-        at_recalls = np.take_along_axis(envelope, _first_reaching(needed, found), axis=0)
+        at_recalls = np.take_along_axis(_envelope(precision), _first_reaching(needed, found), axis=0)
     return np.where(n_gt > 0, at_recalls.mean(axis=0), np.nan)
 
 
@@ -152,7 +153,7 @@ def resampled_mean(values: np.ndarray, counted: np.ndarray, weights: np.ndarray)
         counted: (N,) bool.
         weights: (N, R) as in `resampled_ap`.
     """
-    drawn = weights[counted].astype(np.float64)
+    drawn = weights[counted].astype(np.float64, copy=False)
     count = drawn.sum(axis=0)
     return np.divide(
         np.einsum("n,nr->r", values[counted], drawn), count, out=np.full(len(count), np.nan), where=count > 0

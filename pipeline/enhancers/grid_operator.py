@@ -55,11 +55,13 @@ class GridOperator:
         bands = []
         for top in range(0, height, rows):
             band = slice(top, min(top + rows, height))
-            parts = [None if part is None else part[..., band, :] for part in (self.mass, x, out, minuend)]
-            bands.append((parts, [step for edge in self._edges() for step in _in_band(band, *edge, x, out, scratch)]))
+            mass, values, result = (part[..., band, :] for part in (self.mass, x, out))
+            whole = None if minuend is None else minuend[..., band, :]
+            steps = [step for edge in self._edges() for step in _in_band(band, *edge, x, out, scratch)]
+            bands.append((mass, values, result, whole, steps))
 
         def product() -> None:
-            for (mass, values, result, whole), steps in bands:
+            for mass, values, result, whole, steps in bands:
                 if whole is None:
                     torch.mul(mass, values, out=result)
                 else:

@@ -323,9 +323,7 @@ def interpolation_matrix(interpolation: Interpolation) -> torch.Tensor:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("nine_points", [False, True])
-def test_an_operator_is_its_matrix(
-    shape: tuple[int, int], nine_points: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_operator_is_its_matrix(shape: tuple[int, int], nine_points: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     operator = grid_operator(shape, nine_points=nine_points)
     matrix = operator.dense()
     index = torch.arange(matrix.shape[0]).view(shape)
