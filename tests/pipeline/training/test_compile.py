@@ -128,3 +128,10 @@ def test_a_missing_compiler_is_an_error_that_names_it(
 def test_a_method_without_compiled_networks_says_so(tiny: dict[str, Any], tmp_path: Path, traced: list[str]) -> None:
     with pytest.raises(ConfigError, match="UNIT"):
         train(CONFIGS / "unit_small.py", work_dir=tmp_path, cfg_options={**tiny, "compile": True})
+
+
+def test_several_processes_are_refused(tiny_zero_dce: dict[str, Any], tmp_path: Path, traced: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("duskbench.pipeline.training.hooks.get_world_size", lambda: 2)
+        with pytest.raises(ConfigError, match="2 processes"):
+            train(CONFIGS / "zero_dce.py", work_dir=tmp_path, cfg_options={**tiny_zero_dce, "compile": True})
