@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -127,7 +127,7 @@ def _small(ranking: Ranking, before: int) -> Ranking:
 
 
 class _Merge:
-    """One ranking of those of several parts; equal ones, or parts of them, are the same object.
+    """One ranking of those of several parts; where it counts the same detections as another it shares their array.
 
     Args:
         scores: (D,) of the detections of all parts.
@@ -135,21 +135,38 @@ class _Merge:
 
     def __init__(self, scores: np.ndarray) -> None:
         self._scores = scores
-        self._known: dict[bytes, list[Ranking]] = {}
+        self._known: dict[bytes, list[_Counted]] = {}
 
     def __call__(self, *parts: Ranking) -> Ranking:
-        images, tp = parts[0].images, parts[0].tp
-        if len(parts) > 1:
-            positions = np.concatenate([part.positions for part in parts if part.positions is not None])
-            images, tp = (np.concatenate(column) for column in zip(*((p.images, p.tp) for p in parts), strict=True))
+        images, tp = (np.concatenate(column) for column in zip(*((p.images, p.tp) for p in parts), strict=True))
+        positions = np.concatenate([images if part.positions is None else part.positions for part in parts])
+        alike = self._known.setdefault(positions[:8].tobytes(), [])
+        counted = next((one for one in alike if np.array_equal(one.positions, positions)), None)
+        if counted is None:
             # Ties by image, then by position, as in one part.
-            order = np.lexsort((images, -self._scores[positions]))
-            images, tp = images[order], tp[order]
-        alike = self._known.setdefault(images.tobytes()[:64], [])
-        for one in alike:
-            if np.array_equal(one.images, images):
-                images = one.images
-                if np.array_equal(one.tp, tp):
-                    return one
-        alike.append(Ranking(images, tp))
-        return alike[-1]
+            order = slice(None) if len(parts) == 1 else np.lexsort((images, -self._scores[positions]))
+            counted = _Counted(positions, order, images[order])
+            alike.append(counted)
+        tp = tp[counted.order]
+        known = next((one for one in counted.rankings if np.array_equal(one.tp, tp)), None)
+        if known is None:
+            known = Ranking(counted.images, tp)
+            counted.rankings.append(known)
+        return known
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """The same detections, as several rankings count them.
+
+    Attributes:
+        positions: Of each, as the parts have them.
+        order: Which of them is first, second, ... of all parts.
+        images: Of each in that order.
+        rankings: They with what became of them.
+    """
+
+    positions: np.ndarray
+    order: np.ndarray | slice
+    images: np.ndarray
+    rankings: list[Ranking] = field(default_factory=list)
