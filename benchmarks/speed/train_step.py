@@ -155,12 +155,16 @@ def time_steps(method: str, arguments: argparse.Namespace, device: str, on_cpu_t
         time.process_time if on_cpu_time else (lambda: now(device)), device, 2 + 2 * loader.get("num_workers", 0)
     )
     with tempfile.TemporaryDirectory() as folder:
-        train(_changed(config, arguments, Path(folder), timer), work_dir=Path(folder) / "run")
+        config = changed(config, arguments, Path(folder))
+        steps = WARM_UP + timer.consecutive + arguments.rounds
+        config.schedule = {"unit": "steps", "constant": steps, "decay": 0}
+        config.custom_hooks = [*config.custom_hooks, timer]
+        train(config, work_dir=Path(folder) / "run")
     return timer
 
 
-def _changed(config: Config, arguments: argparse.Namespace, folder: Path, timer: StepTimer) -> Config:
-    """The method's configuration for a short run on random photos, unpaired and paired."""
+def changed(config: Config, arguments: argparse.Namespace, folder: Path) -> Config:
+    """The method's configuration for random photos, unpaired and paired, of the size and batch asked for."""
     draw = np.random.default_rng(0)
     for domain in (*FOLDERS.values(), "low", "high"):
         for number in range(PHOTOS):
@@ -173,13 +177,10 @@ def _changed(config: Config, arguments: argparse.Namespace, folder: Path, timer:
     config.train_dataloader.dataset.crop = arguments.size
     if config.train_dataloader.dataset.get("resize"):
         config.train_dataloader.dataset.resize = arguments.size
-    steps = WARM_UP + timer.consecutive + arguments.rounds
-    config.schedule = {"unit": "steps", "constant": steps, "decay": 0}
     for key in ("channels_last", "ema", "compile"):
         if getattr(arguments, key) is not None:
             config[key] = getattr(arguments, key)
     config.log_level = "ERROR"
-    config.custom_hooks = [*config.custom_hooks, timer]
     return config
 
 
