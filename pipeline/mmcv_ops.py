@@ -23,10 +23,11 @@ logger = logging.getLogger(__name__)
 
 EXTENSION = "mmcv._ext"
 
-# What mmcv, mmengine and mmdet import at their top for drawing, for augmentations, for lane and tracking models and for
-# sharded training. It takes twice as long as torch; a detector that detects needs none of it.
+# What mmcv, mmengine and mmdet import at their top for drawing, for reading TIFF, for augmentations, for lane and
+# tracking models and for sharded training. It takes twice as long as torch; a detector that detects needs none of it.
 _SELDOM_USED = (
-    "imagecorruptions", "imgaug", "matplotlib", "scipy", "torch.distributed.fsdp", "torch.distributed.optim",
+    "imagecorruptions", "imgaug", "matplotlib", "scipy", "tifffile", "torch.distributed.fsdp",
+    "torch.distributed.optim",
 )  # fmt: skip
 
 

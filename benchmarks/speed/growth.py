@@ -90,24 +90,28 @@ def write_run(folder: Path, n_images: int, n_enhancers: int, per_image: int) -> 
         store.put_run(record)
 
 
-def cost(command: str, folder: Path) -> tuple[float, float]:
-    """Seconds of processor time and peak memory in MB of one command on a run, in a process of its own."""
-    name, *options = shlex.split(command)
-    places = [str(folder)] * (2 if name == "compare" else 1)
+def cost(arguments: list[str]) -> tuple[float, float]:
+    """Seconds of processor time and peak memory in MB of one duskbench command, in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "COLUMNS": "100"}
     silent = os.open(os.devnull, os.O_WRONLY)
     process = os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", "duskbench", name, *places, *options],
+        [sys.executable, "-m", "duskbench", *arguments],
         environment,
         file_actions=[(os.POSIX_SPAWN_DUP2, silent, 1)],
     )
     os.close(silent)
     _, status, used = os.wait4(process, 0)
     if status:
-        raise SystemExit(f"duskbench {command} failed")
+        raise SystemExit(f"duskbench {shlex.join(arguments)} failed")
     # Linux counts in KiB.
     return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6
+
+
+def _on_run(command: str, folder: str) -> list[str]:
+    """A command's arguments, with the run that it reads."""
+    name, *options = shlex.split(command)
+    return [name, *[folder] * (2 if name == "compare" else 1), *options]
 
 
 def measured(commands: list[str], sizes: list[int], enhancers: int, per_image: int) -> Iterator[str]:
@@ -116,7 +120,7 @@ def measured(commands: list[str], sizes: list[int], enhancers: int, per_image: i
         with tempfile.TemporaryDirectory() as folder:
             write_run(Path(folder), n_images, enhancers, per_image)
             for command in commands:
-                seconds, megabytes = cost(command, Path(folder))
+                seconds, megabytes = cost(_on_run(command, folder))
                 yield f"| {command} | {n_images} | {seconds:.1f} | {megabytes:.0f} |"
 
 
