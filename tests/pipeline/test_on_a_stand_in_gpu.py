@@ -106,8 +106,9 @@ def assert_same(detector: MMDetDetector, on_gpu: Callable[[], MMDetDetector]) ->
     with gpu_stand_in():
         (got,) = on_gpu().detect([image])
     assert len(want) > 0
-    np.testing.assert_array_equal(got.boxes_xyxy, want.boxes_xyxy)
-    np.testing.assert_array_equal(got.scores, want.scores)
+    # On a CPU all convolutions are oneDNN's, elsewhere torch chooses, so sums are rounded otherwise.
+    np.testing.assert_allclose(got.boxes_xyxy, want.boxes_xyxy, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(got.scores, want.scores, rtol=1e-5)
     np.testing.assert_array_equal(got.labels, want.labels)
 
 
