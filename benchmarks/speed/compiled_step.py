@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from mmengine.registry import MODELS
 
-from duskbench.benchmarks.speed.train_step import CONFIGS, changed, now
+from duskbench.benchmarks.speed.train_step import CONFIGS, changed, now, step_parser
 from duskbench.pipeline.allocator import keep_freed_memory
 from duskbench.pipeline.mmdet_config import load_config
 from duskbench.pipeline.training.enhancer import PerNetworkOptimizers, prepare
@@ -28,12 +28,7 @@ from duskbench.pipeline.training.enhancer import PerNetworkOptimizers, prepare
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("methods", nargs="+", help="names of configs/training")
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = step_parser(__doc__, methods="names of configs/training")
     parser.set_defaults(ema=None, channels_last=None, compile=None)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -115,14 +115,20 @@ class StepTimer(Hook):
             return self.clock() - start
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("methods", nargs="+", help="names of configs/training, or paths")
+def step_parser(description: str | None, methods: str) -> argparse.ArgumentParser:
+    """The arguments of all that times training steps."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="+", help=methods)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    return parser
+
+
+def main() -> None:
+    """Print the table."""
+    parser = step_parser(__doc__, methods="names of configs/training, or paths")
     parser.add_argument("--ema", type=float, help="instead of what the config says")
     parser.add_argument("--compile", action="store_true", default=None, help="instead of what the config says")
     layout = parser.add_mutually_exclusive_group()

@@ -10,6 +10,7 @@ import numpy as np
 from duskbench.data_tools.errors import ConfigError, DetectorError
 from duskbench.data_tools.fingerprint import argument_files, fingerprint
 from duskbench.data_tools.plugins import naming
+from duskbench.data_tools.settings import is_whole
 from duskbench.pipeline.detectors.base import Detections
 
 
@@ -53,7 +54,7 @@ class CheckedDetector:
         # What of foreign code is setting and what is adapter only its author can say.
         self.identity = self._own_text("identity") or self.fingerprint
         self.batch_size: int = getattr(detector, "batch_size", 1)
-        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+        if not is_whole(self.batch_size, 1):
             raise ConfigError(
                 "The detector's batch_size is no number of images.",
                 where=name,

@@ -39,7 +39,7 @@ def test_a_plug_in_may_say_how_many_images_it_wants() -> None:
     assert CheckedDetector(plain, "mine", {}).batch_size == 8
 
 
-@pytest.mark.parametrize("wrong", [0, -1, 2.0, "4", None])
+@pytest.mark.parametrize("wrong", [0, -1, 2.0, "4", None, True])
 def test_a_number_of_images_that_is_none_is_an_error(wrong: object) -> None:
     plain = _Plain()
     plain.batch_size = wrong  # type: ignore[attr-defined]
