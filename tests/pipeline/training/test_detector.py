@@ -16,7 +16,6 @@ from duskbench.data_tools.images import write_image
 from duskbench.data_tools.voc import VOC
 from duskbench.pipeline import load_detector
 from duskbench.pipeline.checkpoint import read_checkpoint
-from duskbench.pipeline.detectors.detector_card import mean_average_precision, write_card
 from duskbench.pipeline.detectors.rfbnet import RFBNetDetector
 from duskbench.pipeline.mmdet_config import load_config
 from duskbench.pipeline.training.detector import export, train
@@ -175,35 +174,6 @@ def test_export_loads_and_detects_the_same(devkit: Path, trained: Path, tmp_path
     (a,), (b,) = one.detect([picture]), other.detect([picture])
     np.testing.assert_array_equal(a.scores, b.scores)
     np.testing.assert_array_equal(a.boxes_xyxy, b.boxes_xyxy)
-    write_card(tmp_path / "small.md", "Small", [("command", "`duskbench train`")], exported)
-    card = (tmp_path / "small.md").read_text()
-    assert "| command | `duskbench train` |" in card
-    assert f"{exported.stat().st_size:,} bytes" in card
-
-
-class Oracle:
-    """A detector that knows the answers, and one thing more."""
-
-    name, fingerprint = "oracle", ""
-
-    def __init__(self, voc: VOC, classes: tuple[str, ...], shift: float = 0.0) -> None:
-        self.classes = classes
-        self.answers = iter([voc.record(image_id).objects or () for image_id in voc.ids])
-        self.shift = shift
-
-    def detect(self, images: Any) -> list[Any]:
-        from duskbench.pipeline.detectors.base import Detections
-
-        objects = next(self.answers)
-        boxes = np.array([each.box_xyxy for each in objects], np.float32).reshape(-1, 4) + self.shift
-        labels = np.array([self.classes.index(each.name) for each in objects])
-        return [Detections(boxes, np.ones(len(objects), np.float32), labels, self.classes)]
-
-
-def test_mean_average_precision_of_an_oracle_is_one(devkit: Path) -> None:
-    voc = VOC(devkit)
-    assert mean_average_precision(Oracle(voc, SHARED_CLASSES), voc) == pytest.approx(1.0)
-    assert mean_average_precision(Oracle(voc, SHARED_CLASSES, shift=60.0), voc) == 0
 
 
 def test_what_is_missing_is_said(devkit: Path, tmp_path: Path) -> None:
