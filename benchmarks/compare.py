@@ -13,7 +13,8 @@ import numpy as np
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evidence import RowEvidence, RunEvidence, onto, open_evidence
 from duskbench.benchmarks.notes import bracket_note, mark_note, pairing_note
-from duskbench.benchmarks.record import Change, ScoreColumn, differences
+from duskbench.benchmarks.record import ScoreColumn
+from duskbench.benchmarks.run_differences import Change, differences
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Sample, Spread
 from duskbench.benchmarks.table import Column, Table, ends, score_column
 from duskbench.benchmarks.trainings import Trainings

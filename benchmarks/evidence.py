@@ -18,7 +18,8 @@ import numpy as np
 
 from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images, sample_of
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
-from duskbench.benchmarks.record import EnhancerEntry, ImageState, RunRecord
+from duskbench.benchmarks.record import EnhancerEntry, RunRecord
+from duskbench.benchmarks.run_differences import ImageState
 from duskbench.benchmarks.statistics import Aggregate, Sample
 from duskbench.benchmarks.store import Key, ResultStore
 from duskbench.benchmarks.trainings import Trainings

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.benchmarks.record import EnhancerEntry, ImageState, RunRecord
+from duskbench.benchmarks.record import EnhancerEntry, RunRecord
+from duskbench.benchmarks.run_differences import ImageState
 from duskbench.benchmarks.schema import bring_up_to_date, checksum, create, is_known
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation

@@ -7,7 +7,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from duskbench.benchmarks.record import RunRecord, ScoreColumn, differences
+from duskbench.benchmarks.record import RunRecord, ScoreColumn
+from duskbench.benchmarks.run_differences import differences
 from duskbench.benchmarks.statistics import Interval
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.typed import from_values, strict_json

@@ -23,7 +23,7 @@ from duskbench.benchmarks.nightly.history import Baseline, History
 from duskbench.benchmarks.nightly.night import Calibration, Night, NightEnhancer, Verdict
 from duskbench.benchmarks.nightly.speed import CalibrationWorkload
 from duskbench.benchmarks.provenance import environment
-from duskbench.benchmarks.record import images_digest
+from duskbench.benchmarks.run_differences import images_digest
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
 from duskbench.benchmarks.statistics import Spread
 from duskbench.benchmarks.store import Key, ResultStore

@@ -8,7 +8,7 @@ from typing import Any
 
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import RankAgreement, rank_agreements
-from duskbench.benchmarks.record import RunRecord, in_words
+from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.report.charts import DottedChart, Legend
 from duskbench.benchmarks.report.content import ReportContent, best_first, headline_first
 from duskbench.benchmarks.report.figures import (
@@ -35,6 +35,7 @@ from duskbench.benchmarks.report.tables import (
     whole_table,
 )
 from duskbench.benchmarks.report.viewer import viewer_data
+from duskbench.benchmarks.run_differences import in_words
 from duskbench.benchmarks.statistics import Interval
 
 # Curves shown at first: more than these are a thicket. The others are a click away.

@@ -16,7 +16,8 @@ from duskbench.benchmarks.cli.compare import compare
 from duskbench.benchmarks.compare import IncomparableError, RunComparison, build_comparison_table, compare_runs
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.protocol import Protocol
-from duskbench.benchmarks.record import Change, DetectorEntry, EnhancerEntry
+from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry
+from duskbench.benchmarks.run_differences import Change
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import to_markdown

@@ -18,7 +18,8 @@ from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.nightly.history import History, read_history
 from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer, from_json, to_json
-from duskbench.benchmarks.record import EnhancerEntry, ImageState
+from duskbench.benchmarks.record import EnhancerEntry
+from duskbench.benchmarks.run_differences import ImageState
 from duskbench.benchmarks.statistics import Interval, Sample
 from duskbench.data_tools.errors import DataError
 from tests.benchmarks.fabricate import make_night
