@@ -11,7 +11,8 @@ from duskbench.benchmarks.night_curve import Curve, NightCurves, night_curves
 from duskbench.benchmarks.night_ladder import SENSORS, Ladder, measured_ladders
 from duskbench.benchmarks.power_table import chosen_score
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.table import Column, Table, ends, score_column, to_csv, to_latex, to_markdown
+from duskbench.benchmarks.table import Column, Table, ends, score_column
+from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
 from duskbench.data_tools.files import write_text
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from duskbench.benchmarks.evaluate import evaluate, with_coco
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import Table, build_table, to_csv, to_latex, to_markdown
+from duskbench.benchmarks.table import Table, build_table
+from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
 from duskbench.data_tools.files import write_text
 
 

@@ -1,25 +1,19 @@
-"""Pure functions from a run's numbers to a table in the terminal, Markdown, CSV and LaTeX."""
+"""From a run's numbers to the columns and rows of its table; `table_formats` writes it."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.notes import UNSETTLED, table_notes
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-_ABSENT = "–"
-# Of a block in the terminal.
-_WIDTH = 100
+# What stands for a number that is not there.
+ABSENT = "–"
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class Column:
     def show(self, value: Any, digits: int | None = None) -> str:
         """A number's text; an absent one is a dash, never a zero."""
         if value is None:
-            return _ABSENT
+            return ABSENT
         if self.digits is None:
             return str(value)
         sign = "+" if self.signed else ""
@@ -251,155 +245,3 @@ def ends(key: str, interval: Interval | None) -> dict[str, Any]:
     if interval is None:
         return {}
     return {key: interval.value, f"{key} low": interval.low, f"{key} high": interval.high}
-
-
-def _names(table: Table) -> list[tuple[str, str]]:
-    """(name of a column of the CSV, key in a row)."""
-    return [
-        (f"{column.heading}{suffix}", f"{column.key}{suffix}")
-        for column in table.columns
-        for suffix in _suffixes(table, column)
-    ]
-
-
-def _suffixes(table: Table, column: Column) -> list[str]:
-    """Of the CSV's columns for one of the table: the value's own, and the interval's where any row has one."""
-    return [
-        "",
-        *(s for s in (" low", " high", " unsettled") if any(row.get(column.key + s) is not None for row in table.rows)),
-    ]
-
-
-def to_csv(table: Table) -> str:
-    """CSV in full precision; an absent number is an empty cell."""
-    names = _names(table)
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([name for name, _ in names])
-    writer.writerows([[row.get(key) for _, key in names] for row in table.rows])
-    return file.getvalue()
-
-
-def to_markdown(table: Table) -> str:
-    """A Markdown table, the best of each column in bold, notes below."""
-    lines = [
-        f"## {table.title}",
-        "",
-        "| " + " | ".join(column.title for column in table.columns) + " |",
-        "|" + "|".join("---" if column.key == "label" else "---:" for column in table.columns) + "|",
-    ]
-    for row in table.rows:
-        cells = [
-            column.cell(row, "**{}**" if _is_best(table, column, row) else "{}").replace("|", "\\|")
-            for column in table.columns
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
-
-
-def to_latex(table: Table) -> str:
-    """A booktabs table, the best of each column in bold, notes as comments below."""
-    alignment = "l" + "r" * (len(table.columns) - 1)
-    head = " & ".join(_latex(column.heading) + _latex_arrow(column) for column in table.columns)
-    body = []
-    for row in table.rows:
-        cells = []
-        for column in table.columns:
-            # Not braces: they would be escaped.
-            text = _latex(column.cell(row, "\0{}\1" if _is_best(table, column, row) else "{}"))
-            cells.append(text.replace("\0", r"\textbf{").replace("\1", "}"))
-        body.append("  " + " & ".join(cells) + r" \\")
-    notes = [f"% {note}" for note in table.notes]
-    lines = [
-        f"% {table.title}",
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"  \toprule",
-        f"  {head} \\\\",
-        r"  \midrule",
-        *body,
-    ]
-    return "\n".join([*lines, r"  \bottomrule", r"\end{tabular}", *notes, ""])
-
-
-def to_terminal(table: Table) -> RenderableType:
-    """Rich renderables: the main columns, then the other parts, then the notes; at most 100 columns wide."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Group
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    label = table.columns[0]
-    parts: list[RenderableType] = []
-    for part in dict.fromkeys(column.part for column in table.columns):
-        columns = [column for column in table.columns if column.part == part and column is not label]
-        # A title that wraps, as with a long path in it, could not be searched or copied.
-        title = Text(part or table.title, "italic", no_wrap=True, overflow="ignore")
-        if not columns:
-            parts.append(title)
-        for number, block in enumerate(_blocks(table, columns)):
-            parts.append(title + ", continued" if number else title)
-            drawn = RichTable(box=SIMPLE_HEAD)
-            for column in (label, *block):
-                heading = column.short or column.title
-                is_label = column is label
-                drawn.add_column(
-                    heading,
-                    justify="left" if is_label else "right",
-                    no_wrap=not is_label,
-                    overflow="fold",
-                    min_width=len(heading),
-                )
-            for row in table.rows:
-                cells = (
-                    Text(column.cell(row), style="bold green" if _is_best(table, column, row) else "")
-                    for column in (label, *block)
-                )
-                drawn.add_row(*cells)
-            parts.append(drawn)
-    parts += [Text(note, style="dim") for note in table.notes]
-    return Group(*parts)
-
-
-def _blocks(table: Table, columns: Sequence[Column]) -> Iterator[list[Column]]:
-    """The columns of a part, as many at a time as fit beside the labels."""
-    label, width = table.columns[0], 0
-    block: list[Column] = []
-    for column in columns:
-        wide = _width(table, column)
-        if block and _width(table, label) + width + wide > _WIDTH:
-            yield block
-            block, width = [], 0
-        block.append(column)
-        width += wide
-    if block:
-        yield block
-
-
-def _width(table: Table, column: Column) -> int:
-    """Of its heading and its longest cell, with the space beside them; a label is folded before it takes all room."""
-    cells = max((len(column.cell(row)) for row in table.rows), default=0)
-    return max(len(column.short or column.title), min(cells, _WIDTH // 3) if column.key == "label" else cells) + 3
-
-
-def _is_best(table: Table, column: Column, row: Mapping[str, Any]) -> bool:
-    best = table.best(column)
-    return best is not None and not row["bound"] and row.get(column.key) == best
-
-
-def _latex(text: str) -> str:
-    for raw, escaped in (
-        ("\\", r"\textbackslash{}"),
-        ("_", r"\_"),
-        ("%", r"\%"),
-        ("&", r"\&"),
-        ("#", r"\#"),
-        ("†", r"$\dagger$"),
-        ("~", r"$\sim$"),
-        ("Δ", r"$\Delta$"),
-    ):
-        text = text.replace(raw, escaped)
-    return text.replace(_ABSENT, "--")
-
-
-def _latex_arrow(column: Column) -> str:
-    return {"lower": r" $\downarrow$", "higher": r" $\uparrow$", None: ""}[column.better]

@@ -59,12 +59,12 @@ def table(
 
 def print_as(form: str, table: Table, *, csv: str | None = None) -> None:
     """Print a table in one of the forms; `csv` where the table's own columns are not what its csv should hold."""
-    from duskbench.benchmarks import table as tables
+    from duskbench.benchmarks import table_formats as formats
 
     if form == "terminal":
-        out_console.print(tables.to_terminal(table), crop=False)
+        out_console.print(formats.to_terminal(table), crop=False)
         return
-    printers = {"markdown": tables.to_markdown, "csv": tables.to_csv, "latex": tables.to_latex}
+    printers = {"markdown": formats.to_markdown, "csv": formats.to_csv, "latex": formats.to_latex}
     typer.echo(csv or printers[form](table), nl=False)
 
 

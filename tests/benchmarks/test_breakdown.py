@@ -21,7 +21,7 @@ from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 from duskbench.benchmarks.record import DetectorEntry
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import to_markdown, to_terminal
+from duskbench.benchmarks.table_formats import to_markdown, to_terminal
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from tests.benchmarks.fabricate import CLASSES, DETECTOR, make_images, make_record, make_run, metric

@@ -20,7 +20,7 @@ from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry
 from duskbench.benchmarks.run_differences import Change
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import to_markdown
+from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.data_tools.records import ObjectAnnotation
 from tests.benchmarks.fabricate import CLASSES, DETECTOR, ENVIRONMENT, make_images, make_run, metric
 

@@ -17,7 +17,7 @@ from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.results import read_table
 from duskbench.benchmarks.runner import RunOptions, run
 from duskbench.benchmarks.statistics import Sample
-from duskbench.benchmarks.table import to_csv, to_markdown
+from duskbench.benchmarks.table_formats import to_csv, to_markdown
 from duskbench.data_tools.errors import EnhancerError
 from duskbench.pipeline.allocator import keep_freed_memory
 from duskbench.pipeline.enhancers.base import FunctionEnhancer

@@ -24,7 +24,7 @@ from duskbench.benchmarks.nightly.night import Calibration
 from duskbench.benchmarks.results import read_table
 from duskbench.benchmarks.schema import SCHEMA_VERSION
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import to_csv
+from duskbench.benchmarks.table_formats import to_csv
 
 FILES = Path(__file__).with_name("files")
 CALIBRATION = Calibration({}, 0, 1, 1)

@@ -24,7 +24,7 @@ from duskbench.benchmarks.results import read_table
 from duskbench.benchmarks.runner import RunOptions
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import to_markdown
+from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.benchmarks.training_images import check_apart, enhance_split
 from duskbench.benchmarks.trainings import mean_with_luck, training_luck
 from duskbench.data_tools.errors import ConfigError, DataError, TrainingError

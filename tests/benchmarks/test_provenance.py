@@ -19,7 +19,8 @@ from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.runner import RunOptions, run
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import build_table, to_csv
+from duskbench.benchmarks.table import build_table
+from duskbench.benchmarks.table_formats import to_csv
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.miniature import make_miniature

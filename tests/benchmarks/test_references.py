@@ -14,7 +14,8 @@ from duskbench.benchmarks.metrics.full_reference import psnr, ssim
 from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.runner import RunOptions, run
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import build_table, to_markdown
+from duskbench.benchmarks.table import build_table
+from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import PLUGINS, Bench, stored_rows

@@ -21,7 +21,8 @@ from duskbench.benchmarks.record import (
     RunRecord,
 )
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
-from duskbench.benchmarks.table import build_table, to_csv, to_latex, to_markdown, to_terminal
+from duskbench.benchmarks.table import build_table
+from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown, to_terminal
 from tests.benchmarks.fabricate import metric
 
 DETECTOR = DetectorEntry("rfb", "rfb", "f" * 64, "i" * 64, ("car", "dog"))

@@ -25,7 +25,7 @@ from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.results import read_table
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval, Sample
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import to_markdown
+from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.benchmarks.trainings import Trainings, mean_with_luck, training_luck
 from duskbench.data_tools.errors import ConfigError
 from tests.benchmarks.conftest import weight_files
