@@ -34,6 +34,7 @@ from duskbench.benchmarks.statistics import (
     Aggregate,
     BootstrapOptions,
     Difference,
+    Draws,
     Interval,
     Sample,
     Spread,
@@ -110,7 +111,7 @@ class Bootstrap:
         if len(each) > 1 and sample.luck is not None:
             name = sample.luck or sample.label
             luck = training_luck(name, len(each), self.options.resamples, self.options.seed)
-        means = [one.mean for one in each if one.mean is not None]
+        means = [one.mean.images for one in each if one.mean is not None]
         return _Numbers(
             _shared_means([one.ap for one in each if one.ap is not None], luck),
             mean_with_luck(means, luck) if means else None,
@@ -129,23 +130,22 @@ class Bootstrap:
         """The fields of a `Spread`; a score that no image has is left out."""
         made: dict[str, Any] = {"scores": {}, "classes": {}, "draws": {}, "trainings": {}}
         for key, numbers in drawn.items():
-            # Student's tails are wide enough for the bias, and correcting would stretch them: see `trainings`.
-            corrected = correct and len(numbers.trainings) < 2
-            interval = self._interval(numbers.mean, numbers.there, corrected=corrected)
-            if interval is not None:
+            interval = self._interval(numbers.mean, numbers.there, corrected=correct)
+            if numbers.mean is not None and interval is not None:
                 made["scores"][key], made["draws"][key] = interval, numbers.mean
                 if numbers.trainings:
                     made["trainings"][key] = numbers.trainings
             if numbers.ap is not None:
                 of_classes = {
-                    name: self._interval(ap, numbers.there, corrected=corrected) for name, ap in numbers.ap.items()
+                    name: self._interval(ap, numbers.there, corrected=correct) for name, ap in numbers.ap.items()
                 }
                 made["classes"][key] = {name: each for name, each in of_classes.items() if each is not None}
         return made
 
     def _resample(self, sample: Sample, key: str, mask: np.ndarray) -> _Numbers:
         if key not in sample.ranked:
-            return _Numbers(None, self._aggregate(key, sample.values[key], mask), mask)
+            drawn = self._aggregate(key, sample.values[key], mask)
+            return _Numbers(None, None if drawn is None else Draws(drawn), mask)
         ranked = sample.ranked[key]
         asked = {name: np.where(mask, self.objects[name], 0)[self.within] for name in ranked.by_class}
         asked = {name: objects for name, objects in asked.items() if objects.any()}
@@ -157,7 +157,7 @@ class Bootstrap:
         count = there.sum(axis=0)
         total = np.where(there, stacked, 0.0).sum(axis=0)
         mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-        return _Numbers(ap, mean, mask)
+        return _Numbers({name: Draws(each) for name, each in ap.items()}, Draws(mean), mask)
 
     def _aps(
         self, ranked: Ranked, asked: Mapping[str, np.ndarray], mask: np.ndarray
@@ -199,18 +199,17 @@ class Bootstrap:
         blocks = in_blocks(self._weights, np.float64)
         return np.concatenate([resampled_mean(known, there, weights) for _, weights in blocks])
 
-    def _interval(self, values: np.ndarray | None, there: np.ndarray, *, corrected: bool = False) -> Interval | None:
-        """The first value is that of the images as they are; a resample without a value is left out."""
-        if values is None or np.isnan(values[0]):
+    def _interval(self, draws: Draws | None, there: np.ndarray, *, corrected: bool = False) -> Interval | None:
+        if draws is None or np.isnan(draws.images[0]):
             return None
         if int(there.sum()) < 2:
-            return Interval(float(values[0]))
-        return interval_of(values, self.options.level, corrected=corrected)
+            return Interval(float(draws.images[0]))
+        return interval_of(draws, self.options.level, corrected=corrected)
 
 
 @dataclass(frozen=True)
 class _Numbers:
-    """A score in every resample, (1 + resamples,), the images as they are first.
+    """A score in every resample.
 
     Attributes:
         ap: Class -> AP; None of a score of images.
@@ -219,21 +218,21 @@ class _Numbers:
         trainings: On the images as they are, of each training.
     """
 
-    ap: dict[str, np.ndarray] | None
-    mean: np.ndarray | None
+    ap: dict[str, Draws] | None
+    mean: Draws | None
     there: np.ndarray
     trainings: tuple[float, ...] = ()
 
 
-def _shared_means(each: Sequence[dict[str, np.ndarray]], luck: np.ndarray | None) -> dict[str, np.ndarray] | None:
-    return {name: mean_with_luck([ap[name] for ap in each], luck) for name in each[0]} if each else None
+def _shared_means(each: Sequence[dict[str, Draws]], luck: np.ndarray | None) -> dict[str, Draws] | None:
+    return {name: mean_with_luck([ap[name].images for ap in each], luck) for name in each[0]} if each else None
 
 
 def _minus(a: _Numbers, b: _Numbers) -> _Numbers:
     if a.mean is None or b.mean is None:
         return _Numbers(None if a.ap is None else {}, None, a.there)
     ap = None if a.ap is None or b.ap is None else {name: a.ap[name] - b.ap[name] for name in a.ap if name in b.ap}
-    return _Numbers(ap, a.mean - b.mean, a.there, tuple(one - float(b.mean[0]) for one in a.trainings))
+    return _Numbers(ap, a.mean - b.mean, a.there, tuple(one - float(b.mean.images[0]) for one in a.trainings))
 
 
 def _where(mask: np.ndarray, *samples: Sample | Trainings) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ import numpy as np
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evidence import RunEvidence
 from duskbench.benchmarks.record import ScoreColumn
-from duskbench.benchmarks.statistics import BootstrapOptions, Interval, interval_of
+from duskbench.benchmarks.statistics import BootstrapOptions, Draws, Interval, interval_of
 from duskbench.data_tools.errors import DataError
 
 _SCORES_AVERAGED = 200
@@ -92,12 +92,12 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
     within = np.all(measured, axis=0) if measured else np.zeros(len(runs[0].images), bool)
     if not within.any():
         raise DataError("No image has a result of every enhancer at every exposure.", got=f"enhancers {labels}")
-    drawn: dict[str, np.ndarray] = {}
+    drawn: dict[str, list[Draws]] = {}
     bootstraps = [Bootstrap(run.objects, options, within=within, aggregates=run.aggregates) for run in runs]
     for label in labels:
         spreads = [each.spread(of[label]) for each, of in zip(bootstraps, rows, strict=True)]
         if all(score.key in spread.draws for spread in spreads):
-            drawn[label] = np.stack([spread.draws[score.key] for spread in spreads])
+            drawn[label] = [spread.draws[score.key] for spread in spreads]
     baseline = runs[0].record.input_label
     base = drawn.get(baseline) if baseline is not None else None
     curves = tuple(
@@ -113,23 +113,25 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
 
 def _curve(
     label: str,
-    drawn: np.ndarray,
-    base: np.ndarray | None,
+    drawn: Sequence[Draws],
+    base: Sequence[Draws] | None,
     exposures: Sequence[float],
     score: ScoreColumn,
     level: float,
 ) -> Curve:
     ev = np.array(exposures)
     points = tuple(interval_of(each, level, corrected=True) for each in drawn)
-    areas = area(drawn, ev)
-    whole = interval_of(areas, level, corrected=True)
+    totals = np.stack([each.total for each in drawn])
+    of_images, areas = area(np.stack([each.images for each in drawn]), ev), area(totals, ev)
+    whole = interval_of(Draws(of_images, areas - of_images), level, corrected=True)
     if base is None:
         return Curve(label, points, whole)
     sign = 1.0 if score.metric.better == "higher" else -1.0
-    stops = stops_gained(sign * base, sign * drawn, ev)
+    theirs = np.stack([each.total for each in base])
+    stops = stops_gained(sign * theirs, sign * totals, ev)
     return Curve(
-        label, points, whole, interval_of(areas - area(base, ev), level),
-        None if np.isnan(stops[0]) else interval_of(stops, level),
+        label, points, whole, interval_of(Draws(areas - area(theirs, ev)), level),
+        None if np.isnan(stops[0]) else interval_of(Draws(stops), level),
     )  # fmt: skip
 
 

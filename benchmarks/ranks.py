@@ -62,7 +62,7 @@ def _agreements(
         draws = [result.spread.draws for result in results]
         draws = [each for each in draws if one.key in each and other.key in each]
         if len(draws) >= _FEWEST:
-            pair = [np.stack([each[score.key] for each in draws]) for score in (one, other)]
+            pair = [np.stack([each[score.key].total for each in draws]) for score in (one, other)]
             kendall, spearman = (_interval(values, level) for values in _correlations(*pair))
             if kendall is not None and spearman is not None:
                 yield RankAgreement(one, other, len(draws), kendall, spearman)

@@ -53,7 +53,7 @@ def simultaneous(draws: Mapping[str, np.ndarray], level: float) -> Family | None
     """Simultaneous intervals of several differences.
 
     Args:
-        draws: Label -> (1 + R,) float64 difference, on the images as they are and in each resample; see `Spread.draws`.
+        draws: Label -> (1 + R,) float64 difference, on the images as they are and in each resample; see `Draws.total`.
         level: Share of the runs in which all of the intervals hold their difference.
 
     Returns:
@@ -90,7 +90,7 @@ def family_of(
     """The differences to a baseline of all rows that compete; None where there is none with an interval."""
     return simultaneous(
         {
-            result.label: result.against[baseline].draws[score.key]
+            result.label: result.against[baseline].draws[score.key].total
             for result in results
             if result.label not in record.bounds and score.key in getattr(result.against.get(baseline), "draws", ())
         },

@@ -68,21 +68,42 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """A number on the images as they are, then in each resample.
+
+    Attributes:
+        images: (1 + R,) float64 with other images and the trainings as they are; NaN where a resample has no number.
+        luck: (1 + R,) float64 that other trainings add, 0 first; 0 of an enhancer that stands for itself.
+    """
+
+    images: np.ndarray
+    luck: np.ndarray | float = 0.0
+
+    def __sub__(self, other: Draws) -> Draws:
+        return Draws(self.images - other.images, self.luck - other.luck)
+
+    @property
+    def total(self) -> np.ndarray:
+        """(1 + R,) float64 with other images and other trainings."""
+        return self.images + self.luck
+
+
+@dataclass(frozen=True)
 class Spread:
     """The numbers of one enhancer with their intervals.
 
     Attributes:
         scores: Key of a score -> its number; one that no image has is absent.
         classes: Key of a score of detections -> class -> AP; a class without an object is absent.
-        draws: Key of a score -> (1 + resamples,) float64: its number on the images as they are, then in each resample,
-            NaN where that has none. The same place of two enhancers, or of two scores, is the same draw of images.
+        draws: Key of a score -> its number in every resample. The same place of two enhancers, or of two scores, is the
+            same draw of images.
         trainings: Key of a score -> the number of each of several trainings, whose mean the score is; no key where an
             enhancer stands for itself.
     """
 
     scores: dict[str, Interval] = field(default_factory=dict)
     classes: dict[str, dict[str, Interval]] = field(default_factory=dict)
-    draws: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
+    draws: dict[str, Draws] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
     trainings: dict[str, tuple[float, ...]] = field(default_factory=dict, kw_only=True)
 
 
@@ -137,21 +158,26 @@ def _same_ranked(a: Ranked, b: Ranked) -> bool:
     )
 
 
-def interval_of(values: np.ndarray, level: float, *, corrected: bool = False) -> Interval:
-    """The interval of a number from its resamples.
+def interval_of(draws: Draws, level: float, *, corrected: bool = False) -> Interval:
+    """The interval of a number from its resamples; one without a number is left out.
 
     Args:
-        values: (1 + R,) float64, the number on the images as they are first; a resample that is NaN is left out.
-        level: Share of the resamples inside.
-        corrected: Whether quantiles are bias-corrected; see `corrected_tails`.
+        draws: The resamples.
+        level: Share of them inside.
+        corrected: Whether the draws of images are bias-corrected; see `corrected_tails`.
     """
-    resampled = values[1:][~np.isnan(values[1:])]
-    if not len(resampled):
-        return Interval(float(values[0]))
-    tail = (1 - level) / 2
-    tails = corrected_tails(resampled, values[0], tail) if corrected else (tail, 1 - tail)
-    low, high = np.quantile(resampled, tails)
-    return Interval(float(values[0]), float(low), float(high))
+    value, there = float(draws.images[0]), ~np.isnan(draws.images[1:])
+    if not there.any():
+        return Interval(value)
+    resampled, tail = draws.images[1:][there], (1 - level) / 2
+    tails = tail, 1 - tail
+    low, high = np.quantile(resampled, corrected_tails(resampled, value, tail) if corrected else tails)
+    if isinstance(draws.luck, np.ndarray):
+        # Luck is added to draws that are moved and stretched until their quantiles are the images' interval.
+        first, last = np.quantile(resampled, tails)
+        moved = low + (resampled - first) * ((high - low) / (last - first) if last > first else 1.0)
+        low, high = np.quantile(moved + draws.luck[1:][there], tails)
+    return Interval(value, float(low), float(high))
 
 
 def corrected_tails(resampled: np.ndarray, value: float, tail: float) -> tuple[float, float]:

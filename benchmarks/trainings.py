@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from duskbench.benchmarks.statistics import Draws
+
 if TYPE_CHECKING:
     from duskbench.benchmarks.metrics.base import Ranked
     from duskbench.benchmarks.statistics import Sample
@@ -86,7 +88,7 @@ def training_luck(name: str, trainings: int, resamples: int, seed: int) -> np.nd
     return np.concatenate([np.zeros((1, trainings)), weights])
 
 
-def mean_with_luck(drawn: Sequence[np.ndarray], luck: np.ndarray | None) -> np.ndarray:
+def mean_with_luck(drawn: Sequence[np.ndarray], luck: np.ndarray | None) -> Draws:
     """The mean over trainings in every resample, with their luck.
 
     Args:
@@ -95,6 +97,5 @@ def mean_with_luck(drawn: Sequence[np.ndarray], luck: np.ndarray | None) -> np.n
     """
     mean: np.ndarray = np.mean(drawn, axis=0)
     if luck is None:
-        return mean
-    deviations = np.array([each[0] for each in drawn]) - mean[0]
-    return mean + luck @ deviations
+        return Draws(mean)
+    return Draws(mean, luck @ (np.array([each[0] for each in drawn]) - mean[0]))

@@ -119,7 +119,7 @@ def _differences(pool: Pool, images: np.ndarray, dealt: np.ndarray, options: Boo
     objects = dict(zip(pool.classes, pool.objects[:, images], strict=True))
     bootstrap = Bootstrap(objects, options, within=np.ones(len(images), bool))
     differences = {one.label: bootstrap.difference(one, base) for one in others}
-    family = simultaneous({label: each.draws["map"] for label, each in differences.items()}, options.level)
+    family = simultaneous({label: each.draws["map"].total for label, each in differences.items()}, options.level)
     assert family is not None  # noqa: S101 - there are resamples
     return family
 

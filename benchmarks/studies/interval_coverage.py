@@ -1,24 +1,27 @@
-"""How often the intervals of a mAP and of a difference hold the truth, in simulated data sets whose truth is known.
+"""How often the intervals of a mAP and of a difference miss the truth, in simulated data sets whose truth is known.
 
     python -m duskbench.benchmarks.studies.interval_coverage
 
-Images are drawn from a large population of objects, hits and false alarms; its mAP is the truth. "percentile" are the
-plain quantiles of the resamples, "corrected" the bias-corrected ones (see `benchmarks.statistics`). A 95 % interval
-should hold the truth 95 times of 100.
+Every trial draws the objects, hits and false alarms of so many images anew; the truth is the mAP of 50,000 images drawn
+in the same way. "percentile" are the plain quantiles of the resamples, "corrected" the bias-corrected ones (see
+`benchmarks.statistics`). A cell is the share of the trials, in percent, in which the truth lay below the interval, and
+above it: of a 95 % interval both should be 2.5.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from duskbench.benchmarks.metrics.base import Ranking
 from duskbench.benchmarks.resampling import draw_weights, resampled_ap
-from duskbench.benchmarks.statistics import corrected_tails
+from duskbench.benchmarks.statistics import Draws, interval_of
 
-_POPULATION = 6000
-_TAIL = 0.025
+_MANY = 50_000
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -28,92 +31,95 @@ class Setting:
     name: str
     n_images: int
     objects: tuple[float, ...]
-    skills: tuple[float, float]
+    skills: tuple[float, float] = (0.5, 0.58)
 
 
 SETTINGS = (
-    Setting("120 images, 11 classes, 26 objects each", 120, (0.22,) * 11, (0.5, 0.58)),
-    Setting("100 images, 20 classes, 16 of them with 3 objects", 100, (0.4,) * 4 + (0.03,) * 16, (0.5, 0.58)),
-    Setting("800 images, 11 classes, 200 objects each", 800, (0.25,) * 11, (0.5, 0.53)),
+    Setting("100 images, 20 classes, 16 of them with 3 objects", 100, (0.4,) * 4 + (0.03,) * 16),
+    Setting("90 images, 20 classes, 19 of them with 7 objects", 90, (0.9,) + (0.08,) * 19),
+    Setting("120 images, 11 classes, 26 objects each", 120, (0.22,) * 11),
+    Setting("478 images, 20 classes, 19 of them with 38 objects", 478, (0.9,) + (0.08,) * 19),
+    Setting("2000 images, 11 classes, 500 objects each", 2000, (0.25,) * 11, (0.5, 0.53)),
 )
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Detections of one class and enhancer in the population."""
-
-    images: np.ndarray
-    tp: np.ndarray
-    scores: np.ndarray
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--resamples", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    print(f"{'':52}{'mAP':>24}{'difference':>24}")
-    print(f"{'':52}{'percentile':>12}{'corrected':>12}{'percentile':>12}{'corrected':>12}")
+    print(f"{'':50}{'mAP':>28}{'difference':>28}")
+    print(f"{'':50}" + f"{'percentile':>14}{'corrected':>14}" * 2)
     for setting in SETTINGS:
-        shares = coverage(setting, arguments.trials, arguments.resamples)
-        print(f"{setting.name:52}" + "".join(f"{share:12.2f}" for share in shares))
+        missed = coverage(setting, arguments.trials, arguments.resamples, arguments.seed)
+        print(f"{setting.name:50}" + "".join(f"{as_text(share):>14}" for share in missed))
 
 
-def coverage(setting: Setting, trials: int, resamples: int) -> list[float]:
-    """Shares of the trials in which the intervals held the truth: mAP by either rule, difference by either rule."""
-    rng = np.random.default_rng(1)
-    objects, enhancers = draw_population(setting, rng)
-    everything = np.ones((_POPULATION, 1), np.float32)
-    whole = [mean_ap(objects, ranked, np.arange(_POPULATION), everything)[0] for ranked in enhancers]
-    held = np.zeros(4)
-    for trial in range(trials):
-        chosen = rng.choice(_POPULATION, setting.n_images, replace=False)
-        weights = draw_weights(setting.n_images, resamples, trial)
-        one, two = (mean_ap(objects, ranked, chosen, weights) for ranked in enhancers)
-        truths = ((one, whole[0]), (two - one, whole[1] - whole[0]))
-        held += [holds(values, truth, corrected) for values, truth in truths for corrected in (False, True)]
-    return list(held / trials)
+def coverage(setting: Setting, trials: int, resamples: int, seed: int) -> np.ndarray:
+    """(4, 2) shares of the trials with the truth below and above: mAP by either rule, difference by either rule."""
+    rng = np.random.default_rng(seed)
+    first, second = (true_map(setting.objects, skill) for skill in setting.skills)
+    missed = np.zeros((4, 2))
+    for _ in range(trials):
+        one, two = draw_maps(setting, setting.skills, resamples, rng)
+        truths = ((one, first), (two - one, second - first))
+        missed += [misses(Draws(values), truth, corrected=by) for values, truth in truths for by in (False, True)]
+    return missed / trials
 
 
-def draw_population(setting: Setting, rng: np.random.Generator) -> tuple[list[np.ndarray], list[list[Scored]]]:
-    """Objects per image of each class, and the detections of each enhancer; a hard object is hard for both."""
-    objects: list[np.ndarray] = []
-    enhancers: list[list[Scored]] = [[] for _ in setting.skills]
-    for label, rate in enumerate(setting.objects):
-        count = rng.poisson(rate, _POPULATION)
-        objects.append(count)
-        at = np.repeat(np.arange(_POPULATION), count)
+def draw_maps(setting: Setting, skills: Sequence[float], resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """(skills, 1 + resamples) mAP of each on images of one draw, as they are and in each resample."""
+    objects, rankings = draw_images(setting.objects, setting.n_images, skills, rng)
+    weights = draw_weights(setting.n_images, resamples, int(rng.integers(1 << 32)))
+    return np.stack([mean_ap(objects, ranked, weights) for ranked in rankings])
+
+
+def true_map(objects: Sequence[float], skill: float) -> float:
+    """The mAP on so many images that it is not biased any more."""
+    drawn, [ranked] = draw_images(objects, _MANY, [skill], np.random.default_rng(0))
+    return float(mean_ap(drawn, ranked, np.ones((_MANY, 1), np.uint8))[0])
+
+
+def draw_images(
+    objects: Sequence[float], n_images: int, skills: Sequence[float], rng: np.random.Generator
+) -> tuple[list[np.ndarray], list[list[Ranking]]]:
+    """Objects per image of each class, and the detections of each enhancer; a hard object is hard for all."""
+    drawn: list[np.ndarray] = []
+    rankings: list[list[Ranking]] = [[] for _ in skills]
+    for label, rate in enumerate(objects):
+        count = rng.poisson(rate, n_images)
+        drawn.append(count)
+        at = np.repeat(np.arange(n_images), count)
         hardness = rng.random(len(at))
-        ease = 0.5 + label / len(setting.objects)
-        for ranked, skill in zip(enhancers, setting.skills, strict=True):
+        ease = 0.5 + label / len(objects)
+        for ranked, skill in zip(rankings, skills, strict=True):
             found = hardness < skill * ease + (rng.random(len(at)) - 0.5) * 0.3
-            scores = (1 - hardness) * 0.6 + rng.random(len(at)) * 0.4
-            alarms = np.repeat(np.arange(_POPULATION), rng.poisson(rate + 0.05, _POPULATION))
-            images = np.concatenate([at[found], alarms])
-            tp = np.arange(len(images)) < found.sum()
-            ranked.append(Scored(images, tp, np.concatenate([scores[found], rng.random(len(alarms)) * 0.75])))
-    return objects, enhancers
+            sure = (1 - hardness) * 0.6 + rng.random(len(at)) * 0.4
+            alarms = np.repeat(np.arange(n_images), rng.poisson(rate + 0.05, n_images))
+            scores = np.concatenate([sure[found], rng.random(len(alarms)) * 0.75])
+            order = np.argsort(-scores, kind="stable")
+            ranked.append(Ranking(np.concatenate([at[found], alarms])[order], order < np.count_nonzero(found)))
+    return drawn, rankings
 
 
-def mean_ap(objects: list[np.ndarray], ranked: list[Scored], chosen: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The mAP of some images of the population in every resample, (R,)."""
-    position = np.full(_POPULATION, -1)
-    position[chosen] = np.arange(len(chosen))
-    aps = []
-    for count, one in zip(objects, ranked, strict=True):
-        kept = np.flatnonzero(position[one.images] >= 0)
-        kept = kept[np.argsort(-one.scores[kept], kind="stable")]
-        if count[chosen].any():
-            aps.append(resampled_ap(position[one.images[kept]], one.tp[kept], count[chosen], weights, "11point"))
-    return np.nanmean(aps, axis=0)
+def mean_ap(objects: Sequence[np.ndarray], ranked: Sequence[Ranking], weights: np.ndarray) -> np.ndarray:
+    """The mAP in every resample, (R,)."""
+    there = [(count, one) for count, one in zip(objects, ranked, strict=True) if count.any()]
+    return np.nanmean([resampled_ap(one.images, one.tp, count, weights, "11point") for count, one in there], axis=0)
 
 
-def holds(values: np.ndarray, truth: float, corrected: bool) -> bool:
-    """Whether the interval made of resamples (the first is the draw itself) holds the truth."""
-    tails = corrected_tails(values[1:], values[0], _TAIL) if corrected else (_TAIL, 1 - _TAIL)
-    low, high = np.quantile(values[1:], tails)
-    return bool(low <= truth <= high)
+def misses(draws: Draws, truth: float, *, corrected: bool = False) -> tuple[bool, bool]:
+    """Whether the truth is below, and above, the interval."""
+    interval = interval_of(draws, LEVEL, corrected=corrected)
+    assert interval.low is not None and interval.high is not None  # noqa: S101 - there are resamples
+    return truth < interval.low, truth > interval.high
+
+
+def as_text(missed: np.ndarray) -> str:
+    """Shares below and above, in percent."""
+    return f"{100 * missed[0]:.1f} + {100 * missed[1]:.1f}"
 
 
 if __name__ == "__main__":

@@ -8,25 +8,32 @@ settings go from none to nearly all of it. "images" are the resamples of images 
 all there could be; "drawn" draws the trainings with replacement too; "Student" is what the table does (see
 `benchmarks.trainings`). A 95 % interval should hold the truth 95 times of 100.
 
-Then the same of a mAP, which is biased on few images: 3 of 40 trainings on 120 of 6000 images, as in
-`studies.interval_coverage`; "corrected" are the bias-corrected quantiles.
+Then the same of a mAP, which is biased on few images, and of the difference of two methods with as many trainings each,
+in the data sets of `studies.interval_coverage`, whose cells these are. "percentile": plain quantiles; "all": the
+bias-corrected ones of images' and trainings' luck together; "images": the resamples of images are corrected, then
+trainings' luck is added. The table takes "images" for a row and "percentile" for a difference.
 """
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
 
 import numpy as np
 
 from duskbench.benchmarks.resampling import draw_weights, resampled_mean
+from duskbench.benchmarks.statistics import Draws
 from duskbench.benchmarks.studies import interval_coverage as simulated
 from duskbench.benchmarks.trainings import mean_with_luck, training_luck
 
 _TAILS = (0.025, 0.975)
 _IMAGES = 100
-# Of the hit rate.
-_SKILL_SPREADS = (0.0, 0.02, 0.06)
+# Of a mAP over trainings, as a multiple of that over images.
+_SPREADS = (0.2, 1.0)
+# Hit rates that differ by so much over the root of the number of images move a mAP as far as other images do.
+_SKILL_LIKE_IMAGES = 0.6
 
 
 @dataclass(frozen=True)
@@ -53,19 +60,22 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--map-trials", type=int, default=1000)
+    parser.add_argument("--resamples", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=1, help="of the second table")
     arguments = parser.parse_args()
     print(f"{'':46}{'3 trainings':>27}{'5 trainings':>27}")
     print(f"{'':46}" + f"{'images':>9}{'drawn':>9}{'Student':>9}" * 2)
     for setting in SETTINGS:
         shares = [coverage(setting, k, arguments.trials, arguments.resamples) for k in (3, 5)]
         print(f"{setting.name:46}" + "".join(f"{share:9.2f}" for of in shares for share in of))
-    print(f"\n{'':46}{'images':>18}{'Student':>18}")
-    print(f"{'mAP, 3 trainings, 120 images':46}" + f"{'percentile':>12}{'corrected':>12}" * 2)
-    for spread in _SKILL_SPREADS:
-        sd, shares_of_map = coverage_of_map(spread, arguments.trials // 5, arguments.resamples)
-        name = f"standard deviation over trainings {100 * sd:.1f} points"
-        print(f"{name:46}" + "".join(f"{share:12.2f}" for share in shares_of_map))
+    print(f"\n{'SD over trainings / of images, trainings':62}{'mAP':>42}{'difference':>42}")
+    print(f"{'':62}" + f"{'percentile':>14}{'all':>14}{'images':>14}" * 2)
+    for data in simulated.SETTINGS:
+        for spread, k in product(_SPREADS, (3, 5)):
+            missed = coverage_of_map(data, spread, k, arguments.map_trials, arguments.resamples, arguments.seed)
+            cells = "".join(f"{simulated.as_text(share):>14}" for share in missed)
+            print(f"{data.name:52}{spread:6.1f}{k:4}{cells}", flush=True)
 
 
 def coverage(setting: Setting, trainings: int, trials: int, resamples: int) -> list[float]:
@@ -88,7 +98,7 @@ def coverage(setting: Setting, trainings: int, trials: int, resamples: int) -> l
         kinds = (
             np.mean(drawn, axis=0)[1:],
             np.array(drawn)[chosen, at].mean(axis=1),
-            mean_with_luck(drawn, luck)[1:],
+            mean_with_luck(drawn, luck).total[1:],
         )
         for number, values in enumerate(kinds):
             low, high = np.quantile(values, _TAILS)
@@ -96,25 +106,47 @@ def coverage(setting: Setting, trainings: int, trials: int, resamples: int) -> l
     return list(held / trials)
 
 
-def coverage_of_map(spread: float, trials: int, resamples: int) -> tuple[float, list[float]]:
-    """As `coverage`, of a mAP: how far trainings lie apart, and the shares by either kind of luck and quantiles."""
-    rng = np.random.default_rng(1)
-    name, n, n_trainings = "", 120, 40
-    setting = simulated.Setting(name, n, (0.22,) * 11, tuple(0.5 + spread * rng.standard_normal(n_trainings)))
-    objects, enhancers = simulated.draw_population(setting, rng)
-    everything = np.arange(len(objects[0]))
-    once = np.ones((len(everything), 1), np.float32)
-    worth = [simulated.mean_ap(objects, ranked, everything, once)[0] for ranked in enhancers]
-    held = np.zeros(4)
+def coverage_of_map(
+    data: simulated.Setting, spread: float, k: int, trials: int, resamples: int, seed: int
+) -> np.ndarray:
+    """(6, 2) shares of the trials with the truth below and above: mAP by each of three rules, difference by each.
+
+    Args:
+        data: Kind of data set, and the mean hit rates of two methods.
+        spread: Standard deviation of a mAP over trainings, about as a multiple of that over images.
+        k: Trainings of each method.
+        trials: Number of data sets.
+        resamples: Of each.
+        seed: Of all.
+    """
+    rng = np.random.default_rng(seed)
+    sd = spread * _SKILL_LIKE_IMAGES / np.sqrt(data.n_images)
+    first, second = (_true_mean(data.objects, skill, sd) for skill in data.skills)
+    missed = np.zeros((6, 2))
     for trial in range(trials):
-        images = rng.choice(len(everything), n, replace=False)
-        weights = draw_weights(n, resamples, trial)
-        chosen = rng.choice(n_trainings, 3, replace=False)
-        drawn = [simulated.mean_ap(objects, enhancers[k], images, weights) for k in chosen]
-        luck = training_luck("method", 3, resamples, trial)
-        kinds = (np.mean(drawn, axis=0), mean_with_luck(drawn, luck))
-        held += [simulated.holds(values, float(np.mean(worth)), by) for values in kinds for by in (False, True)]
-    return float(np.std(worth, ddof=1)), list(held / trials)
+        skills = np.repeat(data.skills, k) + sd * rng.standard_normal(2 * k)
+        drawn = simulated.draw_maps(data, skills.tolist(), resamples, rng)
+        one, two = (
+            mean_with_luck(list(of), training_luck(name, k, resamples, trial))
+            for name, of in (("one", drawn[:k]), ("two", drawn[k:]))
+        )
+        missed += [
+            each
+            for draws, truth in ((one, first), (two - one, second - first))
+            for each in (
+                simulated.misses(draws, truth),
+                simulated.misses(Draws(draws.total), truth, corrected=True),
+                simulated.misses(draws, truth, corrected=True),
+            )
+        ]
+    return missed / trials
+
+
+@cache
+def _true_mean(objects: tuple[float, ...], skill: float, sd: float) -> float:
+    """The mean mAP over trainings whose hit rates are normal."""
+    at, weights = np.polynomial.hermite_e.hermegauss(5)
+    return float(np.average([simulated.true_map(objects, skill + sd * each) for each in at], weights=weights))
 
 
 if __name__ == "__main__":

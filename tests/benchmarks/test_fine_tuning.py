@@ -70,10 +70,10 @@ def test_frozen_numbers_are_those_of_a_run_without_trainings_and_fine_tuned_ones
         assert len({one.scores["map"].value for one in each}) == 3
         trained = got[label].spread
         assert trained.trainings["map fine-tuned"] == tuple(one.scores["map"].value for one in each)
-        drawn = mean_with_luck([one.draws["map"] for one in each], training_luck(label, 3, 50, 3))
-        assert trained.draws["map fine-tuned"] == pytest.approx(drawn)
+        drawn = mean_with_luck([one.draws["map"].images for one in each], training_luck(label, 3, 50, 3)).total
+        assert trained.draws["map fine-tuned"].total == pytest.approx(drawn)
         # Paired: the same resamples of images under both protocols.
-        difference = drawn - frozen[label].spread.draws["map"]
+        difference = drawn - frozen[label].spread.draws["map"].images
         low, high = np.quantile(difference[1:], [0.05, 0.95])
         to_frozen = got[label].to_frozen["map fine-tuned"]
         assert (to_frozen.value, to_frozen.low, to_frozen.high) == pytest.approx((difference[0], low, high))

@@ -12,7 +12,7 @@ from scipy.stats import kendalltau, spearmanr
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.ranks import RankAgreement, agreement_notes, rank_agreements
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
-from duskbench.benchmarks.statistics import BootstrapOptions, Spread
+from duskbench.benchmarks.statistics import BootstrapOptions, Draws, Spread
 from duskbench.benchmarks.store import ResultStore
 from tests.benchmarks.fabricate import CLASSES, DETECTOR, make_images, make_record, make_run
 
@@ -27,7 +27,9 @@ def run_of(draws: dict[str, np.ndarray], bound: str | None = None) -> tuple[RunR
     record = make_record((), labels, detectors=tuple(d for d in (DETECTOR, OTHER, THIRD) if d.label in draws))
     enhancers = tuple(replace(entry, upper_bound=entry.label == bound) for entry in record.enhancers)
     results = [
-        EnhancerResult(label, 3, 3, spread=Spread(draws={f"map {name}": each[number] for name, each in draws.items()}))
+        EnhancerResult(
+            label, 3, 3, spread=Spread(draws={f"map {name}": Draws(each[number]) for name, each in draws.items()})
+        )
         for number, label in enumerate(labels)
     ]
     return replace(record, enhancers=enhancers), results

@@ -20,7 +20,7 @@ from duskbench.benchmarks.record import (
     MetricEntry,
     RunRecord,
 )
-from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
+from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Draws, Interval, Spread
 from duskbench.benchmarks.table import build_table
 from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown, to_terminal
 from tests.benchmarks.fabricate import metric
@@ -146,7 +146,7 @@ def test_two_detectors_have_columns_of_their_own() -> None:
         made = Spread(
             {key: Interval(value) for key, value in numbers.items()},
             {key: {"car": Interval(value)} for key, value in numbers.items()},
-            draws={key: np.full(3, value) for key, value in numbers.items()},
+            draws={key: Draws(np.full(3, value)) for key, value in numbers.items()},
         )
         results.append(EnhancerResult(label, 3, 3, spread=made))
     text = to_markdown(build_table(two, results))

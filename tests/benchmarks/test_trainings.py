@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from duskbench.benchmarks.bootstrap import Bootstrap
@@ -23,7 +24,7 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.results import read_table
-from duskbench.benchmarks.statistics import BootstrapOptions, Interval, Sample
+from duskbench.benchmarks.statistics import BootstrapOptions, Draws, Interval, Sample, interval_of
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.benchmarks.trainings import Trainings, mean_with_luck, training_luck
@@ -83,12 +84,39 @@ def test_where_images_have_no_luck_the_interval_is_the_closed_form() -> None:
 
 
 def test_equal_trainings_are_as_one() -> None:
-    values = np.random.default_rng(0).normal(4, 1, (1, 40))
-    alone = image_samples(values)[0]
+    values = np.random.default_rng(0).exponential(4, (1, 40))
+    alone, same = image_samples(np.repeat(values, 2, axis=0))
     made, nothing = bootstrap(40), image_samples(np.zeros((1, 40)))[0]
-    for method in (Trainings("a", (alone,)), Trainings("a", (alone, alone, alone))):
-        got, expected = (made.difference(each, nothing).scores["score"] for each in (method, alone))
-        assert (got.value, got.low, got.high) == pytest.approx((expected.value, expected.low, expected.high), rel=1e-12)
+    for method in (Trainings("a", (alone,)), Trainings("a", (alone, alone, alone)), Trainings("a", (alone, same))):
+        for numbers in (lambda one: made.difference(one, nothing), made.spread):
+            got, expected = (numbers(each).scores["score"] for each in (method, alone))
+            ends = expected.value, expected.low, expected.high
+            assert (got.value, got.low, got.high) == pytest.approx(ends, rel=1e-12)
+
+
+# Resamples 0 to 1000; norm.cdf(z0) of them lie below the value, so the ends are 1000 * norm.cdf(2 * z0 -+ 1.96).
+@pytest.mark.parametrize(
+    ("value", "z0", "low", "high"),
+    [(500.0, 0.0, 25.0, 975.0), (308.5, -0.5, 1.5, 831.5), (691.5, 0.5, 168.5, 998.5), (158.7, -1.0, 0.0, 484.0)],
+)
+def test_luck_is_added_to_the_interval_of_the_images(value: float, z0: float, low: float, high: float) -> None:
+    assert 1000 * norm.cdf(2 * z0 + norm.ppf([0.025, 0.975])) == pytest.approx((low, high), abs=0.05)
+    images = np.array([value, *np.random.default_rng(0).permutation(1001)])
+    # Far more luck than images have, half of it to each side.
+    much = np.array([0.0, *np.tile([-1e6, 1e6], 501)[:1001]])
+    for luck, expected, rounding in ((0.0, (low, high), 0.7), (0 * much, (low, high), 0.7), (much, (-1e6, 1e6), 1100)):
+        got = interval_of(Draws(images, luck), 0.95, corrected=True)
+        assert (got.value, got.low, got.high) == (value, *(pytest.approx(each, abs=rounding) for each in expected))
+
+
+@pytest.mark.parametrize("bias", [-0.8, 0.0, 0.8])
+def test_only_the_bias_on_images_is_corrected(bias: float) -> None:
+    rng = np.random.default_rng(6)
+    images, luck = np.append(0.0, rng.normal(bias, 1, 40_000)), np.append(0.0, rng.normal(0, 2, 40_000))
+    half = norm.ppf(0.975) * np.sqrt(1 + 4)
+    for corrected, centre in ((True, -bias), (False, bias)):
+        got = interval_of(Draws(images, luck), 0.95, corrected=corrected)
+        assert (got.low, got.high) == pytest.approx((centre - half, centre + half), abs=0.1)
 
 
 def test_a_training_without_an_image_takes_it_from_all() -> None:
@@ -116,8 +144,8 @@ def test_a_row_is_the_mean_of_its_trainings(tmp_path: Path) -> None:
         numbers = [one.spread.scores[key].value for one in each]
         assert got["Ours"].spread.trainings[key] == pytest.approx(numbers)
         assert got["Ours"].number(key) == pytest.approx(np.mean(numbers))
-        drawn = mean_with_luck([one.spread.draws[key] for one in each], training_luck("Ours", 3, 50, 3))
-        assert got["Ours"].spread.draws[key] == pytest.approx(drawn)
+        drawn = mean_with_luck([one.spread.draws[key].images for one in each], training_luck("Ours", 3, 50, 3)).total
+        assert got["Ours"].spread.draws[key].total == pytest.approx(drawn)
     for name in ("car", "dog", "person"):
         mean = np.mean([one.spread.classes["map"][name].value for one in each])
         assert got["Ours"].spread.classes["map"][name].value == pytest.approx(mean)
@@ -181,13 +209,13 @@ def test_two_runs_of_a_method_are_compared_as_one_row(tmp_path: Path, weights: s
     assert [one.label for one in together.enhancers] == ["Input", "Ours", "Other"]
     ours = together.enhancers[1]
     for key in ("niqe", "map"):
-        drawn = np.mean([one.difference.draws[key] for one in apart], axis=0)
+        drawn = np.mean([one.difference.draws[key].total for one in apart], axis=0)
         for side, sign in (("after 2", 1), ("before 1", -1)):
             name, run = side.split()
             values = np.array([getattr(one, f"spread_{name}").scores[key].value for one in apart])
             if weights == "other":
                 drawn = drawn + sign * training_luck(f"Ours {run}", 3, 50, 3) @ (values - values.mean())
-        assert ours.difference.draws[key] == pytest.approx(drawn)
+        assert ours.difference.draws[key].total == pytest.approx(drawn)
         assert ours.spread_before.trainings[key] == tuple(one.spread_before.scores[key].value for one in apart)
     table = build_comparison_table(together, ("a", "b"))
     row = table.rows[1]
