@@ -27,6 +27,8 @@ _T = TypeVar("_T")
 
 # So many images are converted and matched at once.
 IMAGES_AT_A_TIME = 1024
+# What is left of a row's detections; one for all rows, as its arrays take more bytes than the rest of a row.
+_NOTHING = Detected()
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class EnhancerRows:
         entry: Of the run's record.
         rows: Position of the image -> row, of the images that have a whole result; of detections it has but the times.
         failures: Image id -> reason.
-        found: Fingerprint of a detector -> what it found in these images, some images at a time.
+        found: Fingerprint of a detector -> what it found in these images, some images at a time; until it is in `boxes`
+            or `sample_of` has ranked it.
         boxes: What was found by the detector of that fingerprint, and under "" the objects of these images; there once
             somebody asked, so that they are matched once for all uses. See `found_by` and `objects_of`.
     """
@@ -209,7 +212,7 @@ def _read_enhancer(
                 of[number] = detected
                 if len(of) == IMAGES_AT_A_TIME:
                     found.setdefault(detector, []).append(Found.of(waiting.pop(detector)))
-            times = {detector: Detected(ms=detected.ms) for detector, detected in row.detections.items()}
+            times = {detector: replace(_NOTHING, ms=detected.ms) for detector, detected in row.detections.items()}
             rows[number] = replace(row, detections=times)
         # Else measured before one of the run's metrics or detectors was asked for, and interrupted since.
     for detector, of in waiting.items():
@@ -228,7 +231,7 @@ def found_by(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) -> Box
     """What a detector found in one enhancer's images; `images` index the run's."""
     name = detector.fingerprint
     if name not in rows.boxes:
-        rows.boxes[name] = in_one([part.boxes(detector.classes, run.protocol) for part in rows.found[name]])
+        rows.boxes[name] = in_one([part.boxes(detector.classes, run.protocol) for part in rows.found.pop(name)])
     return rows.boxes[name]
 
 
@@ -306,18 +309,20 @@ def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
 def _rank(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) -> dict[str, Ranked]:
     """Key of a metric -> what it makes of a detector's detections."""
     metrics = {key: metric for key, metric in run.metrics.items() if isinstance(metric, DetectionMetric)}
-    parts = rows.found[detector.fingerprint]
-    if len(parts) == 1 or detector.fingerprint in rows.boxes or not all(one.by_image for one in metrics.values()):
+    parts = rows.found.get(detector.fingerprint, [])
+    if len(parts) < 2 or not all(one.by_image for one in metrics.values()):
         pairs = [(objects_of(rows, run), found_by(rows, run, detector))]
         return rank_in_parts(metrics, pairs, run.protocol.classes)
-    return rank_in_parts(
-        metrics,
-        (
-            (run.truth.take(np.isin(run.truth.images, part.images)), part.boxes(detector.classes, run.protocol))
-            for part in parts
-        ),
-        run.protocol.classes,
-    )
+    del rows.found[detector.fingerprint]
+    # Each is dropped when its turn comes.
+    turns = (parts.pop() for _ in range(len(parts)))
+    return rank_in_parts(metrics, (_matchable(part, run, detector) for part in turns), run.protocol.classes)
+
+
+def _matchable(part: Found, run: RunImages, detector: DetectorEntry) -> tuple[Boxes, Boxes]:
+    """Objects of these images, and what was found in them."""
+    objects = np.isin(run.truth.images, part.images)
+    return run.truth.take(objects), part.boxes(detector.classes, run.protocol)
 
 
 def samples_of(

@@ -22,7 +22,7 @@ from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 from duskbench.data_tools.typed import from_values, strict_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Key:
     """What a stored row is of: an image file, enhanced by what.
 
@@ -35,7 +35,7 @@ class Key:
     enhancer: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Detected:
     """What a detector found in an enhanced image.
 
@@ -54,7 +54,7 @@ class Detected:
     error: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What a metric says of an enhanced image: a number, or None and why there is none, or why measuring failed."""
 
@@ -64,7 +64,7 @@ class Measured:
     error: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One image, enhanced, detected in and measured.
 
@@ -94,7 +94,7 @@ class Row:
         return not wanted <= {*self.detections, *self.values}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileState:
     """A file as it was when it was last read; with the same size and time it need not be hashed again."""
 
@@ -104,7 +104,7 @@ class FileState:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredImage:
     """An image of a run: its record, the state of its file when it was last read, and its reference's."""
 
