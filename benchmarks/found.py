@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -105,10 +105,10 @@ def rank_in_parts(
     modes: dict[str, Mode] = {}
     scores: list[np.ndarray] = []
     for truth, found in parts:
-        before = sum(map(len, scores))
+        small = _Small(sum(map(len, scores)))
         for key, metric in metrics.items():
             ranked = metric.rank(truth, found, classes)
-            made[key].append({name: tuple(_small(one, before) for one in of) for name, of in ranked.by_class.items()})
+            made[key].append({name: tuple(map(small, of)) for name, of in ranked.by_class.items()})
             modes[key] = ranked.mode
         scores.append(found.scores.astype(np.float32))
     all_scores = np.concatenate(scores)
@@ -122,10 +122,24 @@ def rank_in_parts(
     return {key: Ranked(by_class, modes[key]) for key, by_class in merged.items()}
 
 
-def _small(ranking: Ranking, before: int) -> Ranking:
-    """Smaller arrays, and positions among the detections of all parts, so many of which were before."""
-    positions = None if ranking.positions is None else (ranking.positions + before).astype(np.uint32)
-    return Ranking(ranking.images.astype(np.int32), ranking.tp, positions)
+class _Small:
+    """Rankings of one part with smaller arrays; those that share an array share it still.
+
+    Args:
+        before: How many detections are in the parts before; positions become those among all.
+    """
+
+    def __init__(self, before: int) -> None:
+        self._before = before
+        # Each beside what it was made of, so that no other arrays are given their ids.
+        self._known: dict[tuple[int, int], tuple[Ranking, Ranking]] = {}
+
+    def __call__(self, ranking: Ranking) -> Ranking:
+        ids = id(ranking.images), id(ranking.positions)
+        if ids not in self._known:
+            positions = None if ranking.positions is None else (ranking.positions + self._before).astype(np.uint32)
+            self._known[ids] = ranking, Ranking(ranking.images.astype(np.int32), ranking.tp, positions)
+        return replace(self._known[ids][1], tp=ranking.tp)
 
 
 class _Merge:
