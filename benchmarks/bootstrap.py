@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.base import Ranked
+from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.resampling import draw_weights, in_blocks, resampled_aps, resampled_mean
 from duskbench.benchmarks.statistics import (
     Aggregate,
@@ -67,7 +67,7 @@ class Bootstrap:
         self.aggregates = aggregates or {}
         # Of these images alone, a row each.
         self._weights = draw_weights(int(np.count_nonzero(within)), options.resamples, options.seed)
-        self._row = np.cumsum(within) - 1
+        self._row = np.cumsum(within, dtype=np.int32) - 1
         self._kept: dict[tuple[int, str, bytes], tuple[Sample, _Numbers]] = {}
         # Of a ranking in a kept sample; scores may share one.
         self._drawn_aps: dict[tuple[int, str, bytes], np.ndarray] = {}
@@ -170,18 +170,19 @@ class Bootstrap:
             mask: (N,) bool: the images that count.
         """
         asked_of = ranked.mode, mask.tobytes()
-        new: list[tuple[np.ndarray, np.ndarray, list[np.ndarray], list[np.ndarray]]] = []
+        new: list[tuple[np.ndarray, list[Ranking], list[np.ndarray]]] = []
         for name, objects in asked.items():
             lacking = [one for one in ranked.by_class[name] if (id(one), *asked_of) not in self._drawn_aps]
             # At several overlaps the same detections are counted, but where some are ignored at one of them.
             for _, same in groupby(lacking, key=lambda one: id(one.images)):
                 each = list(same)
-                here = mask[each[0].images]
                 aps = [np.empty(1 + self.options.resamples) for _ in each]
-                new.append((objects, self._row[each[0].images[here]], [one.tp[here] for one in each], aps))
+                new.append((objects, each, aps))
                 self._drawn_aps |= {(id(one), *asked_of): ap for one, ap in zip(each, aps, strict=True)}
         for columns, weights in in_blocks(self._weights) if new else ():
-            for objects, images, tps, aps in new:
+            for objects, each, aps in new:
+                here = mask[each[0].images]
+                images, tps = self._row[each[0].images[here]], [one.tp[here] for one in each]
                 for ap, drawn in zip(aps, resampled_aps(images, tps, objects, weights, ranked.mode), strict=True):
                     ap[columns] = drawn
         for name in asked:

@@ -10,7 +10,7 @@ import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evaluate import baseline_labels, rows_of
-from duskbench.benchmarks.matching import EnhancerRows, MatchedRun, RunImages, found_by, objects_of, samples_of
+from duskbench.benchmarks.matching import EnhancerRows, RunImages, found_by, has_detections, objects_of, samples_of
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Sample, Spread
@@ -73,24 +73,26 @@ class Breakdown:
 class _Question:
     """What every part is asked: of which images, against which baseline, resampled how."""
 
-    matched: MatchedRun
+    run: RunImages
     anywhere: np.ndarray
     baseline: str | None
     options: BootstrapOptions
     whole: Bootstrap | None
 
     def bootstrap(self, objects: dict[str, np.ndarray], within: np.ndarray) -> Bootstrap:
-        return Bootstrap(objects, self.options, within=within, aggregates=self.matched.run.aggregates())
+        return Bootstrap(objects, self.options, within=within, aggregates=self.run.aggregates())
 
     def rows(self, samples: Iterable[Sample | Trainings]) -> list[Sample | Trainings]:
         """Of each row of the table: several trainings together."""
-        return list(rows_of(self.matched.run.record, {sample.label: sample for sample in samples}).values())
+        return list(rows_of(self.run.record, {sample.label: sample for sample in samples}).values())
 
 
 def break_down(
-    matched: MatchedRun,
+    run: RunImages,
+    samples: Sequence[Sample | Trainings],
     by: str,
     *,
+    sized: Sequence[Mapping[str, Sample | Trainings]] = (),
     bootstrap: BootstrapOptions | Bootstrap | None = None,
     baseline: str | None = None,
 ) -> Breakdown:
@@ -101,8 +103,10 @@ def break_down(
     false alarms of other sizes. Where an ignored object is detected twice VOC ignores both, COCO one.
 
     Args:
-        matched: From `benchmarks.matching.match_run`.
+        run: The run's images.
+        samples: From `benchmarks.matching.sample_of`, of each enhancer that has a result.
         by: `lighting`, `indoor`, `class` or `size`.
+        sized: From `sized_samples`, of each enhancer that has detections; only needed by size.
         bootstrap: How to resample; None for the record's options. What `benchmarks.evaluate.bootstrap_of` made of the
             same samples is not computed again.
         baseline: Label that differences are taken to; None for Input.
@@ -116,42 +120,44 @@ def break_down(
     if by not in get_args(Axis):
         raise UnknownNameError("break-down", by, get_args(Axis))
     axis: Axis = by  # type: ignore[assignment]
-    record, n = matched.run.record, len(matched.run.images)
+    record = run.record
     baselines = baseline_labels(record, baseline)
-    anywhere = np.any([one.mask(n) for one in matched.enhancers] or [np.zeros(n, bool)], axis=0)
+    anywhere = np.any([one.measured for one in samples] or [np.zeros(len(run.images), bool)], axis=0)
     whole = bootstrap if isinstance(bootstrap, Bootstrap) else None
     options = bootstrap.options if isinstance(bootstrap, Bootstrap) else bootstrap or record.bootstrap
-    question = _Question(matched, anywhere, baselines[-1] if baselines else None, options, whole)
-    if axis in ("class", "size") and not matched.by_label:
-        raise DataError(f"The run has no detections to break down by {axis}.", where=matched.path)
+    question = _Question(run, anywhere, baselines[-1] if baselines else None, options, whole)
+    if axis in ("class", "size") and not any(one.ranked for one in samples):
+        raise DataError(f"The run has no detections to break down by {axis}.", where=run.path)
     if axis == "class":
-        parts = _by_class(question)
+        parts = _by_class(question, samples)
     elif axis == "size":
-        parts = _by_size(question)
+        parts = _by_size(question, sized)
     else:
-        parts = _by_image_label(question, axis)
+        parts = _by_image_label(question, samples, axis)
         if not parts:
             raise DataError(
                 f"The images have no label to break down by {axis}.",
-                where=matched.path,
+                where=run.path,
                 got=f"data set {record.data.name}",
                 todo="ExDark has them, in imageclasslist.txt",
             )
-    labels = tuple(rows_of(record, {sample.label: sample for sample in matched.samples}))
+    labels = tuple(rows_of(record, {sample.label: sample for sample in samples}))
     return Breakdown(axis, question.baseline, labels, tuple(parts), _notes(axis))
 
 
-def _by_image_label(question: _Question, axis: Literal["lighting", "indoor"]) -> list[Part]:
-    run = question.matched.run
+def _by_image_label(
+    question: _Question, samples: Sequence[Sample | Trainings], axis: Literal["lighting", "indoor"]
+) -> list[Part]:
+    run = question.run
     objects = run.objects()
-    samples = question.rows(question.matched.samples)
+    rows = question.rows(samples)
     per_image = sum(objects.values(), np.zeros(len(run.images), np.int64))
     parts = []
     for name, within in _image_parts(run, axis):
         measured = within & question.anywhere
         if measured.any():
             part = Part(name, int(measured.sum()), int(per_image[measured].sum()))
-            parts.append(_filled(part, question.bootstrap(objects, measured), samples, question.baseline))
+            parts.append(_filled(part, question.bootstrap(objects, measured), rows, question.baseline))
     return parts
 
 
@@ -165,12 +171,11 @@ def _image_parts(run: RunImages, axis: Literal["lighting", "indoor"]) -> Iterato
             yield name, np.array([record.indoor is indoor for record in records], bool)
 
 
-def _by_class(question: _Question) -> list[Part]:
-    run = question.matched.run
+def _by_class(question: _Question, samples: Sequence[Sample | Trainings]) -> list[Part]:
+    run = question.run
     objects = run.objects()
-    samples = question.rows(question.matched.samples)
     bootstrap = question.whole or question.bootstrap(objects, question.anywhere)
-    whole = _filled(Part("", 0, 0), bootstrap, samples, question.baseline)
+    whole = _filled(Part("", 0, 0), bootstrap, question.rows(samples), question.baseline)
     parts = []
     for name in run.protocol.classes:
         count = np.where(question.anywhere, objects[name], 0)
@@ -192,43 +197,42 @@ def _only(numbers: _Numbers, name: str) -> _Numbers:
     return replace(numbers, scores={key: of[name] for key, of in numbers.classes.items() if name in of})
 
 
-def _by_size(question: _Question) -> list[Part]:
-    run = question.matched.run
-    insides = {name: in_range(run.truth, limits) for name, limits in SIZES.items()}
-    detected = [one for one in question.matched.enhancers if one.label in question.matched.by_label]
-    samples = [_sized_samples(one, run, insides) for one in detected]
+def _by_size(question: _Question, sized: Sequence[Mapping[str, Sample | Trainings]]) -> list[Part]:
+    run = question.run
     parts = []
-    for name, inside in insides.items():
-        objects = run.objects(inside)
+    for name, limits in SIZES.items():
+        objects = run.objects(in_range(run.truth, limits))
         per_image = np.where(question.anywhere, sum(objects.values(), np.zeros(len(run.images), np.int64)), 0)
         if per_image.any():
             part = Part(name, int(np.count_nonzero(per_image)), int(per_image.sum()))
             bootstrap = question.bootstrap(objects, question.anywhere)
-            rows = question.rows(of[name] for of in samples)
+            rows = question.rows(of[name] for of in sized)
             parts.append(_filled(part, bootstrap, rows, question.baseline))
     return parts
 
 
-def _sized_samples(
-    rows: EnhancerRows, run: RunImages, insides: Mapping[str, np.ndarray]
-) -> dict[str, Sample | Trainings]:
-    """Size -> detections ranked again with only its objects to find; false alarms of other sizes are left out."""
-    mask = rows.mask(len(run.images))
+def sized_samples(rows: EnhancerRows, run: RunImages) -> dict[str, Sample | Trainings]:
+    """Size -> detections ranked again with only its objects to find; false alarms of other sizes are left out.
+
+    Empty where an AP cannot be made of them.
+    """
+    if not has_detections(rows, run):
+        return {}
     truth = objects_of(rows, run)
-    here = mask[run.truth.images]
-    ranked: dict[str, dict[str, list[Ranked]]] = {name: {} for name in insides}
+    ranked: dict[str, dict[str, list[Ranked]]] = {name: {} for name in SIZES}
     for entry, detector in ((d, one) for d in run.record.detectors for one in d.asked_of(rows.label)):
         found = found_by(rows, run, detector)
-        for name, inside in insides.items():
-            to_find = replace(truth, difficult=truth.difficult | ~inside[here])
+        for name, limits in SIZES.items():
+            to_find = replace(truth, difficult=truth.difficult | ~in_range(truth, limits))
             # Where detections end at their last pixel, that pixel belongs to them.
-            sized = in_range(found, SIZES[name], extra=1.0 if run.protocol.plus_one else 0.0)
+            sized = in_range(found, limits, extra=1.0 if run.protocol.plus_one else 0.0)
             for score in run.record.columns():
                 metric = run.metrics.get(score.metric.key)
                 if isinstance(metric, DetectionMetric) and score.detector == entry:
                     made = metric.rank(to_find, found, run.protocol.classes)
                     by_class = {c: tuple(_without_others(r, sized) for r in of) for c, of in made.by_class.items()}
                     ranked[name].setdefault(score.key, []).append(Ranked(by_class, made.mode))
+    mask = rows.mask(len(run.images))
     return {name: samples_of(rows.label, mask, {}, of) for name, of in ranked.items()}
 
 
@@ -236,7 +240,8 @@ def _without_others(ranking: Ranking, inside: np.ndarray) -> Ranking:
     if ranking.positions is None:
         return ranking
     kept = ranking.tp | inside[ranking.positions]
-    return Ranking(ranking.images[kept], ranking.tp[kept], ranking.positions[kept])
+    # Held of all enhancers at once, and so without what is no longer needed.
+    return Ranking(ranking.images[kept].astype(np.int32), ranking.tp[kept])
 
 
 def in_range(boxes: Boxes, limits: tuple[float, float], extra: float = 0.0) -> np.ndarray:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duskbench.benchmarks.breakdown import Breakdown, Part, break_down
-from duskbench.benchmarks.matching import match_run
+from duskbench.benchmarks.breakdown import Breakdown, Part, break_down, sized_samples
+from duskbench.benchmarks.matching import EnhancerRows, read_enhancers, read_run_images, sample_of
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
-from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.statistics import BootstrapOptions, Sample
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Column, Table, ends, score_column
+from duskbench.benchmarks.trainings import Trainings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,20 @@ def read_breakdown(run_dir: Path, by: str, *, baseline: str | None = None) -> tu
     """
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
         record = store.last_run()
-        breakdown = break_down(match_run(store, record), by, baseline=baseline)
+        run = read_run_images(store, record)
+
+        def samples(rows: EnhancerRows) -> tuple[dict[str, Sample | Trainings], Sample | Trainings | None]:
+            # By size first: then the matching of one serves the other.
+            return sized_samples(rows, run) if by == "size" else {}, sample_of(rows, run) if rows.rows else None
+
+        each = list(map(samples, read_enhancers(store, run)))
+    breakdown = break_down(
+        run,
+        [sample for _, sample in each if sample is not None],
+        by,
+        sized=[sized for sized, _ in each if sized],
+        baseline=baseline,
+    )
     return build_breakdown_table(record, breakdown), breakdown, record
 
 

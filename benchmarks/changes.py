@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from duskbench.benchmarks.evaluate import baseline_labels
-from duskbench.benchmarks.matching import Matched, MatchedRun, RunImages, detectable
+from duskbench.benchmarks.matched import Matched
+from duskbench.benchmarks.matching import RunImages, detectable
 from duskbench.benchmarks.metrics.boxes import Boxes
+from duskbench.benchmarks.record import DetectorEntry
 from duskbench.data_tools.errors import DataError
 
 
@@ -33,6 +35,23 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What an enhancer's detections are compared by: those of a score and above, and no others.
+
+    Attributes:
+        threshold: The score.
+        mask: (images,) bool: which have a result.
+        found: (objects of the run,) bool.
+        false_alarms: Detections that find nothing.
+    """
+
+    threshold: float
+    mask: np.ndarray
+    found: np.ndarray
+    false_alarms: Boxes
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """Objects and false alarms, counted on the images that both have.
 
@@ -58,7 +77,7 @@ class Tally:
         return self.gained - self.lost - (self.false_alarms - self.false_alarms_baseline)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageChange:
     """What changed in one image.
 
@@ -110,29 +129,22 @@ class Changes:
         return tuple(image for image in reversed(self.images) if image.tally.net < 0)[:n]
 
 
-def precision_recall_curves(matched: MatchedRun) -> dict[str, dict[str, Curve]]:
-    """Curves of a run: label of the enhancer -> class -> curve; a class without an object is absent."""
-    if matched.detector is None:
-        return {}
-    return {
-        label: detectable(_curves(one, matched.run), matched.detector, matched.run.protocol)
-        for label, one in matched.by_label.items()
-    }
+def count(one: Matched, run: RunImages) -> Counted:
+    """What counts of an enhancer's detections from their threshold on."""
+    matches = one.result.matches
+    enough = one.found.scores >= one.threshold
+    found = np.zeros(len(run.truth.labels), bool)
+    found[one.objects[matches.gt_index[matches.tp & enough]]] = True
+    return Counted(one.threshold, one.mask, found, one.found.take(matches.fp & enough))
 
 
-def changes(
-    matched: MatchedRun,
-    *,
-    baseline: str | None = None,
-    threshold: float | None = None,
-) -> list[Changes]:
+def changes(run: RunImages, counted: Mapping[str, Counted], *, baseline: str | None = None) -> list[Changes]:
     """Compare every enhancer's detections with a baseline's, object by object.
 
     Args:
-        matched: From `benchmarks.matching.match_run`.
+        run: The run's images.
+        counted: Label of each enhancer with detections -> what counts of them, from one score on.
         baseline: Label to compare with; None for Input.
-        threshold: Score from which a detection counts; None for the one with the best F1 on the baseline, over all
-            classes together. It is the same for every enhancer, because the detector is: a user sets it once.
 
     Returns:
         One per enhancer with detections, without the baseline, in the run's order.
@@ -141,51 +153,46 @@ def changes(
         UnknownNameError: There is no such baseline.
         DataError: The baseline has no detections.
     """
-    chosen, base, others = _baseline_and_others(matched, baseline)
-    limit = best_f1_threshold(base, matched.run) if threshold is None else threshold
-    return [_compare(label, one, chosen, base, matched.run, limit) for label, one in others.items()]
+    chosen, base, others = _baseline_and_others(run, counted, baseline)
+    return [_compare(label, one, chosen, base, run) for label, one in others.items()]
 
 
 def found_and_lost(
-    matched: MatchedRun, parts: Mapping[str, np.ndarray], *, baseline: str | None = None
+    run: RunImages, counted: Mapping[str, Counted], parts: Mapping[str, np.ndarray], *, baseline: str | None = None
 ) -> tuple[float, dict[str, dict[str, Tally]]]:
     """Objects that each enhancer gained and lost against a baseline, by parts of the objects.
 
     Args:
-        matched: From `benchmarks.matching.match_run`.
+        run: The run's images.
+        counted: As in `changes`, like `baseline` and the errors.
         parts: Name -> (objects of the run,) bool.
-        baseline: As in `changes`, like the score from which a detection counts, and the errors.
+        baseline: Label.
 
     Returns:
-        That score, and label -> part -> counts of objects; false alarms are of no object and not counted.
+        The score from which a detection counts, and label -> part -> counts of objects; false alarms are of no object
+        and not counted.
     """
-    _, base, others = _baseline_and_others(matched, baseline)
-    run, limit = matched.run, best_f1_threshold(base, matched.run)
-    before = _found_objects(base, run, limit)
+    _, base, others = _baseline_and_others(run, counted, baseline)
     tallies = {}
     for label, one in others.items():
-        found = _found_objects(one, run, limit)
-        easy = ~run.truth.difficult & (one.mask & base.mask)[run.truth.images]
+        kinds = _kinds(one, base, run)
         tallies[label] = {
-            name: Tally(
-                *(
-                    int((easy & part & now & then).sum())
-                    for now, then in ((found, ~before), (~found, before), (found, before), (~found, ~before))
-                )
-            )
+            name: Tally(**{kind: int((mask & part).sum()) for kind, mask in kinds.items()})
             for name, part in parts.items()
         }
-    return limit, tallies
+    return base.threshold, tallies
 
 
-def _baseline_and_others(matched: MatchedRun, baseline: str | None) -> tuple[str, Matched, dict[str, Matched]]:
-    baselines = baseline_labels(matched.run.record, baseline)
-    others = dict(matched.by_label)
+def _baseline_and_others(
+    run: RunImages, counted: Mapping[str, Counted], baseline: str | None
+) -> tuple[str, Counted, dict[str, Counted]]:
+    baselines = baseline_labels(run.record, baseline)
+    others = dict(counted)
     chosen = baselines[-1] if baselines else None
     if chosen is None or chosen not in others:
         raise DataError(
             "There are no detections to compare with.",
-            where=matched.path,
+            where=run.path,
             expected=f"those of {chosen}" if chosen else "an enhancer `input` in the run",
             got=f"detections of {', '.join(others) or 'none'}",
             todo="choose another baseline",
@@ -193,25 +200,8 @@ def _baseline_and_others(matched: MatchedRun, baseline: str | None) -> tuple[str
     return chosen, others.pop(chosen), others
 
 
-def best_f1_threshold(one: Matched, run: RunImages) -> float:
-    """The score at which F1 over all classes together is best; 0 where nothing is found at any.
-
-    Of equal ones the highest. F1 = 2 TP / (detections + objects).
-    """
-    matches = one.result.matches
-    counted = np.flatnonzero(matches.tp | matches.fp)
-    order = counted[np.argsort(-one.found.scores[counted], kind="stable")]
-    if not matches.tp.any():
-        return 0.0
-    scores = one.found.scores[order]
-    found = np.cumsum(matches.tp[order])
-    f1 = 2 * found / (np.arange(1, len(order) + 1) + sum(one.result.n_gt))
-    # A threshold takes all detections of its score or none.
-    last_of_score = np.append(scores[1:] < scores[:-1], True)
-    return float(scores[np.argmax(np.where(last_of_score, f1, -1.0))])
-
-
-def _curves(one: Matched, run: RunImages) -> dict[str, Curve]:
+def precision_recall_curves(one: Matched, run: RunImages, detector: DetectorEntry) -> dict[str, Curve]:
+    """Class -> curve of an enhancer's detections; a class without an object is absent."""
     result = one.result
     curves = {}
     for label, name in enumerate(run.protocol.classes):
@@ -227,22 +217,26 @@ def _curves(one: Matched, run: RunImages) -> dict[str, Curve]:
             ap=ap,
             n_objects=result.n_gt[label],
         )
-    return curves
+    return detectable(curves, detector, run.protocol)
 
 
-def _compare(label: str, one: Matched, baseline: str, base: Matched, run: RunImages, threshold: float) -> Changes:
-    both = one.mask & base.mask
-    found, found_before = _found_objects(one, run, threshold), _found_objects(base, run, threshold)
-    easy = ~run.truth.difficult & both[run.truth.images]
-    kinds = {
-        "gained": easy & found & ~found_before,
-        "lost": easy & ~found & found_before,
-        "kept": easy & found & found_before,
-        "missed": easy & ~found & ~found_before,
+def _kinds(one: Counted, base: Counted, run: RunImages) -> dict[str, np.ndarray]:
+    """Field of a tally -> (objects of the run,) bool, of the images that both have; difficult objects are of none."""
+    easy = ~run.truth.difficult & (one.mask & base.mask)[run.truth.images]
+    return {
+        "gained": easy & one.found & ~base.found,
+        "lost": easy & ~one.found & base.found,
+        "kept": easy & one.found & base.found,
+        "missed": easy & ~one.found & ~base.found,
     }
+
+
+def _compare(label: str, one: Counted, baseline: str, base: Counted, run: RunImages) -> Changes:
+    both = one.mask & base.mask
+    kinds = _kinds(one, base, run)
     alarms = {
-        "false_alarms": _false_alarms(one, both, threshold),
-        "false_alarms_baseline": _false_alarms(base, both, threshold),
+        "false_alarms": one.false_alarms.take(both[one.false_alarms.images]),
+        "false_alarms_baseline": base.false_alarms.take(both[base.false_alarms.images]),
     }
     by_class = {
         name: Tally(
@@ -256,7 +250,10 @@ def _compare(label: str, one: Matched, baseline: str, base: Matched, run: RunIma
         **{kind: np.bincount(run.truth.images[mask], minlength=n) for kind, mask in kinds.items()},
         **{kind: np.bincount(boxes.images, minlength=n) for kind, boxes in alarms.items()},
     }
-    shown = {kind: run.truth.take(kinds[kind]) for kind in ("gained", "lost")} | alarms
+    shown = {
+        kind: _by_image(boxes, counts[kind])
+        for kind, boxes in ({kind: run.truth.take(kinds[kind]) for kind in ("gained", "lost")} | alarms).items()
+    }
     changed = np.flatnonzero(
         counts["gained"] + counts["lost"] + (counts["false_alarms"] != counts["false_alarms_baseline"])
     )
@@ -264,24 +261,15 @@ def _compare(label: str, one: Matched, baseline: str, base: Matched, run: RunIma
         ImageChange(
             run.images[number].record.id,
             Tally(**{kind: int(count[number]) for kind, count in counts.items()}),
-            **{kind: tuple(boxes.ordinals[boxes.images == number].tolist()) for kind, boxes in shown.items()},
+            **{kind: tuple(ordinals[number].tolist()) for kind, ordinals in shown.items()},
         )
         for number in changed
     ]
     images.sort(key=lambda image: (-image.tally.net, -image.tally.gained, image.image_id))
     total = Tally(**{kind: int(count.sum()) for kind, count in counts.items()})
-    return Changes(label, baseline, threshold, int(both.sum()), total, by_class, tuple(images))
+    return Changes(label, baseline, base.threshold, int(both.sum()), total, by_class, tuple(images))
 
 
-def _found_objects(one: Matched, run: RunImages, threshold: float) -> np.ndarray:
-    """(objects of the run,) bool: found by a detection of that score or above."""
-    matches = one.result.matches
-    hits = np.flatnonzero(matches.tp & (one.found.scores >= threshold))
-    found = np.zeros(len(run.truth.labels), bool)
-    found[one.objects[matches.gt_index[hits]]] = True
-    return found
-
-
-def _false_alarms(one: Matched, within: np.ndarray, threshold: float) -> Boxes:
-    alarms = one.result.matches.fp & (one.found.scores >= threshold)
-    return one.found.take(alarms & within[one.found.images])
+def _by_image(boxes: Boxes, counts: np.ndarray) -> list[np.ndarray]:
+    """The ordinals of each image's boxes, of which there are so many."""
+    return np.split(boxes.ordinals[np.argsort(boxes.images, kind="stable")], np.cumsum(counts)[:-1])

@@ -22,7 +22,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from duskbench.benchmarks.matching import Matched
+from duskbench.benchmarks.matched import Matched
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import average_precision, best_overlap, in_frame
 from duskbench.benchmarks.protocol import Protocol
@@ -62,7 +62,7 @@ def find_errors(one: Matched, protocol: Protocol) -> Errors:
     """Say what kind of error each detection is, and which objects are missed.
 
     Args:
-        one: From `benchmarks.matching.match_run`.
+        one: An enhancer's matched detections.
         protocol: Of the run; its overlap decides what is enough.
     """
     found = one.found

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from duskbench.benchmarks.changes import best_f1_threshold
 from duskbench.benchmarks.error_kinds import KINDS, costs, errors_above, find_errors
 from duskbench.benchmarks.evaluate import baseline_labels
-from duskbench.benchmarks.matching import MatchedRun, detectable, match_run
+from duskbench.benchmarks.matched import Matched, label_of_matched, read_each_matched
+from duskbench.benchmarks.matching import RunImages, detectable, read_run_images
+from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Column, Table
 from duskbench.data_tools.errors import DataError
@@ -29,20 +29,39 @@ def read_errors_table(run_dir: Path, *, baseline: str | None = None) -> Table:
         UnknownNameError: There is no such baseline.
     """
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
-        matched = match_run(store, store.last_run())
-    return build_errors_table(matched, baseline)
+        run = read_run_images(store, store.last_run())
+
+        def numbers(one: Matched) -> tuple[float, dict[str, float]]:
+            return one.threshold, error_numbers(one, run, run.record.detectors[0])
+
+        made = read_each_matched(store, run, numbers, baseline=baseline)
+    if not made:
+        raise DataError("The run has no detections whose errors could be told.", where=run.path)
+    [threshold] = {threshold for threshold, _ in made.values()}
+    by_label = {label: each for label, (_, each) in made.items()}
+    return build_errors_table(run.record, run.record.detectors[0], by_label, threshold, baseline)
 
 
-def build_errors_table(matched: MatchedRun, baseline: str | None = None) -> Table:
-    """Lay out the kinds of error; arguments and errors as in `read_errors_table`."""
-    record = matched.run.record
-    if matched.detector is None or not matched.by_label:
-        raise DataError("The run has no detections whose errors could be told.", where=matched.path)
+def build_errors_table(
+    record: RunRecord,
+    detector: DetectorEntry,
+    numbers: Mapping[str, Mapping[str, float]],
+    threshold: float,
+    baseline: str | None = None,
+) -> Table:
+    """Lay out the kinds of error.
+
+    Args:
+        record: The run's.
+        detector: One of its detectors.
+        numbers: Label of each enhancer that has detections, at least one, -> from `error_numbers`.
+        threshold: Score from which errors were counted.
+        baseline: As in `read_errors_table`.
+    """
     chosen = baseline_labels(record, baseline)
     labels = [e.label for e in record.rows[chosen[-1]]] if chosen else []
-    base = next(label for label in [*labels, *matched.by_label] if label in matched.by_label)
-    threshold = best_f1_threshold(matched.by_label[base], matched.run)
-    cost, count = f"mAP that each kind of error costs, {matched.detector.label}, %", "How many"
+    base = next(label for label in [*labels, *numbers] if label in numbers)
+    cost, count = f"mAP that each kind of error costs, {label_of_matched(detector)}, %", "How many"
     columns = [
         Column("label", "Enhancer"),
         *(Column(f"cost {kind}", kind, "lower", 2, 100.0, cost) for kind in KINDS),
@@ -51,7 +70,7 @@ def build_errors_table(matched: MatchedRun, baseline: str | None = None) -> Tabl
     ]
     rows = []
     for label, entries in record.rows.items():
-        each = [_numbers(matched, e.label, threshold) for e in entries if e.label in matched.by_label]
+        each = [numbers[entry.label] for entry in entries if entry.label in numbers]
         if each:
             # Of several trainings the mean.
             means = {key: float(np.mean([one[key] for one in each])) for key in each[0]}
@@ -60,12 +79,12 @@ def build_errors_table(matched: MatchedRun, baseline: str | None = None) -> Tabl
     return Table(title, tuple(columns), tuple(rows), tuple(_notes(base, threshold)))
 
 
-def _numbers(matched: MatchedRun, label: str, threshold: float) -> dict[str, Any]:
-    one, protocol, detector = matched.by_label[label], matched.run.protocol, matched.detector
-    assert detector is not None  # noqa: S101 - its detections were matched
+def error_numbers(one: Matched, run: RunImages, detector: DetectorEntry) -> dict[str, float]:
+    """What each kind of error costs an enhancer, over all detections, and how many there are from its threshold on."""
+    protocol = run.protocol
     classes = detectable(dict.fromkeys(protocol.classes), detector, protocol)
     errors = find_errors(one, protocol)
-    counted, cost = errors_above(one, errors, threshold), costs(one, errors, protocol, classes)
+    counted, cost = errors_above(one, errors, one.threshold), costs(one, errors, protocol, classes)
     found = int((counted.found & ~one.truth.difficult).sum())
     counts = {f"n {kind}": n for kind, n in counted.counts().items()}
     return {f"cost {kind}": points for kind, points in cost.items()} | counts | {"n found": found}

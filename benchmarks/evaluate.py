@@ -90,36 +90,42 @@ def evaluate(
         UnknownNameError: The run has no such baseline.
     """
     run = read_run_images(store, record)
-    return evaluate_rows(run, read_enhancers(store, run), bootstrap=bootstrap, baseline=baseline)
-
-
-def evaluate_rows(
-    run: RunImages,
-    enhancers: Iterable[EnhancerRows],
-    *,
-    bootstrap: BootstrapOptions | Bootstrap | None = None,
-    baseline: str | None = None,
-    samples: Mapping[str, Sample | Trainings] | None = None,
-) -> list[EnhancerResult]:
-    """`evaluate` of rows that have been read; with their samples and resamples where these have been made."""
-    baselines = baseline_labels(run.record, baseline)
+    baselines = baseline_labels(record, baseline)
 
     def numbers(rows: EnhancerRows) -> tuple[EnhancerResult, Sample | Trainings | None]:
-        known = (samples or {}).get(rows.label)
-        return _counts(rows, run), known or (sample_of(rows, run) if rows.rows else None)
+        return counts_of(rows, run), sample_of(rows, run) if rows.rows else None
 
     # Not a loop over the rows, which would hold those of one enhancer while the next one's are read.
-    each = list(map(numbers, enhancers))
-    counts = {count.label: count for count, _ in each}
+    each = list(map(numbers, read_enhancers(store, run)))
     measured = {count.label: sample for count, sample in each if sample is not None}
+    drawn = bootstrap_of(run, measured.values(), bootstrap)
+    return results_of(run, [count for count, _ in each], measured, drawn, baselines)
+
+
+def results_of(
+    run: RunImages,
+    each: Iterable[EnhancerResult],
+    measured: Mapping[str, Sample | Trainings],
+    bootstrap: Bootstrap,
+    baselines: Sequence[str],
+) -> list[EnhancerResult]:
+    """A result for each row of the table.
+
+    Args:
+        run: Its images.
+        each: Of each enhancer, from `counts_of`.
+        measured: Label of an enhancer with a result -> its sample.
+        bootstrap: From `bootstrap_of` of these samples.
+        baselines: From `baseline_labels`.
+    """
+    counts = {count.label: count for count in each}
     by_row = rows_of(run.record, measured)
     results = [
         _together(label, [counts[entry.label] for entry in entries if entry.label in counts], by_row.get(label))
         for label, entries in run.record.rows.items()
     ]
-    drawn = bootstrap if isinstance(bootstrap, Bootstrap) else bootstrap_of(run, measured.values(), bootstrap)
     return [
-        with_intervals(result, by_row[result.label], by_row, baselines, run, drawn)
+        with_intervals(result, by_row[result.label], by_row, baselines, run, bootstrap)
         if result.label in by_row
         else result
         for result in results
@@ -191,7 +197,8 @@ def with_intervals(
     )
 
 
-def _counts(rows: EnhancerRows, run: RunImages) -> EnhancerResult:
+def counts_of(rows: EnhancerRows, run: RunImages) -> EnhancerResult:
+    """What can be said of one enhancer without resampling: images, failures, reasons, time."""
     reasons: dict[str, dict[str, int]] = {}
     for column in run.record.columns():
         if column.detector is None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
+from duskbench.benchmarks.metrics.base import DetectionMetric, Mode, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.store import Detected
@@ -101,29 +101,45 @@ def rank_in_parts(
     Returns:
         Key -> what that metric makes of them.
     """
-    made: dict[str, list[Ranked]] = {key: [] for key in metrics}
+    made: dict[str, list[dict[str, tuple[Ranking, ...]]]] = {key: [] for key in metrics}
+    modes: dict[str, Mode] = {}
     scores: list[np.ndarray] = []
     for truth, found in parts:
-        before = sum(map(len, scores))
+        small = _Small(sum(map(len, scores)))
         for key, metric in metrics.items():
             ranked = metric.rank(truth, found, classes)
-            by_class = {name: tuple(_small(one, before) for one in of) for name, of in ranked.by_class.items()}
-            made[key].append(Ranked(by_class, ranked.mode))
+            made[key].append({name: tuple(map(small, of)) for name, of in ranked.by_class.items()})
+            modes[key] = ranked.mode
         scores.append(found.scores.astype(np.float32))
-    merge = _Merge(np.concatenate(scores))
-    return {
-        key: Ranked(
-            {name: tuple(map(merge, *(part.by_class[name] for part in each))) for name in each[0].by_class},
-            each[0].mode,
-        )
-        for key, each in made.items()
-    }
+    all_scores = np.concatenate(scores)
+    merged: dict[str, dict[str, tuple[Ranking, ...]]] = {key: dict.fromkeys(each[0], ()) for key, each in made.items()}
+    # Class by class, each of which is dropped from the parts: rankings share only what is of one class.
+    for name in classes:
+        merge = _Merge(all_scores)
+        for key, each in made.items():
+            if name in merged[key]:
+                merged[key][name] = tuple(map(merge, *(part.pop(name) for part in each)))
+    return {key: Ranked(by_class, modes[key]) for key, by_class in merged.items()}
 
 
-def _small(ranking: Ranking, before: int) -> Ranking:
-    """Smaller arrays, and positions among the detections of all parts, so many of which were before."""
-    positions = None if ranking.positions is None else (ranking.positions + before).astype(np.uint32)
-    return Ranking(ranking.images.astype(np.int32), ranking.tp, positions)
+class _Small:
+    """Rankings of one part with smaller arrays; those that share an array share it still.
+
+    Args:
+        before: How many detections are in the parts before; positions become those among all.
+    """
+
+    def __init__(self, before: int) -> None:
+        self._before = before
+        # Each beside what it was made of, so that no other arrays are given their ids.
+        self._known: dict[tuple[int, int], tuple[Ranking, Ranking]] = {}
+
+    def __call__(self, ranking: Ranking) -> Ranking:
+        ids = id(ranking.images), id(ranking.positions)
+        if ids not in self._known:
+            positions = None if ranking.positions is None else (ranking.positions + self._before).astype(np.uint32)
+            self._known[ids] = ranking, Ranking(ranking.images.astype(np.int32), ranking.tp, positions)
+        return replace(self._known[ids][1], tp=ranking.tp)
 
 
 class _Merge:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from duskbench.benchmarks.breakdown import SIZES, in_range
-from duskbench.benchmarks.changes import Tally, found_and_lost
-from duskbench.benchmarks.matching import MatchedRun, RunImages, match_run
+from duskbench.benchmarks.changes import Counted, Tally, count, found_and_lost
+from duskbench.benchmarks.matched import read_each_matched
+from duskbench.benchmarks.matching import RunImages, read_run_images
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Column, Table
 from duskbench.data_tools.classes import LIGHTING_TYPES
@@ -44,17 +47,25 @@ def read_found_table(run_dir: Path, by: str, *, baseline: str | None = None) -> 
     if by not in AXES:
         raise UnknownNameError("axis of objects", by, AXES)
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
-        matched = match_run(store, store.last_run())
-    return build_found_table(matched, by, baseline)
+        run = read_run_images(store, store.last_run())
+        counted = read_each_matched(store, run, partial(count, run=run), baseline=baseline)
+    return build_found_table(run, counted, by, baseline)
 
 
-def build_found_table(matched: MatchedRun, by: str, baseline: str | None = None) -> Table:
-    """Lay out objects gained and lost; arguments and errors as in `read_found_table`."""
-    record = matched.run.record
-    parts = object_parts(matched.run, by)
+def build_found_table(run: RunImages, counted: Mapping[str, Counted], by: str, baseline: str | None = None) -> Table:
+    """Lay out objects gained and lost.
+
+    Args:
+        run: The run's images.
+        counted: Label of each enhancer with detections -> what counts of them.
+        by: As in `read_found_table`, like `baseline` and the errors.
+        baseline: Label.
+    """
+    record = run.record
+    parts = object_parts(run, by)
     if not parts:
-        raise DataError(f"There are no objects to tell apart by {by}.", where=matched.path)
-    threshold, tallies = found_and_lost(matched, parts, baseline=baseline)
+        raise DataError(f"There are no objects to tell apart by {by}.", where=run.path)
+    threshold, tallies = found_and_lost(run, counted, parts, baseline=baseline)
     base = baseline or record.input_label
     columns = [Column("label", "Enhancer")]
     for name in parts:

@@ -1,10 +1,10 @@
-"""The stored rows of a run as arrays: what there was to find, what was found, and what became of each detection."""
+"""The stored rows of a run as arrays: what there was to find, what was found, and the ranking of the detections."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +14,6 @@ from duskbench.benchmarks.found import Found, in_one, rank_in_parts
 from duskbench.benchmarks.metrics.base import DetectionMetric, Metric, Ranked
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.registry import load_metric
-from duskbench.benchmarks.metrics.voc_ap import VocAP, voc_ap_by_protocol
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.statistics import Aggregate, Sample
@@ -27,6 +26,8 @@ _T = TypeVar("_T")
 
 # So many images are converted and matched at once.
 IMAGES_AT_A_TIME = 1024
+# What is left of a row's detections; one for all rows, as its arrays take more bytes than the rest of a row.
+_NOTHING = Detected()
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,25 @@ class RunImages:
         images: In the run's order; arrays of images index this list.
         truth: Objects of the protocol's classes in all of them.
         metrics: Key of a metric -> its code, of those whose numbers need it: of detections, or no plain mean.
+        path: The results file, for errors.
     """
 
     record: RunRecord
     images: tuple[StoredImage, ...]
     truth: Boxes
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    path: Path = Path()
 
     @property
     def protocol(self) -> Protocol:
         """The run's."""
         return self.record.protocol
+
+    def only(self, ids: Sequence[str]) -> RunImages:
+        """Some of the images, in this order; their rows are read without those of the others."""
+        by_id = {image.record.id: image for image in self.images}
+        images = tuple(by_id[image_id] for image_id in ids)
+        return replace(self, images=images, truth=ground_truth(images, self.protocol))
 
     def objects(self, counted: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Class -> (images,) objects to find in each image; `counted` (objects,) bool leaves others out."""
@@ -75,7 +84,8 @@ class EnhancerRows:
         entry: Of the run's record.
         rows: Position of the image -> row, of the images that have a whole result; of detections it has but the times.
         failures: Image id -> reason.
-        found: Fingerprint of a detector -> what it found in these images, some images at a time.
+        found: Fingerprint of a detector -> what it found in these images, some images at a time; until it is in `boxes`
+            or `sample_of` has ranked it.
         boxes: What was found by the detector of that fingerprint, and under "" the objects of these images; there once
             somebody asked, so that they are matched once for all uses. See `found_by` and `objects_of`.
     """
@@ -107,62 +117,18 @@ class EnhancerRows:
         return values
 
 
-@dataclass(frozen=True)
-class Matched:
-    """An enhancer's detections and what became of each.
-
-    Attributes:
-        mask: (images,) bool: which have a result.
-        objects: (T,) indices into the run's truth: those in these images; `result.matches.gt_index` indexes them.
-        truth: These objects.
-        found: The detections.
-        result: What became of them by the protocol.
-    """
-
-    mask: np.ndarray
-    objects: np.ndarray
-    truth: Boxes
-    found: Boxes
-    result: VocAP
-
-
-@dataclass(frozen=True)
-class MatchedRun:
-    """All enhancers of a run that have a result, matched once for several uses.
-
-    Attributes:
-        run: Images and ground truth.
-        enhancers: The rows of each enhancer, in the run's order.
-        detector: Whose detections were matched; None without one.
-        by_label: Label -> what became of its detections; only those that have any.
-        path: The results file, for errors.
-    """
-
-    run: RunImages
-    enhancers: tuple[EnhancerRows, ...]
-    detector: DetectorEntry | None
-    by_label: Mapping[str, Matched]
-    path: Path
-
-    @cached_property
-    def samples(self) -> tuple[Sample | Trainings, ...]:
-        """What resampling needs of each enhancer."""
-        return tuple(sample_of(one, self.run) for one in self.enhancers)
-
-
-def read_run_images(store: ResultStore, record: RunRecord, ids: Sequence[str] | None = None) -> RunImages:
+def read_run_images(store: ResultStore, record: RunRecord) -> RunImages:
     """Read the images of a run with their ground truth.
 
     Args:
         store: The results.
         record: The run's.
-        ids: Only these of its images; None for all.
 
     Raises:
         MetricError: The code of one of the run's metrics is needed and cannot be had.
     """
-    images = store.images_of(record if ids is None else replace(record, image_ids=tuple(ids)))
-    return RunImages(record, images, ground_truth(images, record.protocol), _needed_metrics(record))
+    images = store.images_of(record)
+    return RunImages(record, images, ground_truth(images, record.protocol), _needed_metrics(record), store.path)
 
 
 def _needed_metrics(record: RunRecord) -> dict[str, Metric]:
@@ -180,14 +146,20 @@ def _needed_metrics(record: RunRecord) -> dict[str, Metric]:
     return needed
 
 
-def read_enhancers(store: ResultStore, run: RunImages) -> Iterator[EnhancerRows]:
+def read_enhancers(store: ResultStore, run: RunImages, first: Collection[str] = ()) -> Iterator[EnhancerRows]:
     """Read the rows of a run, one enhancer at a time; rows of an earlier state of an image file are left out.
 
     Memory holds the detections of one enhancer as long as the caller drops them before it asks for the next, as `map`
     does and a loop does not.
+
+    Args:
+        store: The results.
+        run: Its images.
+        first: Labels of the enhancers that come before the others; else they come in the run's order.
     """
     position = {image.record.id: number for number, image in enumerate(run.images)}
-    return map(partial(_read_enhancer, store, run, position), run.record.enhancers)
+    enhancers = sorted(run.record.enhancers, key=lambda entry: entry.label not in first)
+    return map(partial(_read_enhancer, store, run, position), enhancers)
 
 
 def _read_enhancer(
@@ -196,7 +168,9 @@ def _read_enhancer(
     record, rows, failures = run.record, {}, {}
     waiting: dict[str, dict[int, Detected]] = {}
     found: dict[str, list[Found]] = {}
-    for row in store.rows(record, entry) if entry.error is None else ():
+    # All rows in one pass, but for a few images of many.
+    ids = list(position) if len(position) < len(record.image_ids) else None
+    for row in store.rows(record, entry, ids) if entry.error is None else ():
         number = position.get(row.key.image_id)
         if number is None or run.images[number].content(record.decoder) != row.key.content:
             continue
@@ -209,7 +183,7 @@ def _read_enhancer(
                 of[number] = detected
                 if len(of) == IMAGES_AT_A_TIME:
                     found.setdefault(detector, []).append(Found.of(waiting.pop(detector)))
-            times = {detector: Detected(ms=detected.ms) for detector, detected in row.detections.items()}
+            times = {detector: replace(_NOTHING, ms=detected.ms) for detector, detected in row.detections.items()}
             rows[number] = replace(row, detections=times)
         # Else measured before one of the run's metrics or detectors was asked for, and interrupted since.
     for detector, of in waiting.items():
@@ -228,7 +202,7 @@ def found_by(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) -> Box
     """What a detector found in one enhancer's images; `images` index the run's."""
     name = detector.fingerprint
     if name not in rows.boxes:
-        rows.boxes[name] = in_one([part.boxes(detector.classes, run.protocol) for part in rows.found[name]])
+        rows.boxes[name] = in_one([part.boxes(detector.classes, run.protocol) for part in rows.found.pop(name)])
     return rows.boxes[name]
 
 
@@ -237,47 +211,6 @@ def objects_of(rows: EnhancerRows, run: RunImages) -> Boxes:
     if "" not in rows.boxes:
         rows.boxes[""] = run.truth.take(rows.mask(len(run.images))[run.truth.images])
     return rows.boxes[""]
-
-
-def match_enhancer(rows: EnhancerRows, run: RunImages, detector: DetectorEntry | None) -> Matched | None:
-    """Match an enhancer's detections with the objects of its images; None where an AP cannot be made."""
-    # Of several trainings the first one's, whose label says so.
-    asked = detector.asked_of(rows.label)[:1] if detector is not None else ()
-    if not asked or not has_detections(rows, run):
-        return None
-    mask = rows.mask(len(run.images))
-    objects = np.flatnonzero(mask[run.truth.images])
-    truth, found = objects_of(rows, run), found_by(rows, run, asked[0])
-    return Matched(mask, objects, truth, found, voc_ap_by_protocol(truth, found, run.protocol))
-
-
-def match_run(store: ResultStore, record: RunRecord, detector: DetectorEntry | None = None) -> MatchedRun:
-    """Read and match a whole run: for what needs all enhancers at once, and for several such things.
-
-    Args:
-        store: The results.
-        record: The run's.
-        detector: Whose detections; None for the first of the run's.
-    """
-    run = read_run_images(store, record)
-    return match_rows(run, tuple(read_enhancers(store, run)), store.path, detector)
-
-
-def match_rows(
-    run: RunImages,
-    enhancers: Sequence[EnhancerRows],
-    path: Path,
-    detector: DetectorEntry | None = None,
-) -> MatchedRun:
-    """Match a run whose rows have been read; `path` is the results file, for the rest see `match_run`."""
-    chosen = detector or (run.record.detectors[0] if run.record.detectors else None)
-    if chosen is not None and chosen.trainings:
-        # As `match_enhancer` has it: the detections of one training stand for all.
-        chosen = replace(chosen, label=f"{chosen.label}, seed {chosen.trainings[0].seed}")
-    there = tuple(one for one in enhancers if one.rows)
-    matched = ((one.label, match_enhancer(one, run, chosen)) for one in there)
-    by_label = {label: one for label, one in matched if one is not None}
-    return MatchedRun(run, there, chosen, by_label, path)
 
 
 def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
@@ -306,18 +239,20 @@ def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
 def _rank(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) -> dict[str, Ranked]:
     """Key of a metric -> what it makes of a detector's detections."""
     metrics = {key: metric for key, metric in run.metrics.items() if isinstance(metric, DetectionMetric)}
-    parts = rows.found[detector.fingerprint]
-    if len(parts) == 1 or detector.fingerprint in rows.boxes or not all(one.by_image for one in metrics.values()):
+    parts = rows.found.get(detector.fingerprint, [])
+    if len(parts) < 2 or not all(one.by_image for one in metrics.values()):
         pairs = [(objects_of(rows, run), found_by(rows, run, detector))]
         return rank_in_parts(metrics, pairs, run.protocol.classes)
-    return rank_in_parts(
-        metrics,
-        (
-            (run.truth.take(np.isin(run.truth.images, part.images)), part.boxes(detector.classes, run.protocol))
-            for part in parts
-        ),
-        run.protocol.classes,
-    )
+    del rows.found[detector.fingerprint]
+    # Each is dropped when its turn comes.
+    turns = (parts.pop() for _ in range(len(parts)))
+    return rank_in_parts(metrics, (_matchable(part, run, detector) for part in turns), run.protocol.classes)
+
+
+def _matchable(part: Found, run: RunImages, detector: DetectorEntry) -> tuple[Boxes, Boxes]:
+    """Objects of these images, and what was found in them."""
+    objects = np.isin(run.truth.images, part.images)
+    return run.truth.take(objects), part.boxes(detector.classes, run.protocol)
 
 
 def samples_of(

@@ -153,7 +153,8 @@ def resampled_mean(values: np.ndarray, counted: np.ndarray, weights: np.ndarray)
         counted: (N,) bool.
         weights: (N, R) as in `resampled_ap`.
     """
-    drawn = weights[counted].astype(np.float64, copy=False)
+    # A copy only where it is needed: it is as large as a block of `in_blocks`.
+    drawn = (weights if counted.all() else weights[counted]).astype(np.float64, copy=False)
     count = drawn.sum(axis=0)
     return np.divide(
         np.einsum("n,nr->r", values[counted], drawn), count, out=np.full(len(count), np.nan), where=count > 0

@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 from duskbench.data_tools.typed import from_values, strict_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Key:
     """What a stored row is of: an image file, enhanced by what.
 
@@ -36,7 +36,7 @@ class Key:
     enhancer: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Detected:
     """What a detector found in an enhanced image.
 
@@ -55,7 +55,7 @@ class Detected:
     error: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What a metric says of an enhanced image: a number, or None and why there is none, or why measuring failed."""
 
@@ -65,7 +65,7 @@ class Measured:
     error: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One image, enhanced, detected in and measured.
 
@@ -95,7 +95,7 @@ class Row:
         return not wanted <= {*self.detections, *self.values}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileState:
     """A file as it was when it was last read; with the same size and time it need not be hashed again."""
 
@@ -105,7 +105,7 @@ class FileState:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredImage:
     """An image of a run: its record, the state of its file when it was last read, and its reference's."""
 
@@ -323,23 +323,37 @@ class ResultStore:
                     done.setdefault(Key(*key), set()).add(fingerprint)
         return {key: frozenset(parts) for key, parts in done.items()}
 
-    def rows(self, record: RunRecord, enhancer: EnhancerEntry) -> Iterator[Row]:
-        """The rows of one enhancer with the parts that a run asked for, in the order of image ids."""
-        by_place = "ORDER BY image_id, content"
-        of = (enhancer.fingerprint,)
+    def rows(self, record: RunRecord, enhancer: EnhancerEntry, ids: Sequence[str] | None = None) -> Iterator[Row]:
+        """The rows of one enhancer with the parts that a run asked for, in the order of image ids.
+
+        Args:
+            record: The run's.
+            enhancer: One of its enhancers.
+            ids: Of these images only; None for all.
+        """
+
+        def select(table: str, **where: str) -> Iterator[tuple[Any, ...]]:
+            terms, values = [f"{column}=?" for column in where], list(where.values())
+            if ids is not None:
+                terms.append("image_id IN (SELECT value FROM json_each(?))")
+                values.append(json.dumps(ids))
+            return self._select(table, f"{' AND '.join(terms)} ORDER BY image_id, content", tuple(values))
+
+        of = enhancer.fingerprint
         detections = {
-            key: _Rising(self._select("detections", f"enhancer=? AND detector=? {by_place}", (*of, key)))
-            for key in (detector.fingerprint for detector in record.asked_of(enhancer))
+            detector.fingerprint: _Rising(select("detections", enhancer=of, detector=detector.fingerprint))
+            for detector in record.asked_of(enhancer)
         }
         values = {
-            key: _Rising(self._select("measured", f"enhancer=? AND metric=? {by_place}", (*of, key)))
-            for key in (metric.fingerprint for metric in record.metrics if metric.kind == "image")
+            metric.fingerprint: _Rising(select("measured", enhancer=of, metric=metric.fingerprint))
+            for metric in record.metrics
+            if metric.kind == "image"
         }
-        for image_id, content, _, error, ms_decode, ms_enhance in self._select("results", f"enhancer=? {by_place}", of):
+        for image_id, content, _, error, ms_decode, ms_enhance in select("results", enhancer=of):
             self._check_kinds(image_id, numbers=(ms_decode, ms_enhance), texts=(error,))
             place = (image_id, content)
             yield Row(
-                Key(image_id, content, *of),
+                Key(image_id, content, of),
                 error,
                 ms_decode,
                 ms_enhance,

@@ -17,7 +17,7 @@ from duskbench.data_tools.images import image_size
 from duskbench.data_tools.plugins import naming
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ObjectAnnotation:
     """One ground-truth object.
 
@@ -36,7 +36,7 @@ class ObjectAnnotation:
     pose: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
     """One image of a data set with its annotation.
 

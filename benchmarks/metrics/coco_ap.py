@@ -131,10 +131,15 @@ def rank(truth: Boxes, found: Boxes, n_classes: int) -> list[tuple[Ranking, ...]
     for label in range(n_classes):
         chosen = ranked[found.labels[ranked] == label]
         images, at, never = found.images[chosen], place[chosen], too_large[chosen]
-        of_class = []
+        of_class: list[Ranking] = []
+        before = None
         for hits, passed in zip(hit, ignored, strict=True):
             counted = ~(passed[at] | (never & ~hits[at]))
-            of_class.append(Ranking(images[counted], hits[at][counted], chosen[counted]))
+            # What is counted is mostly the same at all overlaps, and held once.
+            same = before is not None and np.array_equal(counted, before)
+            columns = (of_class[-1].images, of_class[-1].positions) if same else (images[counted], chosen[counted])
+            of_class.append(Ranking(columns[0], hits[at][counted], columns[1]))
+            before = counted
         rankings.append(tuple(of_class))
     return rankings
 

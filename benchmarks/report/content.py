@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from duskbench.benchmarks.bootstrap import Bootstrap
-from duskbench.benchmarks.breakdown import Breakdown, break_down
-from duskbench.benchmarks.changes import Changes, Curve, changes, precision_recall_curves
-from duskbench.benchmarks.errors_table import build_errors_table
-from duskbench.benchmarks.evaluate import EnhancerResult, bootstrap_of, evaluate_rows
-from duskbench.benchmarks.matching import MatchedRun, match_rows, read_enhancers, read_run_images
+from duskbench.benchmarks.breakdown import Breakdown, break_down, sized_samples
+from duskbench.benchmarks.changes import Changes, Counted, Curve, changes, count, precision_recall_curves
+from duskbench.benchmarks.errors_table import build_errors_table, error_numbers
+from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, bootstrap_of, counts_of, results_of
+from duskbench.benchmarks.matched import Matched, label_of_matched, read_matched
+from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_run_images, sample_of
 from duskbench.benchmarks.night_curve import NightCurves
 from duskbench.benchmarks.night_curve_table import measured_night_curves
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.power_table import PowerOptions, build_power_table
-from duskbench.benchmarks.record import RunRecord, ScoreColumn
+from duskbench.benchmarks.record import DetectorEntry, RunRecord, ScoreColumn
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
 from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
-from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.statistics import BootstrapOptions, Sample
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Table, build_table
+from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.progress import SILENT, Progress
 
@@ -125,21 +128,19 @@ def read_content(
     with ResultStore(folder / "results.sqlite", reading=True) as store:
         record = store.last_run()
         run = read_run_images(store, record)
-        enhancers = tuple(read_enhancers(store, run))
-    options = bootstrap or record.bootstrap
-    # First, so that samples are made of the same matching.
-    matched = [match_rows(run, enhancers, store.path, detector) for detector in record.detectors]
-    by_image = matched[0] if matched else match_rows(run, enhancers, store.path)
-    samples = {sample.label: sample for sample in by_image.samples}
-    drawn = bootstrap_of(run, samples.values(), options)
-    results = evaluate_rows(run, enhancers, bootstrap=drawn, samples=samples)
-    found = tuple(map(_detector_content, matched))
-    scores = headline_first(record)
-    ranked = best_first(record, results, scores[0]) if scores else []
-    choosing = [entry.label for result in ranked for entry in record.rows[result.label]]
-    chosen = choose_images(found[0].changes if found else (), choosing, record.image_ids, images)
-    lowest = min([LOWEST_SCORE, *(each.threshold for each in found if each.threshold is not None)])
-    shown = read_shown(run, enhancers, matched, chosen, lowest=lowest)
+        kept = read_matched(store, run, partial(_keep, run=run), detectors=record.detectors)
+        options = bootstrap or record.bootstrap
+        samples = {label: one.sample for label, one in kept.items() if one.sample is not None}
+        drawn = bootstrap_of(run, samples.values(), options)
+        results = results_of(run, [one.counts for one in kept.values()], samples, drawn, baseline_labels(record))
+        found = tuple(_detector_content(run, detector, kept) for detector in record.detectors)
+        scores = headline_first(record)
+        ranked = best_first(record, results, scores[0]) if scores else []
+        choosing = [entry.label for result in ranked for entry in record.rows[result.label]]
+        chosen = choose_images(found[0].changes if found else (), choosing, record.image_ids, images)
+        lowest = min([LOWEST_SCORE, *(each.threshold for each in found if each.threshold is not None)])
+        found_by = {label: one.found for label, one in kept.items()}
+        shown = read_shown(store, run.only(chosen), found_by, lowest=lowest)
     maker = PictureMaker(record, folder / "images", device)
     pictures = make_pictures(shown, maker, progress=progress)
     return ReportContent(
@@ -147,25 +148,60 @@ def read_content(
         results=tuple(results),
         table=build_table(record, results, options),
         options=options,
-        breakdowns=tuple(_breakdowns(by_image, drawn)),
+        breakdowns=tuple(_breakdowns(run, kept.values(), drawn)),
         detectors=found,
         shown=tuple(shown),
         pictures=tuple(pictures),
         remade=tuple(entry.label for entry in record.enhancers if entry.label in maker.remade),
-        more=tuple(_more_tables(record, results, scores, options, matched)),
+        more=tuple(_more_tables(record, results, scores, options, kept)),
         night=measured_night_curves(run_dir, options),
         history=tuple(night for night in history if night.config == record.name),
     )
 
 
-def _detector_content(matched: MatchedRun) -> DetectorContent:
-    label = matched.detector.label if matched.detector else ""
+@dataclass(frozen=True)
+class _Found:
+    """What is kept of a detector's detections on one enhancer's images."""
+
+    curves: Mapping[str, Curve]
+    counted: Counted
+    errors: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is kept of one enhancer; `found` by the label of the detector."""
+
+    counts: EnhancerResult
+    sample: Sample | Trainings | None
+    sized: Mapping[str, Sample | Trainings]
+    found: Mapping[str, _Found]
+
+
+def _keep(rows: EnhancerRows, matched: Mapping[str, Matched], run: RunImages) -> _Kept:
+    found = {
+        detector.label: _Found(
+            precision_recall_curves(one, run, detector), count(one, run), error_numbers(one, run, detector)
+        )
+        for detector in run.record.detectors
+        if (one := matched.get(detector.label)) is not None
+    }
+    return _Kept(counts_of(rows, run), sample_of(rows, run) if rows.rows else None, sized_samples(rows, run), found)
+
+
+def _found_by(detector: DetectorEntry, kept: Mapping[str, _Kept]) -> dict[str, _Found]:
+    """Label of each enhancer that a detector has detections of -> what is kept of them."""
+    return {label: one.found[detector.label] for label, one in kept.items() if detector.label in one.found}
+
+
+def _detector_content(run: RunImages, detector: DetectorEntry, kept: Mapping[str, _Kept]) -> DetectorContent:
+    found = _found_by(detector, kept)
     try:
-        changed = tuple(changes(matched))
+        changed = tuple(changes(run, {label: one.counted for label, one in found.items()}))
     except DataError:
         # Nothing was detected, or there is no Input to compare with.
         changed = ()
-    return DetectorContent(label, precision_recall_curves(matched), changed)
+    return DetectorContent(label_of_matched(detector), {label: one.curves for label, one in found.items()}, changed)
 
 
 def _more_tables(
@@ -173,7 +209,7 @@ def _more_tables(
     results: Sequence[EnhancerResult],
     scores: Sequence[ScoreColumn],
     options: BootstrapOptions,
-    matched: Sequence[MatchedRun],
+    kept: Mapping[str, _Kept],
 ) -> Iterator[Table]:
     baseline = record.input_label
     power = (
@@ -183,15 +219,21 @@ def _more_tables(
     )
     if power is not None:
         yield power
-    yield from (build_errors_table(each) for each in matched if each.by_label)
+    for detector in record.detectors:
+        found = _found_by(detector, kept)
+        if found:
+            [threshold] = {one.counted.threshold for one in found.values()}
+            yield build_errors_table(record, detector, {label: one.errors for label, one in found.items()}, threshold)
 
 
-def _breakdowns(matched: MatchedRun, drawn: Bootstrap) -> list[Breakdown]:
+def _breakdowns(run: RunImages, kept: Collection[_Kept], drawn: Bootstrap) -> list[Breakdown]:
     """Those that the run has labels and detections for."""
+    samples = [one.sample for one in kept if one.sample is not None]
+    sized = [one.sized for one in kept if one.sized]
     made = []
     for by in ("class", "lighting", "indoor", "size"):
         try:
-            made.append(break_down(matched, by, bootstrap=drawn))
+            made.append(break_down(run, samples, by, sized=sized, bootstrap=drawn))
         except DataError:
             continue
     return made

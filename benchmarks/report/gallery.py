@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from duskbench.benchmarks.changes import Changes
-from duskbench.benchmarks.matching import EnhancerRows, Matched, MatchedRun, RunImages
+from duskbench.benchmarks.matched import Matched, read_matched
+from duskbench.benchmarks.matching import EnhancerRows, RunImages
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.records import ImageRecord
 
 Kind = Literal["found", "false_alarm", "ignored"]
@@ -100,42 +102,44 @@ def _best_and_worst(change: Changes, n: int) -> list[str]:
 
 
 def read_shown(
+    store: ResultStore,
     run: RunImages,
-    enhancers: Sequence[EnhancerRows],
-    matched: Sequence[MatchedRun],
-    image_ids: Sequence[str],
+    matched: Mapping[str, Collection[str]],
     *,
     lowest: float = LOWEST_SCORE,
 ) -> list[Shown]:
     """What a report shows of some images, with what became of every detection in them.
 
     Args:
-        run: The run's images.
-        enhancers: All rows.
-        matched: They matched with each of the run's detectors.
-        image_ids: The images to show.
+        store: The results.
+        run: The images to show, see `RunImages.only`.
+        matched: Label of the enhancer -> labels of the detectors that an AP can be made of, over all images.
         lowest: Detections of a lower score are left out.
     """
-    place = {image.record.id: number for number, image in enumerate(run.images)}
-    numbers = [place[image_id] for image_id in image_ids]
-    shown = [Shown(run.images[number].record, run.images[number].sha256) for number in numbers]
-    for rows in enhancers:
-        if rows.entry.error is not None:
-            continue
-        drawn = [_drawn(of.by_label[rows.label], run, numbers, lowest) for of in matched if rows.label in of.by_label]
-        for number, one in zip(numbers, shown, strict=True):
-            if number in rows.rows:
-                one.views[rows.label] = View(tuple(tuple(of[number]) for of in drawn))
-            else:
-                one.views[rows.label] = View(reason=rows.failures.get(one.record.id, "This image has no result."))
-    return shown
+
+    def views(rows: EnhancerRows, found: Mapping[str, Matched]) -> list[View]:
+        drawn = [_drawn(one, run, lowest) for label, one in found.items() if label in matched[rows.label]]
+        return [
+            View(tuple(tuple(of[number]) for of in drawn))
+            if number in rows.rows
+            else View(reason=rows.failures.get(image.record.id, "This image has no result."))
+            for number, image in enumerate(run.images)
+        ]
+
+    # Nothing is counted here, so the threshold does not matter.
+    by_enhancer = read_matched(store, run, views, detectors=run.record.detectors, threshold=0.0)
+    built = [entry.label for entry in run.record.enhancers if entry.error is None]
+    return [
+        Shown(image.record, image.sha256, {label: by_enhancer[label][number] for label in built})
+        for number, image in enumerate(run.images)
+    ]
 
 
-def _drawn(one: Matched, run: RunImages, numbers: Sequence[int], lowest: float) -> dict[int, list[Drawn]]:
-    """Number of the image -> its detections, best first."""
+def _drawn(one: Matched, run: RunImages, lowest: float) -> list[list[Drawn]]:
+    """Of each image its detections, best first."""
     found, matches = one.found, one.result.matches
-    drawn: dict[int, list[Drawn]] = {number: [] for number in numbers}
-    wanted = np.flatnonzero(np.isin(found.images, numbers) & (found.scores >= lowest))
+    drawn: list[list[Drawn]] = [[] for _ in run.images]
+    wanted = np.flatnonzero(found.scores >= lowest)
     for i in wanted[np.argsort(-found.scores[wanted], kind="stable")]:
         kind: Kind = "found" if matches.tp[i] else "false_alarm" if matches.fp[i] else "ignored"
         hit = int(run.truth.ordinals[one.objects[matches.gt_index[i]]]) if matches.tp[i] else None

@@ -15,7 +15,7 @@ stands what `benchmarks.power` predicts from a null run of the two, on average.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -23,7 +23,8 @@ from statistics import NormalDist
 import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
-from duskbench.benchmarks.matching import MatchedRun, match_run
+from duskbench.benchmarks.matched import Matched, read_each_matched
+from duskbench.benchmarks.matching import RunImages, read_run_images
 from duskbench.benchmarks.metrics.base import Mode, Ranked, Ranking
 from duskbench.benchmarks.power import DEFAULT_POWER, smallest_difference
 from duskbench.benchmarks.simultaneous import Family, simultaneous
@@ -76,11 +77,10 @@ class Pool:
         return Sample(name, np.ones(len(images), bool), ranked={"map": Ranked(by_class, self.mode)})
 
 
-def make_pool(matched: MatchedRun, labels: tuple[str, ...]) -> Pool:
+def make_pool(run: RunImages, rows: Sequence[Matched]) -> Pool:
     """The detections of some rows of a run, over the images that all of them have."""
-    rows = [matched.by_label[label] for label in labels]
     kept = np.flatnonzero(np.all([row.mask for row in rows], axis=0))
-    position = np.full(len(matched.run.images), -1)
+    position = np.full(len(run.images), -1)
     position[kept] = np.arange(len(kept))
     columns: list[tuple[np.ndarray, ...]] = []
     for number, row in enumerate(rows):
@@ -91,8 +91,8 @@ def make_pool(matched: MatchedRun, labels: tuple[str, ...]) -> Pool:
     place, label, tp, score = (np.concatenate(column) for column in zip(*columns, strict=True))
     order = np.argsort(place, kind="stable")
     start = np.searchsorted(place[order], np.arange(len(rows) * len(kept) + 1))
-    objects = np.stack([count[kept] for count in matched.run.objects().values()])
-    protocol = matched.run.protocol
+    objects = np.stack([count[kept] for count in run.objects().values()])
+    protocol = run.protocol
     return Pool(protocol.classes, objects, start, label[order], tp[order], score[order], protocol.ap)
 
 
@@ -166,9 +166,10 @@ def main() -> None:
     options = BootstrapOptions(arguments.resamples)
     with ResultStore(arguments.run / "results.sqlite", reading=True) as store:
         record = store.last_run()
-        matched = match_run(store, record)
-    labels = tuple(label for label in matched.by_label if label not in record.bounds)
-    pool = make_pool(matched, labels)
+        run = read_run_images(store, record)
+        matched = read_each_matched(store, run, lambda one: one)
+    labels = tuple(label for label in matched if label not in record.bounds)
+    pool = make_pool(run, [matched[label] for label in labels])
     n = arguments.images or pool.n_images
     if arguments.runs:
         alone = together = own = 0
@@ -183,7 +184,7 @@ def main() -> None:
         print(f"a run by intervals of their own    {alone / arguments.runs:.3f}")
         print(f"a run by simultaneous intervals    {together / arguments.runs:.3f}")
     if arguments.pair:
-        _print_power(make_pool(matched, tuple(arguments.pair)), n, arguments.power_runs, options)
+        _print_power(make_pool(run, [matched[label] for label in arguments.pair]), n, arguments.power_runs, options)
 
 
 def _print_power(pool: Pool, n: int, runs: int, options: BootstrapOptions) -> None:

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from duskbench.benchmarks.breakdown import SIZES, Breakdown, Part, break_down
+from duskbench.benchmarks.breakdown import SIZES, Breakdown, Part, break_down, sized_samples
 from duskbench.benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
 from duskbench.benchmarks.evaluate import evaluate
-from duskbench.benchmarks.matching import found_by, match_run, read_enhancers, read_run_images
+from duskbench.benchmarks.matching import found_by, read_enhancers, read_run_images, sample_of
 from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
-from duskbench.benchmarks.record import DetectorEntry
+from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table_formats import to_markdown, to_terminal
@@ -38,7 +38,15 @@ def folder(tmp_path: Path) -> Path:
 
 def broken_down(folder: Path, by: str, **options: Any) -> Breakdown:
     with ResultStore(folder / "results.sqlite", reading=True) as store:
-        return break_down(match_run(store, store.last_run()), by, bootstrap=OPTIONS, **options)
+        return broken_down_as(store, store.last_run(), by, **options)
+
+
+def broken_down_as(store: ResultStore, record: RunRecord, by: str, **options: Any) -> Breakdown:
+    """By the enhancers and detectors of a record."""
+    run = read_run_images(store, record)
+    sized = [of for rows in read_enhancers(store, run) if (of := sized_samples(rows, run))]
+    samples = [sample_of(rows, run) for rows in read_enhancers(store, run)]
+    return break_down(run, samples, by, sized=sized, bootstrap=OPTIONS, **options)
 
 
 @pytest.mark.parametrize(("by", "names"), [("lighting", list(LIGHTING_TYPES[:3])), ("indoor", ["Indoor", "Outdoor"])])
@@ -192,7 +200,7 @@ def test_every_score_of_every_detector_is_broken_down(tmp_path: Path, by: str) -
     # As if the second detector were the only one.
     with ResultStore(tmp_path / "two" / "results.sqlite", reading=True) as store:
         only = replace(store.last_run(), detectors=(other,))
-        alone = break_down(match_run(store, only), by, bootstrap=OPTIONS).parts[0]
+        alone = broken_down_as(store, only, by).parts[0]
     for label in SKILLS:
         assert alone.spreads[label].scores["map"] == got.parts[0].spreads[label].scores["map other"]
     assert got.parts[0].spreads["Better"].scores["map made"] != alone.spreads["Better"].scores["map"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from duskbench.benchmarks.changes import Changes, Tally, changes, precision_recall_curves
+from duskbench.benchmarks.changes import Changes, Tally, changes, count, precision_recall_curves
 from duskbench.benchmarks.evaluate import evaluate
-from duskbench.benchmarks.matching import match_run
+from duskbench.benchmarks.matched import read_each_matched
+from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import Detected, Key, Measured, ResultStore, Row, StoredImage
 from duskbench.data_tools.errors import DataError
@@ -73,9 +75,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def compared(folder: Path, **options: object) -> list[Changes]:
+def compared(folder: Path, *, baseline: str | None = None, threshold: float | None = None) -> list[Changes]:
     with ResultStore(folder / "results.sqlite", reading=True) as store:
-        return changes(match_run(store, store.last_run()), **options)  # type: ignore[arg-type]
+        run = read_run_images(store, store.last_run())
+        counted = read_each_matched(store, run, partial(count, run=run), baseline=baseline, threshold=threshold)
+    return changes(run, counted, baseline=baseline)
 
 
 def test_every_object_and_false_alarm_is_counted(folder: Path) -> None:
@@ -126,9 +130,8 @@ def test_counts_agree_on_a_run_of_many_images(tmp_path: Path) -> None:
     with ResultStore(tmp_path / "results.sqlite") as store:
         record = store.last_run()
         found = [row.detections[DETECTOR.fingerprint] for row in store.rows(record, record.enhancers[0])]
-        matched = match_run(store, record)
     thresholds = [float(score) for each in found for score in each.scores]
-    best = max(f1(changes(matched, baseline="Better", threshold=t)[0].total) for t in thresholds)
+    best = max(f1(compared(tmp_path, baseline="Better", threshold=t)[0].total) for t in thresholds)
     # On the 59 images that both have, while the threshold is chosen on Input's 60.
     assert f1(got.total, baseline=True) == pytest.approx(best, abs=0.02)
 
@@ -144,7 +147,8 @@ def f1(tally: Tally, *, baseline: bool = False) -> float:
 def test_curves_are_the_metrics(folder: Path) -> None:
     with ResultStore(folder / "results.sqlite") as store:
         record = store.last_run()
-        curves = precision_recall_curves(match_run(store, record))
+        run = read_run_images(store, record)
+        curves = read_each_matched(store, run, lambda one: precision_recall_curves(one, run, DETECTOR))
         results = {r.label: r for r in evaluate(store, record, bootstrap=BootstrapOptions(0))}
     car = curves["Input"]["car"]
     assert (car.recall.tolist(), car.precision.tolist(), car.n_objects) == ([0.5, 1.0], [1.0, 1.0], 2)

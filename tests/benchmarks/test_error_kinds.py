@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from duskbench.benchmarks.cli import app
 from duskbench.benchmarks.error_kinds import KINDS, ErrorKind, costs, errors_above, find_errors
 from duskbench.benchmarks.errors_table import read_errors_table
-from duskbench.benchmarks.matching import Matched, match_run
+from duskbench.benchmarks.matched import Matched, read_each_matched
+from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import voc_ap_by_protocol
 from duskbench.benchmarks.protocol import Protocol
@@ -204,7 +205,7 @@ def test_the_table_of_a_run(tmp_path: Path) -> None:
     table = read_errors_table(tmp_path)
     assert [row["label"] for row in table.rows] == ["Input", "Better"]
     with ResultStore(tmp_path / "results.sqlite", reading=True) as store:
-        one = match_run(store, record).by_label["Better"]
+        one = read_each_matched(store, read_run_images(store, record), lambda one: one)["Better"]
     better = table.rows[1]
     assert (
         better["cost missed"]

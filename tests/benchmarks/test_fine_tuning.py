@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from duskbench.benchmarks.breakdown import break_down
+from duskbench.benchmarks.breakdown_table import read_breakdown
 from duskbench.benchmarks.compare import build_comparison_table, compare_runs
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.fine_tuning import FineTuningOptions, fine_tune
-from duskbench.benchmarks.matching import match_run
 from duskbench.benchmarks.plan import plan_enhancers
 from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, RunRecord
 from duskbench.benchmarks.report.write import write_report
@@ -98,10 +97,8 @@ def test_table_breakdowns_and_report_have_both(made: Path) -> None:
     assert lime["map fine-tuned - map frozen"] == pytest.approx(lime["map fine-tuned"] - lime["map frozen"])
     assert "map fine-tuned" not in table.rows[2]
     assert any("made trained further on each enhancer's images" in n and "seed 0, 1, 2" in n for n in table.notes)
-    with ResultStore(made / "results.sqlite", reading=True) as store:
-        matched = match_run(store, store.last_run())
     for by in ("class", "size", "lighting"):
-        for part in break_down(matched, by).parts:
+        for part in read_breakdown(made, by)[1].parts:
             assert {"map frozen", "map fine-tuned"} <= set(part.spreads["LIME"].scores)
             assert "map fine-tuned" not in part.spreads["Gamma"].scores
             assert len(part.spreads["LIME"].trainings["map fine-tuned"]) == 3

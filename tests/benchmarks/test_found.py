@@ -19,15 +19,18 @@ from tests.benchmarks import fabricate
 from tests.benchmarks.fabricate import DETECTOR, make_images, make_run
 
 
-def read_samples(folder: Path, at_a_time: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Sample], EnhancerRows]:
-    """The samples of a run with COCO's metrics, and the last enhancer's rows."""
+def read_samples(
+    folder: Path, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[Sample], EnhancerRows, int]:
+    """The samples of a run with COCO's metrics, the last enhancer's rows, and in how many parts they were found."""
     monkeypatch.setattr(matching, "IMAGES_AT_A_TIME", at_a_time)
     with ResultStore(folder / "results.sqlite", reading=True) as store:
         run = read_run_images(store, with_coco(store.last_run()))
         enhancers = list(read_enhancers(store, run))
+        n_parts = len(enhancers[-1].found[DETECTOR.fingerprint])
         samples = [sample_of(rows, run) for rows in enhancers]
     assert all(isinstance(sample, Sample) for sample in samples)
-    return samples, enhancers[-1]  # type: ignore[return-value]
+    return samples, enhancers[-1], n_parts  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("rising", [True, False], ids=["in the order of ids", "in another order"])
@@ -44,9 +47,11 @@ def test_some_images_at_a_time_are_ranked_as_all_at_once(
     images = make_images(40)
     make_run(tmp_path, images if rising else images[20:] + images[:20][::-1], {"Input": 0.4, "Better": 0.9},
              failing={"Better": ["0003"]})  # fmt: skip
-    whole, rows = read_samples(tmp_path, 1000, monkeypatch)
-    parts, rows_in_parts = read_samples(tmp_path, 7, monkeypatch)
-    assert [len(each.found[DETECTOR.fingerprint]) for each in (rows, rows_in_parts)] == [1, 6]
+    whole, rows, one_part = read_samples(tmp_path, 1000, monkeypatch)
+    parts, rows_in_parts, n_parts = read_samples(tmp_path, 7, monkeypatch)
+    assert (one_part, n_parts) == (1, 6)
+    # What was ranked is no longer held.
+    assert not rows.found and not rows_in_parts.found
     for one, other in zip(whole, parts, strict=True):
         assert list(one.ranked) == ["map", "coco AP50:95", "coco AP50", "coco AP75"] == list(other.ranked)
         assert sum(len(each[0].tp) for each in one.ranked["map"].by_class.values()) > 40
@@ -54,7 +59,7 @@ def test_some_images_at_a_time_are_ranked_as_all_at_once(
         # What counts the same detections alike is held once.
         assert other.ranked["coco AP75"].by_class["car"][0] is other.ranked["coco AP50:95"].by_class["car"][5]
     monkeypatch.setattr(VocAPMetric, "by_image", False)
-    at_once, rows_at_once = read_samples(tmp_path, 7, monkeypatch)
+    at_once, rows_at_once, _ = read_samples(tmp_path, 7, monkeypatch)
     assert DETECTOR.fingerprint in rows_at_once.boxes and DETECTOR.fingerprint not in rows_in_parts.boxes
     assert all(one.same_numbers(other) for one, other in zip(whole, at_once, strict=True))
 

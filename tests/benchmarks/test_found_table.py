@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from duskbench.benchmarks.changes import changes
+from duskbench.benchmarks.changes import changes, count
 from duskbench.benchmarks.cli import app
 from duskbench.benchmarks.found_table import luminances, object_parts, read_found_table
-from duskbench.benchmarks.matching import RunImages, match_run
+from duskbench.benchmarks.matched import read_each_matched
+from duskbench.benchmarks.matching import RunImages, read_run_images
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.store import ResultStore, StoredImage
 from duskbench.data_tools.errors import DataError, UnknownNameError
@@ -28,7 +30,9 @@ def test_parts_add_up_to_all_objects(tmp_path: Path, by: str) -> None:
     record = make_run(tmp_path, make_images(60), SKILLS)
     table = read_found_table(tmp_path, by)
     with ResultStore(tmp_path / "results.sqlite", reading=True) as store:
-        whole = {one.label: one.total for one in changes(match_run(store, record))}
+        run = read_run_images(store, record)
+        counted = read_each_matched(store, run, partial(count, run=run))
+    whole = {one.label: one.total for one in changes(run, counted)}
     assert [row["label"] for row in table.rows] == list(whole)
     for row in table.rows:
         total = whole[row["label"]]

@@ -11,7 +11,8 @@ from scipy.stats import multivariate_normal, norm
 from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli import app
-from duskbench.benchmarks.matching import match_run
+from duskbench.benchmarks.matched import read_each_matched
+from duskbench.benchmarks.matching import read_enhancers, read_run_images, sample_of
 from duskbench.benchmarks.power import images_needed, smallest_difference
 from duskbench.benchmarks.power_table import PowerOptions, read_power_table
 from duskbench.benchmarks.record import EnhancerEntry
@@ -175,7 +176,8 @@ def test_equal_enhancers_seldom_have_a_false_winner(tmp_path: Path) -> None:
     skills = {"Input": 0.4, "A": 0.5, "BB": 0.6, "CCC": 0.7}
     record = make_run(tmp_path, make_images(80), skills)
     with ResultStore(tmp_path / "results.sqlite", reading=True) as store:
-        pool = make_pool(match_run(store, record), tuple(skills))
+        run = read_run_images(store, record)
+        pool = make_pool(run, list(read_each_matched(store, run, lambda one: one).values()))
     families = list(null_runs(pool, 4, 80, 60, BootstrapOptions(100)))
     found = sum(settles(family, family.critical) for family in families)
     alone = sum(settles(family, family.alone) for family in families)
@@ -188,9 +190,11 @@ def test_equal_enhancers_seldom_have_a_false_winner(tmp_path: Path) -> None:
 def test_a_pool_gives_the_real_rows_back(tmp_path: Path) -> None:
     record = make_run(tmp_path, make_images(40), SKILLS)
     with ResultStore(tmp_path / "results.sqlite", reading=True) as store:
-        matched = match_run(store, record)
-    pool = make_pool(matched, tuple(SKILLS))
-    for number, sample in enumerate(matched.samples):
+        run = read_run_images(store, record)
+        pool = make_pool(run, list(read_each_matched(store, run, lambda one: one).values()))
+        samples = [sample_of(rows, run) for rows in read_enhancers(store, run)]
+    assert [sample.label for sample in samples] == list(SKILLS)
+    for number, sample in enumerate(samples):
         got = pool.sample(sample.label, np.arange(40), np.full(40, number)).ranked["map"].by_class
         for name, (ranking,) in sample.ranked["map"].by_class.items():
             assert np.array_equal(got[name][0].images, ranking.images)

@@ -139,6 +139,25 @@ def test_rows_round_trip_and_parts_are_added(tmp_path: Path) -> None:
     assert row.lacks(record(metrics=("m", "other")).wanted_of(ENHANCER))
 
 
+def test_rows_of_some_images(tmp_path: Path) -> None:
+    of = record(detectors=("d",))
+    with ResultStore(tmp_path / "r.sqlite") as store:
+        for number, image_id in enumerate(("c", "a", "it's", "b")):
+            found = Detected(scores=np.array([], np.float32), ms=float(number))
+            store.put(
+                Row(Key(image_id, "sha", "enhancer"), detections={"d": found}, values={"m": Measured(number / 2)})
+            )
+        for ids, expected in (
+            (None, {"a": 1, "b": 3, "c": 0, "it's": 2}),
+            (["it's", "gone", "b"], {"b": 3, "it's": 2}),
+            ([], {}),
+        ):
+            got = {row.key.image_id: row for row in store.rows(of, ENHANCER, ids)}
+            assert list(got) == list(expected)
+            for image_id, number in expected.items():
+                assert (got[image_id].values["m"].number, got[image_id].detections["d"].ms) == (number / 2, number)
+
+
 def test_runs(tmp_path: Path) -> None:
     with ResultStore(tmp_path / "r.sqlite") as store:
         with pytest.raises(DataError, match="Nothing was run"):

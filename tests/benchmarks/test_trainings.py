@@ -13,12 +13,11 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from duskbench.benchmarks.bootstrap import Bootstrap
-from duskbench.benchmarks.breakdown import break_down
+from duskbench.benchmarks.breakdown_table import read_breakdown
 from duskbench.benchmarks.compare import EnhancerComparison, RunComparison, build_comparison_table, compare_runs
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
-from duskbench.benchmarks.matching import match_run
 from duskbench.benchmarks.plan import plan_enhancers, trainings_of
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
@@ -169,10 +168,8 @@ def test_table_breakdown_and_report_have_one_row(tmp_path: Path) -> None:
     assert any("Ours: mean of 3 trainings; of each: NIQE" in n and f"mAP {listed}" in n for n in table.notes)
     assert any("holds the luck of training" in note for note in table.notes)
     assert "SD mAP" in to_markdown(table)
-    with ResultStore(tmp_path / "results.sqlite", reading=True) as store:
-        matched = match_run(store, store.last_run())
     for by in ("class", "size", "lighting"):
-        made = break_down(matched, by)
+        _, made, _ = read_breakdown(tmp_path, by)
         assert made.labels == ("Input", "Ours", "Other")
         assert all(set(part.spreads) == {"Input", "Ours", "Other"} for part in made.parts)
     page = write_report(tmp_path, images=0, bootstrap=BootstrapOptions(20)).read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from duskbench.benchmarks.matching import match_rows, read_enhancers, read_run_images
+from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, read_shown
 from duskbench.benchmarks.store import ResultStore
 from tests.benchmarks.fabricate import make_images, make_run
@@ -25,10 +25,7 @@ def test_what_is_found_lies_on_an_object_and_nothing_is_found_twice(tmp_path: Pa
     gone = [images[0].record.id, images[7].record.id]
     record = make_run(tmp_path, images, {"Input": 0.5, "Better": 0.8}, failing={"Better": gone})
     with ResultStore(tmp_path / "results.sqlite", reading=True) as store:
-        run = read_run_images(store, record)
-        enhancers = tuple(read_enhancers(store, run))
-    ids = [image.record.id for image in images]
-    shown = read_shown(run, enhancers, [match_rows(run, enhancers, tmp_path)], ids)
+        shown = read_shown(store, read_run_images(store, record), dict.fromkeys(("Input", "Better"), ("made",)))
     found, alarms = 0, 0
     for one in shown:
         objects = one.record.objects or ()

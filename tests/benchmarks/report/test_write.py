@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli.report import report
 from duskbench.benchmarks.config import load_benchmark_config
-from duskbench.benchmarks.matching import match_rows, read_enhancers, read_run_images
+from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.report.gallery import View, read_shown
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.runner import RunOptions, run
@@ -69,8 +69,9 @@ def test_a_run_becomes_a_page_with_its_own_numbers(run_dir: Path) -> None:
 def shown_of(run_dir: Path, image_ids: Sequence[str]) -> dict[str, dict[str, View]]:
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
         run = read_run_images(store, store.last_run())
-        enhancers = tuple(read_enhancers(store, run))
-    shown = read_shown(run, enhancers, [match_rows(run, enhancers, run_dir)], image_ids)
+        detectors = [detector.label for detector in run.record.detectors]
+        matched = dict.fromkeys((entry.label for entry in run.record.enhancers), detectors)
+        shown = read_shown(store, run.only(image_ids), matched)
     return {one.record.id: one.views for one in shown}
 
 
