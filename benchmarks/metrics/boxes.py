@@ -9,8 +9,8 @@ import numpy as np
 
 from duskbench.data_tools.errors import DataError
 
-# Bounds the memory where one class has many objects in an image.
-_PAIRS_AT_A_TIME = 1 << 20
+# Bounds the memory, and what is computed of these pairs stays in the cache.
+_PAIRS_AT_A_TIME = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Boxes:
 
 
 def pairs(gt_keys: np.ndarray, det_keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Detections with the objects of the same key (image and class), about a million pairs at a time.
+    """Detections with the objects of the same key (image and class), about 65,000 pairs at a time.
 
     Args:
         gt_keys: (G,) int64.
