@@ -15,6 +15,8 @@ from typing import Any
 
 from duskbench.data_tools.files import file_sha256
 
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
 
 def fingerprint(code: object, arguments: Mapping[str, Any], weights: Mapping[str, str] | None = None) -> str:
     """Hash a code object, its arguments and its weights.
@@ -111,25 +113,28 @@ def _package(module: str) -> str:
 @cache
 def _read_source(source: bytes) -> tuple[str, tuple[str, ...]]:
     """Hash of what a source says, and what it may import. Most sources are part of many fingerprints."""
-    return hashlib.sha256(_meaning(source)).hexdigest(), tuple(imported_names(source))
+    tree = _parsed(source)
+    imported = tuple(_imports_of(tree))
+    # The bytes themselves where they do not parse.
+    meaning = source if tree is None else repr(_plain(tree)).encode()
+    return hashlib.sha256(meaning).hexdigest(), imported
 
 
-def _meaning(source: bytes) -> bytes:
-    """A source without comments, docstrings and layout; the bytes themselves where they do not parse."""
+def _parsed(source: bytes) -> ast.Module | None:
     try:
-        tree = ast.parse(source)
+        return ast.parse(source)
     except (SyntaxError, ValueError):
-        return source
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            documented = ast.get_docstring(node, clean=False) is not None
-            node.body = node.body[1:] if documented else node.body
-    return repr(_plain(tree)).encode()
+        return None
 
 
 def _plain(node: Any) -> Any:
-    """A syntax tree as tuples; what is empty is left out, so that a field that a newer Python adds changes nothing."""
+    """A syntax tree as tuples, without docstrings, which it loses too.
+
+    What is empty is left out, so that a field that a newer Python adds changes nothing.
+    """
     if isinstance(node, ast.AST):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
         return (type(node).__name__, *((k, _plain(v)) for k, v in ast.iter_fields(node) if v is not None and v != []))
     if isinstance(node, list):
         return [_plain(each) for each in node]
@@ -149,11 +154,11 @@ def beside(folder: Path, name: str) -> Path | None:
 
 def imported_names(source: bytes) -> Iterator[str]:
     """Names of all modules that a source may import, at its top or inside its functions; none if it does not parse."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return
-    for node in ast.walk(tree):
+    return _imports_of(_parsed(source))
+
+
+def _imports_of(tree: ast.Module | None) -> Iterator[str]:
+    for node in ast.walk(tree) if tree is not None else ():
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:

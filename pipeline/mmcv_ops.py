@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 EXTENSION = "mmcv._ext"
 
-# What mmcv, mmengine and mmdet import at their top for drawing, for reading TIFF, for augmentations, for lane and
-# tracking models and for sharded training. It takes twice as long as torch; a detector that detects needs none of it.
+# What mmcv, mmengine and mmdet import at their top for drawing, for reading TIFF, for augmentations, for masks, for
+# lane and tracking models and for sharded training. It takes twice as long as torch; detecting needs none of it.
 _SELDOM_USED = (
-    "imagecorruptions", "imgaug", "matplotlib", "scipy", "tifffile", "torch.distributed.fsdp",
+    "imagecorruptions", "imgaug", "matplotlib", "scipy", "shapely", "skimage", "tifffile", "torch.distributed.fsdp",
     "torch.distributed.optim",
 )  # fmt: skip
 

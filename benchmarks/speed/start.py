@@ -1,10 +1,11 @@
-"""What a run costs before its first image: CPU seconds and memory of all its processes, cold and with nothing to do.
+"""What commands cost before they do anything: CPU seconds and memory of all their processes.
 
     python -m duskbench.benchmarks.speed.start --data data/miniature --workers 1 2
 
-Each start is `duskbench run miniature --enhancer input --limit 8`. CPU seconds are of the command and of every process
-below it, which become this one's when their parents end; memory is the largest sum of the shared and private memory
-that these processes had at a time (proportional set size, looked at four times a second). Linux only.
+A run is `duskbench run miniature --enhancer input --limit 8`, cold and again with nothing to do. CPU seconds are of the
+command and of every process below it, which become this one's when their parents end; memory is the largest sum of the
+shared and private memory that these processes had at a time (proportional set size, looked at four times a second).
+Linux only. Compiled byte code is part of a start: where Python may not write it, each start compiles anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -35,14 +37,20 @@ def main() -> None:
     for _ in range(asked.rounds):
         for workers in asked.workers:
             with tempfile.TemporaryDirectory() as out:
+                run = ["run", "miniature", "--enhancer", "input", "--limit", "8", "--data", asked.data, "--out", out]
                 for state in ("cold", "nothing to do"):
-                    cpu, peak = _start(asked.data, workers, out)
-                    print(f"{workers} workers, {state:13}  {cpu:6.2f} s of CPU  {peak / 2**20:5.0f} MiB", flush=True)
+                    _print(f"{workers} workers, {state}", _start([*run, "--workers", str(workers)]))
+                _print("table", _start(["table", out]))
+        for command in ("--help", "list", "data fetch"):
+            _print(command, _start(command.split()))
 
 
-def _start(data: str, workers: int, out: str) -> tuple[float, int]:
-    command = [sys.executable, "-m", "duskbench", "run", "miniature", "--enhancer", "input", "--limit", "8"]
-    command += ["--data", data, "--workers", str(workers), "--out", out]
+def _print(name: str, cost: tuple[float, int]) -> None:
+    print(f"{name:24}{cost[0]:6.2f} s of CPU  {cost[1] / 2**20:5.0f} MiB", flush=True)
+
+
+def _start(arguments: Sequence[str]) -> tuple[float, int]:
+    command = [sys.executable, "-m", "duskbench", *arguments]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ended, peaks = threading.Event(), [0]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

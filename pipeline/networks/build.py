@@ -10,6 +10,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.pipeline.lazy_imports import import_when_used
 from duskbench.pipeline.registered import import_named, registered
 
 
@@ -28,6 +29,9 @@ def build_network(config: Mapping[str, Any], *, where: str | Path | None = None)
     import_named(config)
     if kind not in MODELS:
         raise UnknownNameError("network", kind, registered("networks"), where=where)
+    # MODELS imports it to build anything, and it imports torch's sharded training, which takes nearly as long as torch.
+    with import_when_used("torch.distributed.fsdp", "torch.distributed.optim"):
+        import mmengine.model  # noqa: F401
     try:
         return MODELS.build(dict(config))
     except TypeError as error:

@@ -88,7 +88,8 @@ import sys
 import numpy as np
 from duskbench import load_detector
 found = load_detector("rfb_miniature").detect([np.full((48, 64, 3), 90, np.uint8)])
-print(*sorted({"imgaug", "matplotlib", "numba", "scipy", "sympy", "torch._dynamo"} & set(sys.modules)))
+seldom_used = {"imgaug", "matplotlib", "numba", "pandas", "scipy", "shapely", "skimage", "sympy", "torch._dynamo"}
+print(*sorted((seldom_used | {"torch.distributed.fsdp"}) & set(sys.modules)))
 from mmdet.datasets.transforms.generate_line import LineString
 print(LineString([(0, 0), (3, 4)]).length)
 """
