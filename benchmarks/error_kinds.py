@@ -120,9 +120,10 @@ def _of_own_class(one: Matched, chosen: np.ndarray, protocol: Protocol) -> tuple
 def _of_other_classes(one: Matched, chosen: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     """The object of another class that each of these detections overlaps most (-1: none) and the IoU."""
     objects, boxes, easy = _easy_objects(one.truth, protocol)
-    found = one.found.take(chosen)
+    found, plus_one = one.found, protocol.plus_one
+    unlike = easy.labels, found.labels[chosen]
     nearest, iou = best_overlap(
-        boxes, easy.images, found.boxes_xyxy, found.images, protocol.plus_one, unlike=(easy.labels, found.labels)
+        boxes, easy.images, found.boxes_xyxy[chosen], found.images[chosen], plus_one, unlike=unlike
     )
     return objects[nearest], iou
 

@@ -82,7 +82,8 @@ def in_one(parts: Sequence[Boxes]) -> Boxes:
     if len(parts) == 1:
         return parts[0]
     whole = Boxes(*(np.concatenate(columns) for columns in zip(*(vars(part).values() for part in parts), strict=True)))
-    return whole.take(np.argsort(whole.images, kind="stable"))
+    rising = np.all(whole.images[1:] >= whole.images[:-1])
+    return whole if rising else whole.take(np.argsort(whole.images, kind="stable"))
 
 
 def rank_in_parts(

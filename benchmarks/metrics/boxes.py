@@ -78,8 +78,8 @@ def check_boxes(
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
         got = "NaN or infinite coordinates" if boxes.shape[1:] == (4,) else f"shape {boxes.shape}"
         raise DataError("The boxes are not usable.", where=what, expected="(N, 4) finite numbers, x1 y1 x2 y2", got=got)
-    label = check_column("labels", labels, len(boxes), where=what).astype(np.int64)
-    image = check_column("images", images, len(boxes), where=what).astype(np.int64)
+    label = check_column("labels", labels, len(boxes), where=what).astype(np.int64, copy=False)
+    image = check_column("images", images, len(boxes), where=what).astype(np.int64, copy=False)
     if len(label) and not (label.min() >= 0 and label.max() < n_classes):
         raise DataError(
             "A label names no class.",

@@ -173,7 +173,7 @@ def match(
     gt_xyxy, gt_label, gt_image = check_boxes("ground truth", gt_boxes, gt_labels, gt_images, n_classes)
     det_xyxy, det_label, det_image = check_boxes("detections", det_boxes, det_labels, det_images, n_classes)
     difficult = check_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
-    scores = check_column("det_scores", det_scores, len(det_xyxy)).astype(np.float64)
+    scores = check_column("det_scores", det_scores, len(det_xyxy)).astype(np.float64, copy=False)
 
     gt_key, det_key = gt_image * n_classes + gt_label, det_image * n_classes + det_label
     gt_index, iou = best_overlap(gt_xyxy, gt_key, det_xyxy, det_key, plus_one)
@@ -259,13 +259,13 @@ def best_overlap(
     """
     best_gt = np.full(len(det_boxes), -1, dtype=np.int64)
     best_iou = np.zeros(len(det_boxes))
-    gt_sides, det_sides = _sides(gt_boxes, plus_one), _sides(det_boxes, plus_one)
+    gt_sides = _sides(gt_boxes, plus_one)
     for rows, counts, gt in pairs(gt_keys, det_keys):
         segment = np.cumsum(counts) - counts
-        det = np.repeat(rows, counts)
-        iou = _iou([side[det] for side in det_sides], [side[gt] for side in gt_sides], plus_one)
+        det_sides = [np.repeat(side, counts) for side in _sides(det_boxes[rows], plus_one)]
+        iou = _iou(det_sides, [side[gt] for side in gt_sides], plus_one)
         if unlike is not None:
-            iou[unlike[0][gt] == unlike[1][det]] = 0.0
+            iou[unlike[0][gt] == np.repeat(unlike[1][rows], counts)] = 0.0
         top = np.maximum.reduceat(iou, segment)
         # Within a segment objects stand in the order given, so the least index is the first, as argmax has it.
         best_gt[rows] = np.minimum.reduceat(np.where(iou == np.repeat(top, counts), gt, len(gt_boxes)), segment)
