@@ -10,7 +10,15 @@ import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evaluate import baseline_labels, rows_of
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, found_by, has_detections, objects_of, samples_of
+from duskbench.benchmarks.matching import (
+    EnhancerRows,
+    RunImages,
+    detectable,
+    found_by,
+    has_detections,
+    objects_of,
+    samples_of,
+)
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Sample, Spread
@@ -230,7 +238,8 @@ def sized_samples(rows: EnhancerRows, run: RunImages) -> dict[str, Sample | Trai
                 metric = run.metrics.get(score.metric.key)
                 if isinstance(metric, DetectionMetric) and score.detector == entry:
                     made = metric.rank(to_find, found, run.protocol.classes)
-                    by_class = {c: tuple(_without_others(r, sized) for r in of) for c, of in made.by_class.items()}
+                    asked = detectable(made.by_class, entry, run.protocol)
+                    by_class = {c: tuple(_without_others(r, sized) for r in of) for c, of in asked.items()}
                     ranked[name].setdefault(score.key, []).append(Ranked(by_class, made.mode))
     mask = rows.mask(len(run.images))
     return {name: samples_of(rows.label, mask, {}, of) for name, of in ranked.items()}

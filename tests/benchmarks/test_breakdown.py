@@ -179,6 +179,22 @@ def test_what_cannot_be_broken_down(tmp_path: Path, folder: Path) -> None:
     assert list(part.spreads["Input"].scores) == ["niqe"]
 
 
+def test_a_class_that_the_detector_lacks_leaves_the_mean_of_each_size(tmp_path: Path) -> None:
+    images = make_images(45)
+    make_run(tmp_path / "all", images, SKILLS)
+    # The same boxes, but nothing is called a person.
+    lacking = replace(DETECTOR, classes=("car", "dog", "zebra"))
+    make_run(tmp_path / "two", images, SKILLS, detectors=(lacking,))
+    every, two = broken_down(tmp_path / "all", "size"), broken_down(tmp_path / "two", "size")
+    for part, other in zip(two.parts, every.parts, strict=True):
+        for label in SKILLS:
+            known = {name: ap for name, ap in other.spreads[label].classes["map"].items() if name != "person"}
+            assert part.spreads[label].classes["map"] == known
+            assert part.spreads[label].scores["map"].value == pytest.approx(
+                np.mean([ap.value for ap in known.values()])
+            )
+
+
 @pytest.mark.parametrize("by", ["lighting", "class", "size"])
 def test_every_score_of_every_detector_is_broken_down(tmp_path: Path, by: str) -> None:
     other = DetectorEntry("other", "other", "o" * 64, "i" * 64, CLASSES)
