@@ -133,6 +133,8 @@ class Bootstrap:
             interval = self._interval(numbers.mean, numbers.there, corrected=correct)
             if numbers.mean is not None and interval is not None:
                 made["scores"][key], made["draws"][key] = interval, numbers.mean
+                if interval.low is None:
+                    made["draws"][key] = Draws(np.append(interval.value, np.full(self.options.resamples, np.nan)))
                 if numbers.trainings:
                     made["trainings"][key] = numbers.trainings
             if numbers.ap is not None:

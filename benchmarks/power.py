@@ -40,8 +40,8 @@ def images_needed(
         power: See there.
 
     Returns:
-        None for a difference of 0: no number of images settles it.
+        None for a difference of 0: no number of images settles it. At least 2: a single image has no interval.
     """
     if difference == 0:
         return None
-    return math.ceil(n_images * (smallest_difference(standard_error, critical, power) / difference) ** 2)
+    return max(2, math.ceil(n_images * (smallest_difference(standard_error, critical, power) / difference) ** 2))

@@ -88,14 +88,10 @@ def family_of(
     record: RunRecord, results: Sequence[EnhancerResult], score: ScoreColumn, baseline: str, level: float
 ) -> Family | None:
     """The differences to a baseline of all rows that compete; None where there is none with an interval."""
-    return simultaneous(
-        {
-            result.label: result.against[baseline].draws[score.key].total
-            for result in results
-            if result.label not in record.bounds and score.key in getattr(result.against.get(baseline), "draws", ())
-        },
-        level,
-    )
+    against = {r.label: r.against[baseline] for r in results if r.label not in record.bounds and baseline in r.against}
+    draws = {label: each.draws[score.key].total for label, each in against.items() if score.key in each.draws}
+    # Over a single image there is no resample.
+    return simultaneous({label: each for label, each in draws.items() if not np.isnan(each[1:]).all()}, level)
 
 
 def verdict(interval: Interval, better: Literal["lower", "higher"]) -> Verdict:

@@ -72,7 +72,8 @@ class Draws:
     """A number on the images as they are, then in each resample.
 
     Attributes:
-        images: (1 + R,) float64 with other images and the trainings as they are; NaN where a resample has no number.
+        images: (1 + R,) float64 with other images and the trainings as they are; NaN where a resample has no number,
+            and in all of them on a single image.
         luck: (1 + R,) float64 that other trainings add, 0 first; 0 of an enhancer that stands for itself.
     """
 

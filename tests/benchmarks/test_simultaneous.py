@@ -94,6 +94,8 @@ def test_the_smallest_difference_is_the_textbook_one() -> None:
     assert images_needed(100, 1.0, 0.5, norm.ppf(0.975), 0.8) == 197
     assert images_needed(100, -1.0, 0.5, norm.ppf(0.975), 0.8) == 197
     assert images_needed(100, 0.0, 0.5, norm.ppf(0.975)) is None
+    # A single image has no interval, however alike the images are.
+    assert images_needed(100, 1.0, 0.0, norm.ppf(0.975)) == 2
 
 
 def test_the_table_says_what_was_found(tmp_path: Path) -> None:
@@ -120,6 +122,17 @@ def test_the_table_says_what_was_found(tmp_path: Path) -> None:
     ]
     assert note.endswith(": better Better; not settled Other.")
     assert read_power_table(tmp_path, PowerOptions("NIQE", "Other")).columns[1].heading == "Δ NIQE to Other"
+
+
+def test_a_single_image_settles_nothing(tmp_path: Path) -> None:
+    images = make_images(20)
+    all_but_one = [image.record.id for image in images[1:]]
+    make_run(tmp_path, images, SKILLS, failing={"Better": all_but_one})
+    assert [row["label"] for row in read_power_table(tmp_path).rows] == ["Other", "Lit"]
+    assert any(note.startswith("All 2 differences of mAP") for note in read_table(tmp_path).notes)
+    make_run(tmp_path / "one", images[:1], SKILLS)
+    with pytest.raises(DataError, match="no difference to speak of"):
+        read_power_table(tmp_path / "one")
 
 
 def test_several_trainings_need_more_than_images(tmp_path: Path) -> None:
