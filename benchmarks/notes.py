@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -55,11 +56,21 @@ def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
             share = f"over {result.n_images} of {result.n_expected} images"
             notes.append(f"* {result.label}: {share}, {len(result.failures)} failed.")
         for key, reasons in result.reasons.items():
-            for reason, count in reasons.items():
-                notes.append(f"{result.label}: {count} images without {headings[key]} ({reason}).")
+            notes += [f"{result.label}: {said}" for said in _without_number(headings[key], reasons)]
     notes += _training_notes(record, results)
     notes += _paper_notes(record.paper, data.name, most)
     return notes
+
+
+def _without_number(heading: str, reasons: Mapping[str, int]) -> Iterator[str]:
+    """How many images have no number and why; reasons that differ in their numbers alone, as sizes do, are one."""
+    alike: dict[str, list[str]] = {}
+    for reason in reasons:
+        alike.setdefault(re.sub(r"\d+", "0", reason), []).append(reason)
+    for each in alike.values():
+        count = sum(reasons[reason] for reason in each)
+        images = "image" if count == 1 else "images"
+        yield f"{count} {images} without {heading} ({'such as ' if len(each) > 1 else ''}{each[0]})."
 
 
 def _detector_note(detector: DetectorEntry) -> str:

@@ -73,10 +73,19 @@ def test_markdown_shows_numbers_marks_and_the_protocol() -> None:
         "IoU > 0.5",
         "* A|B: over 2 of 3 images, 1 failed.",
         "† Broken could not be built: No weights. where: there",
-        "A|B: 1 images without NIQE (too small).",
+        "A|B: 1 image without NIQE (too small).",
         "Without ground truth here and so not in the mean: dog.",
     ):
         assert note in text
+
+
+def test_reasons_that_differ_in_their_numbers_alone_are_one_line() -> None:
+    reasons = {"90x80 holds 0 blocks": 3, "constant": 2, "190x80 holds 1 blocks": 1, "75x8 holds 0 blocks": 1}
+    result = replace(RESULTS[0], reasons={"niqe": reasons})
+    assert [note for note in build_table(record(), [result]).notes if "images without" in note] == [
+        "Input: 5 images without NIQE (such as 90x80 holds 0 blocks).",
+        "Input: 2 images without NIQE (constant).",
+    ]
 
 
 def test_csv_is_in_full_precision() -> None:
