@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
 
+from duskbench.benchmarks.kept_pictures import folder_name
 from duskbench.benchmarks.matching import read_enhancers, read_run_images
-from duskbench.benchmarks.measure import folder_name
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.coco_json import CocoResults, write_coco_results
 from duskbench.data_tools.errors import ConfigError

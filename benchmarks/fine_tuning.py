@@ -11,7 +11,7 @@ import torch
 
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.descriptions import Known
-from duskbench.benchmarks.measure import folder_name
+from duskbench.benchmarks.kept_pictures import folder_name
 from duskbench.benchmarks.plan import plan_detectors, plan_enhancers, plan_trained
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, EnhancerEntry

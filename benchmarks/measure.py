@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.benchmarks.decoding import decode_ahead
+from duskbench.benchmarks.kept_pictures import image_path, write_picture
 from duskbench.benchmarks.metrics.base import ImageMetric, Value
 from duskbench.benchmarks.metrics.contract import checked_value
 from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry
 from duskbench.benchmarks.store import Detected, Key, Measured, Row
-from duskbench.benchmarks.units import ImageFile, Task, Unit, decoder_fingerprint
+from duskbench.benchmarks.units import ImageFile, Task, Unit, decoder_fingerprint, labels_of
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError, MetricError
-from duskbench.data_tools.images import write_image
 from duskbench.data_tools.plugins import naming
 from duskbench.pipeline.allocator import keep_freed_memory
 from duskbench.pipeline.detectors.base import Detector
@@ -75,6 +73,7 @@ class Measurer:
         self._enhancers: dict[int, Enhancer] = {}
         self._detectors: dict[str, Detector] = {}
         self._metrics: dict[str, ImageMetric] = {}
+        self._labels = labels_of(options.enhancers)
         # The one that was read last: an image's rows follow each other.
         self._reference: tuple[ImageFile, np.ndarray] | None = None
 
@@ -158,8 +157,9 @@ class Measurer:
 
     def _saved(self, made: _Enhanced, enhanced: np.ndarray, ms: float) -> _Enhanced:
         if self.options.save_images is not None:
-            label = self.options.enhancers[made.task.index].label
-            write_image(image_path(self.options.save_images, label, made.row.key.image_id), enhanced)
+            key = made.row.key
+            for label in self._labels[key.enhancer]:
+                write_picture(image_path(self.options.save_images, label, key.image_id), enhanced, key)
         return replace(made, row=replace(made.row, ms_enhance=ms), enhanced=enhanced)
 
     def _enhancer(self, index: int) -> Enhancer:
@@ -251,20 +251,6 @@ class Measurer:
         if self._reference is None or self._reference[0] != unit.reference:
             self._reference = (unit.reference, unit.reference.image())
         return self._reference[1]
-
-
-def image_path(root: Path, label: str, image_id: str) -> Path:
-    """Where `--save-images` puts an enhanced image: root/label/id.png, the label made fit for a folder name."""
-    return root / folder_name(label) / f"{image_id}.png"
-
-
-def folder_name(label: str) -> str:
-    """A label made fit for the name of a file or folder; another one for each label.
-
-    Zero-DCE and Zero-DCE++ must not write over each other's pictures.
-    """
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("_.")
-    return plain if plain == label else f"{plain}_{hashlib.sha256(label.encode()).hexdigest()[:6]}"
 
 
 def _check_fingerprint(what: str, planned: str, loaded: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from duskbench.benchmarks.executors.choice import (
     default_workers,
     worker_device,
 )
+from duskbench.benchmarks.kept_pictures import image_path, is_of
 from duskbench.benchmarks.matching import found_by, has_detections, read_enhancers, read_run_images
 from duskbench.benchmarks.measure import MeasureOptions
 from duskbench.benchmarks.plan import add_costs, open_images, plan_detectors, plan_enhancers, plan_metrics, read_images
@@ -28,8 +29,8 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.references import reference_folder
-from duskbench.benchmarks.store import ResultStore, Row, StoredImage
-from duskbench.benchmarks.units import Unit, decoder_fingerprint, plan_units
+from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
+from duskbench.benchmarks.units import Unit, decoder_fingerprint, labels_of, plan_units
 from duskbench.data_tools.classes import canonical
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import Dataset
@@ -68,6 +69,11 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "device", chosen_device(self.device))
+
+    @property
+    def pictures(self) -> Path | None:
+        """Where the enhanced images are kept; None where they are not."""
+        return (self.out / "images").absolute() if self.save_images else None
 
 
 @dataclass
@@ -220,28 +226,27 @@ def run(
         )
         store.put_run(record)
         wanted = [record.wanted_of(enhancer) for enhancer in enhancers]
-        units = plan_units(present, enhancers, wanted, decoder, store.done())
-        summary.total = len(present) * sum(e.error is None for e in enhancers)
+        labels = labels_of(enhancers)
+        units = plan_units(present, enhancers, wanted, decoder, store.done(), _kept(options))
+        summary.total = len(present) * len(labels)
         summary.reused = summary.total - sum(len(unit.tasks) for unit in units)
         summary.remarks = list(record.data.notes)
         summary.device, summary.workers = device, _workers(units, options)
         summary.cluster = options.cluster.address if options.cluster is not None else None
         progress.planned(summary)
-        labels = {e.fingerprint: e.label for e in enhancers}
+        failed: set[Key] = set()
         with closing(_measure(units, record, options, summary.workers, progress)) as rows:
             for row in rows:
                 store.put(row)
                 summary.measured += 1
                 error = row.first_error()
                 if error is not None:
-                    summary.failures.append((labels[row.key.enhancer], row.key.image_id, error))
+                    failed.add(row.key)
+                    summary.failures += [(label, row.key.image_id, error) for label in labels[row.key.enhancer]]
                 progress.measured(summary)
         # What was stored decides, not what was counted on the way.
-        failed = {(label, image) for label, image, _ in summary.failures}
         left = plan_units(present, enhancers, wanted, decoder, store.done())
-        summary.lost = sum(
-            (enhancers[task.index].label, unit.image_id) not in failed for unit in left for task in unit.tasks
-        )
+        summary.lost = sum(task.key not in failed for unit in left for task in unit.tasks)
         summary.warnings = _warnings(store, record)
     return summary
 
@@ -302,10 +307,18 @@ def _measure(
         decoder=record.decoder or "",
         device=options.device,
         batch_size=options.batch_size,
-        save_images=(options.out / "images").absolute() if options.save_images else None,
+        save_images=options.pictures,
     )
     if units:
         yield from choose(options.device, workers, options.cluster, progress.warn).measure(units, measure_options)
+
+
+def _kept(options: RunOptions) -> Callable[[str, Key], bool] | None:
+    """Whether a picture is there; those that earlier versions kept do not say what they are of, and are left as is."""
+    folder = options.pictures
+    if folder is None:
+        return None
+    return lambda label, key: is_of(image_path(folder, label, key.image_id), key) is not False
 
 
 def _other_objects(images: Iterable[StoredImage], protocol: Protocol) -> dict[str, int]:

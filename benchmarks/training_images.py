@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duskbench.benchmarks.config import BenchmarkConfig
-from duskbench.benchmarks.measure import image_path
+from duskbench.benchmarks.kept_pictures import image_path
 from duskbench.benchmarks.plan import open_images
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +90,9 @@ def plan_units(
     wanted: Sequence[frozenset[str]],
     decoder: str,
     done: Mapping[Key, frozenset[str]],
+    kept: Callable[[str, Key], bool] | None = None,
 ) -> list[Unit]:
-    """What is still missing, image by image.
+    """What is still missing, image by image; what several enhancers have in common is one piece of work.
 
     Args:
         images: Of the run.
@@ -99,24 +100,34 @@ def plan_units(
         wanted: Of each enhancer the fingerprints of the detectors and metrics that are asked of every row.
         decoder: Hash of the code that reads images.
         done: See `ResultStore.done`.
+        kept: Whether the picture that is to be kept for that label is there; None where none are kept.
     """
     units = []
     for image in images:
         content = image.content(decoder)
         if content is None:
             continue
-        tasks = []
+        tasks: dict[Key, Task] = {}
         for index, enhancer in enumerate(enhancers):
-            if enhancer.error is None:
-                key = Key(image.record.id, content, enhancer.fingerprint)
+            key = Key(image.record.id, content, enhancer.fingerprint)
+            if enhancer.error is None and key not in tasks:
                 missing_parts = wanted[index] - done.get(key, frozenset())
-                if missing_parts or key not in done:
-                    tasks.append(Task(index, key, missing_parts))
+                if missing_parts or key not in done or (kept is not None and not kept(enhancer.label, key)):
+                    tasks[key] = Task(index, key, missing_parts)
         if tasks:
             reference = ImageFile(image.reference.path, image.reference.sha256) if image.reference else None
             file = ImageFile(image.record.path, str(image.sha256))
-            units.append(Unit(image.record.id, file, tuple(tasks), reference))
+            units.append(Unit(image.record.id, file, tuple(tasks.values()), reference))
     return units
+
+
+def labels_of(enhancers: Sequence[EnhancerEntry]) -> dict[str, list[str]]:
+    """Fingerprint -> labels of the enhancers that have it; of what cannot be built there are no rows."""
+    labels: dict[str, list[str]] = {}
+    for enhancer in enhancers:
+        if enhancer.error is None:
+            labels.setdefault(enhancer.fingerprint, []).append(enhancer.label)
+    return labels
 
 
 def decoder_fingerprint() -> str:

@@ -60,11 +60,13 @@ class Shown:
         record: The image with its objects.
         sha256: Of its file when it was measured.
         views: Label of the enhancer -> what was found, in the run's order; an enhancer that was not built is absent.
+        content: Of the rows that were made of it, see `StoredImage.content`.
     """
 
     record: ImageRecord
     sha256: str | None
     views: dict[str, View] = field(default_factory=dict)
+    content: str | None = None
 
 
 def choose_images(changes: Sequence[Changes], labels: Sequence[str], image_ids: Sequence[str], n: int) -> list[str]:
@@ -130,7 +132,12 @@ def read_shown(
     by_enhancer = read_matched(store, run, views, detectors=run.record.detectors, threshold=0.0)
     built = [entry.label for entry in run.record.enhancers if entry.error is None]
     return [
-        Shown(image.record, image.sha256, {label: by_enhancer[label][number] for label in built})
+        Shown(
+            image.record,
+            image.sha256,
+            {label: by_enhancer[label][number] for label in built},
+            image.content(run.record.decoder),
+        )
         for number, image in enumerate(run.images)
     ]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from duskbench.benchmarks.measure import image_path
+from duskbench.benchmarks.kept_pictures import image_path, is_of
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.report.gallery import Shown
+from duskbench.benchmarks.store import Key
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image
@@ -70,17 +71,16 @@ class PictureMaker:
                 reasons[label] = view.reason
                 continue
             try:
-                pictures[label] = self._picture(label, shown.record.id, source)
+                pictures[label] = self._picture(label, shown, source)
             except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; the report says what
                 reasons[label] = str(error) if isinstance(error, DuskbenchError) else f"{type(error).__name__}: {error}"
         return pictures, reasons
 
-    def _picture(self, label: str, image_id: str, source: np.ndarray) -> np.ndarray:
+    def _picture(self, label: str, shown: Shown, source: np.ndarray) -> np.ndarray:
+        image_id = shown.record.id
         saved = image_path(self.saved, label, image_id)
-        if saved.is_file():
-            picture = read_image(saved)
-            if picture.shape == source.shape:
-                return picture
+        if shown.content and is_of(saved, Key(image_id, shown.content, self._planned[label].fingerprint)):
+            return read_image(saved)
         return self._enhancer(label)(source, image_id=image_id)
 
     def _enhancer(self, label: str) -> Enhancer:

@@ -16,7 +16,7 @@ import pytest
 
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
-from duskbench.benchmarks.measure import folder_name
+from duskbench.benchmarks.kept_pictures import folder_name
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
@@ -165,6 +165,36 @@ def test_images_are_saved(bench: Bench, tmp_path: Path) -> None:
     original = read_image(bench.root / "JPEGImages" / f"{bench.ids[1]}.png")
     saved = read_image(tmp_path / "out" / "images" / "Brighten" / f"{bench.ids[1]}.png")
     assert np.array_equal(saved, np.clip(np.rint(original * 2.5), 0, 255))
+
+
+def test_saved_images_are_those_of_the_rows(bench: Bench, tmp_path: Path) -> None:
+    """Whatever was measured before, with or without them."""
+    out = tmp_path / "out"
+    path = out / "images" / "Brighten" / f"{bench.ids[1]}.png"
+    original = read_image(bench.root / "JPEGImages" / path.name)
+
+    def run_with(gain: float, **options: bool) -> RunSummary:
+        spec = {"type": f"{PLUGINS}:brighten", "gain": gain, "label": "Brighten"}
+        return run(configure(bench, enhancers=["input", spec]), RunOptions(out, **options))
+
+    run_with(2.5)
+    assert not path.exists()
+    # The rows of 2.5 are there already; its pictures have to be made, and made again.
+    for gain, measured in ((2.5, 12), (1.5, 6), (2.5, 6)):
+        assert run_with(gain, save_images=True).measured == measured
+        assert np.array_equal(read_image(path), np.clip(np.rint(original * gain), 0, 255))
+        assert run_with(gain, save_images=True).measured == 0
+
+
+def test_rows_that_are_the_same_enhancer_fail_alike_and_are_measured_once(bench: Bench, tmp_path: Path) -> None:
+    spec = {"type": f"{PLUGINS}:FailsOnDark"}
+    both = [{**spec, "label": "A"}, {**spec, "label": "B" * 300}]
+    summary = run(configure(bench, enhancers=both), RunOptions(tmp_path / "out", save_images=True))
+    assert (summary.total, summary.measured, summary.lost) == (6, 6, 0)
+    dark = [bench.ids[number] for number in (1, 3, 5)]
+    assert [(label, i) for label, i, _ in summary.failures] == [(each["label"], i) for i in dark for each in both]
+    saved = sorted(path.stem for path in (tmp_path / "out" / "images").glob("*/*.png"))
+    assert saved == sorted(2 * [bench.ids[number] for number in (0, 2, 4)])
 
 
 def test_saved_images_can_be_run_as_an_enhancer(bench: Bench, tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from duskbench.benchmarks.measure import image_path
+from duskbench.benchmarks.kept_pictures import image_path, write_picture
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.report.gallery import Shown, View
 from duskbench.benchmarks.report.pictures import PictureMaker, encode_within, make_pictures
+from duskbench.benchmarks.store import Key
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import decode_image, write_image
 from duskbench.data_tools.records import ImageRecord
@@ -71,10 +72,19 @@ def test_an_enhancer_that_has_changed_is_named(photo: Path, tmp_path: Path) -> N
 
 def test_saved_pictures_are_read_and_nothing_is_built(photo: Path, tmp_path: Path) -> None:
     record = record_of(Mine="nowhere.py:gone")
-    write_image(image_path(tmp_path / "images", "Mine", "photo"), np.full((90, 120, 3), 200, np.uint8))
+    key = Key("photo", "c", record.enhancers[0].fingerprint)
+    path = image_path(tmp_path / "images", "Mine", "photo")
+    write_picture(path, np.full((90, 120, 3), 200, np.uint8), key)
     maker = PictureMaker(record, tmp_path / "images")
-    [made] = make_pictures([shown_of(photo, "Mine")], maker)
+    shown = replace(shown_of(photo, "Mine"), content="c")
+    [made] = make_pictures([shown], maker)
     assert made.reasons == {} and pixels(made.pictures["Mine"]).mean() == pytest.approx(200, abs=3)
+    # One of other code, of another state of the image, or that does not say of what, is not the one that was measured.
+    white = np.full((90, 120, 3), 255, np.uint8)
+    for other in (replace(key, enhancer="another"), replace(key, content="another"), None):
+        write_image(path, white) if other is None else write_picture(path, white, other)
+        [made] = make_pictures([shown], maker)
+        assert "cannot be built now" in made.reasons["Mine"]
 
 
 def test_what_cannot_be_made_says_why_and_the_rest_stands(photo: Path, tmp_path: Path) -> None:
