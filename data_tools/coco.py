@@ -226,22 +226,29 @@ def _read_images(
         except DataError as error:
             _report(error, source.path, faults)
         else:
-            ids[number] = image_id
+            if ids.setdefault(number, image_id) != image_id:
+                _report(_same_number("images", number, [ids[number], image_id], source.path), source.path, faults)
+                continue
             images[number] = _Image(source, path, (width, height) if width and height else None)
     _read_objects(content, source.path, images, faults)
     return [(ids[number], image) for number, image in images.items()]
 
 
 def _read_objects(content: dict[str, Any], path: Path, images: dict[Any, _Image], faults: list[Finding] | None) -> None:
+    names: dict[Any, str] = {}
     try:
-        names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
+        for entry in content["categories"]:
+            number, name = entry["id"], str(entry["name"])
+            if names.setdefault(number, name) != name:
+                _report(_same_number("categories", number, [names[number], name], path), path, faults)
     except (KeyError, TypeError) as error:
         raise _unusable("category", path, content["categories"], error) from error
     for entry in content["annotations"]:
         try:
             image, name = images[entry["image_id"]], names[entry["category_id"]]
-            image.objects.append((entry.get("id"), name, entry.get("bbox"), bool(entry.get("iscrowd"))))
-        except (KeyError, TypeError, AttributeError) as error:
+            # Some write "0", which is as true as "1".
+            image.objects.append((entry.get("id"), name, entry.get("bbox"), bool(int(entry.get("iscrowd") or 0))))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             _report(_unusable("annotation", path, entry, error), path, faults)
 
 
@@ -314,6 +321,13 @@ def _box(bbox: Any, where: str) -> Box:
 def _unusable(kind: str, path: Path, entry: Any, error: Exception) -> DataError:
     said = f"{error} is missing or not known" if isinstance(error, KeyError) else str(error)
     return DataError(f"An entry of the annotation file is no {kind}.", where=path, got=f"{repr(entry)[:200]}; {said}")
+
+
+def _same_number(what: str, number: object, names: Sequence[str], path: Path) -> DataError:
+    """Its annotations could be those of either."""
+    return DataError(
+        f"Two {what} have the same id.", where=path, expected="an id for each", got=f"{number}: {' and '.join(names)}"
+    )
 
 
 def _report(error: DataError, path: Path, faults: list[Finding] | None) -> None:

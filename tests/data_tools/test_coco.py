@@ -54,6 +54,32 @@ def test_records(tmp_path: Path) -> None:
     assert dataset.annotation_path("a") == root / "annotations/instances_val2017.json"
 
 
+@pytest.mark.parametrize(("crowd", "difficult"), [("0", False), ("1", True), (None, False), (True, True), (1.0, True)])
+def test_crowds_however_they_are_written(tmp_path: Path, crowd: Any, difficult: bool) -> None:
+    root = make(tmp_path, {"a.json": truth("a.jpg", boxes=[(4, [1, 2, 3, 4], crowd)])}, ("a.jpg",))
+    assert [one.difficult for one in COCO(root).record("a").objects or ()] == [difficult]
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "match"),
+    [
+        ("images", {"id": 100, "file_name": "b.jpg"}, "Two images have the same id(.|\n)*100: a and b"),
+        ("categories", {"id": 4, "name": "car"}, "Two categories have the same id(.|\n)*4: motorcycle and car"),
+    ],
+)
+def test_one_number_for_two_things_is_an_error(tmp_path: Path, key: str, entry: Any, match: str) -> None:
+    """The one was lost without a word, and its annotations became the other's."""
+    content = truth("a.jpg")
+    content[key] = [*content[key], content[key][0]]
+    root = make(tmp_path, {"a.json": content}, ("a.jpg", "b.jpg"))
+    # The same entry again says the same.
+    assert len(COCO(root).record("a").objects or ()) == 2
+    make(root, {"a.json": {**content, key: [*content[key], entry]}})
+    with pytest.raises(DataError, match=match):
+        COCO(root)
+    assert any("have the same id" in finding.message for finding in verify(root).findings)
+
+
 @pytest.mark.parametrize(
     ("json_file", "file_name", "image"),
     [
