@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duskbench.benchmarks.breakdown import Breakdown, Part, break_down, sized_samples
-from duskbench.benchmarks.matching import EnhancerRows, read_enhancers, read_run_images, sample_of
+from duskbench.benchmarks.matching import EnhancerRows, gaps, read_enhancers, read_run_images, sample_of
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
@@ -51,6 +52,8 @@ def read_breakdown(run_dir: Path, by: str, *, baseline: str | None = None) -> tu
         sized=[sized for sized, _ in each if sized],
         baseline=baseline,
     )
+    missing = gaps(run, {sample.label: sample.measured for _, sample in each if sample is not None})
+    breakdown = replace(breakdown, notes=(*breakdown.notes, *missing))
     return build_breakdown_table(record, breakdown), breakdown, record
 
 

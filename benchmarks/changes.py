@@ -41,12 +41,14 @@ class Counted:
     Attributes:
         threshold: The score.
         mask: (images,) bool: which have a result.
+        asked: (objects of the run,) bool: to be found in these, see `Matched`.
         found: (objects of the run,) bool.
         false_alarms: Detections that find nothing.
     """
 
     threshold: float
     mask: np.ndarray
+    asked: np.ndarray
     found: np.ndarray
     false_alarms: Boxes
 
@@ -133,9 +135,10 @@ def count(one: Matched, run: RunImages) -> Counted:
     """What counts of an enhancer's detections from their threshold on."""
     matches = one.result.matches
     enough = one.found.scores >= one.threshold
-    found = np.zeros(len(run.truth.labels), bool)
+    asked, found = (np.zeros(len(run.truth.labels), bool) for _ in range(2))
+    asked[one.objects] = one.asked
     found[one.objects[matches.gt_index[matches.tp & enough]]] = True
-    return Counted(one.threshold, one.mask, found, one.found.take(matches.fp & enough))
+    return Counted(one.threshold, one.mask, asked, found, one.found.take(matches.fp & enough))
 
 
 def changes(run: RunImages, counted: Mapping[str, Counted], *, baseline: str | None = None) -> list[Changes]:
@@ -175,7 +178,7 @@ def found_and_lost(
     _, base, others = _baseline_and_others(run, counted, baseline)
     tallies = {}
     for label, one in others.items():
-        kinds = _kinds(one, base, run)
+        kinds = _kinds(one, base)
         tallies[label] = {
             name: Tally(**{kind: int((mask & part).sum()) for kind, mask in kinds.items()})
             for name, part in parts.items()
@@ -220,9 +223,9 @@ def precision_recall_curves(one: Matched, run: RunImages, detector: DetectorEntr
     return detectable(curves, detector, run.protocol)
 
 
-def _kinds(one: Counted, base: Counted, run: RunImages) -> dict[str, np.ndarray]:
-    """Field of a tally -> (objects of the run,) bool, of the images that both have; difficult objects are of none."""
-    easy = ~run.truth.difficult & (one.mask & base.mask)[run.truth.images]
+def _kinds(one: Counted, base: Counted) -> dict[str, np.ndarray]:
+    """Field of a tally -> (objects of the run,) bool, of the images that both have; only what was asked for."""
+    easy = one.asked & base.asked
     return {
         "gained": easy & one.found & ~base.found,
         "lost": easy & ~one.found & base.found,
@@ -233,7 +236,7 @@ def _kinds(one: Counted, base: Counted, run: RunImages) -> dict[str, np.ndarray]
 
 def _compare(label: str, one: Counted, baseline: str, base: Counted, run: RunImages) -> Changes:
     both = one.mask & base.mask
-    kinds = _kinds(one, base, run)
+    kinds = _kinds(one, base)
     alarms = {
         "false_alarms": one.false_alarms.take(both[one.false_alarms.images]),
         "false_alarms_baseline": base.false_alarms.take(both[base.false_alarms.images]),

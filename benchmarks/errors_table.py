@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from duskbench.benchmarks.error_kinds import KINDS, costs, errors_above, find_errors
 from duskbench.benchmarks.evaluate import baseline_labels
 from duskbench.benchmarks.matched import Matched, label_of_matched, read_each_matched
-from duskbench.benchmarks.matching import RunImages, detectable, read_run_images
+from duskbench.benchmarks.matching import RunImages, detectable, gaps, read_run_images
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Column, Table
@@ -31,15 +32,17 @@ def read_errors_table(run_dir: Path, *, baseline: str | None = None) -> Table:
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
         run = read_run_images(store, store.last_run())
 
-        def numbers(one: Matched) -> tuple[float, dict[str, float]]:
-            return one.threshold, error_numbers(one, run, run.record.detectors[0])
+        def numbers(one: Matched) -> tuple[float, dict[str, float], np.ndarray]:
+            return one.threshold, error_numbers(one, run, run.record.detectors[0]), one.mask
 
         made = read_each_matched(store, run, numbers, baseline=baseline)
     if not made:
         raise DataError("The run has no detections whose errors could be told.", where=run.path)
-    [threshold] = {threshold for threshold, _ in made.values()}
-    by_label = {label: each for label, (_, each) in made.items()}
-    return build_errors_table(run.record, run.record.detectors[0], by_label, threshold, baseline)
+    [threshold] = {threshold for threshold, *_ in made.values()}
+    by_label = {label: each for label, (_, each, _) in made.items()}
+    table = build_errors_table(run.record, run.record.detectors[0], by_label, threshold, baseline)
+    missing = gaps(run, {label: mask for label, (*_, mask) in made.items()})
+    return replace(table, notes=(*table.notes, *missing))
 
 
 def build_errors_table(
@@ -86,7 +89,8 @@ def error_numbers(one: Matched, run: RunImages, detector: DetectorEntry) -> dict
     errors = find_errors(one, protocol)
     counted, cost = errors_above(one, errors, one.threshold), costs(one, errors, protocol, classes)
     found = int((counted.found & ~one.truth.difficult).sum())
-    counts = {f"n {kind}": n for kind, n in counted.counts().items()}
+    missed = int((counted.missed & one.asked).sum())
+    counts = {f"n {kind}": n for kind, n in counted.counts().items()} | {"n missed": missed}
     return {f"cost {kind}": points for kind, points in cost.items()} | counts | {"n found": found}
 
 

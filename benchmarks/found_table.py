@@ -12,7 +12,7 @@ import numpy as np
 from duskbench.benchmarks.breakdown import SIZES, in_range
 from duskbench.benchmarks.changes import Counted, Tally, count, found_and_lost
 from duskbench.benchmarks.matched import read_each_matched
-from duskbench.benchmarks.matching import RunImages, read_run_images
+from duskbench.benchmarks.matching import RunImages, gaps, read_run_images
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Column, Table
 from duskbench.data_tools.classes import LIGHTING_TYPES
@@ -62,7 +62,8 @@ def build_found_table(run: RunImages, counted: Mapping[str, Counted], by: str, b
         baseline: Label.
     """
     record = run.record
-    parts = object_parts(run, by)
+    asked = np.any([one.asked for one in counted.values()] or [~run.truth.difficult], axis=0)
+    parts = {name: part for name, part in object_parts(run, by).items() if (part & asked).any()}
     if not parts:
         raise DataError(f"There are no objects to tell apart by {by}.", where=run.path)
     threshold, tallies = found_and_lost(run, counted, parts, baseline=baseline)
@@ -90,6 +91,8 @@ def build_found_table(run: RunImages, counted: Mapping[str, Counted], by: str, b
     ]
     if by == "luminance":
         notes.append("luminance: mean luma (Rec. 601, 0 to 255) inside the object's box, before enhancement.")
+    if missing := gaps(run, {label: one.mask for label, one in counted.items()}):
+        notes += [*missing, f"Objects are counted on the images that both {base} and the enhancer have."]
     return Table(f"{record.title}: objects found and lost by {by}", tuple(columns), tuple(rows), tuple(notes))
 
 

@@ -12,6 +12,7 @@ from duskbench.benchmarks.evaluate import baseline_labels
 from duskbench.benchmarks.matching import (
     EnhancerRows,
     RunImages,
+    detectable,
     found_by,
     has_detections,
     objects_of,
@@ -35,6 +36,7 @@ class Matched:
         truth: These objects.
         found: The detections.
         result: What became of them by the protocol.
+        asked: (T,) bool: which of the objects the detector was asked to find: not difficult, of a class that it has.
         threshold: Score from which a detection counts where objects and false alarms are counted.
     """
 
@@ -43,6 +45,7 @@ class Matched:
     truth: Boxes
     found: Boxes
     result: VocAP
+    asked: np.ndarray
     threshold: float = 0.0
 
 
@@ -122,7 +125,10 @@ def match_enhancer(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) 
     mask = rows.mask(len(run.images))
     objects = np.flatnonzero(mask[run.truth.images])
     truth, found = objects_of(rows, run), found_by(rows, run, asked[0])
-    return Matched(mask, objects, truth, found, voc_ap_by_protocol(truth, found, run.protocol))
+    names = run.protocol.classes
+    known = detectable(dict.fromkeys(names), detector, run.protocol)
+    wanted = ~truth.difficult & np.array([name in known for name in names], bool)[truth.labels]
+    return Matched(mask, objects, truth, found, voc_ap_by_protocol(truth, found, run.protocol), wanted)
 
 
 def label_of_matched(detector: DetectorEntry) -> str:
@@ -142,7 +148,7 @@ def best_f1_threshold(one: Matched) -> float:
         return 0.0
     scores = one.found.scores[order]
     found = np.cumsum(matches.tp[order])
-    f1 = 2 * found / (np.arange(1, len(order) + 1) + sum(one.result.n_gt))
+    f1 = 2 * found / (np.arange(1, len(order) + 1) + np.count_nonzero(one.asked))
     # A threshold takes all detections of its score or none.
     last_of_score = np.append(scores[1:] < scores[:-1], True)
     return float(scores[np.argmax(np.where(last_of_score, f1, -1.0))])

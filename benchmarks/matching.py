@@ -192,6 +192,24 @@ def _read_enhancer(
     return EnhancerRows(entry, {number: rows[number] for number in sorted(rows)}, by_id, found)
 
 
+def gaps(run: RunImages, masks: Mapping[str, np.ndarray]) -> list[str]:
+    """Which rows of a table stand on fewer images or trainings than the run has, a sentence each.
+
+    Args:
+        run: Its images.
+        masks: Label of each enhancer with a result -> (images,) bool: which have one.
+    """
+    n, said = len(run.images), []
+    for label, entries in run.record.rows.items():
+        there = [masks[entry.label] for entry in entries if entry.label in masks]
+        count = int(np.all(there, axis=0).sum()) if there else 0
+        if count < n:
+            said.append(f"{label}: over {count} of {n} images." if there else f"{label}: no image has a result.")
+        if 0 < len(there) < len(entries):
+            said.append(f"{label}: {len(there)} of {len(entries)} trainings measured.")
+    return said
+
+
 def has_detections(rows: EnhancerRows, run: RunImages) -> bool:
     """Whether an AP can be made: there is a detector, and every image with a result has ground truth."""
     known = all(run.images[number].record.objects is not None for number in rows.rows)

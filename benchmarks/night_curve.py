@@ -57,6 +57,7 @@ class NightCurves:
         curves: In the runs' order, of the enhancers with a result at every exposure.
         n_images: Images that every enhancer has a result of at every exposure: the curves stand on these.
         n_left_out: Images that some enhancer lacks at some exposure.
+        without: Labels of the enhancers that have no curve: without a result, or without the score, at some exposure.
     """
 
     exposures: tuple[float, ...]
@@ -65,6 +66,7 @@ class NightCurves:
     curves: tuple[Curve, ...]
     n_images: int
     n_left_out: int
+    without: tuple[str, ...] = ()
 
 
 def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, options: BootstrapOptions) -> NightCurves:
@@ -107,7 +109,7 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
     anywhere = np.any(measured, axis=0)
     return NightCurves(
         exposures, score, baseline if base is not None else None, curves, int(within.sum()),
-        int(anywhere.sum() - within.sum()),
+        int(anywhere.sum() - within.sum()), tuple(label for label in runs[0].rows if label not in drawn),
     )  # fmt: skip
 
 

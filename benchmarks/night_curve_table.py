@@ -116,10 +116,11 @@ def _cells(noise: str, made: NightCurves, curve: Curve) -> dict[str, Any]:
 
 def _notes(curves: Mapping[str, NightCurves], bootstrap: BootstrapOptions) -> Iterator[str]:
     baseline = next(iter(curves.values())).baseline
-    yield (
-        f"stops gained: by how many stops less light an enhancer reaches the scores that {baseline} reaches, on "
-        "average over the scores that both reach (Bjøntegaard's mean horizontal distance); a dash: none is."
-    )
+    if baseline is not None:
+        yield (
+            f"stops gained: by how many stops less light an enhancer reaches the scores that {baseline} reaches, on "
+            "average over the scores that both reach (Bjøntegaard's mean horizontal distance); a dash: none is."
+        )
     yield "mean: over the ladder of exposures, by straight lines; 0 stops: the lit photos as they are."
     for noise, made in curves.items():
         electrons, read_noise, bits = SENSORS[noise]
@@ -129,7 +130,9 @@ def _notes(curves: Mapping[str, NightCurves], bootstrap: BootstrapOptions) -> It
             else f"{electrons:g} electrons at full scale, read noise {read_noise:g}, {bits} bits"
         )
         left = f"; {made.n_left_out} that some enhancer lacks at some exposure are left out" if made.n_left_out else ""
-        yield f"Noise {noise}: {sensor}; {made.n_images} images{left}."
+        yield f"Noise {noise}: {sensor}; {made.n_images} image{'s' if made.n_images > 1 else ''}{left}."
+        if made.without:
+            yield f"Without {made.score.heading} at some exposure, and so not here: {', '.join(made.without)}."
     yield (
         f"[low, high]: {100 * bootstrap.level:g} % interval, {bootstrap.resamples} resamples of the images, seed "
         f"{bootstrap.seed}, the same draws at every exposure and for every enhancer; ~ holds 0."

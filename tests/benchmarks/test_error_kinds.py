@@ -51,7 +51,7 @@ def boxes(listed: list[tuple[int, Box, float]], difficult: list[bool] | None = N
 def matched(truth: Boxes, found: Boxes) -> Matched:
     n = 1 + max([0, *truth.images.tolist(), *found.images.tolist()])
     result = voc_ap_by_protocol(truth, found, PROTOCOL)
-    return Matched(np.ones(n, bool), np.arange(len(truth.labels)), truth, found, result)
+    return Matched(np.ones(n, bool), np.arange(len(truth.labels)), truth, found, result, ~truth.difficult)
 
 
 @pytest.mark.parametrize(

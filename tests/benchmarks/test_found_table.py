@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from duskbench.benchmarks.breakdown_table import read_breakdown
 from duskbench.benchmarks.changes import changes, count
 from duskbench.benchmarks.cli import app
+from duskbench.benchmarks.errors_table import read_errors_table
 from duskbench.benchmarks.found_table import luminances, object_parts, read_found_table
 from duskbench.benchmarks.matched import read_each_matched
 from duskbench.benchmarks.matching import RunImages, read_run_images
@@ -20,7 +22,7 @@ from duskbench.benchmarks.store import ResultStore, StoredImage
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.records import ImageRecord
-from tests.benchmarks.fabricate import make_images, make_record, make_run
+from tests.benchmarks.fabricate import CLASSES, DETECTOR, make_images, make_record, make_run
 
 SKILLS = {"Input": 0.4, "Better": 0.8, "Other": 0.45}
 
@@ -41,6 +43,24 @@ def test_parts_add_up_to_all_objects(tmp_path: Path, by: str) -> None:
         ):  # fmt: skip
             assert sum(value for key, value in row.items() if str(key).endswith(f" {shown}")) == expected
     assert table.rows[0]["label"] == "Better" and whole["Better"].gained > whole["Better"].lost
+
+
+def test_what_the_detector_was_never_asked_for_is_not_missed(tmp_path: Path) -> None:
+    """The same boxes, but one detector calls nothing a person."""
+    images, kinds = make_images(60), ("gained", "lost", "found in both", "in neither")
+    objects = [o for i in images for o in i.record.objects or () if not o.difficult]
+    for classes in (CLASSES, ("car", "dog", "zebra")):
+        folder = tmp_path / classes[-1]
+        make_run(folder, images, SKILLS, failing={"Other": ["0001"]}, detectors=(replace(DETECTOR, classes=classes),))
+        asked = [o for o in objects if o.name in classes]
+        [better, other] = read_found_table(folder, "size").rows
+        assert sum(value for key, value in better.items() if str(key).endswith(kinds)) == len(asked)
+        gone = sum(not o.difficult and o.name in classes for o in images[1].record.objects or ())
+        assert sum(value for key, value in other.items() if str(key).endswith(kinds)) == len(asked) - gone
+        errors = read_errors_table(folder).rows[0]
+        assert errors["n found"] + errors["n missed"] <= len(asked)
+        for table in (read_found_table(folder, "size"), read_errors_table(folder), read_breakdown(folder, "class")[0]):
+            assert "Other: over 59 of 60 images." in table.notes
 
 
 def test_light_is_measured_inside_the_box(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.evidence import RunEvidence, open_evidence
 from duskbench.benchmarks.night_curve import area, night_curves, stops_gained
-from duskbench.benchmarks.night_curve_table import write_night_curves
+from duskbench.benchmarks.night_curve_table import build_curve_table, write_night_curves
 from duskbench.benchmarks.night_ladder import Ladder, measure_ladder, measured_ladders
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.runner import RunOptions, run
@@ -107,6 +107,16 @@ def test_curves_of_runs(tmp_path: Path) -> None:
     assert better.stops is not None and better.stops.settled and 1 < better.stops.value < 3.5
     assert better.area_difference is not None and better.area_difference.settled
     assert better.area_difference.value == pytest.approx(better.area.value - base.area.value)
+
+
+def test_what_has_no_curve_is_named(tmp_path: Path) -> None:
+    levels = fabricated(tmp_path, {0.0: {"A": 0.9, "Gone": 0.9}, -1.0: {"A": 0.5}})
+    score = next(c for c in levels[0.0].record.columns() if c.detector)
+    got = night_curves(levels, score, BootstrapOptions(5))
+    assert ([curve.label for curve in got.curves], got.without, got.baseline) == (["A"], ("Gone",), None)
+    notes = build_curve_table("Title", {"none": got}, BootstrapOptions(5)).notes
+    assert "Without mAP at some exposure, and so not here: Gone." in notes
+    assert not any("None" in note for note in notes)
 
 
 def test_other_images_or_one_exposure_make_no_curve(tmp_path: Path) -> None:
