@@ -28,6 +28,7 @@ class NightFolder:
         started: ISO 8601, UTC.
         made_with: What must be equal for its rows to be used again: versions, commit, device.
         finished: Whether its night is in the history and its report is written.
+        asked: Hash of what was asked: the configuration, and what is tolerated. None as earlier versions wrote it.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class NightFolder:
     started: str
     made_with: dict[str, Any]
     finished: bool = False
+    asked: str | None = None
 
     @property
     def id(self) -> str:
@@ -49,7 +51,7 @@ class NightFolder:
 
     def write(self) -> None:
         """Write its record."""
-        values = {key: getattr(self, key) for key in ("config", "started", "made_with", "finished")}
+        values = {key: getattr(self, key) for key in ("config", "started", "made_with", "finished", "asked")}
         write_text(self.path / _RECORD, json.dumps(values, indent=1, sort_keys=True) + "\n")
 
 
@@ -64,19 +66,22 @@ def night_folders(out: Path) -> list[NightFolder]:
     return sorted(found, key=lambda folder: (folder.started, folder.id))
 
 
-def open_night(out: Path, config: str, made_with: Mapping[str, Any], taken: Collection[str]) -> NightFolder:
+def open_night(
+    out: Path, config: str, made_with: Mapping[str, Any], taken: Collection[str], asked: str | None = None
+) -> NightFolder:
     """The folder of the night that was interrupted, or of a new one.
 
     An interrupted night is begun anew where its rows were measured with other versions, another commit or another
     device: a night of two halves could not say what changed. One that is in the history and was interrupted before its
-    report was written comes back as it is, unless another night is due since, or the clock was set back and nobody
-    knows how long ago that was.
+    report was written comes back as it is, unless another night is due since: because of the time (or the clock was set
+    back and nobody knows how long ago that was), or because something else is asked, or of another commit.
 
     Args:
         out: `--out`.
         config: Name of the configuration.
         made_with: Of tonight.
         taken: Ids of the nights in the history.
+        asked: As in `NightFolder`.
     """
     now = datetime.now(UTC)
     for folder in night_folders(out):
@@ -84,7 +89,8 @@ def open_night(out: Path, config: str, made_with: Mapping[str, Any], taken: Coll
             continue
         results = folder.path / _RESULTS
         if folder.id in taken:
-            if results.is_file() and timedelta(0) <= now - _changed(results) < _SAME_NIGHT:
+            same = (folder.made_with, folder.asked) == (dict(made_with), asked)
+            if same and results.is_file() and timedelta(0) <= now - _changed(results) < _SAME_NIGHT:
                 return folder
             folder.finish()
         elif folder.made_with == dict(made_with) and results.is_file():
@@ -94,7 +100,7 @@ def open_night(out: Path, config: str, made_with: Mapping[str, Any], taken: Coll
     first = now.strftime("%Y-%m-%dT%H-%M-%SZ")
     names = [first, *(f"{first}-{number}" for number in range(2, 1000))]
     name = next(name for name in names if name not in taken and not (out / name).exists())
-    folder = NightFolder(out / name, config, now.isoformat(timespec="seconds"), dict(made_with))
+    folder = NightFolder(out / name, config, now.isoformat(timespec="seconds"), dict(made_with), asked=asked)
     folder.write()
     return folder
 

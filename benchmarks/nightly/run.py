@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,7 +86,7 @@ def run_night(
     with _naming_what_failed(out), only_one(options.history, "history"), only_one(out / "nights", "folder"):
         history = History(options.history)
         nights = {night.id: night for night in history.nights(config.name)}
-        folder = open_night(out, config.name, _made_with(options.run), nights)
+        folder = open_night(out, config.name, _made_with(options.run), nights, _asked(config, options))
         if folder.id in nights:
             progress.message(f"Night {folder.id} was interrupted after it was measured; only its files are written.")
         else:
@@ -210,6 +211,11 @@ def _made_with(options: RunOptions) -> dict[str, Any]:
     made = environment(options.device)
     kept = {key: getattr(made, key) for key in ("packages", "python", "git", "device", "gpu")}
     return {**kept, "checkpoint": options.checkpoint}
+
+
+def _asked(config: BenchmarkConfig, options: NightOptions) -> str:
+    """Hash of what a verdict is of."""
+    return hashlib.sha256(repr((config, options.run.limit, options.limits)).encode()).hexdigest()
 
 
 @contextmanager

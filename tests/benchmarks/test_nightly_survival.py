@@ -158,6 +158,25 @@ def test_an_interrupted_night_of_another_day_is_over(bench: Bench, tmp_path: Pat
         assert len(read_history(given.history)) == number
 
 
+@pytest.mark.parametrize("other", ["protocol", "tolerance", "commit"])
+def test_the_verdict_of_an_interrupted_night_is_no_answer_to_another_question(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    given, config = options(tmp_path), config_of(bench)
+    stored = interrupted(config, given)
+    if other == "protocol":
+        config = replace(config, protocol=replace(config.protocol, plus_one=True))
+    elif other == "tolerance":
+        given = replace(given, limits=Limits({"niqe": 1.0}, throughput=0))
+    else:
+        real = run_module.environment
+        monkeypatch.setattr(run_module, "environment", lambda device: replace(real(device), git="0123456789ab"))
+    tonight = run_night(config, given, lambda night, folder: None)
+    assert tonight.id != stored.id and tonight.rows["measured"] == 12
+    assert tonight.verdict == ("not comparable" if other == "protocol" else "green")
+    assert [each.id for each in read_history(given.history)] == [stored.id, tonight.id]
+
+
 def test_an_interrupted_night_with_other_versions_is_begun_anew(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
