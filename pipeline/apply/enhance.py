@@ -59,7 +59,15 @@ def enhance_files(
     """
     pairs = _pairs(source, target, image_suffix)
     if source.is_dir() and not overwrite:
-        pairs = [pair for pair in pairs if not pair[1].exists()]
+        left = [pair for pair in pairs if not pair[1].exists()]
+        if len(left) < len(pairs):
+            # Nothing in a file says by which enhancer it was made.
+            count = len(pairs) - len(left)
+            logger.warning(
+                "%s: %d of %d files are there already and stay as they are; --overwrite makes them again",
+                target, count, len(pairs),
+            )  # fmt: skip
+        pairs = left
     failures: list[tuple[Path, str]] = []
     # Of an enhancer that wants several images at once, those that wait for more.
     waiting: list[tuple[Path, Path]] = []
@@ -106,6 +114,8 @@ def _noting_failure(failures: list[tuple[Path, str]], path: Path) -> Iterator[No
         raise
     except DuskbenchError as error:
         failures.append((path, str(error)))
+    except OSError as error:
+        failures.append((path, f"{error.strerror or error}: {error.filename}"))
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         failures.append((path, f"{type(error).__name__}: {error}"))
 

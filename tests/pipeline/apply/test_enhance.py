@@ -58,7 +58,7 @@ def test_one_lossless_format_for_all(tree: Path, tmp_path: Path) -> None:
         enhance_files(tree, tmp_path / "out", load_enhancer(double), image_suffix=".png")
 
 
-def test_a_stopped_tree_goes_on_where_it_was(tree: Path, tmp_path: Path) -> None:
+def test_a_stopped_tree_goes_on_where_it_was(tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     calls: list[int] = []
 
     def stops(image: np.ndarray) -> np.ndarray:
@@ -72,8 +72,19 @@ def test_a_stopped_tree_goes_on_where_it_was(tree: Path, tmp_path: Path) -> None
     assert len(names(tmp_path / "out")) == 1
     assert enhance_files(tree, tmp_path / "out", load_enhancer(stops)) == []
     assert len(calls) == 4
+    # Perhaps they are another enhancer's.
+    assert "1 of 3 files are there already and stay as they are" in caplog.text
     assert enhance_files(tree, tmp_path / "out", load_enhancer(stops), overwrite=True) == []
     assert len(calls) == 7
+
+
+def test_a_target_that_cannot_be_written_is_named(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "a.png").mkdir(parents=True)
+    failures = enhance_files(tree / "a.png", tmp_path / "out" / "a.png", load_enhancer(double), overwrite=True)
+    assert failures == [] and names(tmp_path / "out") == ["a.png/a.png"]
+    (tmp_path / "file").write_text("x")
+    [(path, reason)] = enhance_files(tree / "a.png", tmp_path / "file" / "b.png", load_enhancer(double))
+    assert (path, reason) == (tree / "a.png", f"Not a directory: {tmp_path / 'file' / 'b.png'}")
 
 
 def test_one_bad_file_does_not_stop_the_others(tree: Path, tmp_path: Path) -> None:
