@@ -111,13 +111,22 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
         The last checkpoint.
 
     Raises:
-        ConfigError: The checkpoint is of a run with another schedule.
+        ConfigError: The checkpoint is of a run with another schedule, or there is one and it is not to be resumed.
         WeightsError: The run left no checkpoint.
         DataError: A training image cannot be read.
     """
     # Who only asks for checkpoints need not wait for this import.
     from mmengine.runner import Runner
 
+    earlier = checkpoints(work_dir)
+    if earlier and not resume:
+        raise ConfigError(
+            "The folder holds checkpoints of an earlier training.",
+            where=work_dir,
+            expected="none: they would be overwritten, or taken for the result of this one",
+            got=", ".join(path.name for path in earlier),
+            todo="go on from them with --resume, choose another --work-dir, or remove them",
+        )
     config.work_dir = str(work_dir)
     # mmengine keeps loggers and visualisers by name and the second: of two runs in one process the later one would
     # write into the files of the earlier.
@@ -127,7 +136,6 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
     if config.get("default_hooks", {}).get("checkpoint"):
         config.default_hooks.checkpoint.backend_args = {"backend": "atomic"}
     config.custom_hooks = [*config.get("custom_hooks", []), {"type": "ScheduleRecord", "schedule": _schedule(config)}]
-    earlier = checkpoints(work_dir) if resume else []
     config.resume = bool(earlier)
     if earlier:
         config.load_from = str(earlier[-1])

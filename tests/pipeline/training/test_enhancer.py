@@ -300,6 +300,19 @@ def test_resume_with_another_schedule_is_refused(tmp_path: Path, tiny_guided: di
         train(CONFIG, work_dir=tmp_path, resume=True, cfg_options=longer)
 
 
+def test_an_earlier_training_is_neither_overwritten_nor_taken_for_this_one(
+    tmp_path: Path, tiny_guided: dict[str, Any]
+) -> None:
+    last = train(CONFIG, work_dir=tmp_path, cfg_options=tiny_guided)
+    before = last.read_bytes()
+    # Its own checkpoint would be iter_3.pth, and the newest in the folder was the earlier training's iter_6.pth.
+    shorter = {**tiny_guided, "schedule": {"unit": "steps", "constant": 2, "decay": 1}}
+    for options in (shorter, tiny_guided):
+        with pytest.raises(ConfigError, match=r"checkpoints of an earlier training(.|\n)*iter_6\.pth"):
+            train(CONFIG, work_dir=tmp_path, cfg_options=options)
+    assert last.read_bytes() == before
+
+
 def test_a_checkpoint_that_does_not_say_its_schedule_is_resumed_with_a_warning(
     tmp_path: Path, tiny_guided: dict[str, Any]
 ) -> None:
