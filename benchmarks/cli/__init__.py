@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -111,6 +112,10 @@ app.command("list")(list_names)
 
 def main() -> None:
     """Entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        # Where the locale's encoding lacks an arrow, a question mark stands for it; a run must not end on that.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app(args=_spread_cfg_options(sys.argv[1:]), prog_name="duskbench")
 
 

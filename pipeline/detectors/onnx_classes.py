@@ -22,12 +22,25 @@ def metadata_value(text: str | None) -> Any:
         return None
 
 
-def _stated_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """Class names in a model's metadata, a list or a dict by number as ultralytics writes it; empty if absent."""
+def _stated_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
+    """Class names in a model's metadata, a list or a dict by number as ultralytics writes it; empty if absent.
+
+    Raises:
+        ConfigError: A dict leaves a number out: guessing from how many there are would name them wrongly.
+    """
     names = metadata_value(metadata.get("names"))
-    if isinstance(names, dict) and sorted(names, key=str) == sorted(range(len(names)), key=str):
-        names = [names[number] for number in range(len(names))]
-    return tuple(map(str, names)) if isinstance(names, list) else ()
+    if isinstance(names, dict):
+        by_number = {str(number): name for number, name in names.items()}
+        if by_number.keys() != set(map(str, range(len(names)))):
+            raise ConfigError(
+                "The class names in the metadata of the ONNX detector are not numbered from 0.",
+                where=path,
+                expected=f"0 to {len(names) - 1}",
+                got=", ".join(map(str, names))[:200],
+                todo="pass `classes`, a list with a name for each output, 'N/A' for one that stands for nothing",
+            )
+        names = [by_number[str(number)] for number in range(len(names))]
+    return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
 
 
 def class_names(
@@ -45,7 +58,7 @@ def class_names(
         ConfigError: Nothing says them, two are equal, or they are of another number.
     """
     own, *others = (path.with_name(name) for name in (f"{path.stem}_classes.txt", "classes.txt", "voc_classes.txt"))
-    stated = _stated_names(metadata)
+    stated = _stated_names(metadata, path) if given is None and not own.is_file() else ()
     beside = next((file for file in others if file.is_file()), None)
     if given is not None:
         names, origin = class_list(given), "the argument `classes`"

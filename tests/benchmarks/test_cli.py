@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shlex
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from duskbench.benchmarks.cli import main
 from duskbench.data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import PLUGINS, Bench
+from tests.benchmarks.fabricate import make_images, make_run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_closed_streams_are_no_error(tmp_path: Path) -> None:
+    """As a scheduler may start it."""
+    make_run(tmp_path, make_images(3), {"Input": 0.5})
+    command = f"exec {shlex.quote(sys.executable)} -m duskbench table {shlex.quote(str(tmp_path))} >&- 2>&-"
+    assert subprocess.run(command, shell=True, cwd=ROOT, check=False).returncode == 0  # noqa: S602
+
+
+def test_a_table_is_printed_where_the_locale_lacks_its_arrows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path, make_images(3), {"Input": 0.5})
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="latin-1"))
+    monkeypatch.setattr(sys, "argv", ["duskbench", "table", str(tmp_path), "--format", "markdown"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    sys.stdout.flush()
+    assert ended.value.code == 0
+    assert "| Enhancer | NIQE ? | mAP ? |" in printed.getvalue().decode("latin-1")
+    monkeypatch.setattr(sys, "argv", ["duskbench", "table", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    sys.stdout.flush()
+    assert ended.value.code == 0
+    # In the terminal's form too.
+    assert printed.getvalue().count(b"mAP ?") == 2
 
 
 def test_run_prints_and_writes_the_table(duskbench, bench: Bench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

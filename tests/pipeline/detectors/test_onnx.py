@@ -313,6 +313,30 @@ def test_names_and_size_are_read_from_ultralytics_metadata(tmp_path: Path) -> No
         OnnxDetector(three)
 
 
+def yolov8_output(n_classes: int) -> np.ndarray:
+    """21 boxes of 16 x 16 pixels that are half of everything."""
+    output = np.full((1, 4 + n_classes, 21), 0.5, np.float32)
+    output[:, :4] = 16
+    return output
+
+
+@pytest.mark.parametrize("names", ["{'1': 'dog', '0': 'cat'}", "{1: 'dog', 0: 'cat'}", "('cat', 'dog')"])
+def test_names_however_the_metadata_number_them(tmp_path: Path, names: str) -> None:
+    path = one_output(tmp_path / "made.onnx", yolov8_output(2), names=names)
+    assert OnnxDetector(path).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_names_with_other_numbers_are_no_reason_to_guess(tmp_path: Path, first: int) -> None:
+    """Twenty of them were taken for VOC's."""
+    names = repr({first + number: f"thing {number}" for number in range(20)})
+    path = one_output(tmp_path / "made.onnx", yolov8_output(20), names=names)
+    with pytest.raises(ConfigError, match=r"not numbered from 0[\s\S]*0 to 19"):
+        OnnxDetector(path)
+    given = [f"thing {number}" for number in range(20)]
+    assert OnnxDetector(path, classes=given).classes == tuple(given)
+
+
 def one_output(path: Path, output: np.ndarray, sides: tuple[Any, Any] = (32, 32), **metadata: str) -> Path:
     """An ONNX model that returns the same for every picture."""
     import onnx
