@@ -26,7 +26,7 @@ from duskbench.benchmarks.record import (
 from duskbench.benchmarks.report.content import DetectorContent, ReportContent
 from duskbench.benchmarks.report.gallery import Drawn, Shown, View
 from duskbench.benchmarks.report.pictures import PictureSet, encode_within
-from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
+from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Draws, Interval, Spread
 from duskbench.benchmarks.table import build_table
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 
@@ -117,7 +117,7 @@ def make_results(detectors: int = 1) -> tuple[EnhancerResult, ...]:
             {key: interval(value, HALF.get(key, 0.1) / 2) for key, value in numbers.items()},
             {key: dict.fromkeys(CLASSES, Interval(value)) for key, value in numbers.items() if key[:3] == "map"},
             # Shapes orders them as drawn in every resample, and otherwise than colours in the first two.
-            draws={key: np.full(5, value) for key, value in numbers.items()},
+            draws={key: Draws(np.full(5, value)) for key, value in numbers.items()},
         )
         results.append(
             EnhancerResult(
