@@ -41,6 +41,7 @@ from duskbench.benchmarks.statistics import (
     interval_of,
 )
 from duskbench.benchmarks.trainings import Trainings, mean_with_luck, training_luck
+from duskbench.pipeline.allocator import give_back_freed_memory
 
 
 class Bootstrap:
@@ -65,6 +66,8 @@ class Bootstrap:
         self.options = options
         self.within = within
         self.aggregates = aggregates or {}
+        # What samples were made from is free by now, in blocks that these large arrays do not fit.
+        give_back_freed_memory()
         # Of these images alone, a row each.
         self._weights = draw_weights(int(np.count_nonzero(within)), options.resamples, options.seed)
         self._row = np.cumsum(within, dtype=np.int32) - 1

@@ -21,6 +21,7 @@ from duskbench.benchmarks.store import Detected, ResultStore, Row, StoredImage
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.classes import canonical, match_classes
 from duskbench.data_tools.errors import MetricError
+from duskbench.pipeline.allocator import give_back_freed_memory
 
 _T = TypeVar("_T")
 
@@ -165,6 +166,8 @@ def read_enhancers(store: ResultStore, run: RunImages, first: Collection[str] = 
 def _read_enhancer(
     store: ResultStore, run: RunImages, position: Mapping[str, int], entry: EnhancerEntry
 ) -> EnhancerRows:
+    # What is left of the enhancer before lies between free blocks that the next one's larger arrays do not fit.
+    give_back_freed_memory()
     record, rows, failures = run.record, {}, {}
     waiting: dict[str, dict[int, Detected]] = {}
     found: dict[str, list[Found]] = {}
