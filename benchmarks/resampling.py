@@ -201,11 +201,13 @@ def _hits_needed(n_gt: np.ndarray, recalls: np.ndarray) -> np.ndarray:
 def _first_reaching(needed: np.ndarray, reached: np.ndarray) -> np.ndarray:
     """(K, R) integers: the first row of `reached` (H, R), rising, that is at least `needed` (K, R); H where none is."""
     rows, columns = reached.shape
-    flat, column = reached.ravel(), np.arange(columns)
-    below = np.zeros(needed.shape, np.int64)
-    # So many rows are known to be below; steps of halving powers of two reach every number up to H.
-    for step in (1 << power for power in range(rows.bit_length() - 1, -1, -1)):
-        last = below + (step - 1)
-        inside = last < rows
-        below += step * (inside & (flat[np.where(inside, last, 0) * columns + column] < needed))
-    return below
+    flat = reached.ravel()
+    # Places in `flat`; what is searched is halved, in all columns alike.
+    at = np.repeat(np.arange(columns)[None], len(needed), axis=0)
+    while rows > 1:
+        half = rows // 2
+        at += half * columns * (flat[at + (half - 1) * columns] < needed)
+        rows -= half
+    if rows:
+        at += columns * (flat[at] < needed)
+    return at // columns
