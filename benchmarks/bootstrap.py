@@ -77,9 +77,11 @@ class Bootstrap:
 
     def spread(self, sample: Sample | Trainings) -> Spread:
         """Intervals of one enhancer, or of the mean over trainings, over its own images."""
-        where = _where(sample.measured & self.within, sample)
-        drawn = {key: self._drawn(sample, key, there) for key, there in where.items()}
-        return Spread(**self._intervals(drawn, correct=True))
+        mask = sample.measured & self.within
+        drawn = {key: self._drawn(sample, key, there) for key, there in _where(mask, sample).items()}
+        made = self._intervals(drawn, correct=True)
+        there = {name: int(self.objects[name][mask].sum()) for of in made["classes"].values() for name in of}
+        return Spread(**made, objects=there)
 
     def difference(self, sample: Sample | Trainings, baseline: Sample | Trainings) -> Difference:
         """One enhancer minus another, over the images that both have."""
@@ -110,14 +112,13 @@ class Bootstrap:
         if len(own) == 1 < len(sample.samples):
             return self._numbers(own[0], key, there)
         each = [self._numbers(one, key, there) for one in own]
-        luck = None
+        name, luck = sample.luck or sample.label, None
         if len(each) > 1 and sample.luck is not None:
-            name = sample.luck or sample.label
             luck = training_luck(name, len(each), self.options.resamples, self.options.seed)
         means = [one.mean.images for one in each if one.mean is not None]
         return _Numbers(
-            _shared_means([one.ap for one in each if one.ap is not None], luck),
-            mean_with_luck(means, luck) if means else None,
+            _shared_means([one.ap for one in each if one.ap is not None], name, luck),
+            mean_with_luck(means, name, luck) if means else None,
             there,
             tuple(float(mean[0]) for mean in means),
         )
@@ -230,8 +231,10 @@ class _Numbers:
     trainings: tuple[float, ...] = ()
 
 
-def _shared_means(each: Sequence[dict[str, Draws]], luck: np.ndarray | None) -> dict[str, Draws] | None:
-    return {name: mean_with_luck([ap[name].images for ap in each], luck) for name in each[0]} if each else None
+def _shared_means(each: Sequence[dict[str, Draws]], name: str, luck: np.ndarray | None) -> dict[str, Draws] | None:
+    if not each:
+        return None
+    return {label: mean_with_luck([ap[label].images for ap in each], name, luck) for label in each[0]}
 
 
 def _minus(a: _Numbers, b: _Numbers) -> _Numbers:

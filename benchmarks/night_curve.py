@@ -123,18 +123,28 @@ def _curve(
 ) -> Curve:
     ev = np.array(exposures)
     points = tuple(interval_of(each, level, corrected=True) for each in drawn)
-    totals = np.stack([each.total for each in drawn])
-    of_images, areas = area(np.stack([each.images for each in drawn]), ev), area(totals, ev)
-    whole = interval_of(Draws(of_images, areas - of_images), level, corrected=True)
+    own = _area(drawn, ev)
+    whole = interval_of(own, level, corrected=True)
     if base is None:
         return Curve(label, points, whole)
     sign = 1.0 if score.metric.better == "higher" else -1.0
-    theirs = np.stack([each.total for each in base])
-    stops = stops_gained(sign * theirs, sign * totals, ev)
+    theirs, ours = (sign * np.stack([each.total for each in of]) for of in (base, drawn))
+    stops = stops_gained(theirs, ours, ev)
     return Curve(
-        label, points, whole, interval_of(Draws(areas - area(theirs, ev)), level),
+        label, points, whole, interval_of(own - _area(base, ev), level),
         None if np.isnan(stops[0]) else interval_of(Draws(stops), level),
     )  # fmt: skip
+
+
+def _area(drawn: Sequence[Draws], exposures: np.ndarray) -> Draws:
+    keys = list(dict.fromkeys(key for each in drawn for key in each.deviations))
+    return Draws(
+        area(np.stack([each.images for each in drawn]), exposures),
+        {
+            key: area(np.stack([each.deviations.get(key, np.zeros(key[1])) for each in drawn]), exposures)
+            for key in keys
+        },
+    )
 
 
 def area(drawn: np.ndarray, exposures: np.ndarray) -> np.ndarray:

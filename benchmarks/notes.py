@@ -17,6 +17,8 @@ from duskbench.data_tools.classes import match_classes
 # Behind a value whose difference to the baseline the interval does not settle.
 UNSETTLED = "~"
 _OTHERS_NAMED = 10
+# Objects of a class below which intervals of a mAP are too narrow; see `benchmarks.studies.interval_coverage`.
+_FEW_OBJECTS = 20
 
 
 def table_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions) -> list[str]:
@@ -150,10 +152,18 @@ def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions)
     if all(interval.low is None for result in results for interval in result.spread.scores.values()):
         return []
     notes = [bracket_note(options)]
+    objects = next((list(result.spread.objects.values()) for result in results if result.spread.objects), [])
+    few = sum(count < _FEW_OBJECTS for count in objects)
+    if 2 * few > len(objects):
+        notes.append(
+            f"{few} of {len(objects)} classes have fewer than {_FEW_OBJECTS} objects: intervals of mAP are too narrow "
+            "and lie too high (in simulations those of 95 % held the truth in 80 to 90 of 100 cases); of differences "
+            "they hold it."
+        )
     if any(result.spread.trainings for result in results):
         notes.append(
-            "Of several trainings the interval holds the luck of training too: in each resample the deviations from "
-            "their mean are weighed at random, by Student's t. SD: standard deviation over trainings."
+            "Of several trainings the interval holds the luck of training too: variances of images and trainings are "
+            "added (Student's t, Welch and Satterthwaite's degrees of freedom). SD: standard deviation over trainings."
         )
     baselines = list(dict.fromkeys(label for result in results for label in result.against))
     if baselines:

@@ -158,9 +158,13 @@ def _row(
     # More images leave the luck of several trainings as it is.
     trainings = score.key in difference.trainings
     if not trainings or options.images is None:
-        shrunk = error * (difference.n_images / (options.images or difference.n_images)) ** 0.5
-        row["alone"] = smallest_difference(shrunk, family.alone, options.power)
-        row["among"] = smallest_difference(shrunk, family.critical, options.power)
+        shrink = (difference.n_images / (options.images or difference.n_images)) ** 0.5
+        own, alone = difference.scores[score.key], error
+        if trainings and own.low is not None and own.high is not None:
+            # Narrower than the resamples lie apart.
+            alone = (own.high - own.low) / (2 * family.alone)
+        row["alone"] = smallest_difference(alone * shrink, family.alone, options.power)
+        row["among"] = smallest_difference(error * shrink, family.critical, options.power)
     if not trainings:
         given = None if options.difference is None else options.difference / score.metric.factor
         for key, true in (("images for it", interval.value), ("images for", given)):

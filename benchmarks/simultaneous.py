@@ -7,7 +7,7 @@ differences move together as the enhancers do (single-step max-t). Two findings 
 interval lies on one side of 0; and the same within a margin, where it lies inside that margin.
 
 A standard error here is half the width of the percentile interval of the difference, in units of a normal
-distribution's: as long as that for one difference alone, and finite where several trainings bring in Student's t.
+distribution's: finite where several trainings bring in Student's t, and then longer than that for one difference alone.
 
 Source: Westfall and Young, Resampling-Based Multiple Testing (1993), section 2.5 (single-step max-t); Romano and Wolf,
 "Exact and approximate stepdown methods for multiple hypothesis testing", JASA 2005.

@@ -5,7 +5,7 @@ The resampling itself, with its reasons, is `benchmarks.bootstrap`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
@@ -74,14 +74,19 @@ class Draws:
     Attributes:
         images: (1 + R,) float64 with other images and the trainings as they are; NaN where a resample has no number,
             and in all of them on a single image.
+        deviations: Name of a method and K, its trainings -> (K,) float64, what each is above their mean.
         luck: (1 + R,) float64 that other trainings add, 0 first; 0 of an enhancer that stands for itself.
     """
 
     images: np.ndarray
+    deviations: Mapping[tuple[str, int], np.ndarray] = field(default_factory=dict)
     luck: np.ndarray | float = 0.0
 
     def __sub__(self, other: Draws) -> Draws:
-        return Draws(self.images - other.images, self.luck - other.luck)
+        zero = np.zeros(())
+        keys = {**self.deviations, **other.deviations}
+        apart = {key: self.deviations.get(key, zero) - other.deviations.get(key, zero) for key in keys}
+        return Draws(self.images - other.images, apart, self.luck - other.luck)
 
     @property
     def total(self) -> np.ndarray:
@@ -100,12 +105,14 @@ class Spread:
             same draw of images.
         trainings: Key of a score -> the number of each of several trainings, whose mean the score is; no key where an
             enhancer stands for itself.
+        objects: Class -> objects to find in these images; empty without detections.
     """
 
     scores: dict[str, Interval] = field(default_factory=dict)
     classes: dict[str, dict[str, Interval]] = field(default_factory=dict)
     draws: dict[str, Draws] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
     trainings: dict[str, tuple[float, ...]] = field(default_factory=dict, kw_only=True)
+    objects: dict[str, int] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -163,22 +170,37 @@ def interval_of(draws: Draws, level: float, *, corrected: bool = False) -> Inter
     """The interval of a number from its resamples; one without a number is left out.
 
     Args:
-        draws: The resamples.
-        level: Share of them inside.
-        corrected: Whether the draws of images are bias-corrected; see `corrected_tails`.
+        draws: The resamples, and the trainings if there are several.
+        level: Share of cases in which the interval should hold the truth.
+        corrected: Whether quantiles are bias-corrected; see `corrected_tails`.
     """
     value, there = float(draws.images[0]), ~np.isnan(draws.images[1:])
     if not there.any():
         return Interval(value)
     resampled, tail = draws.images[1:][there], (1 - level) / 2
-    tails = tail, 1 - tail
-    low, high = np.quantile(resampled, corrected_tails(resampled, value, tail) if corrected else tails)
-    if isinstance(draws.luck, np.ndarray):
-        # Luck is added to draws that are moved and stretched until their quantiles are the images' interval.
-        first, last = np.quantile(resampled, tails)
-        moved = low + (resampled - first) * ((high - low) / (last - first) if last > first else 1.0)
-        low, high = np.quantile(moved + draws.luck[1:][there], tails)
-    return Interval(value, float(low), float(high))
+    tails = corrected_tails(resampled, value, tail) if corrected else (tail, 1 - tail)
+    low, high = np.quantile(resampled, tails)
+    return Interval(value, *_with_trainings(float(low), float(high), list(draws.deviations.values()), level))
+
+
+def _with_trainings(low: float, high: float, deviations: Sequence[np.ndarray], level: float) -> tuple[float, float]:
+    """The interval of images, wide enough for other trainings too; see `benchmarks.trainings`."""
+    of_means = [float(each @ each) / len(each) / (len(each) - 1) for each in deviations]
+    if not any(of_means):
+        return low, high
+    from scipy.special import stdtrit
+
+    share = (1 + level) / 2
+    squares = sum(one**2 / (len(each) - 1) for one, each in zip(of_means, deviations, strict=True))
+
+    def half_width(of_images: float) -> float:
+        variance = of_images + sum(of_means)
+        return float(stdtrit(variance**2 / squares, share)) * variance**0.5
+
+    # More degrees of freedom may outweigh more variance.
+    of_images = ((high - low) / 2 / NormalDist().inv_cdf(share)) ** 2
+    middle, half = (low + high) / 2, max(half_width(of_images), half_width(0.0))
+    return middle - half, middle + half
 
 
 def corrected_tails(resampled: np.ndarray, value: float, tail: float) -> tuple[float, float]:

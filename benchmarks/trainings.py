@@ -2,18 +2,25 @@
 
 A method's number is the mean over its trainings. Other trainings and other photos would have given another: the
 interval holds both. Images are resampled, the same draw for every training. Trainings are few, three or five, and
-drawing them with replacement misses 1 / K of their variance and knows no tails: it holds the truth in as few as
-80 of 100 trials. So a resample adds to the mean what a training's luck adds by Student's t with K - 1 degrees of
-freedom: the trainings' deviations from their mean, weighed at random. One draw of weights serves all scores of a
-method, so that what a training wins on one and loses on another stays together; two methods have draws of their own.
+drawing them with replacement misses 1 / K of their variance and knows no tails: it holds the truth in as few as 80 of
+100 trials. So the variance of a mean over trainings is added to that of the images, which half the width of the images'
+interval stands for, and the interval is as wide as Student's t makes it, with the degrees of freedom of Welch and
+Satterthwaite, round the middle of the images' interval; never narrower than trainings alone would make it. The images'
+interval is that of any other row, bias-corrected where it is of one number and not of a difference.
+
+Some numbers are made resample by resample: simultaneous intervals, the order of enhancers, stops gained. For these a
+resample adds to the mean the trainings' deviations from it, weighed at random so that their error is Student's t with
+K - 1 degrees of freedom. One draw of weights serves all scores of a method, so that what a training wins on one and
+loses on another stays together; two methods have draws of their own. Percentiles of these are wider than they need be,
+above all of differences, whose error is a sum of two such tails.
 
 What image and training only do together (a training that happens to suit these images) is in both parts, so where
-trainings differ by nothing else the interval is a little too wide. A mAP's bias on few images needs no correction here:
-Student's tails make up for it, and the bias-corrected quantiles of so long a tail held the truth too often (0.97 to
-0.99). `python -m duskbench.benchmarks.studies.training_coverage` measures all this.
+trainings differ by nothing else the interval is a little too wide.
+`python -m duskbench.benchmarks.studies.training_coverage` measures all this.
 
-Source: Student, "The probable error of a mean", Biometrika 1908; Davison and Hinkley, Bootstrap Methods and their
-Application (1997), section 3.8 (resampling at two levels).
+Source: Student, "The probable error of a mean", Biometrika 1908; Welch, "The generalization of Student's problem when
+several different population variances are involved", Biometrika 1947; Satterthwaite, "An approximate distribution of
+estimates of variance components", Biometrics 1946.
 """
 
 from __future__ import annotations
@@ -88,14 +95,16 @@ def training_luck(name: str, trainings: int, resamples: int, seed: int) -> np.nd
     return np.concatenate([np.zeros((1, trainings)), weights])
 
 
-def mean_with_luck(drawn: Sequence[np.ndarray], luck: np.ndarray | None) -> Draws:
+def mean_with_luck(drawn: Sequence[np.ndarray], name: str, luck: np.ndarray | None) -> Draws:
     """The mean over trainings in every resample, with their luck.
 
     Args:
         drawn: Of each of K trainings (1 + R,) float64, the images as they are first.
-        luck: From `training_luck`; None where there is none, as for K = 1.
+        name: Of the draw of luck, see `training_luck`.
+        luck: From there; None where there is none, as for K = 1.
     """
     mean: np.ndarray = np.mean(drawn, axis=0)
     if luck is None:
         return Draws(mean)
-    return Draws(mean, luck @ (np.array([each[0] for each in drawn]) - mean[0]))
+    deviations = np.array([each[0] for each in drawn]) - mean[0]
+    return Draws(mean, {(name, len(drawn)): deviations}, luck @ deviations)

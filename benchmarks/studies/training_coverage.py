@@ -5,13 +5,14 @@
 A number of an image is what the image is worth, what the training is worth, and what the two do only together, each
 normal. So the truth is known, and so is how much of the error of a mean over K trainings comes from training: the
 settings go from none to nearly all of it. "images" are the resamples of images alone, as if the trainings at hand were
-all there could be; "drawn" draws the trainings with replacement too; "Student" is what the table does (see
-`benchmarks.trainings`). A 95 % interval should hold the truth 95 times of 100.
+all there could be; "drawn" draws the trainings with replacement too; "Student" adds Student's t to each resample and
+takes percentiles; "Welch" is what the table does (see `benchmarks.trainings`). A 95 % interval should hold the truth 95
+times of 100.
 
 Then the same of a mAP, which is biased on few images, and of the difference of two methods with as many trainings each,
-in the data sets of `studies.interval_coverage`, whose cells these are. "percentile": plain quantiles; "all": the
-bias-corrected ones of images' and trainings' luck together; "images": the resamples of images are corrected, then
-trainings' luck is added. The table takes "images" for a row and "percentile" for a difference.
+in the data sets of `studies.interval_coverage`: the share of trials, in percent, with the truth below and above the
+interval, and its mean width in points. "moved" are Student's, but the resamples of images are moved down by twice as
+much as their median is above the number.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from statistics import NormalDist
 
 import numpy as np
 
@@ -28,8 +29,10 @@ from duskbench.benchmarks.statistics import Draws
 from duskbench.benchmarks.studies import interval_coverage as simulated
 from duskbench.benchmarks.trainings import mean_with_luck, training_luck
 
-_TAILS = (0.025, 0.975)
 _IMAGES = 100
+_TRAININGS = (3, 5)
+# Whose mAP makes the truth.
+_SKILLS = 41
 # Of a mAP over trainings, as a multiple of that over images.
 _SPREADS = (0.2, 1.0)
 # Hit rates that differ by so much over the root of the number of images move a mAP as far as other images do.
@@ -60,30 +63,32 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--map-trials", type=int, default=1000)
-    parser.add_argument("--resamples", type=int, default=600)
-    parser.add_argument("--seed", type=int, default=1, help="of the second table")
+    parser.add_argument("--map-trials", type=int, default=400)
+    parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    print(f"{'':46}{'3 trainings':>27}{'5 trainings':>27}")
-    print(f"{'':46}" + f"{'images':>9}{'drawn':>9}{'Student':>9}" * 2)
+    kinds = ("images", "drawn", "Student", "Welch")
+    print(f"{'':46}" + "".join(f"{f'{k} trainings':>{9 * len(kinds)}}" for k in _TRAININGS))
+    print(f"{'':46}" + "".join(f"{kind:>9}" for kind in kinds) * len(_TRAININGS))
     for setting in SETTINGS:
-        shares = [coverage(setting, k, arguments.trials, arguments.resamples) for k in (3, 5)]
-        print(f"{setting.name:46}" + "".join(f"{share:9.2f}" for of in shares for share in of))
-    print(f"\n{'SD over trainings / of images, trainings':62}{'mAP':>42}{'difference':>42}")
-    print(f"{'':62}" + f"{'percentile':>14}{'all':>14}{'images':>14}" * 2)
+        shares = [coverage(setting, k, arguments.trials, arguments.resamples, arguments.seed) for k in _TRAININGS]
+        print(f"{setting.name:46}" + "".join(f"{share:9.2f}" for of in shares for share in of), flush=True)
+    print(f"\n{'spread over trainings / of images, trainings':62}{'mAP':>54}{'difference':>36}")
+    print(f"{'':62}" + "".join(f"{kind:>18}" for kind in ("Student", "moved", "Welch", "Student", "Welch")))
     for data in simulated.SETTINGS:
-        for spread, k in product(_SPREADS, (3, 5)):
-            missed = coverage_of_map(data, spread, k, arguments.map_trials, arguments.resamples, arguments.seed)
-            cells = "".join(f"{simulated.as_text(share):>14}" for share in missed)
-            print(f"{data.name:52}{spread:6.1f}{k:4}{cells}", flush=True)
+        for spread in _SPREADS:
+            made = coverage_of_map(data, spread, arguments.map_trials, arguments.resamples, arguments.seed)
+            for k, missed in made.items():
+                cells = "".join(f"{f'{simulated.as_text(each)} ({100 * each[2]:.1f})':>18}" for each in missed)
+                print(f"{data.name:52}{spread:6.1f}{k:4}{cells}", flush=True)
 
 
-def coverage(setting: Setting, trainings: int, trials: int, resamples: int) -> list[float]:
-    """Shares of the trials in which the intervals held the truth, 0: images alone, trainings drawn, Student's t."""
-    rng = np.random.default_rng(1)
+def coverage(setting: Setting, trainings: int, trials: int, resamples: int, seed: int) -> list[float]:
+    """Shares of the trials in which the intervals held the truth, 0: those of images alone, drawn, Student, Welch."""
+    rng = np.random.default_rng(seed)
     scale = np.sqrt(_IMAGES)
     everywhere = np.ones(_IMAGES, bool)
-    held = np.zeros(3)
+    held = np.zeros(4)
     for trial in range(trials):
         numbers = (
             setting.images * scale * rng.standard_normal(_IMAGES)
@@ -92,29 +97,22 @@ def coverage(setting: Setting, trainings: int, trials: int, resamples: int) -> l
         )
         weights = draw_weights(_IMAGES, resamples, trial)
         drawn = [resampled_mean(each, everywhere, weights) for each in numbers]
-        luck = training_luck("method", trainings, resamples, trial)
         chosen = rng.integers(0, trainings, (resamples, trainings))
-        at = np.arange(1, 1 + resamples)[:, None]
-        kinds = (
-            np.mean(drawn, axis=0)[1:],
-            np.array(drawn)[chosen, at].mean(axis=1),
-            mean_with_luck(drawn, luck).total[1:],
-        )
-        for number, values in enumerate(kinds):
-            low, high = np.quantile(values, _TAILS)
-            held[number] += low <= 0 <= high
+        picked = np.array(drawn)[chosen, np.arange(1, 1 + resamples)[:, None]].mean(axis=1)
+        mean = mean_with_luck(drawn, "method", training_luck("method", trainings, resamples, trial))
+        kinds = (Draws(mean.images), Draws(np.append(0.0, picked)), Draws(mean.total), mean)
+        held += [not any(simulated.misses(draws, 0.0)[:2]) for draws in kinds]
     return list(held / trials)
 
 
 def coverage_of_map(
-    data: simulated.Setting, spread: float, k: int, trials: int, resamples: int, seed: int
-) -> np.ndarray:
-    """(6, 2) shares of the trials with the truth below and above: mAP by each of three rules, difference by each.
+    data: simulated.Setting, spread: float, trials: int, resamples: int, seed: int
+) -> dict[int, np.ndarray]:
+    """Trainings of each method -> (5, 3): of a mAP by three rules and of a difference by two, see `simulated.misses`.
 
     Args:
         data: Kind of data set, and the mean hit rates of two methods.
         spread: Standard deviation of a mAP over trainings, about as a multiple of that over images.
-        k: Trainings of each method.
         trials: Number of data sets.
         resamples: Of each.
         seed: Of all.
@@ -122,31 +120,33 @@ def coverage_of_map(
     rng = np.random.default_rng(seed)
     sd = spread * _SKILL_LIKE_IMAGES / np.sqrt(data.n_images)
     first, second = (_true_mean(data.objects, skill, sd) for skill in data.skills)
-    missed = np.zeros((6, 2))
+    most = max(_TRAININGS)
+    missed = {k: np.zeros((5, 3)) for k in _TRAININGS}
     for trial in range(trials):
-        skills = np.repeat(data.skills, k) + sd * rng.standard_normal(2 * k)
+        skills = np.repeat(data.skills, most) + sd * rng.standard_normal(2 * most)
         drawn = simulated.draw_maps(data, skills.tolist(), resamples, rng)
-        one, two = (
-            mean_with_luck(list(of), training_luck(name, k, resamples, trial))
-            for name, of in (("one", drawn[:k]), ("two", drawn[k:]))
-        )
-        missed += [
-            each
-            for draws, truth in ((one, first), (two - one, second - first))
-            for each in (
-                simulated.misses(draws, truth),
-                simulated.misses(Draws(draws.total), truth, corrected=True),
-                simulated.misses(draws, truth, corrected=True),
+        for k in _TRAININGS:
+            one, two = (
+                mean_with_luck(list(of[:k]), name, training_luck(name, k, resamples, trial))
+                for name, of in (("one", drawn[:most]), ("two", drawn[most:]))
             )
-        ]
-    return missed / trials
+            difference, bias = two - one, np.median(one.images[1:]) - one.images[0]
+            moved = np.append(one.total[0], one.total[1:] - 2 * bias)
+            missed[k] += [
+                simulated.misses(Draws(one.total), first),
+                simulated.misses(Draws(moved), first),
+                simulated.misses(one, first, corrected=True),
+                simulated.misses(Draws(difference.total), second - first),
+                simulated.misses(difference, second - first),
+            ]
+    return {k: each / trials for k, each in missed.items()}
 
 
 @cache
 def _true_mean(objects: tuple[float, ...], skill: float, sd: float) -> float:
     """The mean mAP over trainings whose hit rates are normal."""
-    at, weights = np.polynomial.hermite_e.hermegauss(5)
-    return float(np.average([simulated.true_map(objects, skill + sd * each) for each in at], weights=weights))
+    shares = (np.arange(_SKILLS) + 0.5) / _SKILLS
+    return float(np.mean([simulated.true_map(objects, skill + sd * NormalDist().inv_cdf(share)) for share in shares]))
 
 
 if __name__ == "__main__":

@@ -142,6 +142,10 @@ def test_several_trainings_need_more_than_images(tmp_path: Path) -> None:
     table = read_power_table(tmp_path, PowerOptions(difference=1.0))
     assert [row["label"] for row in table.rows] == ["Ours", "Other"]
     assert "images for" not in table.rows[0] and "images for" in table.rows[1]
+    # Half of the runs settle what is as large as half the width of the interval in the table.
+    own = read_table(tmp_path).rows[1]
+    half = (own["map - Input high"] - own["map - Input low"]) / 2
+    assert read_power_table(tmp_path, PowerOptions(power=0.5)).rows[0]["alone"] == pytest.approx(half)
     assert any("luck of training" in note for note in table.notes)
 
 

@@ -10,6 +10,7 @@ import pytest
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval, Sample, Spread
+from duskbench.benchmarks.studies.interval_coverage import draw_images, mean_ap, true_map
 from duskbench.data_tools.errors import ConfigError
 
 
@@ -188,3 +189,10 @@ def test_the_seed_alone_decides() -> None:
 def test_options_out_of_range(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="0 < level < 1"):
         BootstrapOptions(**options)  # type: ignore[arg-type]
+
+
+def test_the_truth_of_the_studies_is_that_of_many_images() -> None:
+    objects, n = (0.2, 0.6, 0.4), 30_000
+    drawn, [ranked] = draw_images(objects, n, [0.52], np.random.default_rng(1))
+    simulated = mean_ap(drawn, ranked, np.ones((n, 1), np.uint8))
+    assert true_map(objects, 0.52) == pytest.approx(simulated[0], abs=0.004)

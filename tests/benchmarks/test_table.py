@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from rich.console import Console
 
 from duskbench.benchmarks.evaluate import EnhancerResult
@@ -145,6 +146,23 @@ def test_coco_columns_only_where_computed() -> None:
     table = build_table(record(metrics=metrics), [EnhancerResult("Input", 3, 3, spread=numbers)])
     header, _, row = to_markdown(table).splitlines()[2:5]
     assert "| COCO AP50:95 ↑ | COCO AP75 ↑ |" in header and "| 30.00 | – |" in row
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ({}, None),
+        ({"car": 20, "dog": 400}, None),
+        ({"car": 19, "dog": 400}, None),
+        ({"car": 19, "dog": 400, "cat": 1}, "2 of 3 classes have fewer than 20 objects"),
+        ({"car": 3}, "1 of 1 classes have fewer than 20 objects"),
+    ],
+)
+def test_few_objects_are_said_beside_intervals(objects: dict[str, int], expected: str | None) -> None:
+    spread = Spread({"map": Interval(0.5, 0.4, 0.6)}, {"map": {"car": Interval(0.5, 0.4, 0.6)}}, objects=objects)
+    notes = build_table(record(), [EnhancerResult("Input", 3, 3, spread=spread)]).notes
+    said = [note for note in notes if "objects: intervals of mAP are too narrow" in note]
+    assert [note.split(":")[0] for note in said] == ([] if expected is None else [expected])
 
 
 def test_two_detectors_have_columns_of_their_own() -> None:
