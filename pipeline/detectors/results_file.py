@@ -184,8 +184,8 @@ def _read(path: Path) -> tuple[list[Any], dict[Any, str], dict[Any, str]]:
             got=type(content).__name__ if not isinstance(content, dict) else f"keys {', '.join(sorted(content))}",
         )
     try:
-        categories = {c["id"]: canonical(c["name"]) for c in content.get("categories", ())}
-        images = {i["id"]: str(i["file_name"]) for i in content.get("images", ())}
+        categories = _names_by_number(((c["id"], canonical(c["name"])) for c in content.get("categories", ())), path)
+        images = _names_by_number(((i["id"], str(i["file_name"])) for i in content.get("images", ())), path)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
             "`categories` or `images` is not as in COCO.",
@@ -194,6 +194,18 @@ def _read(path: Path) -> tuple[list[Any], dict[Any, str], dict[Any, str]]:
             got=f"{type(error).__name__}: {error}",
         ) from error
     return entries, categories, images
+
+
+def _names_by_number(pairs: Iterable[tuple[Any, str]], path: Path) -> dict[Any, str]:
+    """Number -> name; one number of two names would give the one's detections to the other."""
+    names: dict[Any, str] = {}
+    for number, name in pairs:
+        if names.setdefault(number, name) != name:
+            got = f"{number}: {names[number]} and {name}"
+            raise DataError(
+                "Two images or categories have the same id.", where=path, expected="an id for each", got=got
+            )
+    return names
 
 
 def _number(name: str) -> str:
