@@ -10,7 +10,13 @@ import numpy as np
 
 from duskbench.benchmarks.error_kinds import KINDS, costs, errors_above, find_errors
 from duskbench.benchmarks.evaluate import baseline_labels
-from duskbench.benchmarks.matched import Matched, label_of_matched, read_each_matched
+from duskbench.benchmarks.matched import (
+    Matched,
+    choose_detector,
+    label_of_matched,
+    other_detectors,
+    read_each_matched,
+)
 from duskbench.benchmarks.matching import RunImages, detectable, gaps, read_run_images
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.store import ResultStore
@@ -18,31 +24,33 @@ from duskbench.benchmarks.table import Column, Table
 from duskbench.data_tools.errors import DataError
 
 
-def read_errors_table(run_dir: Path, *, baseline: str | None = None) -> Table:
-    """The kinds of error of a run's newest record, for its first detector.
+def read_errors_table(run_dir: Path, *, detector: str | None = None, baseline: str | None = None) -> Table:
+    """The kinds of error of one detector in a run's newest record.
 
     Args:
         run_dir: Folder of the run.
+        detector: Its label; None for the first.
         baseline: Label of the enhancer on which the score is chosen from which errors are counted; None for Input.
 
     Raises:
         DataError: There are no results in the folder, or no detections.
-        UnknownNameError: There is no such baseline.
+        UnknownNameError: There is no such detector or baseline.
     """
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
         run = read_run_images(store, store.last_run())
+        chosen = choose_detector(run.record, detector)
 
         def numbers(one: Matched) -> tuple[float, dict[str, float], np.ndarray]:
-            return one.threshold, error_numbers(one, run, run.record.detectors[0]), one.mask
+            return one.threshold, error_numbers(one, run, chosen), one.mask
 
-        made = read_each_matched(store, run, numbers, baseline=baseline)
+        made = read_each_matched(store, run, numbers, detector=chosen, baseline=baseline)
     if not made:
         raise DataError("The run has no detections whose errors could be told.", where=run.path)
     [threshold] = {threshold for threshold, *_ in made.values()}
     by_label = {label: each for label, (_, each, _) in made.items()}
-    table = build_errors_table(run.record, run.record.detectors[0], by_label, threshold, baseline)
+    table = build_errors_table(run.record, chosen, by_label, threshold, baseline)
     missing = gaps(run, {label: mask for label, (*_, mask) in made.items()})
-    return replace(table, notes=(*table.notes, *missing))
+    return replace(table, notes=(*table.notes, *missing, *other_detectors(run.record, chosen)))
 
 
 def build_errors_table(

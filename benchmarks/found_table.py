@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from duskbench.benchmarks.breakdown import SIZES, in_range
 from duskbench.benchmarks.changes import Counted, Tally, count, found_and_lost
-from duskbench.benchmarks.matched import read_each_matched
+from duskbench.benchmarks.matched import choose_detector, other_detectors, read_each_matched
 from duskbench.benchmarks.matching import RunImages, gaps, read_run_images
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Column, Table
@@ -32,24 +33,27 @@ LUMINANCES: dict[str, tuple[float, float]] = {
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def read_found_table(run_dir: Path, by: str, *, baseline: str | None = None) -> Table:
+def read_found_table(run_dir: Path, by: str, *, detector: str | None = None, baseline: str | None = None) -> Table:
     """Objects that each enhancer of a run's newest record gained and lost against a baseline.
 
     Args:
         run_dir: Folder of the run.
         by: `size`, `lighting` or `luminance`; the last reads the images again.
+        detector: Label of the one whose detections are meant; None for the first.
         baseline: Label to compare with; None for Input.
 
     Raises:
-        UnknownNameError: There is no such axis or baseline.
+        UnknownNameError: There is no such axis, detector or baseline.
         DataError: There are no detections, no lighting types, or an image is not there.
     """
     if by not in AXES:
         raise UnknownNameError("axis of objects", by, AXES)
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
         run = read_run_images(store, store.last_run())
-        counted = read_each_matched(store, run, partial(count, run=run), baseline=baseline)
-    return build_found_table(run, counted, by, baseline)
+        chosen = choose_detector(run.record, detector)
+        counted = read_each_matched(store, run, partial(count, run=run), detector=chosen, baseline=baseline)
+    table = build_found_table(run, counted, by, baseline)
+    return replace(table, notes=(*table.notes, *other_detectors(run.record, chosen)))
 
 
 def build_found_table(run: RunImages, counted: Mapping[str, Counted], by: str, baseline: str | None = None) -> Table:

@@ -20,8 +20,9 @@ from duskbench.benchmarks.matching import (
 )
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import VocAP, voc_ap_by_protocol
-from duskbench.benchmarks.record import DetectorEntry
+from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.errors import DataError, UnknownNameError
 
 _T = TypeVar("_T")
 
@@ -101,15 +102,17 @@ def read_each_matched(
     run: RunImages,
     take: Callable[[Matched], _T],
     *,
+    detector: DetectorEntry | None = None,
     baseline: str | None = None,
     threshold: float | None = None,
 ) -> dict[str, _T]:
-    """`read_matched` of the run's first detector; an enhancer that it has no detections of is absent."""
+    """`read_matched` of one detector, by default the first; an enhancer that it has no detections of is absent."""
 
     def made_of(_: EnhancerRows, matched: Mapping[str, Matched]) -> list[_T]:
         return [take(one) for one in matched.values()]
 
-    made = read_matched(store, run, made_of, baseline=baseline, threshold=threshold)
+    detectors = None if detector is None else (detector,)
+    made = read_matched(store, run, made_of, detectors=detectors, baseline=baseline, threshold=threshold)
     return {label: one for label, each in made.items() for one in each}
 
 
@@ -129,6 +132,29 @@ def match_enhancer(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) 
     known = detectable(dict.fromkeys(names), detector, run.protocol)
     wanted = ~truth.difficult & np.array([name in known for name in names], bool)[truth.labels]
     return Matched(mask, objects, truth, found, voc_ap_by_protocol(truth, found, run.protocol), wanted)
+
+
+def choose_detector(record: RunRecord, label: str | None) -> DetectorEntry:
+    """A run's detector of that label, or its first.
+
+    Raises:
+        UnknownNameError: It has no such detector.
+        DataError: It has none at all.
+    """
+    if not record.detectors:
+        raise DataError(
+            "The run has no detections: it had no detector.", where=record.name, todo="run it with one: --detector NAME"
+        )
+    by_label = {detector.label: detector for detector in record.detectors}
+    if label is not None and label not in by_label:
+        raise UnknownNameError("detector of the run", label, by_label)
+    return record.detectors[0] if label is None else by_label[label]
+
+
+def other_detectors(record: RunRecord, detector: DetectorEntry) -> list[str]:
+    """The note under what is of one of several detectors: what the others are called."""
+    others = [repr(each.label) for each in record.detectors if each is not detector]
+    return [f"Of {label_of_matched(detector)}. For {' or '.join(others)}: --detector."] if others else []
 
 
 def label_of_matched(detector: DetectorEntry) -> str:

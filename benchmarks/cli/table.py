@@ -31,6 +31,10 @@ def table(
     found: Annotated[
         str | None, typer.Option(help="Objects found and lost instead, by size, lighting, or luminance in the box.")
     ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="Label of the detector for --errors and --found; by default the first."),
+    ] = None,
     baseline: Baseline = None,
     coco: Coco = False,
 ) -> None:
@@ -42,14 +46,14 @@ def table(
 
     if errors + (by is not None) + (found is not None) > 1:
         raise ConfigError("These are different tables.", where="--by, --errors, --found", todo="give one of them")
-    if errors or found is not None:
-        made = (
-            read_found_table(run_dir, found, baseline=baseline)
-            if found
-            else read_errors_table(run_dir, baseline=baseline)
-        )
-        print_as(form, made)
+    if found is not None:
+        print_as(form, read_found_table(run_dir, found, detector=detector, baseline=baseline))
         return
+    if errors:
+        print_as(form, read_errors_table(run_dir, detector=detector, baseline=baseline))
+        return
+    if detector is not None:
+        raise ConfigError("This table has all detectors.", where="--detector", expected="--errors or --found beside it")
     if by is None:
         print_as(form, read_table(run_dir, coco=coco, baseline=baseline))
         return

@@ -45,6 +45,27 @@ def test_parts_add_up_to_all_objects(tmp_path: Path, by: str) -> None:
     assert table.rows[0]["label"] == "Better" and whole["Better"].gained > whole["Better"].lost
 
 
+def test_any_of_several_detectors(tmp_path: Path) -> None:
+    """The same boxes, of one that calls nothing a person; a table says whose it is."""
+    other = replace(DETECTOR, label="no people", classes=("car", "dog", "zebra"))
+    images = make_images(20)
+    make_run(tmp_path, images, SKILLS, detectors=(DETECTOR, other))
+    persons = sum(o.name == "person" and not o.difficult for i in images for o in i.record.objects or ())
+    assert persons > 0
+    totals = {}
+    for label in (DETECTOR.label, other.label):
+        table = read_found_table(tmp_path, "size", detector=label)
+        assert any(note.startswith(f"Of {label}. ") for note in table.notes)
+        totals[label] = sum(v for key, v in table.rows[0].items() if key not in ("label", "bound"))
+        assert read_errors_table(tmp_path, detector=label).columns[1].part.endswith(f"{label}, %")
+    assert totals[DETECTOR.label] - totals["no people"] == persons
+    assert read_found_table(tmp_path, "size") == read_found_table(tmp_path, "size", detector=DETECTOR.label)
+    with pytest.raises(UnknownNameError, match="no people"):
+        read_errors_table(tmp_path, detector="nobody")
+    assert CliRunner().invoke(app, ["table", str(tmp_path), "--errors", "--detector", "no people"]).exit_code == 0
+    assert CliRunner().invoke(app, ["table", str(tmp_path), "--detector", "no people"]).exit_code == 2
+
+
 def test_what_the_detector_was_never_asked_for_is_not_missed(tmp_path: Path) -> None:
     """The same boxes, but one detector calls nothing a person."""
     images, kinds = make_images(60), ("gained", "lost", "found in both", "in neither")
