@@ -12,7 +12,6 @@ import struct
 import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from duskbench.benchmarks.store import Key
@@ -47,6 +46,8 @@ def write_picture(path: Path, image_rgb: np.ndarray, key: Key) -> None:
         image_rgb: (H, W, 3) uint8 RGB.
         key: Of the row.
     """
+    import cv2
+
     png = cv2.imencode(".png", np.ascontiguousarray(image_rgb[:, :, ::-1]))[1].tobytes()
     text = _KEYWORD + _told(key)
     chunk = b"tEXt" + text
