@@ -73,6 +73,7 @@ def _request(kind: str, spec: Any, device: str) -> str | None:
     if not isinstance(target, str) or not (_is_ours(kind, target) or Path(target).is_file()):
         return None
     named = [target, *arguments.values(), *([spec["checkpoint"]] if kind == "detector" else [])]
+    named = [one for each in named for one in (each if isinstance(each, list | tuple) else [each])]
     if any(map(is_hub_address, named)):
         return None  # A branch may have moved on.
     files = [Path(each) for each in named if isinstance(each, str | Path) and str(each) and Path(each).exists()]

@@ -14,10 +14,12 @@ from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.kept_pictures import folder_name
 from duskbench.benchmarks.plan import plan_detectors, plan_enhancers, plan_trained
 from duskbench.benchmarks.progress import RunProgress
+from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, EnhancerEntry
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.training_images import EnhancedSplit, check_apart, enhance_split
+from duskbench.data_tools.classes import canonical
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.settings import is_whole
@@ -84,6 +86,9 @@ def fine_tune(
     if not built:
         raise ConfigError("No enhancer can be built.", where=config.name, got=enhancers[0].error)
     split = enhance_split(config, options, asked.split, built, progress)
+    lacking = _lacking(config.protocol, split)
+    if lacking:
+        progress.message(f"The training images hold no {', no '.join(lacking)}.", warning=True)
     jobs = {
         enhancer.label: [job for pair in detectors for job in _jobs(enhancer, *pair, split, asked)]
         for enhancer in built
@@ -102,7 +107,7 @@ def fine_tune(
             continue
         progress.message(f"Measuring with the detectors trained on the images of {enhancer.label}.")
         families = [
-            plan_trained(entry, trainings[entry.label], _in_words(asked, split), options.device, known)
+            plan_trained(entry, trainings[entry.label], _in_words(asked, split, lacking), options.device, known)
             for entry in entries
         ]
         with ResultStore(options.out / "results.sqlite") as store:
@@ -147,8 +152,15 @@ def _reported(progress: Progress, job: _Job, before: int, total: int) -> Callabl
     return lambda step, _: progress.update("Training, steps", before + step, total)
 
 
-def _in_words(asked: FineTuningOptions, split: EnhancedSplit) -> str:
-    return f"{len(split.images)} images of split {asked.split}, {asked.schedule}"
+def _lacking(protocol: Protocol, split: EnhancedSplit) -> list[str]:
+    """Classes that are measured, and that a training on these images cannot teach, but make the detector forget."""
+    there = {canonical(each.name) for image in split.images for each in image.record.objects or ()}
+    return [name for name in protocol.classes if canonical(name) not in there]
+
+
+def _in_words(asked: FineTuningOptions, split: EnhancedSplit, lacking: Sequence[str]) -> str:
+    without = f" (none with {' or '.join(lacking)})" if lacking else ""
+    return f"{len(split.images)} images of split {asked.split}{without}, {asked.schedule}"
 
 
 def _check_single(enhancers: Sequence[EnhancerEntry]) -> None:

@@ -133,13 +133,21 @@ def _costs_of(spec: Spec, device: str, known: Known) -> Costs:
 
 
 def plan_detectors(
-    config: BenchmarkConfig, checkpoint: str | None, device: str, known: Known
+    config: BenchmarkConfig, checkpoint: str | None, device: str, known: Known, dataset: Dataset | None = None
 ) -> tuple[DetectorEntry, ...]:
     """Find out what every detector is.
+
+    Args:
+        config: What to measure.
+        checkpoint: Weights of the detector, where the configuration's are not meant.
+        device: Torch device.
+        known: What was found out before.
+        dataset: Whose images results files are of.
 
     Raises:
         ConfigError: A name or an argument is wrong, or two detectors have the same label.
         WeightsError: A detector's weights cannot be had.
+        UnknownIdError: A results file is of other images.
     """
     if checkpoint is not None and len(config.detectors) > 1:
         raise ConfigError(
@@ -150,18 +158,34 @@ def plan_detectors(
         )
     planned: list[DetectorEntry] = []
     for spec in config.detectors:
-        bare, label, _ = _split_label(spec)
+        given, label, _ = _split_label(spec)
+        bare = given if dataset is None else _of_dataset(given, dataset)
         request = {"spec": bare, "checkpoint": checkpoint}
         describe = partial(known.call, _describe_detector, bare, checkpoint, device)
         found = known.find("detector", request, device, describe)
         name = found.pop("name")
-        label = label or (name if all(name != p.label for p in planned) else str(bare))
+        label = label or (name if all(name != p.label for p in planned) else str(given))
         if any(label == p.label for p in planned):
             raise _same_label("detectors", label, config.name)
         classes = tuple(found.pop("classes"))
         _check_shared_class(label, classes, config.protocol.classes)
         planned.append(DetectorEntry(label, bare, classes=classes, checkpoint=checkpoint, **found))
     return tuple(planned)
+
+
+def _of_dataset(spec: Spec, dataset: Dataset) -> Spec:
+    """A results file with the data set's numbers, seen to speak of its images; any other detector as it is."""
+    target, arguments = split_spec(spec, "detector")
+    if target != "results" and not (isinstance(target, str) and target.endswith(".json")):
+        return spec
+    from duskbench.pipeline.detectors.results_file import ResultsFile
+
+    if dataset.coco_files:
+        arguments = {"annotations": list(map(str, dataset.coco_files)), **arguments}
+        spec = {"type": target, **arguments}
+    results = ResultsFile(**{"path": target, **arguments})
+    results.check_images(dataset.ids, all_known=False)
+    return spec
 
 
 def plan_trained(

@@ -177,7 +177,7 @@ def run(
         fork_server.preload(config.enhancers, config.detectors, options.device)
         known.call = fork_server.call
     enhancers = plan_enhancers(config, options.device, known, keep_broken=options.keep_broken)
-    detectors = (*plan_detectors(config, options.checkpoint, options.device, known), *trained)
+    detectors = (*plan_detectors(config, options.checkpoint, options.device, known, dataset), *trained)
     metrics = plan_metrics(config, reference=references is not None, detector=bool(detectors))
     with ResultStore(results) as store:
         known.save(store)

@@ -118,8 +118,8 @@ def score(
         UnknownNameError: A class in `exclude` or in the results, or an image, that is not known.
         ConfigError: A rule that does not exist.
     """
-    records = _read_truth(Path(annotations), split)
-    results = ResultsFile(detections_file, classes)
+    records, coco_files = _read_truth(Path(annotations), split)
+    results = ResultsFile(detections_file, classes, coco_files)
     results.check_images(record.id for record in records)
     names = results.classes
     if not classes:
@@ -226,8 +226,8 @@ def _percent(interval: Interval | None) -> tuple[str, str]:
     return f"{100 * interval.value:.2f}", ends
 
 
-def _read_truth(annotations: Path, split: str) -> list[ImageRecord]:
-    """Every image with its objects, in the data set's order."""
+def _read_truth(annotations: Path, split: str) -> tuple[list[ImageRecord], list[str]]:
+    """Every image with its objects, in the data set's order, and the annotation files in COCO's format."""
     if annotations.name == "Annotations" and is_voc_tree(annotations.parent):
         annotations = annotations.parent
     is_lone = annotations.is_dir() and any(file.suffix.lower() == ".xml" for file in annotations.iterdir())
@@ -235,4 +235,4 @@ def _read_truth(annotations: Path, split: str) -> list[ImageRecord]:
     records = [dataset.record(image_id) for image_id in dataset.ids]
     if any(record.objects is None for record in records):
         raise DataError("The data set has no annotation to score on.", where=annotations, expected="a VOC tree")
-    return records
+    return records, list(map(str, dataset.coco_files))

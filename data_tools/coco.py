@@ -87,6 +87,7 @@ class CocoDataset(Dataset):
                 ids.append(image_id)
                 self._images.setdefault(image_id, image)
         super().__init__(root, ids, name=name, listed_in=", ".join(str(one.path) for one in files), tolerant=tolerant)
+        self.coco_files = tuple(source.path for source in files)
         self.left_out = found.notes
         self.faults += faults
 

@@ -89,6 +89,7 @@ class Dataset(ABC):
         ids: The images' ids, in order.
         left_out: What of the folder is not in the data set, one sentence each.
         faults: What was wrong with its lists; empty unless `tolerant`.
+        coco_files: Annotation files in COCO's format, whose numbers results of other programs use.
         counts: Further numbers for `verify`'s report, such as the images of each split.
 
     Raises:
@@ -110,6 +111,7 @@ class Dataset(ABC):
         self.root = Path(root)
         self.name = name or self.root.resolve().name
         self.left_out: tuple[str, ...] = ()
+        self.coco_files: tuple[Path, ...] = ()
         self._renamed: dict[str, set[str]] = {}
         self._other_sizes: dict[str, str] = {}
         self.faults: list[Finding] = []

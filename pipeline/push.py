@@ -114,5 +114,6 @@ def _commit(address: HubAddress, files: dict[str, Path | bytes], private: bool) 
         )
     except (hub.errors.HTTPError, OSError, RuntimeError, ValueError) as error:
         # What goes wrong in an upload to large storage is the cause of a RuntimeError.
-        raise refusal(address, error.__cause__ if isinstance(error.__cause__, Exception) else error) from error
+        cause = error.__cause__ if isinstance(error, RuntimeError) else None
+        raise refusal(address, cause if isinstance(cause, Exception) else error) from error
     return str(done.commit_url)

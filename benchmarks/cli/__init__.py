@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -40,6 +41,7 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
+            _check_working_folder()
             return super().invoke(ctx)
         except DuskbenchError as error:
             err_console.print(Text.assemble(("Error: ", "bold red"), str(error)))
@@ -51,6 +53,14 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             err_console.print("Stopped. What was done is kept: the same command resumes.")
             raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _check_working_folder() -> None:
+    """Without one, libraries that torch loads end the process with a message of their own."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise DataError("The working folder was deleted.", got=str(error), todo="change to another folder") from error
 
 
 def _as_ours(error: Exception) -> DuskbenchError:

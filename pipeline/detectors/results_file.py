@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from duskbench.data_tools.classes import VOC_CLASSES, canonical, class_list, real_classes
+from duskbench.data_tools.coco import read_json
 from duskbench.data_tools.errors import DataError, DetectorError, UnknownNameError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
-from duskbench.data_tools.ids import UnknownIdError, stem
+from duskbench.data_tools.ids import UnknownIdError, bare_id
 from duskbench.pipeline.detectors.base import Detections
 
 
@@ -30,6 +33,8 @@ class ResultsFile:
             default the 1-based position in `classes`; or a class name, which may also stand under `category`.
         classes: Class names, or `voc`, `exdark`, `coco` or, for COCO's own numbers, `coco91`; default: those of
             `categories`, or else VOC's.
+        annotations: Annotation files in COCO's format that say which image and class a number is, as pycocotools reads
+            results, where this file lacks `images` or `categories`; a run gives those of its data set.
 
     Raises:
         DataError: The file is missing, is no such JSON, or has an unusable entry, which is named by its position.
@@ -38,9 +43,21 @@ class ResultsFile:
 
     batch_size = 1
 
-    def __init__(self, path: str | Path, classes: str | Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        classes: str | Sequence[str] | None = None,
+        annotations: str | Sequence[str] | None = None,
+    ) -> None:
         self.path = Path(path)
         entries, categories, self._file_names = _read(self.path)
+        self.weights = {"results": file_sha256(self.path)}
+        if annotations and not (self._file_names and (categories or classes)):
+            files = [Path(annotations)] if isinstance(annotations, str) else [Path(each) for each in annotations]
+            numbered = [_numbers(read_json(file), file) for file in files]
+            categories = categories or ({} if classes else _one_each(files, [each for each, _ in numbered]))
+            self._file_names = self._file_names or _one_each(files, [images for _, images in numbered])
+            self.weights |= {f"annotations {number}": file_sha256(file) for number, file in enumerate(files, start=1)}
         listed = class_list(classes) if classes else tuple(categories.values()) or VOC_CLASSES
         names = tuple(dict.fromkeys(real_classes(listed)))
         self.classes: tuple[str, ...] = names
@@ -50,7 +67,6 @@ class ResultsFile:
         self._numbered = categories or by_position
         self._has_categories = bool(categories)
         self.name = self.path.name
-        self.weights = {"results": file_sha256(self.path)}
         arguments = {"classes": names}
         self.identity = identity(arguments, self.weights)
         self.fingerprint = fingerprint(type(self), arguments, self.weights)
@@ -76,21 +92,32 @@ class ResultsFile:
         """What the file has of each image; nothing for an image that it does not name."""
         return [self._detections(image_id) for image_id in image_ids]
 
-    def check_images(self, image_ids: Iterable[str]) -> None:
+    def check_images(self, image_ids: Iterable[str], *, all_known: bool = True) -> None:
         """See that the file speaks of these images.
 
+        Args:
+            image_ids: Of the data set.
+            all_known: Whether every entry must be of one of them, or only some.
+
         Raises:
-            UnknownIdError: An entry is of another image, or of several by its number.
+            UnknownIdError: An entry is of another image, or of several by its number; or all entries are.
         """
-        known = list(image_ids)
-        meant: dict[str, list[str]] = {}
-        for image_id in known:
-            for key in _spellings(image_id):
-                meant.setdefault(key, []).append(image_id)
+        known = set(image_ids)
+        numbered = Counter(map(_number, known))
+        unknown = {}
         for image, position in self._first_entry.items():
-            name = self._name_of(image)
-            if len(meant.get(name, meant.get(_number(name), []))) != 1 and name not in known:
-                raise UnknownIdError(name, known, where=f"{self.path}, entry {position}")
+            names = self._names_of(image)
+            same_number = numbered[_number(names[-1])]
+            if known.isdisjoint(names) and same_number != 1:
+                unknown[names[0]] = position
+                if all_known or same_number:
+                    break
+        else:
+            if all_known or len(unknown) < len(self._first_entry):
+                return
+        if unknown:
+            name, position = next(reversed(unknown.items()))
+            raise UnknownIdError(name, known, where=f"{self.path}, entry {position}")
 
     def _detections(self, image_id: str) -> Detections:
         rows = [row for image in self._images_named(image_id) for row in self._by_image[image]]
@@ -102,23 +129,23 @@ class ResultsFile:
         )
 
     def _images_named(self, image_id: str) -> list[Any]:
-        exact = self._images_by_name.get(image_id, [])
         # `12` in the file is 000012 here; where the file names it in full, other spellings are other images.
-        return exact or self._images_by_name.get(_number(image_id), [])
+        spellings = (image_id, f"*/{image_id}", _number(image_id))
+        return next(filter(None, (self._images_by_name.get(each) for each in spellings)), [])
 
     @cached_property
     def _images_by_name(self) -> dict[str, list[Any]]:
         by_name: dict[str, list[Any]] = {}
         for image in self._by_image:
-            for key in _spellings(self._name_of(image)):
+            whole, *within = self._names_of(image)
+            for key in {whole, *(f"*/{name}" for name in within), _number([whole, *within][-1])}:
                 by_name.setdefault(key, []).append(image)
         return by_name
 
-    def _name_of(self, image: Any) -> str:
-        """An image id as a data set has it: without folders, of Windows too, and without extension."""
-        name = self._file_names.get(image, image)
-        text = PurePosixPath(name.replace("\\", "/")).name if isinstance(name, str) else str(name)
-        return stem(text)
+    def _names_of(self, image: Any) -> list[str]:
+        """The ids that an image may have in a data set: without extension, with ever fewer folders, of Windows too."""
+        parts = PurePosixPath(bare_id(str(self._file_names.get(image, image)))).parts
+        return ["/".join(parts[first:]) for first in range(len(parts))] or [""]
 
     def _parse(self, position: int, entry: Any, labels: dict[Any, int]) -> tuple[Any, tuple[float, ...]]:
         try:
@@ -183,6 +210,11 @@ def _read(path: Path) -> tuple[list[Any], dict[Any, str], dict[Any, str]]:
             expected="a list, or a dict with a list under `annotations` or `detections`",
             got=type(content).__name__ if not isinstance(content, dict) else f"keys {', '.join(sorted(content))}",
         )
+    return (entries, *_numbers(content, path))
+
+
+def _numbers(content: Mapping[str, Any], path: Path) -> tuple[dict[Any, str], dict[Any, str]]:
+    """Class and file name of each number that `categories` and `images` give, empty where they are missing."""
     try:
         categories = _names_by_number(((c["id"], canonical(c["name"])) for c in content.get("categories", ())), path)
         images = _names_by_number(((i["id"], str(i["file_name"])) for i in content.get("images", ())), path)
@@ -193,7 +225,12 @@ def _read(path: Path) -> tuple[list[Any], dict[Any, str], dict[Any, str]]:
             expected="`id` and `name` of each category, `id` and `file_name` of each image",
             got=f"{type(error).__name__}: {error}",
         ) from error
-    return entries, categories, images
+    return categories, images
+
+
+def _one_each(files: Sequence[Path], numbered: Sequence[Mapping[Any, str]]) -> dict[Any, str]:
+    """What the numbers of several files name; one that names different things in them names nothing."""
+    return _names_by_number(chain.from_iterable(map(dict.items, map(dict, numbered))), files[-1])
 
 
 def _names_by_number(pairs: Iterable[tuple[Any, str]], path: Path) -> dict[Any, str]:
@@ -212,10 +249,6 @@ def _number(name: str) -> str:
     """`000012` loses its zeros where an id is stored as a number, `2008_000012` its underscore too."""
     digits = name.replace("_", "")
     return f"#{int(digits)}" if digits.isdecimal() else name
-
-
-def _spellings(image_id: str) -> set[str]:
-    return {image_id, _number(image_id)}
 
 
 def known_class(name: str, known: Iterable[str], *, where: str | Path) -> str:

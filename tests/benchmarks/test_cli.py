@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -154,3 +155,14 @@ def test_score_of_perfect_detections(duskbench, bench: Bench, tmp_path: Path) ->
     assert code == 0 and json.loads(text)["mAP"] == 1.0
     code, text, _ = duskbench("score", bench.root, tmp_path / "found.json", "--exclude", "dog")
     assert code == 0 and "dog" not in text.replace("Left out: dog", "")
+
+
+def test_a_deleted_working_folder_is_a_message(tmp_path: Path) -> None:
+    """MKL, which torch loads, would end the process with one of its own."""
+    command = f"rmdir {shlex.quote(str(tmp_path))} && exec {shlex.quote(sys.executable)} -m duskbench doctor"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(  # noqa: S602
+        command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Error: The working folder was deleted." in done.stderr

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from duskbench.benchmarks import fine_tuning
 from duskbench.benchmarks.breakdown_table import read_breakdown
 from duskbench.benchmarks.compare import build_comparison_table, compare_runs
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
@@ -154,6 +155,27 @@ def test_training_images_are_enhanced_once_and_made_again_when_they_change(
     assert files["Input"].is_file()
     with pytest.raises(DataError, match=r"(?s)nothing to train on.*boat.*dog, person"):
         split.of(enhancers[0], replace(DETECTOR, classes=("boat",)), ends_on_last_pixel=False)
+
+
+@pytest.mark.slow
+def test_classes_that_no_training_image_holds_are_named(
+    config: BenchmarkConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training images hold a dog and a person; how a trained row is described is what the notes print."""
+    described: list[str] = []
+
+    def stop(_frozen: Any, _trainings: Any, schedule: str, *_: Any) -> None:
+        described.append(schedule)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fine_tuning, "plan_trained", stop)
+    monkeypatch.setattr(fine_tuning.FineTuning, "run", lambda *_: Path("checkpoint.pth"))
+    asked = replace(config, detectors=("rfb_miniature",), enhancers=("input",))
+    for classes, lacking in [(("dog", "person"), ""), (("car", "People", "bus"), " (none with car or bus)")]:
+        protocol = replace(config.protocol, classes=classes)
+        with pytest.raises(KeyboardInterrupt):
+            fine_tune(replace(asked, protocol=protocol), RunOptions(tmp_path / "out", workers=1), FineTuningOptions())
+        assert described.pop().startswith(f"2 images of split train{lacking}, 12 epochs")
 
 
 def test_an_enhancer_that_fails_on_a_training_image_is_an_error(config: BenchmarkConfig, tmp_path: Path) -> None:

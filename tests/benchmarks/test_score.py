@@ -5,11 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.evaluate import evaluate, with_coco
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.runner import RunOptions, run
 from duskbench.benchmarks.score import Score, score, to_terminal
 from duskbench.benchmarks.statistics import Interval
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.ids import UnknownIdError
+from duskbench.data_tools.images import write_image
 
 OBJECT = (
     "<object><name>{}</name><difficult>{}</difficult>"
@@ -257,3 +265,56 @@ def test_equals_the_reference_of_real_detectors(shared: Path, tmp_path: Path, mo
         assert values(result.ap) == pytest.approx(expected[key], abs=1e-4)
         assert value(result.map) == pytest.approx(expected[f"m{key}"], abs=1e-4)
         assert result.n_gt == expected["n_gt_nondifficult"]
+
+
+@pytest.fixture
+def coco_tree(tmp_path: Path) -> Path:
+    """Three images whose numbers are not those of their names, classes whose numbers are not VOC's."""
+    root = tmp_path / "coco"
+    numbers = {1: "a/2.png", 2: "b/2.png", 3: "a/1.png"}
+    for name in numbers.values():
+        write_image(root / name, np.full((60, 80, 3), 90, np.uint8))
+    boxes = [(1, 9, [0, 0, 20, 30]), (2, 1, [5, 5, 30, 30]), (3, 9, [40, 10, 20, 20]), (3, 1, [0, 0, 10, 10])]
+    content = {
+        "images": [{"id": n, "file_name": name, "width": 80, "height": 60} for n, name in numbers.items()],
+        "categories": [{"id": 9, "name": "car"}, {"id": 1, "name": "dog"}],
+        "annotations": [
+            {"id": n, "image_id": image, "category_id": c, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+            for n, (image, c, box) in enumerate(boxes, start=1)
+        ],
+    }
+    (root / "instances_test.json").write_text(json.dumps(content))
+    return root
+
+
+BARE = [entry(1, 9, (1, 0, 20, 28)), entry(2, 1, (5, 9, 30, 30), 0.7), entry(3, 9, (0, 0, 10, 10), 0.8)]
+
+
+def test_numbers_of_bare_results_are_the_data_sets_as_pycocotools_has_it(coco_tree: Path, tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    path = results(tmp_path, BARE)
+    truth = COCO(str(coco_tree / "instances_test.json"))
+    evaluation = COCOeval(truth, truth.loadRes(str(path)), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    found = values(score(coco_tree, path, coco=True).coco)
+    assert found["AP50"] is not None and found["AP50"] > 0.4
+    assert [found["AP50:95"], found["AP50"], found["AP75"]] == pytest.approx(evaluation.stats[:3], abs=1e-12)
+
+    config = BenchmarkConfig(
+        "t", "t", {"root": str(coco_tree)}, (str(path),), ("input",), protocol=Protocol(("car", "dog"))
+    )
+    assert run(config, RunOptions(tmp_path / "out", device="cpu", workers=1)).ok
+    with ResultStore(tmp_path / "out/results.sqlite", reading=True) as store:
+        [of_run] = evaluate(store, with_coco(store.last_run()))
+    assert value(of_run.score("coco AP50:95")) == found["AP50:95"]
+
+
+def test_a_run_with_results_of_another_set_is_an_error(tree: Path, tmp_path: Path) -> None:
+    other = str(results(tmp_path, [entry("other")]))
+    config = BenchmarkConfig("t", "t", {"root": str(tree)}, (other,), ("input",), protocol=Protocol())
+    with pytest.raises(UnknownIdError, match="Unknown image id 'other'"):
+        run(config, RunOptions(tmp_path / "out", device="cpu", workers=1))

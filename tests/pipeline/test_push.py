@@ -142,6 +142,14 @@ def test_without_a_token_the_hub_refuses(stand_in: StandIn, weights: Path, monke
     assert stand_in.repositories == {}
 
 
+def test_a_hub_that_cannot_be_reached(stand_in: StandIn, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(DataError, match="The Hub does not answer"):
+        push(weights, ADDRESS)
+
+
 def test_the_command(stand_in: StandIn, weights: Path) -> None:
     done = CliRunner().invoke(app, ["push", str(weights), ADDRESS])
     assert done.exit_code == 0, done.output
