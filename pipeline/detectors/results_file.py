@@ -52,11 +52,15 @@ class ResultsFile:
         self.path = Path(path)
         entries, categories, self._file_names = _read(self.path)
         self.weights = {"results": file_sha256(self.path)}
-        if annotations and not (self._file_names and (categories or classes)):
+        asks_classes = not categories and not classes and _has_numbers(entries, "category_id")
+        asks_images = not self._file_names and _has_numbers(entries, "image_id")
+        if annotations and (asks_classes or asks_images):
             files = [Path(annotations)] if isinstance(annotations, str) else [Path(each) for each in annotations]
             numbered = [_numbers(read_json(file), file) for file in files]
-            categories = categories or ({} if classes else _one_each(files, [each for each, _ in numbered]))
-            self._file_names = self._file_names or _one_each(files, [images for _, images in numbered])
+            if asks_classes:
+                categories = _one_each([each for each, _ in numbered], files)
+            if asks_images:
+                self._file_names = _one_each([images for _, images in numbered], files)
             self.weights |= {f"annotations {number}": file_sha256(file) for number, file in enumerate(files, start=1)}
         listed = class_list(classes) if classes else tuple(categories.values()) or VOC_CLASSES
         names = tuple(dict.fromkeys(real_classes(listed)))
@@ -228,12 +232,16 @@ def _numbers(content: Mapping[str, Any], path: Path) -> tuple[dict[Any, str], di
     return categories, images
 
 
-def _one_each(files: Sequence[Path], numbered: Sequence[Mapping[Any, str]]) -> dict[Any, str]:
-    """What the numbers of several files name; one that names different things in them names nothing."""
-    return _names_by_number(chain.from_iterable(map(dict.items, map(dict, numbered))), files[-1])
+def _has_numbers(entries: Sequence[Any], key: str) -> bool:
+    return any(isinstance(entry, dict) and type(entry.get(key)) is int for entry in entries)
 
 
-def _names_by_number(pairs: Iterable[tuple[Any, str]], path: Path) -> dict[Any, str]:
+def _one_each(numbered: Sequence[Mapping[Any, str]], files: Sequence[Path]) -> dict[Any, str]:
+    """What the numbers of several files name."""
+    return _names_by_number(chain.from_iterable(each.items() for each in numbered), " and ".join(map(str, files)))
+
+
+def _names_by_number(pairs: Iterable[tuple[Any, str]], path: str | Path) -> dict[Any, str]:
     """Number -> name; one number of two names would give the one's detections to the other."""
     names: dict[Any, str] = {}
     for number, name in pairs:

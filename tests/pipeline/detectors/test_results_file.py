@@ -79,3 +79,19 @@ def test_results_of_other_images(tmp_path: Path, ids: list[str], all_known: bool
         return
     with pytest.raises(UnknownIdError, match=f"Unknown image id '{unknown}'"):
         results.check_images(ids, all_known=all_known)
+
+
+def test_numbers_that_two_annotation_files_use_differently(tmp_path: Path) -> None:
+    """Roboflow numbers the images of each split from 0; a file that names its images does not ask for numbers."""
+    files = [tmp_path / "train.json", tmp_path / "val.json"]
+    for file in files:
+        images = [{"id": 0, "file_name": f"{file.stem}.jpg"}]
+        file.write_text(json.dumps({**ANNOTATIONS, "images": images}))
+    path, annotations = tmp_path / "results.json", list(map(str, files))
+    path.write_text(json.dumps([{**FOUND[0], "image_id": "val.jpg"}]))
+    none, one = ResultsFile(path, annotations=annotations).detect_by_id(["train", "val"])
+    assert len(none.scores) == 0 and one.classes[int(one.labels[0])] == "car"
+    path.write_text(json.dumps([{**FOUND[0], "image_id": 0}]))
+    with pytest.raises(DataError, match="have the same id") as caught:
+        ResultsFile(path, annotations=annotations)
+    assert caught.value.got == "0: train.jpg and val.jpg"
