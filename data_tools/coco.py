@@ -49,8 +49,8 @@ class _Image:
 class CocoDataset(Dataset):
     """The images of annotation files in COCO's format; the files are read whole.
 
-    An id is the image's `file_name` without extension. The image is looked for by that name below the root. A box
-    `[x, y, width, height]` is 0-based and continuous; `iscrowd` makes an object difficult.
+    An id is the image's `file_name` without extension; images come by their number. The image is looked for by that
+    name below the root. A box `[x, y, width, height]` is 0-based and continuous; `iscrowd` makes an object difficult.
 
     Args:
         root: Folder that holds the images, at any depth.
@@ -232,7 +232,9 @@ def _read_images(
                 continue
             images[number] = _Image(source, path, (width, height) if width and height else None)
     _read_objects(content, source.path, images, faults)
-    return [(ids[number], image) for number, image in images.items()]
+    # As pycocotools orders images, which decides between detections of the same score.
+    ordered = sorted(images) if all(isinstance(number, int) for number in images) else images
+    return [(ids[number], images[number]) for number in ordered]
 
 
 def _read_objects(content: dict[str, Any], path: Path, images: dict[Any, _Image], faults: list[Finding] | None) -> None:

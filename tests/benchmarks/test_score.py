@@ -271,7 +271,7 @@ def test_equals_the_reference_of_real_detectors(shared: Path, tmp_path: Path, mo
 def coco_tree(tmp_path: Path) -> Path:
     """Three images whose numbers are not those of their names, classes whose numbers are not VOC's."""
     root = tmp_path / "coco"
-    numbers = {1: "a/2.png", 2: "b/2.png", 3: "a/1.png"}
+    numbers = {3: "a/1.png", 1: "a/2.png", 2: "b/2.png"}
     for name in numbers.values():
         write_image(root / name, np.full((60, 80, 3), 90, np.uint8))
     boxes = [(1, 9, [0, 0, 20, 30]), (2, 1, [5, 5, 30, 30]), (3, 9, [40, 10, 20, 20]), (3, 1, [0, 0, 10, 10])]
@@ -287,7 +287,8 @@ def coco_tree(tmp_path: Path) -> Path:
     return root
 
 
-BARE = [entry(1, 9, (1, 0, 20, 28)), entry(2, 1, (5, 9, 30, 30), 0.7), entry(3, 9, (0, 0, 10, 10), 0.8)]
+# The car that is there and the one that is not have the same score: the first image by number comes first.
+BARE = [entry(3, 9, (0, 0, 10, 10)), entry(1, 9, (1, 0, 20, 28)), entry(2, 1, (5, 9, 30, 30), 0.7)]
 
 
 def test_numbers_of_bare_results_are_the_data_sets_as_pycocotools_has_it(coco_tree: Path, tmp_path: Path) -> None:
