@@ -49,6 +49,7 @@ class HostedDataset(Dataset):
         about = self._host.about
         super().__init__(about["root"], about["ids"], name=about["name"])
         self.left_out = tuple(about["left_out"])
+        self.coco_files = tuple(map(Path, about["coco_files"]))
         self.faults = [Finding(**each) for each in about["faults"]]
         self.counts = about["counts"]
         self.known_without_box = frozenset(about["known_without_box"])  # type: ignore[misc]
@@ -103,6 +104,7 @@ class ServedReader:
             "name": str(dataset.name),
             "ids": ids,
             "left_out": [str(each) for each in dataset.left_out],
+            "coco_files": [str(each) for each in dataset.coco_files],
             "faults": [asdict(checked_finding(each, str(dataset.root))) for each in dataset.faults],
             "counts": {str(name): int(number) for name, number in dataset.counts.items()},
             "known_without_box": sorted(map(str, dataset.known_without_box)),

@@ -31,6 +31,7 @@ class Mine(duskbench.Dataset):
         self.year = year
         super().__init__(root, ids if split == "all" else ids[:1], name="mine", tolerant=tolerant)
         self.left_out, self.counts = ("one file is left out",), {"listed": len(ids)}
+        self.coco_files = (self.root / "truth.json",)
 
     def image_path(self, image_id): return self.root / f"{image_id}.png"
 
@@ -74,6 +75,7 @@ def test_a_reader_elsewhere_is_a_data_set_like_any_other(root: Path) -> None:
     data = open_dataset(root, layout=layout(root), split="all", year=2012)
     assert (data.name, data.root, data.ids) == ("mine", root, ["a", "b", "c"])
     assert data.known_without_box == {"b"} and data.counts == {"listed": 3}
+    assert data.coco_files == (root / "truth.json",)
     thing = ObjectAnnotation("person", (1.0, 1.0, 8.0, 4.0), difficult=True, truncated=False, pose="left")
     assert data.record("a.png") == ImageRecord("a", root / "a.png", (thing,), "val", "Low", True, "g", (8, 6))
     assert data.notes == ("one file is left out", "Classes read under another name: People as person (1 image)")
