@@ -9,7 +9,7 @@ import numpy as np
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import match
 
-# Fewer detections say nothing.
+# Fewer detections, or objects where nothing is found, say nothing.
 _ENOUGH = 3
 # Of the objects, found by place alone: then the places are right.
 _MANY = 0.3
@@ -24,7 +24,10 @@ def doubts(truth: Boxes, found: Boxes) -> list[str]:
         truth: Objects of all classes.
         found: Detections of the same images.
     """
-    if len(truth.labels) == 0 or len(found.labels) == 0:
+    if len(found.labels) == 0:
+        n = len(truth.labels)
+        return [f"It found nothing, and there are {n} objects to find."] if n >= _ENOUGH else []
+    if len(truth.labels) == 0:
         return []
     if found.boxes_xyxy.max() <= 1.5 and truth.boxes_xyxy.max() > 2:
         return [

@@ -35,7 +35,7 @@ def boxes(corners: np.ndarray, labels: list[int] | None = None) -> Boxes:
         (boxes(np.stack([X, Y, X + RIGHT, Y + BOTTOM], 1)), "1 detection lies on an object, but 4 of 4 would if"),
         (boxes(np.stack([X, Y, X + RIGHT, Y + BOTTOM], 1)), "corners x1 y1 x2 y2, where width and height belong"),
         (boxes(CORNERS), None),
-        (boxes(CORNERS[:0]), None),
+        (boxes(CORNERS[:0]), "found nothing, and there are 4 objects"),
         (boxes(CORNERS[:2] + 500), None),
     ],
 )
