@@ -1,4 +1,4 @@
-"""What a run will do: which images, which enhancers, detectors and metrics."""
+"""What a run will do: which enhancers, detectors and metrics; `images` says with which images."""
 
 from __future__ import annotations
 
@@ -15,13 +15,9 @@ from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric, metric_entry
 from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, EnhancerEntry, MetricEntry
-from duskbench.benchmarks.references import find_references, read_state
-from duskbench.benchmarks.store import ResultStore, StoredImage
 from duskbench.data_tools.classes import match_classes
-from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
-from duskbench.data_tools.files import file_sha256
-from duskbench.data_tools.records import Dataset, ImageRecord
+from duskbench.data_tools.records import Dataset
 from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.registry import ENHANCERS, load_detector, load_enhancer
 
@@ -309,106 +305,3 @@ def _same_label(what: str, label: str, where: str) -> ConfigError:
     return ConfigError(
         f"Two {what} have the same label.", where=where, got=repr(label), todo="give one a label of its own"
     )
-
-
-def open_images(config: BenchmarkConfig) -> Dataset:
-    """Open the data set that a configuration names.
-
-    Raises:
-        ConfigError: The configuration names none.
-        DataError: It is not there, or is no data set.
-    """
-    data = dict(config.data)
-    root = data.pop("root", None)
-    if root is None:
-        raise ConfigError("The configuration names no data set.", where=config.name, todo="give one: --data DIR")
-    data.pop("allow_missing", None)
-    data.pop("groups", None)
-    data.pop("reference", None)
-    return open_dataset(Path(root), **data)
-
-
-def read_images(
-    dataset: Dataset,
-    store: ResultStore,
-    *,
-    limit: int | None = None,
-    drop_cup: bool = False,
-    groups: Sequence[str] = (),
-    references: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[StoredImage]:
-    """Parse the records of a data set and hash its files; a file whose size and time are known is not read again.
-
-    Args:
-        dataset: The data set.
-        store: Where earlier states are and new ones go.
-        limit: Take only so many of the images that are there, evenly spread, so that every class still occurs.
-        drop_cup: Leave out the images of ExDark's folder Cup.
-        groups: Take only images of these groups; empty for all.
-        references: Folder of the images' references, or None.
-        progress: Called with (images done, images in all).
-
-    Returns:
-        Images in the data set's order; `sha256` is None where the file is missing.
-
-    Raises:
-        ConfigError: A group has no image.
-        DataError: An image that is there has no reference.
-    """
-    known = store.images()
-    absent = set(missing(dataset))
-    images: list[StoredImage] = []
-    ids = _select(dataset, absent, limit, drop_cup, groups)
-    reference_of = find_references(references, (i for i in ids if i not in absent)) if references else {}
-    for number, image_id in enumerate(ids):
-        # An incomplete tree often lacks the annotation with the image; what is absent is only counted.
-        record = _absent_record(dataset, image_id) if image_id in absent else dataset.record(image_id)
-        image, earlier = _with_file_state(StoredImage(record), known.get(image_id)), known.get(image_id)
-        if image_id in reference_of:
-            state = read_state(reference_of[image_id], earlier.reference if earlier else None)
-            image = replace(image, reference=state)
-        images.append(image)
-        if progress:
-            progress(number + 1, len(ids))
-    store.put_images(images)
-    return images
-
-
-def _select(dataset: Dataset, absent: set[str], limit: int | None, drop_cup: bool, groups: Sequence[str]) -> list[str]:
-    ids = list(dataset.ids)
-    if groups:
-        group_of = {image_id: dataset.record(image_id).group for image_id in ids}
-        empty = sorted(set(groups) - set(group_of.values()))
-        if empty:
-            raise ConfigError(
-                "A group of the configuration has no image.",
-                where=dataset.root,
-                expected=f"folders {', '.join(groups)}",
-                got=f"none in {', '.join(empty)}; there are {', '.join(sorted(filter(None, set(group_of.values()))))}",
-                todo="choose among those there are: --cfg-options data.groups=DICM,LIME,MEF",
-            )
-        ids = [image_id for image_id in ids if group_of[image_id] in groups]
-    if drop_cup:
-        ids = [image_id for image_id in ids if dataset.image_path(image_id).parent.name != "Cup"]
-    if limit is None:
-        return ids
-    present = [image_id for image_id in ids if image_id not in absent]
-    limit = min(limit, len(present))
-    return [present[i * len(present) // limit] for i in range(limit)]
-
-
-def _absent_record(dataset: Dataset, image_id: str) -> ImageRecord:
-    path = dataset.image_path(image_id)
-    return ImageRecord(image_id, path, group=path.parent.name)
-
-
-def _with_file_state(image: StoredImage, earlier: StoredImage | None) -> StoredImage:
-    try:
-        stat = image.record.path.stat()
-    except OSError:
-        return image
-    same_path = earlier is not None and earlier.record.path == image.record.path
-    if same_path and earlier is not None and (earlier.bytes, earlier.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
-        return replace(image, bytes=earlier.bytes, mtime_ns=earlier.mtime_ns, sha256=earlier.sha256)
-    return replace(image, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=file_sha256(image.record.path))

@@ -20,10 +20,11 @@ from duskbench.benchmarks.executors.choice import (
     default_workers,
     worker_device,
 )
+from duskbench.benchmarks.images import open_images, read_images
 from duskbench.benchmarks.kept_pictures import image_path, is_of
 from duskbench.benchmarks.matching import found_by, has_detections, read_enhancers, read_run_images
 from duskbench.benchmarks.measure import MeasureOptions
-from duskbench.benchmarks.plan import add_costs, open_images, plan_detectors, plan_enhancers, plan_metrics, read_images
+from duskbench.benchmarks.plan import add_costs, plan_detectors, plan_enhancers, plan_metrics
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.images import open_images
 from duskbench.benchmarks.kept_pictures import image_path
-from duskbench.benchmarks.plan import open_images
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry
 from duskbench.benchmarks.runner import RunOptions, run

@@ -26,9 +26,10 @@ import numpy as np
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.executors.local import Processes
+from duskbench.benchmarks.images import open_images, read_images
 from duskbench.benchmarks.measure import MeasureOptions, Measurer
 from duskbench.benchmarks.metrics.registry import load_metric
-from duskbench.benchmarks.plan import open_images, plan_detectors, plan_enhancers, plan_metrics, read_images
+from duskbench.benchmarks.plan import plan_detectors, plan_enhancers, plan_metrics
 from duskbench.benchmarks.references import reference_folder
 from duskbench.benchmarks.speed.growth import cost
 from duskbench.benchmarks.store import ResultStore
