@@ -187,6 +187,7 @@ class Bootstrap:
                 self._drawn_aps |= {(id(one), *asked_of): ap for one, ap in zip(each, aps, strict=True)}
         for columns, weights in in_blocks(self._weights) if new else ():
             for objects, each, aps in new:
+                # For each block again: held of all rankings at once these would take as much memory as they do.
                 here = mask[each[0].images]
                 images, tps = self._row[each[0].images[here]], [one.tp[here] for one in each]
                 for ap, drawn in zip(aps, resampled_aps(images, tps, objects, weights, ranked.mode), strict=True):

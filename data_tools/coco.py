@@ -228,7 +228,7 @@ def _read_images(
             _report(error, source.path, faults)
         else:
             if ids.setdefault(number, image_id) != image_id:
-                _report(_same_number("images", number, [ids[number], image_id], source.path), source.path, faults)
+                _report(same_number("images", number, [ids[number], image_id], source.path), source.path, faults)
                 continue
             images[number] = _Image(source, path, (width, height) if width and height else None)
     _read_objects(content, source.path, images, faults)
@@ -243,7 +243,7 @@ def _read_objects(content: dict[str, Any], path: Path, images: dict[Any, _Image]
         for entry in content["categories"]:
             number, name = entry["id"], str(entry["name"])
             if names.setdefault(number, name) != name:
-                _report(_same_number("categories", number, [names[number], name], path), path, faults)
+                _report(same_number("categories", number, [names[number], name], path), path, faults)
     except (KeyError, TypeError) as error:
         raise _unusable("category", path, content["categories"], error) from error
     for entry in content["annotations"]:
@@ -326,10 +326,10 @@ def _unusable(kind: str, path: Path, entry: Any, error: Exception) -> DataError:
     return DataError(f"An entry of the annotation file is no {kind}.", where=path, got=f"{repr(entry)[:200]}; {said}")
 
 
-def _same_number(what: str, number: object, names: Sequence[str], path: Path) -> DataError:
-    """Its annotations could be those of either."""
+def same_number(what: str, number: object, names: Sequence[str], where: str | Path) -> DataError:
+    """The error of one number of two names: what is said of it could be of either."""
     return DataError(
-        f"Two {what} have the same id.", where=path, expected="an id for each", got=f"{number}: {' and '.join(names)}"
+        f"Two {what} have the same id.", where=where, expected="an id for each", got=f"{number}: {' and '.join(names)}"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.classes import VOC_CLASSES, canonical, class_list, real_classes
-from duskbench.data_tools.coco import read_json
+from duskbench.data_tools.coco import read_json, same_number
 from duskbench.data_tools.errors import DataError, DetectorError, UnknownNameError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
@@ -246,10 +246,7 @@ def _names_by_number(pairs: Iterable[tuple[Any, str]], path: str | Path) -> dict
     names: dict[Any, str] = {}
     for number, name in pairs:
         if names.setdefault(number, name) != name:
-            got = f"{number}: {names[number]} and {name}"
-            raise DataError(
-                "Two images or categories have the same id.", where=path, expected="an id for each", got=got
-            )
+            raise same_number("images or categories", number, [names[number], name], path)
     return names
 
 
