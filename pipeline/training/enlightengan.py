@@ -11,14 +11,16 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.training.degradations import add_noise, darken
 from duskbench.pipeline.training.losses import (
+    chromaticity_loss,
     lsgan_discriminator_loss,
     lsgan_generator_loss,
     normalised_feature_distance,
     relativistic_discriminator_loss,
     relativistic_generator_loss,
 )
-from duskbench.pipeline.training.random_patches import darken, draw_patches, random_patches
+from duskbench.pipeline.training.random_patches import draw_patches, random_patches
 from duskbench.pipeline.training.shared_scores import SharedScores
 from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
 
@@ -40,6 +42,8 @@ class EnlightenGAN(TrainableEnhancer):
         feature_weight: Weight of the self feature preserving loss; 0 leaves it out.
         darken_probability: How many of the inputs are darkened further; what they are compared with is not.
         darken_range: By which factor, drawn evenly.
+        chromaticity: Weight of `chromaticity_loss`; 0 in the official code.
+        noise: `read` and `shot` of the noise that the inputs get last (`add_noise`); None in the official code.
 
     Source: Jiang et al. 2021, section III; VITA-Group/EnlightenGAN @ b034984, models/single_model.py, with the options
     of scripts/script.py (--patchD_3 5 --patchSize 32 --n_layers_D 5 --n_layers_patchD 4 --use_ragan --hybrid_loss
@@ -60,6 +64,8 @@ class EnlightenGAN(TrainableEnhancer):
         feature_weight: float = 1.0,
         darken_probability: float = 0.5,
         darken_range: tuple[float, float] = (2.0, 4.0),
+        chromaticity: float = 0.0,
+        noise: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(generator)
         if patches < 1 or patch_size < 1 or not 1 <= darken_range[0] <= darken_range[1]:
@@ -74,14 +80,18 @@ class EnlightenGAN(TrainableEnhancer):
         self.features = MODELS.build(dict(features)).requires_grad_(False)
         self.patches, self.patch_size, self.feature_weight = patches, patch_size, feature_weight
         self.darken_probability, self.darken_range = darken_probability, darken_range
+        self.chromaticity, self.noise = chromaticity, noise
 
     def step(self, batch: Batch, optimizers: OptimWrapperDict) -> dict[str, Tensor]:
         """One step of the generator, then one of each discriminator on what it made; see `TrainableEnhancer.step`."""
         low, real = batch["low"], batch["normal"] * 2 - 1
         seeds = batch["seed"].tolist()
         corners = draw_patches(seeds, self.patches, self.patch_size, (low.shape[2], low.shape[3]))
+        seen = darken(low, seeds, self.darken_probability, self.darken_range)
+        if self.noise is not None:
+            seen = add_noise(seen, seeds, *self.noise)
         with optimizers["generator"].optim_context(self):
-            enhanced = self.generator(darken(low, seeds, self.darken_probability, self.darken_range) * 2 - 1)
+            enhanced = self.generator(seen * 2 - 1)
             enhanced_patches = random_patches(enhanced, corners, self.patch_size)
         with optimizers["discriminator"].optim_context(self):
             real_scores, scores = self.discriminator(real), SharedScores(self.discriminator, enhanced)
@@ -95,6 +105,8 @@ class EnlightenGAN(TrainableEnhancer):
             low_patches = random_patches(low, corners, self.patch_size)
             pairs = {"features": (enhanced, low), "patch_features": (enhanced_patches, low_patches)}
             losses |= self._feature_losses(pairs)
+            if self.chromaticity:
+                losses["chromaticity"] = self.chromaticity * chromaticity_loss(enhanced * 0.5 + 0.5, low)
             total = torch.stack(list(losses.values())).sum()
         self.descend(optimizers["generator"], total)
 

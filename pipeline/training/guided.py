@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.guided import AttentionGuided
+from duskbench.pipeline.training.degradations import add_noise
 from duskbench.pipeline.training.losses import (
+    chromaticity_loss,
     lsgan_discriminator_loss,
     lsgan_generator_loss,
     normalised_feature_distance,
@@ -33,6 +35,9 @@ class GuidedGAN(TrainableEnhancer):
         discriminator: Configuration of a `MultiscaleDiscriminator`.
         alpha: Weight of the perceptual loss; 1 in the paper, whose VGG-16 has larger maps than smaller extractors.
         identity: Weight of the mean absolute change to a normal-light picture. Not in the paper, where it is 0.
+        chromaticity: Weight of `chromaticity_loss`. Not in the paper, where it is 0.
+        noise: `read` and `shot` of the noise that the generator's input gets, and what its result is compared with does
+            not (`add_noise`). None in the paper.
         perceptual: Configuration of its extractor; None takes the attention's own, whose map of the input is then
             computed once for both.
         normalised: Compare maps whose channels have mean 0 and variance 1, as EnlightenGAN does; eq. 4 does not.
@@ -55,11 +60,14 @@ class GuidedGAN(TrainableEnhancer):
         perceptual: Mapping[str, Any] | None = None,
         *,
         normalised: bool = False,
+        chromaticity: float = 0.0,
+        noise: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(generator)
         self.generator = MODELS.build(dict(generator))
         self.discriminator = MODELS.build(dict(discriminator))
         self.alpha, self.identity, self.normalised = alpha, identity, normalised
+        self.chromaticity, self.noise = chromaticity, noise
         self.perceptual = None if perceptual is None else MODELS.build(dict(perceptual))
         if alpha and self._extractor is None:
             raise ConfigError(
@@ -77,14 +85,18 @@ class GuidedGAN(TrainableEnhancer):
     def step(self, batch: Batch, optimizers: OptimWrapperDict) -> dict[str, Tensor]:
         """One step of the generator, then one of the discriminators on what it made."""
         low, normal = batch["low"], batch["normal"]
+        seen = low if self.noise is None else add_noise(low, batch["seed"].tolist(), *self.noise)
         with optimizers["generator"].optim_context(self):
-            enhanced, maps = self.generator.guide(low)
+            enhanced, maps = self.generator.guide(seen)
         with optimizers["discriminator"].optim_context(self):
             scores = SharedScores(self.discriminator, enhanced * 2 - 1)
         with optimizers["generator"].optim_context(self):
             adversarial = lsgan_generator_loss(scores.of_generator())
-            perceptual = self._perceptual_loss(low, enhanced, None if maps is None else maps.features)
+            own_maps = maps.features if maps is not None and seen is low and self.perceptual is None else None
+            perceptual = self._perceptual_loss(low, enhanced, own_maps)
             loss = adversarial + self.alpha * perceptual
+            if self.chromaticity:
+                loss = loss + self.chromaticity * chromaticity_loss(enhanced, low)
             if self.identity:
                 loss = loss + self.identity * F.l1_loss(self.generator(normal), normal)
         self.descend(optimizers["generator"], loss)
@@ -103,7 +115,7 @@ class GuidedGAN(TrainableEnhancer):
         extractor = self._extractor
         if not self.alpha or extractor is None:
             return enhanced.new_zeros(())
-        if features is None or self.perceptual is not None:
+        if features is None:
             features = extractor(low).detach()
         distance = normalised_feature_distance if self.normalised else F.mse_loss
         return distance(extractor(enhanced), features)

@@ -11,6 +11,8 @@ from torch import Tensor
 
 Scores = Tensor | Sequence[Tensor]
 EPSILON = 1e-5
+# Side of the regions whose colour is compared, and what is added to it.
+REGION_SIZE, BLACK = 8, 0.01
 
 
 def lsgan_discriminator_loss(real: Scores, fake: Scores) -> Tensor:
@@ -94,6 +96,25 @@ def normalised_feature_distance(features: Tensor, reference: Tensor) -> Tensor:
     return (_normalised(features) - _normalised(reference)).square().mean()
 
 
+def chromaticity_loss(enhanced: Tensor, low: Tensor) -> Tensor:
+    """Penalise that regions of 8x8 pixels change their colour, whatever happens to their brightness.
+
+    What a region's colour is are the shares that red, green and blue have of their sum, each lifted by 0.01 before, so
+    that black counts as grey. Means over regions keep a sensor's noise out of it.
+
+    Args:
+        enhanced: (N, 3, H, W) float, RGB in [0, 1]; no side below 8. What lies below 0 counts as 0.
+        low: Its input, the same shape.
+
+    Returns:
+        Mean over regions and colours of the squared changes; a scalar.
+
+    Source: the angle between colours of Wang et al. 2019, eq. 4 (DeepUPE), as shares: an angle has no gradient at 0
+    and says nothing where it is black.
+    """
+    return (_chromaticity(enhanced) - _chromaticity(low)).square().mean()
+
+
 def cross_entropy_to(target: float, scores: Scores) -> Tensor:
     """Binary cross-entropy of logits against one target: the sum over scales, means over a map.
 
@@ -125,6 +146,11 @@ def squared_mean(code: Tensor) -> Tensor:
     Source: mingyuliutw/UNIT, compute_kl; HsinYingLee/DRIT, _l2_regularize.
     """
     return code.float().square().mean()
+
+
+def _chromaticity(picture: Tensor) -> Tensor:
+    regions = F.avg_pool2d(picture.float(), REGION_SIZE).clamp(min=0) + BLACK
+    return regions / regions.sum(1, keepdim=True)
 
 
 def _scales(scores: Scores) -> Sequence[Tensor]:

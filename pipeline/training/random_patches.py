@@ -1,4 +1,4 @@
-"""What EnlightenGAN draws for each sample, from the sample's seed alone: patches, and how much darker it gets."""
+"""Patches of training pictures, drawn from each sample's seed alone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from duskbench.data_tools.errors import ConfigError
 
 Corner = tuple[int, int]
 
-# Streams of a sample's draws. NumPy makes them: what is drawn decides where to cut, which no tensor on a GPU should.
-PLACES, DARKENING = 0, 1
+# The stream of a sample's draws; those of degradations.py are others. NumPy makes them: what is drawn decides where to
+# cut, which no tensor on a GPU should.
+PLACES = 0
 
 
 def draw_patches(seeds: Sequence[int], patches: int, size: int, picture: tuple[int, int]) -> list[list[Corner]]:
@@ -64,24 +65,3 @@ def random_patches(batch: Tensor, corners: Sequence[Sequence[Corner]], size: int
         for top, left in places
     ]
     return torch.stack(patches)
-
-
-def darken(batch: Tensor, seeds: Sequence[int], probability: float, factors: tuple[float, float]) -> Tensor:
-    """Divide some samples by a random factor.
-
-    Args:
-        batch: (N, C, H, W) float, RGB in [0, 1]; not changed.
-        seeds: One for each sample; the same seed always gives the same factor.
-        probability: Share of the samples that are darkened.
-        factors: Least and greatest divisor, drawn evenly.
-
-    Returns:
-        The same shape.
-
-    Source: VITA-Group/EnlightenGAN, data/unaligned_dataset.py, `vary`; options/base_options.py for its default values.
-    """
-    divisors = []
-    for seed in seeds:
-        chance, place = np.random.default_rng([seed, DARKENING]).random(2).tolist()
-        divisors.append(factors[0] + (factors[1] - factors[0]) * place if chance < probability else 1.0)
-    return batch / torch.tensor(divisors, device=batch.device, dtype=batch.dtype)[:, None, None, None]

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.build import build_network
-from duskbench.pipeline.training.random_patches import darken, draw_patches, random_patches
+from duskbench.pipeline.training.degradations import darken
+from duskbench.pipeline.training.random_patches import draw_patches, random_patches
 
 NETWORKS = ("generator", "discriminator", "patch_discriminator")
 
@@ -192,17 +193,6 @@ def test_patches_are_where_the_seed_says() -> None:
 def test_all_places_occur() -> None:
     places = {corner for places in draw_patches(range(200), 6, 8, (10, 9)) for corner in places}
     assert places == {(top, left) for top in range(3) for left in range(2)}
-
-
-def test_darkening_is_by_two_to_four_for_half_of_the_samples() -> None:
-    light = torch.ones(400, 3, 1, 1)
-    factors = 1 / darken(light, range(400), 0.5, (2.0, 4.0))[:, 0, 0, 0]
-    darker = factors[factors > 1]
-    assert 160 < len(darker) < 240
-    assert 2 <= darker.min() < 2.1
-    assert 3.9 < darker.max() <= 4
-    assert torch.equal(light, torch.ones(400, 3, 1, 1))
-    assert torch.equal(darken(light, range(400), 0.0, (2.0, 4.0)), light)
 
 
 @pytest.mark.parametrize("arguments", [{"patches": 0}, {"patch_size": 0}, {"darken_range": (0.5, 2.0)}])

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from duskbench.pipeline.training.losses import (
+    chromaticity_loss,
     lsgan_discriminator_loss,
     lsgan_generator_loss,
     normalised_feature_distance,
@@ -98,3 +99,34 @@ def test_feature_distance_of_single_pixels_is_nothing() -> None:
     assert loss.item() == 0
     assert features.grad is not None
     assert torch.isfinite(features.grad).all()
+
+
+@pytest.mark.parametrize(
+    ("enhanced", "low", "expected"),
+    [
+        # Shares (of 0.01 more): (0.5, 0.25, 0.25) stay what they are, ten times as bright.
+        ((0.59, 0.29, 0.29), (0.05, 0.02, 0.02), 0.0),
+        # Grey from black, at any brightness.
+        ((0.7, 0.7, 0.7), (0.0, 0.0, 0.0), 0.0),
+        # A third each against a half, a half and nothing: (1/6^2 + 1/6^2 + 1/3^2) / 3, the third share being 0.01 / 1.
+        ((0.4, 0.4, 0.4), (0.485, 0.485, 0.0), ((1 / 3 - 0.495) ** 2 * 2 + (1 / 3 - 0.01) ** 2) / 3),
+        # Below black is black.
+        ((-1.0, -1.0, -1.0), (0.2, 0.2, 0.2), 0.0),
+    ],
+)
+def test_chromaticity_loss(enhanced: tuple[float, ...], low: tuple[float, ...], expected: float) -> None:
+    pictures = (torch.tensor(colour).view(1, 3, 1, 1).expand(1, 3, 16, 24) for colour in (enhanced, low))
+    assert chromaticity_loss(*pictures).item() == pytest.approx(expected, abs=1e-7)
+
+
+def test_chromaticity_is_of_regions() -> None:
+    """Noise that averages out over 8x8 pixels costs nothing; the same change over whole regions does."""
+    low = torch.full((1, 3, 16, 16), 0.4)
+    stripes = low.clone()
+    stripes[:, 0, ::2] += 0.3
+    stripes[:, 0, 1::2] -= 0.3
+    assert chromaticity_loss(stripes, low).item() == pytest.approx(0, abs=1e-12)
+    halves = low.clone()
+    halves[:, 0, :8] += 0.3
+    halves[:, 0, 8:] -= 0.3
+    assert chromaticity_loss(halves, low).item() > 0.01

@@ -1,0 +1,83 @@
+"""Training of the paper's method: one step against the losses written out, with and without what the paper has not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import Tensor
+
+from duskbench.pipeline.networks.build import build_network
+from duskbench.pipeline.training.degradations import add_noise
+from duskbench.pipeline.training.losses import chromaticity_loss
+
+FEATURES = {"type": "VGG16Features", "layer": "conv2_1", "weights": "random"}
+OTHER_FEATURES = {"type": "VGG16Features", "layer": "conv1_1", "weights": "random"}
+
+
+def model(**arguments: Any) -> Any:
+    torch.manual_seed(0)
+    config = {
+        "type": "GuidedGAN",
+        "generator": {
+            "type": "AttentionGuided",
+            "generator": {"type": "UNet", "width": 4, "blocks": 4},
+            "attention": {"type": "FeatureGuidedAttention", "features": FEATURES},
+        },
+        "discriminator": {"type": "MultiscaleDiscriminator", "width": 4, "layers": 2},
+    }
+    return build_network({**config, **arguments}).train()
+
+
+def batch() -> dict[str, Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    low, normal = (torch.rand(2, 3, 32, 32, generator=draw) for _ in range(2))
+    return {"low": low * 0.2, "normal": normal, "seed": torch.tensor([7, 8])}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"alpha": 0.0},
+        {"alpha": 3.0, "normalised": True, "perceptual": OTHER_FEATURES},
+        {"identity": 0.5, "chromaticity": 20.0, "noise": (0.1, 0.01)},
+    ],
+    ids=["paper", "no-features", "other-features", "additions"],
+)
+def test_one_step_is_the_one_written_out(arguments: dict[str, Any]) -> None:
+    trained, expected = model(**arguments), model(**arguments)
+    given = batch()
+    wrappers = OptimWrapperDict(
+        **{
+            name: OptimWrapper(torch.optim.SGD(getattr(trained, name).parameters(), lr=0.0))
+            for name in ("generator", "discriminator")
+        }
+    )
+    losses = trained.step(given, wrappers)
+
+    low, normal = given["low"], given["normal"]
+    # What is compared with the result is the input without noise.
+    seen = add_noise(low, [7, 8], *arguments["noise"]) if "noise" in arguments else low
+    enhanced = expected.generator(seen)
+    adversarial = sum((each - 1).square().mean() for each in expected.discriminator(enhanced * 2 - 1))
+    features = expected.perceptual or expected.generator.attention.features
+    maps = [features(each) for each in (enhanced, low)]
+    if arguments.get("normalised"):
+        maps = [F.instance_norm(each) for each in maps]
+    perceptual = F.mse_loss(*maps)
+    loss = adversarial + arguments.get("alpha", 1.0) * perceptual
+    loss = loss + arguments.get("identity", 0.0) * (expected.generator(normal) - normal).abs().mean()
+    loss = loss + arguments.get("chromaticity", 0.0) * chromaticity_loss(enhanced, low)
+    assert losses["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
+    assert losses["loss_adversarial"].item() == pytest.approx(adversarial.item(), rel=1e-5)
+    if arguments.get("alpha", 1.0):
+        assert losses["loss_perceptual"].item() == pytest.approx(perceptual.item(), rel=1e-5)
+
+    learned = [name for name, value in expected.generator.named_parameters() if value.requires_grad]
+    gradients = torch.autograd.grad(loss, [expected.generator.get_parameter(name) for name in learned])
+    for name, gradient in zip(learned, gradients, strict=True):
+        assert torch.allclose(trained.generator.get_parameter(name).grad, gradient, rtol=1e-3, atol=1e-6), name
