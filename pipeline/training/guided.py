@@ -95,10 +95,12 @@ class GuidedGAN(TrainableEnhancer):
             own_maps = maps.features if maps is not None and seen is low and self.perceptual is None else None
             perceptual = self._perceptual_loss(low, enhanced, own_maps)
             loss = adversarial + self.alpha * perceptual
+            additions: dict[str, Tensor] = {}
             if self.chromaticity:
-                loss = loss + self.chromaticity * chromaticity_loss(enhanced, low)
+                additions["loss_chromaticity"] = self.chromaticity * chromaticity_loss(enhanced, low)
             if self.identity:
-                loss = loss + self.identity * F.l1_loss(self.generator(normal), normal)
+                additions["loss_identity"] = self.identity * F.l1_loss(self.generator(normal), normal)
+            loss = sum(additions.values(), start=loss)
         self.descend(optimizers["generator"], loss)
 
         with optimizers["discriminator"].optim_context(self):
@@ -108,6 +110,7 @@ class GuidedGAN(TrainableEnhancer):
             "loss": loss,
             "loss_adversarial": adversarial,
             "loss_perceptual": perceptual,
+            **additions,
             "loss_discriminator": loss_discriminator,
         }
 
