@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.archives import extract, paths_in
+from duskbench.data_tools.data_source import DataSource, Placement, SourceFile
 from duskbench.data_tools.download import download
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.file_kinds import kind_of_file
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.partial import Checksum
 from duskbench.data_tools.progress import SILENT, Progress
-from duskbench.data_tools.sources import DataSource, Placement, SourceFile, find_sources
+from duskbench.data_tools.sources import find_sources
 
 __all__ = ["AcceptTerms", "download", "fetch", "is_complete", "tree_sha256"]
 

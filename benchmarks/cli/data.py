@@ -13,8 +13,8 @@ from rich.text import Text
 from duskbench.benchmarks.cli.console import err_console, out_console
 
 if TYPE_CHECKING:
+    from duskbench.data_tools.data_source import DataSource
     from duskbench.data_tools.findings import Report
-    from duskbench.data_tools.sources import DataSource
 
 EXIT_FINDINGS = 1
 _FINDINGS_SHOWN = 10
