@@ -17,8 +17,9 @@ from duskbench.benchmarks.matched import (
     other_detectors,
     read_each_matched,
 )
-from duskbench.benchmarks.matching import RunImages, detectable, gaps, read_run_images
+from duskbench.benchmarks.matching import RunImages, gaps, read_run_images
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
+from duskbench.benchmarks.samples import detectable
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Column, Table
 from duskbench.data_tools.errors import DataError

@@ -19,8 +19,9 @@ from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.protocol import ApMode, IouMatch, Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, RunRecord
+from duskbench.benchmarks.rows import Detected, Key, Row, StoredImage
 from duskbench.benchmarks.statistics import Interval
-from duskbench.benchmarks.store import Detected, Key, ResultStore, Row, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import file_sha256

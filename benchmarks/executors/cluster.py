@@ -18,7 +18,7 @@ from duskbench.benchmarks.executors.base import MakeMeasurer
 from duskbench.benchmarks.executors.schedule import Gone, Ready, measure_by
 from duskbench.benchmarks.measure import MeasureOptions, Measurer
 from duskbench.benchmarks.provenance import package_versions
-from duskbench.benchmarks.store import Row
+from duskbench.benchmarks.rows import Row
 from duskbench.benchmarks.units import ImageFile, Unit
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
 

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from duskbench.benchmarks.executors.base import chunks
 from duskbench.benchmarks.measure import MeasureOptions
-from duskbench.benchmarks.store import Row
+from duskbench.benchmarks.rows import Row
 from duskbench.benchmarks.units import Unit
 from duskbench.data_tools.errors import ConfigError
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
-from duskbench.benchmarks.evidence import RunEvidence, pack, pack_images, unpack, unpack_images
+from duskbench.benchmarks.evidence import RunEvidence
+from duskbench.benchmarks.evidence_archive import pack, pack_images, unpack, unpack_images
 from duskbench.benchmarks.nightly.night import Night, from_json, to_json
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_bytes

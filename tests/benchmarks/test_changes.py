@@ -12,8 +12,9 @@ from duskbench.benchmarks.changes import Changes, Tally, changes, count, precisi
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.matched import read_each_matched
 from duskbench.benchmarks.matching import read_run_images
+from duskbench.benchmarks.rows import Detected, Key, Measured, Row, StoredImage
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.store import Detected, Key, Measured, ResultStore, Row, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 from tests.benchmarks.fabricate import DETECTOR, make_images, make_record, make_run

@@ -12,7 +12,8 @@ import pytest
 from duskbench.benchmarks import plan
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.costs import COSTS_NOTE, HEIGHT, WIDTH, Costs, costs_here, measure_costs
-from duskbench.benchmarks.evidence import EnhancerEvidence, pack, unpack
+from duskbench.benchmarks.evidence import EnhancerEvidence
+from duskbench.benchmarks.evidence_archive import pack, unpack
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.results import read_table
 from duskbench.benchmarks.runner import RunOptions, run

@@ -12,7 +12,7 @@ from duskbench.benchmarks.kept_pictures import image_path, write_picture
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.report.gallery import Shown, View
 from duskbench.benchmarks.report.pictures import PictureMaker, encode_within, make_pictures
-from duskbench.benchmarks.store import Key
+from duskbench.benchmarks.rows import Key
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import decode_image, write_image
 from duskbench.data_tools.records import ImageRecord
