@@ -19,7 +19,7 @@ from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.training_manifest import MANIFEST, Labels, folder_and_part, is_name, open_manifest, read_rows
-from duskbench.data_tools.unpaired import luma
+from duskbench.data_tools.unpaired_selection import luma
 
 LOW, HIGH = "low", "high"
 LIT = "lit"

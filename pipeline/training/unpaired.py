@@ -20,7 +20,7 @@ from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.images import read_image
 from duskbench.data_tools.training_manifest import FOLDERS
-from duskbench.data_tools.unpaired import luma
+from duskbench.data_tools.unpaired_selection import luma
 from duskbench.pipeline.training.samples import Samples
 
 NAMES = {"A": "low", "B": "normal"}

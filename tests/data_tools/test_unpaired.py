@@ -17,7 +17,8 @@ from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.miniature import make_miniature
 from duskbench.data_tools.training_manifest import read_manifest
-from duskbench.data_tools.unpaired import build_unpaired, difference_hash, luma, open_source
+from duskbench.data_tools.unpaired import build_unpaired, open_source
+from duskbench.data_tools.unpaired_selection import difference_hash, luma
 
 
 def scene(seed: int, level: float, side: int = 72) -> np.ndarray:
