@@ -63,7 +63,7 @@ def fetch(
             not removed. What is in none of them is downloaded.
         progress: Where downloads are reported.
         keep_archives: Keep what was downloaded, under `.downloads`.
-        timeout: Seconds without data before a connection counts as cut.
+        timeout: Seconds without data before a connection counts as interrupted.
 
     Returns:
         `root`.
