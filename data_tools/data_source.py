@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from duskbench.data_tools.partial import Checksum
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -43,6 +45,11 @@ class SourceFile:
     md5: str | None = None
     size: int | None = None
     max_bytes: int = 8 << 30
+
+    @property
+    def checksum(self) -> Checksum:
+        """What the file must be."""
+        return Checksum(self.sha256, self.md5, self.size)
 
 
 @dataclass(frozen=True)
