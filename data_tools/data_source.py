@@ -67,7 +67,7 @@ class DataSource:
         files: What is downloaded.
         expects: Paths below the root that exist when the set is complete.
         tree_sha256: Folder below the root -> sha256 of its listing (see `fetch.tree_sha256`), for sets whose
-            archives are made anew on each request and so have no lasting hash.
+            archives are made again on each request and so have no lasting hash.
         note: What else to know: dead addresses, counts that differ elsewhere.
     """
 

@@ -48,7 +48,7 @@ def download(
     """Download a file from the first mirror that has it, or do nothing if it is there already.
 
     A transfer goes to `<dest>.part` and is resumed there, also by a later call (after Ctrl-C or a crash), with
-    a range request that is tied to the first answer's ETag or date; without either and without a hash it starts anew.
+    a range request that is tied to the first answer's ETag or date; without either and without a hash it starts over.
     A file of the wrong content is removed, not kept: at two gigabytes a kept one fills the disk, and it is of no use.
     Processes that want the same file wait for each other.
 
@@ -158,7 +158,7 @@ def _from_mirror(
         if not resumed:
             break
         # The halves may be of different files, so this mirror gets one chance on its own.
-        logger.warning("%s: the resumed file is wrong (%s), starting anew", url, mismatch[1])
+        logger.warning("%s: the resumed file is wrong (%s), starting over", url, mismatch[1])
     return mismatch
 
 

@@ -125,7 +125,7 @@ def _get(url: str, headers: dict[str, str], timeout: float) -> requests.Response
         except Exception as error:  # noqa: BLE001 - handed to the thread that waits
             answers.put(error)
 
-    # The timeout of `requests` begins anew with each byte. A thread that is given up ends with its connection.
+    # The timeout of `requests` starts over with each byte. A thread that is given up ends with its connection.
     threading.Thread(target=ask, daemon=True).start()
     try:
         answer = answers.get(timeout=2 * timeout)

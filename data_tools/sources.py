@@ -163,7 +163,7 @@ _LOWLIGHT_TERMS = (
     "to those who took them. Cite the paper they come from."
 )
 # Zero-DCE's repository holds the low-light inputs of DICM and LIME as its paper used them. GitHub packs the archive
-# anew on request and does not promise the same bytes, so it has no hash.
+# again on request and does not promise the same bytes, so it has no hash.
 _ZERO_DCE = SourceFile(
     filename="Zero-DCE.tar.gz",
     urls=("https://github.com/Li-Chongyi/Zero-DCE/archive/e0f4adc54d0f23348c4a9b84acc08fe8778d5bfd.tar.gz",),

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from duskbench.benchmarks.cli.console import err_console, out_console
+from duskbench.benchmarks.cli.options import Limit
 
 if TYPE_CHECKING:
     from duskbench.data_tools.data_source import DataSource
@@ -248,7 +249,7 @@ def voc_dark(
         "data/voc_dark"
     ),
     split: Annotated[str, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = "test",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many images, spread evenly over the set.")] = None,
+    limit: Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
     exposure_ev: Annotated[
         tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stops below the original, as in -6.5 -4.")
