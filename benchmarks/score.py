@@ -133,16 +133,11 @@ def score(
     protocol = Protocol(kept, iou_threshold, cast(IouMatch, iou_match), plus_one, cast(ApMode, mode))
     images = [_stored(record) for record in records]
     record = _record(protocol, results, Path(annotations), split, images)
+    asked = with_coco(record) if coco else record
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="duskbench-")))
         store = stack.enter_context(ResultStore(folder / "results.sqlite"))
-        found = [_detected(results, image) for image in images]
-        store.put_images(images)
-        for image, each in zip(images, found, strict=True):
-            key = Key(image.record.id, str(image.content(None)), record.enhancers[0].fingerprint)
-            store.put(Row(key, detections={results.fingerprint: each}))
-        store.put_run(record)
-        asked = with_coco(record) if coco else record
+        found = _stored_detections(store, record, results, images)
         [result] = evaluate(store, asked)
     truth, boxes = ground_truth(images, protocol), Found.of(dict(enumerate(found))).boxes(results.classes, protocol)
     counted = truth.labels[~truth.difficult].tolist()
@@ -158,6 +153,19 @@ def score(
         coco={c.heading.removeprefix("COCO "): result.score(c.key) for c in asked.columns() if c.key != "map"},
         doubts=tuple(doubts(truth, boxes)),
     )
+
+
+def _stored_detections(
+    store: ResultStore, record: RunRecord, results: ResultsFile, images: list[StoredImage]
+) -> list[Detected]:
+    """What the file says of each image, which becomes a run of the store."""
+    found = [_detected(results, image) for image in images]
+    store.put_images(images)
+    for image, each in zip(images, found, strict=True):
+        key = Key(image.record.id, str(image.content(None)), record.enhancers[0].fingerprint)
+        store.put(Row(key, detections={results.fingerprint: each}))
+    store.put_run(record)
+    return found
 
 
 def _detected(results: ResultsFile, image: StoredImage) -> Detected:
