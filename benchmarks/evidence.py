@@ -136,18 +136,15 @@ def rows_of(enhancers: Mapping[str, EnhancerEvidence]) -> dict[str, RowEvidence]
     return {label: RowEvidence(label, tuple(each)) for label, each in rows.items()}
 
 
-def read_evidence(
-    store: ResultStore, record: RunRecord | None = None, *, earlier: Set[Key] = frozenset()
-) -> RunEvidence:
-    """Read a run.
+def read_evidence(store: ResultStore, *, earlier: Set[Key] = frozenset()) -> RunEvidence:
+    """Read the newest run.
 
     Args:
         store: The results.
-        record: The run's; None for the newest.
         earlier: Keys of rows that another start had measured, perhaps on another machine: their results count, their
             times do not.
     """
-    run = read_run_images(store, record or store.last_run())
+    run = read_run_images(store, store.last_run())
 
     def take(rows: EnhancerRows) -> EnhancerEvidence:
         return EnhancerEvidence(rows.entry, _frozen_sample(rows, run), rows.failures, _times(rows, run, earlier))

@@ -114,6 +114,7 @@ def test_the_threshold_has_the_best_f1_on_the_baseline(folder: Path) -> None:
     assert compared(folder)[0].threshold == pytest.approx(0.3, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_counts_agree_on_a_run_of_many_images(tmp_path: Path) -> None:
     images = make_images(60)
     make_run(tmp_path, images, {"Input": 0.4, "Better": 0.8}, failing={"Better": ["0002"]})

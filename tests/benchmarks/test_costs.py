@@ -39,6 +39,7 @@ def test_a_networks_parameters_and_arithmetic_are_those_of_its_layers() -> None:
     assert costs.error is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("megabytes", [100, 400])
 def test_peak_memory_is_what_the_picture_takes(megabytes: int) -> None:
     def greedy(image: np.ndarray) -> np.ndarray:

@@ -97,6 +97,7 @@ def _voc(work: Path) -> Path:
     return work / "voc"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

@@ -65,6 +65,7 @@ def test_the_bytes_are_those_that_the_bundled_detector_learned(tmp_path: Path) -
     assert int(read_image(root / "ExDark/Bicycle/2015_00001.jpg").sum()) == 1684378
 
 
+@pytest.mark.slow
 def test_bytes_depend_on_the_seed_and_not_on_the_workers(small: Miniature, tmp_path: Path) -> None:
     alone = make_miniature(tmp_path / "alone", workers=1, **SMALL)
     assert hashes(alone.root) == hashes(small.root)
@@ -169,6 +170,7 @@ class _StopError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_an_interrupted_set_is_finished_without_repeating(tmp_path: Path) -> None:
     root = tmp_path / "set"
 

@@ -188,6 +188,7 @@ def test_hash_against_loops_and_under_dimming(seed: int, side: int, level: float
     assert difference_hash(grey * np.float32(0.25)) == difference_hash(grey)
 
 
+@pytest.mark.slow
 def test_real_duplicates_are_found(shared: Path, tmp_path: Path) -> None:
     """SCI's demo photos say by name that one is LIME's; DICM's 30 and 31 are two shots of one scene."""
     low = [shared / "data/lowlight" / name for name in ("DICM64", "LIME", "SCI")]

@@ -255,6 +255,7 @@ def test_errors(tmp_path: Path) -> None:
         verify(tmp_path, "foldr")
 
 
+@pytest.mark.slow
 def test_real_exdark(shared: Path) -> None:
     report = verify(shared / "data/exdark")
     assert report.by_code == {("error", "missing-annotation"): 7328, ("error", "missing-image"): 7328}

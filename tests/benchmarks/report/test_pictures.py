@@ -112,6 +112,7 @@ def test_a_changed_image_file_is_not_shown(photo: Path, tmp_path: Path) -> None:
     assert made.pictures == {} and "has changed since it was measured" in made.reasons["Input"]
 
 
+@pytest.mark.slow
 def test_pictures_shrink_to_their_budget() -> None:
     rng = np.random.default_rng(1)
     coarse = rng.integers(0, 255, (12, 16, 3)).astype(np.uint8)
