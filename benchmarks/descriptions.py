@@ -29,7 +29,7 @@ class Known:
 
     A description holds as long as no file that it may depend on has another size or time: duskbench's own code and
     weights, the folders that weights are searched in, what the specification names, and the versions of the packages.
-    Where that is not known, as of a plug-in, it is found out each time.
+    Where that cannot be told, as of a plug-in, it is found out each time.
 
     Args:
         path: The results file; one that does not exist has kept nothing.
