@@ -18,7 +18,7 @@ test: setup
 	$(PYTEST)
 
 test-quick: setup
-	$(PYTEST) -m "not slow" --durations 10 --durations-min 3
+	$(PYTEST) -m "not slow" --durations 10 --durations-min 1
 
 lint: setup
 	$(RUN) ruff check

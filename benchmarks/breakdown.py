@@ -10,17 +10,10 @@ import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evaluate import baseline_labels, rows_of
-from duskbench.benchmarks.matching import (
-    EnhancerRows,
-    RunImages,
-    detectable,
-    found_by,
-    has_detections,
-    objects_of,
-    samples_of,
-)
+from duskbench.benchmarks.matching import EnhancerRows, RunImages, found_by, has_detections, objects_of
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
+from duskbench.benchmarks.samples import detectable, samples_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Sample, Spread
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES
@@ -112,7 +105,7 @@ def break_down(
 
     Args:
         run: The run's images.
-        samples: From `benchmarks.matching.sample_of`, of each enhancer that has a result.
+        samples: From `benchmarks.samples.sample_of`, of each enhancer that has a result.
         by: `lighting`, `indoor`, `class` or `size`.
         sized: From `sized_samples`, of each enhancer that has detections; only needed by size.
         bootstrap: How to resample; None for the record's options. What `benchmarks.evaluate.bootstrap_of` made of the

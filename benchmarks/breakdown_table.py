@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duskbench.benchmarks.breakdown import Breakdown, Part, break_down, sized_samples
-from duskbench.benchmarks.matching import EnhancerRows, gaps, read_enhancers, read_run_images, sample_of
+from duskbench.benchmarks.matching import EnhancerRows, gaps, read_enhancers, read_run_images
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
+from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Column, Table, ends, score_column

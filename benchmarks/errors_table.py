@@ -17,8 +17,9 @@ from duskbench.benchmarks.matched import (
     other_detectors,
     read_each_matched,
 )
-from duskbench.benchmarks.matching import RunImages, detectable, gaps, read_run_images
+from duskbench.benchmarks.matching import RunImages, gaps, read_run_images
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
+from duskbench.benchmarks.samples import detectable
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Column, Table
 from duskbench.data_tools.errors import DataError
@@ -45,7 +46,7 @@ def read_errors_table(run_dir: Path, *, detector: str | None = None, baseline: s
 
         made = read_each_matched(store, run, numbers, detector=chosen, baseline=baseline)
     if not made:
-        raise DataError("The run has no detections whose errors could be told.", where=run.path)
+        raise DataError("The run has no detections whose errors could be classified.", where=run.path)
     [threshold] = {threshold for threshold, *_ in made.values()}
     by_label = {label: each for label, (_, each, _) in made.items()}
     table = build_errors_table(run.record, chosen, by_label, threshold, baseline)

@@ -1,29 +1,23 @@
-"""All that a comparison needs of a run: images, samples, failures and times, enhancer by enhancer.
-
-It is read from a run's results, and can be packed into bytes, so that a run is compared with later ones when its
-results are gone.
-"""
+"""All that a comparison needs of a run: images, samples, failures and times, enhancer by enhancer."""
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Mapping, Set
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images, sample_of
+from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
-from duskbench.benchmarks.record import EnhancerEntry, RunRecord
+from duskbench.benchmarks.record import EnhancerEntry, RunRecord, ScoreColumn
+from duskbench.benchmarks.rows import Key
 from duskbench.benchmarks.run_differences import ImageState
+from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Aggregate, Sample
-from duskbench.benchmarks.store import Key, ResultStore
+from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.trainings import Trainings
-from duskbench.data_tools.typed import from_values
 
 STAGES = ("decode", "enhance", "detect", "metrics")
 
@@ -142,18 +136,15 @@ def rows_of(enhancers: Mapping[str, EnhancerEvidence]) -> dict[str, RowEvidence]
     return {label: RowEvidence(label, tuple(each)) for label, each in rows.items()}
 
 
-def read_evidence(
-    store: ResultStore, record: RunRecord | None = None, *, earlier: Set[Key] = frozenset()
-) -> RunEvidence:
-    """Read a run.
+def read_evidence(store: ResultStore, *, earlier: Set[Key] = frozenset()) -> RunEvidence:
+    """Read the newest run.
 
     Args:
         store: The results.
-        record: The run's; None for the newest.
         earlier: Keys of rows that another start had measured, perhaps on another machine: their results count, their
             times do not.
     """
-    run = read_run_images(store, record or store.last_run())
+    run = read_run_images(store, store.last_run())
 
     def take(rows: EnhancerRows) -> EnhancerEvidence:
         return EnhancerEvidence(rows.entry, _frozen_sample(rows, run), rows.failures, _times(rows, run, earlier))
@@ -195,82 +186,6 @@ def _times(rows: EnhancerRows, run: RunImages, earlier: Set[Key]) -> dict[str, n
     return times
 
 
-def pack(evidence: EnhancerEvidence) -> bytes:
-    """Bytes of one enhancer: a compressed NumPy archive without pickled objects."""
-    sample = evidence.sample
-    about = {
-        "entry": asdict(evidence.entry),
-        "failures": evidence.failures,
-        "values": list(sample.values),
-        "ranked": {
-            key: {"mode": ranked.mode, "classes": {name: len(of) for name, of in ranked.by_class.items()}}
-            for key, ranked in sample.ranked.items()
-        },
-    }
-    arrays = {
-        # The order of the classes is that of the rankings behind them.
-        "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
-        "measured": sample.measured,
-        **{f"value {number}": values for number, values in enumerate(sample.values.values())},
-        **{f"ms {stage}": ms for stage, ms in evidence.ms.items()},
-    }
-    rankings = [r for ranked in sample.ranked.values() for of in ranked.by_class.values() for r in of]
-    for number, ranking in enumerate(rankings):
-        arrays[f"images {number}"] = ranking.images.astype(np.int32)
-        arrays[f"tp {number}"] = np.packbits(ranking.tp)
-    file = BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **arrays)
-    return file.getvalue()
-
-
-def unpack(content: bytes, record: RunRecord) -> EnhancerEvidence:
-    """What `pack` packed, by this version of duskbench or an earlier one; `record` is its run's."""
-    with np.load(BytesIO(content), allow_pickle=False) as arrays:
-        about = json.loads(arrays["about"].tobytes())
-        if "entry" not in about:
-            from duskbench.benchmarks.first_version import enhancer_evidence
-
-            return enhancer_evidence(about, arrays, record)
-        ms = {stage: arrays[f"ms {stage}"] for stage in STAGES if f"ms {stage}" in arrays}
-        numbers = iter(range(len(arrays.files)))
-        ranked = {
-            key: Ranked(
-                {
-                    name: tuple(unpacked_ranking(arrays, next(numbers)) for _ in range(n))
-                    for name, n in of["classes"].items()
-                },
-                of["mode"],
-            )
-            for key, of in about["ranked"].items()
-        }
-        values = {key: arrays[f"value {number}"] for number, key in enumerate(about["values"])}
-        entry = from_values(EnhancerEntry, about["entry"])
-        sample = Sample(entry.label, arrays["measured"], values, ranked)
-        return EnhancerEvidence(entry, sample, about["failures"], ms)
-
-
-def unpacked_ranking(arrays: Mapping[str, np.ndarray], number: int) -> Ranking:
-    """The ranking of that number in an archive."""
-    images = arrays[f"images {number}"].astype(np.int64)
-    return Ranking(images, np.unpackbits(arrays[f"tp {number}"], count=len(images)).astype(bool))
-
-
-def pack_images(evidence: RunEvidence) -> bytes:
-    """Bytes of a run's images, with the number of objects to find in each."""
-    states = [[state.id, state.sha256, state.truth] for state in evidence.images]
-    objects = {name: counts.tolist() for name, counts in evidence.objects.items()}
-    return zlib.compress(json.dumps({"images": states, "objects": objects}).encode())
-
-
-def unpack_images(content: bytes) -> tuple[tuple[ImageState, ...], dict[str, np.ndarray]]:
-    """What `pack_images` packed; without the objects where an earlier version packed it."""
-    values = json.loads(zlib.decompress(content))
-    if isinstance(values, list):
-        return tuple(ImageState(*each) for each in values), {}
-    states = tuple(ImageState(*each) for each in values["images"])
-    return states, {name: np.array(counts, np.int64) for name, counts in values["objects"].items()}
-
-
 def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, RowEvidence]:
     """A run's rows with their arrays over another run's images and their scores under its keys.
 
@@ -284,8 +199,8 @@ def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, RowEvidence]:
     return rows_of({label: _moved(one, order, back, keys) for label, one in evidence.enhancers.items()})
 
 
-def _identity(column: object) -> tuple[str, str | None]:
-    return column.metric.key, column.detector.label if column.detector else None  # type: ignore[attr-defined]
+def _identity(column: ScoreColumn) -> tuple[str, str | None]:
+    return column.metric.key, column.detector.label if column.detector else None
 
 
 def _moved(one: EnhancerEvidence, order: np.ndarray, back: np.ndarray, keys: Mapping[str, str]) -> EnhancerEvidence:

@@ -118,7 +118,8 @@ def enhancer_evidence(
         arrays: The other arrays.
         record: Of the night's run.
     """
-    from duskbench.benchmarks.evidence import STAGES, EnhancerEvidence, unpacked_ranking
+    from duskbench.benchmarks.evidence import STAGES, EnhancerEvidence
+    from duskbench.benchmarks.evidence_archive import unpacked_ranking
     from duskbench.benchmarks.metrics.base import Ranked
     from duskbench.benchmarks.record import EnhancerEntry
     from duskbench.benchmarks.statistics import Sample

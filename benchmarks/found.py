@@ -10,7 +10,7 @@ import numpy as np
 from duskbench.benchmarks.metrics.base import DetectionMetric, Mode, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.protocol import Protocol
-from duskbench.benchmarks.store import Detected
+from duskbench.benchmarks.rows import Detected
 from duskbench.data_tools.classes import match_classes
 
 

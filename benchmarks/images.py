@@ -8,7 +8,8 @@ from pathlib import Path
 
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.references import find_references, read_state
-from duskbench.benchmarks.store import ResultStore, StoredImage
+from duskbench.benchmarks.rows import StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import file_sha256

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from duskbench.benchmarks.store import Key
+from duskbench.benchmarks.rows import Key
 from duskbench.data_tools.files import write_bytes
 
 _LONGEST_NAME = 100

@@ -9,18 +9,11 @@ from typing import TypeVar
 import numpy as np
 
 from duskbench.benchmarks.evaluate import baseline_labels
-from duskbench.benchmarks.matching import (
-    EnhancerRows,
-    RunImages,
-    detectable,
-    found_by,
-    has_detections,
-    objects_of,
-    read_enhancers,
-)
+from duskbench.benchmarks.matching import EnhancerRows, RunImages, found_by, has_detections, objects_of, read_enhancers
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import VocAP, voc_ap_by_protocol
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
+from duskbench.benchmarks.samples import detectable
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import DataError, UnknownNameError
 

@@ -1,4 +1,4 @@
-"""The stored rows of a run as arrays: what there was to find, what was found, and the ranking of the detections."""
+"""The stored rows of a run as arrays: what there was to find, and what was found."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from duskbench.benchmarks.found import Found, in_one, rank_in_parts
-from duskbench.benchmarks.metrics.base import DetectionMetric, Metric, Ranked
+from duskbench.benchmarks.found import Found, in_one
+from duskbench.benchmarks.metrics.base import Metric
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
-from duskbench.benchmarks.statistics import Aggregate, Sample
-from duskbench.benchmarks.store import Detected, ResultStore, Row, StoredImage
-from duskbench.benchmarks.trainings import Trainings
-from duskbench.data_tools.classes import canonical, match_classes
+from duskbench.benchmarks.rows import Detected, Row, StoredImage
+from duskbench.benchmarks.statistics import Aggregate
+from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.classes import canonical
 from duskbench.data_tools.errors import MetricError
 from duskbench.pipeline.allocator import give_back_freed_memory
-
-_T = TypeVar("_T")
 
 # So many images are converted and matched at once.
 IMAGES_AT_A_TIME = 1024
@@ -86,7 +83,7 @@ class EnhancerRows:
         rows: Position of the image -> row, of the images that have a whole result; of detections it has but the times.
         failures: Image id -> reason.
         found: Fingerprint of a detector -> what it found in these images, some images at a time; until it is in `boxes`
-            or `sample_of` has ranked it.
+            or `samples.sample_of` has ranked it.
         boxes: What was found by the detector of that fingerprint, and under "" the objects of these images; there once
             somebody asked, so that they are matched once for all uses. See `found_by` and `objects_of`.
     """
@@ -232,72 +229,6 @@ def objects_of(rows: EnhancerRows, run: RunImages) -> Boxes:
     if "" not in rows.boxes:
         rows.boxes[""] = run.truth.take(rows.mask(len(run.images))[run.truth.images])
     return rows.boxes[""]
-
-
-def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
-    """What resampling needs of one enhancer: its images' values, and its detections where an AP can be made.
-
-    Where a detector was trained on its images several times, there is a sample for each training.
-    """
-    n = len(run.images)
-    values: dict[str, np.ndarray] = {}
-    ranked: dict[str, list[Ranked]] = {}
-    by_detector: dict[str, dict[str, Ranked]] = {}
-    detected = has_detections(rows, run)
-    for column in run.record.columns():
-        if column.detector is None:
-            values[column.key] = rows.values(column.metric.fingerprint, n)
-            continue
-        for detector in column.detector.asked_of(rows.label) if detected else ():
-            if detector.fingerprint not in by_detector:
-                by_detector[detector.fingerprint] = _rank(rows, run, detector)
-            made = by_detector[detector.fingerprint][column.metric.key]
-            by_class = detectable(made.by_class, column.detector, run.protocol)
-            ranked.setdefault(column.key, []).append(Ranked(by_class, made.mode))
-    return samples_of(rows.label, rows.mask(n), values, ranked)
-
-
-def _rank(rows: EnhancerRows, run: RunImages, detector: DetectorEntry) -> dict[str, Ranked]:
-    """Key of a metric -> what it makes of a detector's detections."""
-    metrics = {key: metric for key, metric in run.metrics.items() if isinstance(metric, DetectionMetric)}
-    parts = rows.found.get(detector.fingerprint, [])
-    if len(parts) < 2 or not all(one.by_image for one in metrics.values()):
-        pairs = [(objects_of(rows, run), found_by(rows, run, detector))]
-        return rank_in_parts(metrics, pairs, run.protocol.classes)
-    del rows.found[detector.fingerprint]
-    # Each is dropped when its turn comes.
-    turns = (parts.pop() for _ in range(len(parts)))
-    return rank_in_parts(metrics, (_matchable(part, run, detector) for part in turns), run.protocol.classes)
-
-
-def _matchable(part: Found, run: RunImages, detector: DetectorEntry) -> tuple[Boxes, Boxes]:
-    """Objects of these images, and what was found in them."""
-    objects = np.isin(run.truth.images, part.images)
-    return run.truth.take(objects), part.boxes(detector.classes, run.protocol)
-
-
-def samples_of(
-    label: str, measured: np.ndarray, values: Mapping[str, np.ndarray], ranked: Mapping[str, Sequence[Ranked]]
-) -> Sample | Trainings:
-    """One enhancer's sample, or one for each training of its detector; see `Sample` for what is not said here.
-
-    Args:
-        label: Of the enhancer.
-        measured: Which images have a result.
-        values: Of images.
-        ranked: Key of a score of detections -> of a frozen detector one, of a trained one those of its trainings.
-    """
-    samples = tuple(
-        Sample(label, measured, values, {key: each[min(number, len(each) - 1)] for key, each in ranked.items()})
-        for number in range(max(map(len, ranked.values()), default=1))
-    )
-    return samples[0] if len(samples) == 1 else Trainings(label, samples)
-
-
-def detectable(by_class: Mapping[str, _T], detector: DetectorEntry, protocol: Protocol) -> dict[str, _T]:
-    """Without the classes that a detector does not have: it cannot fail at what it was never asked to say."""
-    lacking = match_classes(detector.classes, protocol.classes).not_detectable
-    return {name: value for name, value in by_class.items() if name not in lacking}
 
 
 def ground_truth(images: Sequence[StoredImage], protocol: Protocol) -> Boxes:

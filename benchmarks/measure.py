@@ -16,7 +16,7 @@ from duskbench.benchmarks.metrics.contract import checked_value
 from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry
-from duskbench.benchmarks.store import Detected, Key, Measured, Row
+from duskbench.benchmarks.rows import Detected, Key, Measured, Row
 from duskbench.benchmarks.units import ImageFile, Task, Unit, decoder_fingerprint, labels_of
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError, MetricError
 from duskbench.data_tools.plugins import naming

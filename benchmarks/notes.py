@@ -217,7 +217,7 @@ def pairing_note(who: str, difference: Difference) -> str:
 
 
 def _paper_notes(paper: Mapping[str, Any], data: str, measured: int) -> list[str]:
-    """The paper's own rows, where the table is the paper's: on its data set, and told apart where images differ."""
+    """The paper's own rows, where the table is the paper's: on its data set; it says where the images differ."""
     if not paper or data != paper.get("data", data):
         return []
     n_images = paper.get("n_images", measured)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.record import Environment
-from duskbench.benchmarks.store import StoredImage
+from duskbench.benchmarks.rows import StoredImage
 from duskbench.data_tools.records import ImageRecord
 
 _PACKAGES = (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from duskbench.benchmarks.store import FileState
+from duskbench.benchmarks.rows import FileState
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.image_files import find_images

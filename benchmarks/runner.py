@@ -30,7 +30,8 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.references import reference_folder
-from duskbench.benchmarks.store import Key, ResultStore, Row, StoredImage
+from duskbench.benchmarks.rows import Key, Row, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.units import Unit, decoder_fingerprint, labels_of, plan_units
 from duskbench.data_tools.classes import canonical
 from duskbench.data_tools.errors import DataError

@@ -19,8 +19,9 @@ from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.protocol import ApMode, IouMatch, Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, RunRecord
+from duskbench.benchmarks.rows import Detected, Key, Row, StoredImage
 from duskbench.benchmarks.statistics import Interval
-from duskbench.benchmarks.store import Detected, Key, ResultStore, Row, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import file_sha256
@@ -132,16 +133,11 @@ def score(
     protocol = Protocol(kept, iou_threshold, cast(IouMatch, iou_match), plus_one, cast(ApMode, mode))
     images = [_stored(record) for record in records]
     record = _record(protocol, results, Path(annotations), split, images)
+    asked = with_coco(record) if coco else record
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="duskbench-")))
         store = stack.enter_context(ResultStore(folder / "results.sqlite"))
-        found = [_detected(results, image) for image in images]
-        store.put_images(images)
-        for image, each in zip(images, found, strict=True):
-            key = Key(image.record.id, str(image.content(None)), record.enhancers[0].fingerprint)
-            store.put(Row(key, detections={results.fingerprint: each}))
-        store.put_run(record)
-        asked = with_coco(record) if coco else record
+        found = _stored_detections(store, record, results, images)
         [result] = evaluate(store, asked)
     truth, boxes = ground_truth(images, protocol), Found.of(dict(enumerate(found))).boxes(results.classes, protocol)
     counted = truth.labels[~truth.difficult].tolist()
@@ -157,6 +153,19 @@ def score(
         coco={c.heading.removeprefix("COCO "): result.score(c.key) for c in asked.columns() if c.key != "map"},
         doubts=tuple(doubts(truth, boxes)),
     )
+
+
+def _stored_detections(
+    store: ResultStore, record: RunRecord, results: ResultsFile, images: list[StoredImage]
+) -> list[Detected]:
+    """What the file says of each image, which becomes a run of the store."""
+    found = [_detected(results, image) for image in images]
+    store.put_images(images)
+    for image, each in zip(images, found, strict=True):
+        key = Key(image.record.id, str(image.content(None)), record.enhancers[0].fingerprint)
+        store.put(Row(key, detections={results.fingerprint: each}))
+    store.put_run(record)
+    return found
 
 
 def _detected(results: ResultsFile, image: StoredImage) -> Detected:

@@ -14,8 +14,9 @@ from duskbench.benchmarks.images import open_images
 from duskbench.benchmarks.kept_pictures import image_path
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry
+from duskbench.benchmarks.rows import StoredImage
 from duskbench.benchmarks.runner import RunOptions, run
-from duskbench.benchmarks.store import ResultStore, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.classes import canonical
 from duskbench.data_tools.datasets import missing
 from duskbench.data_tools.errors import DataError, DuskbenchError, TrainingError

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.benchmarks.record import EnhancerEntry
-from duskbench.benchmarks.store import Key, StoredImage
+from duskbench.benchmarks.rows import Key, StoredImage
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.fingerprint import fingerprint
 from duskbench.data_tools.image_opening import read_bytes

@@ -48,8 +48,8 @@ class _Member:
 def extract(archive: str | Path, dest: str | Path, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> Path:
     """Extract an archive into a new folder, all of it or nothing.
 
-    Kind is told by content, not by name: zip, tar, or gzipped tar. Owners, permissions and times in the archive are
-    not taken over. What macOS adds (`__MACOSX`, `._x`, `.DS_Store`) is left out.
+    The kind is recognised by content, not by name: zip, tar, or gzipped tar. Owners, permissions and times in the
+    archive are not taken over. What macOS adds (`__MACOSX`, `._x`, `.DS_Store`) is left out.
 
     Args:
         archive: The file.
@@ -267,7 +267,7 @@ def safe_parts(name: str, *, where: str) -> tuple[str, ...]:
 def _members(source: tarfile.TarFile | zipfile.ZipFile) -> Iterator[_Member]:
     if isinstance(source, zipfile.ZipFile):
         for info in source.infolist():
-            # `filename` was cut at the first NUL; what the archive says is what is judged.
+            # `filename` was cut at the first NUL; what the archive says is what is checked.
             yield _Member(info.orig_filename, info.file_size, _is_folder(info), _refused_in_zip(info), info)
         return
     for entry in source:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.voc_xml import VOCAnnotation, format_annotation
+from duskbench.data_tools.written_whole import written_whole
 
 MANIFEST = "manifest.csv"
 MissingMode = Literal["error", "skip", "annotate"]
@@ -128,7 +128,7 @@ def exdark_to_voc(
     counts: Counter[str] = Counter()
     objects: dict[str, tuple[ObjectAnnotation, ...]] = {}
     image_sets: dict[str, list[str]] = {name: [] for name in ("train", "val", "trainval", "test")}
-    with _atomic_rows(out / MANIFEST) as write_row:
+    with _manifest_rows(out / MANIFEST) as write_row:
         for done, image_id in enumerate(ids, start=1):
             row, annotation, written = _convert_image(dataset, image_id, out, copy)
             write_row(asdict(row))
@@ -216,14 +216,8 @@ def _write_if_other(path: Path, text: str) -> int:
 
 
 @contextmanager
-def _atomic_rows(path: Path) -> Iterator[Any]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(ManifestRow)], lineterminator="\n")
-            writer.writeheader()
-            yield writer.writerow
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _manifest_rows(path: Path) -> Iterator[Any]:
+    with written_whole(path) as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(ManifestRow)], lineterminator="\n")
+        writer.writeheader()
+        yield writer.writerow

@@ -123,14 +123,6 @@ def srgb_to_linear(values: np.ndarray) -> np.ndarray:
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(values.dtype)
 
 
-def linear_to_srgb(values: np.ndarray) -> np.ndarray:
-    """Apply the sRGB curve; the inverse of `srgb_to_linear`, same shape and dtype.
-
-    Source: IEC 61966-2-1, section 5.2.
-    """
-    return np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055).astype(values.dtype)
-
-
 _LINEAR_OF_LEVEL = srgb_to_linear(np.arange(256) / 255.0).astype(np.float32)
 # The linear value at which the 8-bit code changes: looking levels up costs a tenth of raising to 1/2.4.
 _LEVEL_STEPS = srgb_to_linear((np.arange(255) + 0.5) / 255.0)

@@ -207,18 +207,6 @@ def find_annotation_folder(root: Path) -> Path:
     return present[0] if present else root / ANNOTATION_FOLDERS[0]
 
 
-def read_class_list(path: str | Path) -> Iterator[ListedImage]:
-    """Read imageclasslist.txt row by row: header line, then file, class 1-12, light 1-10, in/out 1-2, split 1-3.
-
-    Raises:
-        DataError: The file is missing, or a line is not such a row; says which line.
-    """
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        row = _parse_row(line, f"{path}:{number}", number)
-        if row is not None:
-            yield row
-
-
 def _parse_row(line: str, where: str, number: int) -> ListedImage | None:
     """One row; None for a blank line and the header. A file name may have blanks: the four codes come last."""
     file, *fields = line.strip().rsplit(maxsplit=4) or [""]
@@ -241,7 +229,7 @@ def _parse_row(line: str, where: str, number: int) -> ListedImage | None:
 
 
 def format_class_list(images: Iterable[ListedImage]) -> str:
-    """Format imageclasslist.txt as the release has it, with its header and CR LF; `read_class_list` reads it back."""
+    """Format imageclasslist.txt as the release has it, with its header and CR LF."""
     rows = ["Name | Class | Light | In/Out | Train/Val/Test"]
     for image in images:
         place = INDOOR_OUTDOOR[0 if image.indoor else 1]

@@ -7,30 +7,20 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from duskbench.data_tools.archives import extract, paths_in
+from duskbench.data_tools.archives import extract
+from duskbench.data_tools.data_source import DataSource, SourceFile
 from duskbench.data_tools.download import download
 from duskbench.data_tools.errors import ConfigError, DataError
-from duskbench.data_tools.file_kinds import kind_of_file
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.leftovers import remove_leftovers
-from duskbench.data_tools.partial import Checksum
 from duskbench.data_tools.progress import SILENT, Progress
-from duskbench.data_tools.sources import DataSource, Placement, SourceFile, find_sources
-
-__all__ = ["AcceptTerms", "download", "fetch", "is_complete", "tree_sha256"]
+from duskbench.data_tools.source_archives import Given, assign, described, is_published, picks, top_level
+from duskbench.data_tools.sources import find_sources
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Given:
-    """A file of the user's: under the name or with the hash of the published one, or known by what it holds."""
-
-    path: Path
-    as_published: bool
 
 
 # Shown a source with its terms; the user's answer.
@@ -62,7 +52,7 @@ def fetch(
             not removed. What is in none of them is downloaded.
         progress: Where downloads are reported.
         keep_archives: Keep what was downloaded, under `.downloads`.
-        timeout: Seconds without data before a connection counts as cut.
+        timeout: Seconds without data before a connection counts as interrupted.
 
     Returns:
         `root`.
@@ -74,7 +64,7 @@ def fetch(
     """
     root, sources = Path(root), find_sources(name)
     wanted = [source for source in sources if not is_complete(source, root)]
-    given = _assign(from_archives or (), sources)
+    given = assign(from_archives or (), sources)
     agreed: set[str] = set()
     for source in wanted:
         if source.terms not in agreed and not accept_terms(source):
@@ -102,109 +92,17 @@ def tree_sha256(folder: Path) -> str:
         Sha256 of the listing: a line `<sha256>  <path relative to the folder>` for each file, sorted by path, each
         line ended by a line feed.
     """
-    listing = hashlib.sha256()
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    for name in files:
-        with (folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        listing.update(f"{digest}  {name}\n".encode())
-    return listing.hexdigest()
+    listing = "".join(f"{file_sha256(folder / name)}  {name}\n" for name in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def _marker(source: DataSource, root: Path) -> Path:
     return root / f".incomplete-{source.name}"
 
 
-def _assign(archives: Sequence[str | Path], sources: Sequence[DataSource]) -> dict[SourceFile, _Given]:
-    """Tell which files of the catalogue each archive is or holds."""
-    files = [file for source in sources for file in source.files]
-    given: dict[SourceFile, _Given] = {}
-    unknown = []
-    for path in map(Path, archives):
-        if not path.is_file():
-            raise ConfigError("The archive is not there.", where=path, expected="a file")
-        published = [file for file in files if file not in given and _is_published(file, path)]
-        given |= {file: _Given(path, as_published=True) for file in published}
-        if not published:
-            unknown.append(path)
-    # A mirror's archive has any name, and may hold what was published as several. What has a hash is what it is.
-    unsure = [one.path for file, one in given.items() if not _checksum(file).has_hash and _is_archive(one.path)]
-    for path in dict.fromkeys([*unknown, *unsure]):
-        paths = set().union(*paths_in(path)) if path in unknown or len(given) < len(files) else set()
-        held = [
-            file for source in sources for file in source.files if file not in given and _holds(source, file, paths)
-        ]
-        given |= {file: _Given(path, as_published=False) for file in held}
-        if path in unknown and not held:
-            raise _belongs_to_nothing(path, files, paths)
-    return given
-
-
-def _is_archive(path: Path) -> bool:
-    return kind_of_file(path) in ("a zip archive", "a tar archive", "a gzip file")
-
-
-def _holds(source: DataSource, file: SourceFile, paths: Collection[PurePosixPath]) -> bool:
-    """Whether an archive holds what a file brings, with all that the source expects in the same place."""
-    picks = _picks(file, paths)
-    return picks is not None and all(
-        pick / PurePosixPath(expected).relative_to(to) in paths
-        for pick, to in picks
-        for expected in source.expects
-        if PurePosixPath(expected).is_relative_to(to)
-    )
-
-
-def _is_published(file: SourceFile, path: Path) -> bool:
-    check = _checksum(file)
-    return file.filename.lower() == path.name.lower() or (check.has_hash and check.mismatch(path) is None)
-
-
-def _belongs_to_nothing(path: Path, files: Sequence[SourceFile], paths: Collection[PurePosixPath]) -> ConfigError:
-    wanted = [f"{file.filename} or {_described(file)}" for file in dict.fromkeys(files)]
-    return ConfigError(
-        "Cannot tell what of the data set the archive holds.",
-        where=path,
-        expected="; ".join(wanted),
-        got=_top_level(paths),
-        todo="unpack it, bring its folders into the data set's layout, and run `duskbench data verify`",
-    )
-
-
-def _described(file: SourceFile) -> str:
-    if file.to is not None:
-        return f"an archive with a file {PurePosixPath(file.to).name}"
-    inside = (f"{' or '.join(one.picks)}{f' with {one.holds}' if one.holds else ''}" for one in file.placements)
-    return f"an archive with a folder {', '.join(inside)}"
-
-
-def _top_level(paths: Collection[PurePosixPath]) -> str:
-    names = sorted({path.parts[0] for path in paths if path.parts})
-    return f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''}" or "nothing"
-
-
-def _picks(file: SourceFile, paths: Collection[PurePosixPath]) -> list[tuple[PurePosixPath, str]] | None:
-    """Which of an archive's paths go where below the root, the outermost of several; None if one is absent."""
-    outermost = sorted(paths, key=lambda path: (len(path.parts), path.parts))
-    picks: list[tuple[PurePosixPath, str]] = []
-    for placement in file.placements or (Placement((PurePosixPath(file.to or "").name,), file.to or ""),):
-        wanted = [PurePosixPath(pick).parts for pick in placement.picks]
-        for path in outermost:
-            named = any(path.parts[-len(parts) :] == parts for parts in wanted)
-            if named and (placement.holds is None or path / placement.holds in paths):
-                picks.append((path, placement.to))
-                break
-        else:
-            return None
-    return picks
-
-
-def _checksum(file: SourceFile) -> Checksum:
-    return Checksum(file.sha256, file.md5, file.size)
-
-
 def _fetch_source(
-    source: DataSource, root: Path, given: dict[SourceFile, _Given], progress: Progress, timeout: float
+    source: DataSource, root: Path, given: dict[SourceFile, Given], progress: Progress, timeout: float
 ) -> None:
     archives: dict[Path, list[SourceFile]] = {}
     for file in source.files:
@@ -231,13 +129,13 @@ def _obtain(
     source: DataSource,
     file: SourceFile,
     root: Path,
-    given: _Given | None,
+    given: Given | None,
     progress: Progress,
     timeout: float,
 ) -> Path:
     """The file on disk, verified: the user's own, or downloaded."""
     if given is not None:
-        mismatch = _checksum(file).mismatch(given.path)
+        mismatch = file.checksum.mismatch(given.path)
         if mismatch is not None and given.as_published:
             expected, got = mismatch
             raise DataError(
@@ -274,23 +172,23 @@ def _obtain(
 
 def _unpacked(path: Path, files: Sequence[SourceFile], folder: Path) -> list[tuple[Path, str]]:
     """What of an archive, or a file that is none, goes where below the root; extracted beside the tree."""
-    if all(file.to is not None and _is_published(file, path) for file in files):
+    if all(file.to is not None and is_published(file, path) for file in files):
         folder.mkdir()
         return [(Path(shutil.copyfile(path, folder / str(number))), str(file.to)) for number, file in enumerate(files)]
     extract(path, folder, max_bytes=sum(file.max_bytes for file in files))
     paths = {PurePosixPath(found.relative_to(folder)) for found in folder.rglob("*")}
     moves = []
     for file in files:
-        picks = _picks(file, paths)
-        if picks is None:
+        found = picks(file, paths)
+        if found is None:
             raise DataError(
                 "The archive does not hold the data set.",
                 where=path,
-                expected=_described(file).removeprefix("an archive with "),
-                got=_top_level(paths),
+                expected=described(file),
+                got=top_level(paths),
                 todo="check that this is the archive of this data set",
             )
-        moves += [(folder / pick, to) for pick, to in picks]
+        moves += [(folder / pick, to) for pick, to in found]
     return moves
 
 

@@ -1,7 +1,7 @@
 """Files on the Hugging Face Hub, by way of huggingface_hub (extra `hub`): what an address means, and a copy of it.
 
 huggingface_hub knows addresses, tokens and refusals. The bytes go through `download`, which resumes across calls and
-checks the hash; huggingface_hub's own download begins anew in each process.
+checks the hash; huggingface_hub's own download starts over in each process.
 """
 
 from __future__ import annotations

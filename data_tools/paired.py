@@ -19,7 +19,7 @@ from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.training_manifest import MANIFEST, Labels, folder_and_part, is_name, open_manifest, read_rows
-from duskbench.data_tools.unpaired import luma
+from duskbench.data_tools.unpaired_selection import luma
 
 LOW, HIGH = "low", "high"
 LIT = "lit"
@@ -70,7 +70,6 @@ def build_paired(
     *,
     min_side: int = 1,
     copy: CopyMode = "hardlink",
-    workers: int | None = None,
     progress: Progress = SILENT,
 ) -> PairedSet:
     """Build a paired training set from dark data sets with lit twins, and from LOL.
@@ -89,7 +88,6 @@ def build_paired(
         out: Folder to write low, high and manifest.json to.
         min_side: Smallest width and height: a training crop must fit in.
         copy: `hardlink` where the file system allows it, or `copy`.
-        workers: Threads that decode; as many as there are cores by default. Of no effect on the result.
         progress: Where pairs looked at are reported.
 
     Raises:
@@ -102,7 +100,7 @@ def build_paired(
     rejected: Counter[str] = Counter()
     taken: set[tuple[str, str]] = set()
     with open_manifest(out / MANIFEST, {"min_side": min_side, "copy": copy}) as write_row:
-        for done, (candidate, measured) in enumerate(ordered_map(_measure, candidates, workers), start=1):
+        for done, (candidate, measured) in enumerate(ordered_map(_measure, candidates), start=1):
             reason, detail = _judge(measured, min_side, taken)
             write_row(_row(candidate, measured, reason, detail))
             if reason is not None:

@@ -5,83 +5,11 @@ No hash or address here is a guess. Where nobody has published a hash it is None
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from duskbench.data_tools.data_source import DataSource, Placement, SourceFile
 from duskbench.data_tools.errors import UnknownNameError
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where one folder or file of an archive belongs below the data set's root.
-
-    Attributes:
-        picks: Paths of the folder in the archive, any of them, at any depth: `VOC2007`, `test_data/DICM`.
-        to: Its path below the root.
-        holds: A child it must have, which tells it from a wrapping folder of the same name.
-    """
-
-    picks: tuple[str, ...]
-    to: str
-    holds: str | None = None
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One file to download.
-
-    Attributes:
-        filename: Its name here, and the usual name of a copy that a user already has.
-        urls: Mirrors, best first, as `download` takes them; empty where no stable address exists.
-        placements: What to take from the archive; empty for a file that is no archive.
-        to: For a file that is no archive: its path below the root.
-        sha256: Of the file, or None where none is published.
-        md5: Where that was published.
-        size: In bytes, where known.
-        max_bytes: Most bytes the archive may unpack to.
-    """
-
-    filename: str
-    urls: tuple[str, ...]
-    placements: tuple[Placement, ...] = ()
-    to: str | None = None
-    sha256: str | None = None
-    md5: str | None = None
-    size: int | None = None
-    max_bytes: int = 8 << 30
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """One data set, or one part of it that is published separately.
-
-    Attributes:
-        name: What `duskbench data fetch` calls it.
-        title: For people.
-        layout: What lies below the root afterwards.
-        licence: In a few words.
-        terms: What a user has to know and agree to before it is downloaded.
-        terms_url: Where the terms are.
-        citation: BibTeX.
-        files: What is downloaded.
-        expects: Paths below the root that exist when the set is complete.
-        tree_sha256: Folder below the root -> sha256 of its listing (see `fetch.tree_sha256`), for sets whose
-            archives are made anew on each request and so have no lasting hash.
-        note: What else to know: dead addresses, counts that differ elsewhere.
-    """
-
-    name: str
-    title: str
-    layout: str
-    licence: str
-    terms: str
-    terms_url: str
-    citation: str
-    files: tuple[SourceFile, ...]
-    expects: tuple[str, ...]
-    tree_sha256: tuple[tuple[str, str], ...] = ()
-    note: str = ""
-
 
 _VOC_TERMS = (
     "The images come from Flickr. Their use must respect the Flickr terms of use; the VOC organisers do not own their "
@@ -104,74 +32,76 @@ _VOC_HOSTS = (
 )
 
 
-def _voc_urls(year: int, filename: str) -> tuple[str, ...]:
-    return tuple(host.format(year=year, filename=filename) for host in _VOC_HOSTS)
+def _voc(
+    year: int,
+    part: str,
+    date: str,
+    title: str,
+    *,
+    sha256: str,
+    md5: str,
+    size: int,
+    expects: tuple[str, ...],
+    folders: str = "Annotations,ImageSets,JPEGImages",
+    mirrors: tuple[str, ...] = (),
+    note: str = "",
+) -> DataSource:
+    filename, tree = f"VOC{part}_{date}.tar", f"VOCdevkit/VOC{year}"
+    file = SourceFile(
+        filename=filename,
+        urls=tuple(host.format(year=year, filename=filename) for host in (*_VOC_HOSTS, *mirrors)),
+        placements=(Placement((f"VOC{year}",), tree, holds="Annotations"),),
+        sha256=sha256,
+        md5=md5,
+        size=size,
+    )
+    return DataSource(
+        name=f"voc{year}-{part}",
+        title=f"PASCAL VOC {year}, {title}",
+        layout=f"{tree}/{{{folders}}}",
+        licence="Flickr terms of use; research",
+        terms=_VOC_TERMS,
+        terms_url=f"http://host.robots.ox.ac.uk/pascal/VOC/voc{year}/",
+        citation=_VOC_CITATION,
+        files=(file,),
+        expects=tuple(f"{tree}/{path}" for path in expects),
+        note=note,
+    )
 
 
 # Source of md5: torchvision 0.29, datasets/voc.py. Source of sha256: torchvision's prototype data sets (2007 trainval
 # and test, 2012 trainval). Sizes: Content-Range of the official host.
-VOC2007_TRAINVAL = DataSource(
-    name="voc2007-trainval",
-    title="PASCAL VOC 2007, training and validation: 5011 images",
-    layout="VOCdevkit/VOC2007/{Annotations,ImageSets,JPEGImages}",
-    licence="Flickr terms of use; research",
-    terms=_VOC_TERMS,
-    terms_url="http://host.robots.ox.ac.uk/pascal/VOC/voc2007/",
-    citation=_VOC_CITATION,
-    files=(
-        SourceFile(
-            filename="VOCtrainval_06-Nov-2007.tar",
-            urls=_voc_urls(2007, "VOCtrainval_06-Nov-2007.tar"),
-            placements=(Placement(("VOC2007",), "VOCdevkit/VOC2007", holds="Annotations"),),
-            sha256="7d8cd951101b0957ddfd7a530bdc8a94f06121cfc1e511bb5937e973020c7508",
-            md5="c52e279531787c972589f7e41ab4ae64",
-            size=460032000,
-        ),
-    ),
-    expects=("VOCdevkit/VOC2007/ImageSets/Main/trainval.txt", "VOCdevkit/VOC2007/JPEGImages/000005.jpg"),
+VOC2007_TRAINVAL = _voc(
+    2007,
+    "trainval",
+    "06-Nov-2007",
+    "training and validation: 5011 images",
+    sha256="7d8cd951101b0957ddfd7a530bdc8a94f06121cfc1e511bb5937e973020c7508",
+    md5="c52e279531787c972589f7e41ab4ae64",
+    size=460032000,
+    expects=("ImageSets/Main/trainval.txt", "JPEGImages/000005.jpg"),
 )
-VOC2007_TEST = DataSource(
-    name="voc2007-test",
-    title="PASCAL VOC 2007, test: 4952 images with annotations",
-    layout=VOC2007_TRAINVAL.layout,
-    licence=VOC2007_TRAINVAL.licence,
-    terms=_VOC_TERMS,
-    terms_url=VOC2007_TRAINVAL.terms_url,
-    citation=_VOC_CITATION,
-    files=(
-        SourceFile(
-            filename="VOCtest_06-Nov-2007.tar",
-            urls=_voc_urls(2007, "VOCtest_06-Nov-2007.tar"),
-            placements=(Placement(("VOC2007",), "VOCdevkit/VOC2007", holds="Annotations"),),
-            sha256="6836888e2e01dca84577a849d339fa4f73e1e4f135d312430c4856b5609b4892",
-            md5="b6e924de25625d8de591ea690078ad9f",
-            size=451020800,
-        ),
-    ),
-    expects=("VOCdevkit/VOC2007/ImageSets/Main/test.txt", "VOCdevkit/VOC2007/JPEGImages/000001.jpg"),
+VOC2007_TEST = _voc(
+    2007,
+    "test",
+    "06-Nov-2007",
+    "test: 4952 images with annotations",
+    sha256="6836888e2e01dca84577a849d339fa4f73e1e4f135d312430c4856b5609b4892",
+    md5="b6e924de25625d8de591ea690078ad9f",
+    size=451020800,
+    expects=("ImageSets/Main/test.txt", "JPEGImages/000001.jpg"),
 )
-VOC2012_TRAINVAL = DataSource(
-    name="voc2012-trainval",
-    title="PASCAL VOC 2012, training and validation: 11540 images for detection",
-    layout="VOCdevkit/VOC2012/{Annotations,ImageSets,JPEGImages,...}",
-    licence=VOC2007_TRAINVAL.licence,
-    terms=_VOC_TERMS,
-    terms_url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
-    citation=_VOC_CITATION,
-    files=(
-        SourceFile(
-            filename="VOCtrainval_11-May-2012.tar",
-            urls=(
-                *_voc_urls(2012, "VOCtrainval_11-May-2012.tar"),
-                "https://d2l-data.s3-accelerate.amazonaws.com/VOCtrainval_11-May-2012.tar",
-            ),
-            placements=(Placement(("VOC2012",), "VOCdevkit/VOC2012", holds="Annotations"),),
-            sha256="e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
-            md5="6cd6e144f989b92b3379bac3b3de84fd",
-            size=1999639040,
-        ),
-    ),
-    expects=("VOCdevkit/VOC2012/ImageSets/Main/trainval.txt", "VOCdevkit/VOC2012/Annotations"),
+VOC2012_TRAINVAL = _voc(
+    2012,
+    "trainval",
+    "11-May-2012",
+    "training and validation: 11540 images for detection",
+    sha256="e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+    md5="6cd6e144f989b92b3379bac3b3de84fd",
+    size=1999639040,
+    expects=("ImageSets/Main/trainval.txt", "Annotations"),
+    folders="Annotations,ImageSets,JPEGImages,...",
+    mirrors=("https://d2l-data.s3-accelerate.amazonaws.com/{filename}",),
     note="The 2012 test set has no public annotations and is not needed.",
 )
 
@@ -233,7 +163,7 @@ _LOWLIGHT_TERMS = (
     "to those who took them. Cite the paper they come from."
 )
 # Zero-DCE's repository holds the low-light inputs of DICM and LIME as its paper used them. GitHub packs the archive
-# anew on request and does not promise the same bytes, so it has no hash.
+# again on request and does not promise the same bytes, so it has no hash.
 _ZERO_DCE = SourceFile(
     filename="Zero-DCE.tar.gz",
     urls=("https://github.com/Li-Chongyi/Zero-DCE/archive/e0f4adc54d0f23348c4a9b84acc08fe8778d5bfd.tar.gz",),

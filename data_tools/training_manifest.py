@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.written_whole import written_whole
 
 MANIFEST = "manifest.json"
 FOLDERS: dict[str, str] = {"A": "trainA", "B": "trainB"}
@@ -19,16 +19,10 @@ FOLDERS: dict[str, str] = {"A": "trainA", "B": "trainB"}
 @contextmanager
 def open_manifest(path: Path, settings: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Write the manifest row by row, so that memory does not grow with it, and name it when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(f'{{"settings": {json.dumps(settings, sort_keys=True)},\n"images": [')
-            yield _RowWriter(file).write
-            file.write("\n]}\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as file:
+        file.write(f'{{"settings": {json.dumps(settings, sort_keys=True)},\n"images": [')
+        yield _RowWriter(file).write
+        file.write("\n]}\n")
 
 
 class _RowWriter:

@@ -33,7 +33,7 @@ _FILENAME = re.compile(rb"<filename>[^<]*</filename>")
 
 @dataclass(frozen=True)
 class VocDark:
-    """What `make_voc_dark` did: the tree, the images of the split it wrote, and how many of them it darkened anew."""
+    """What `make_voc_dark` did: the tree, the images of the split it wrote, and how many of them it darkened now."""
 
     out: Path
     split: str

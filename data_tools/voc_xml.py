@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from duskbench.data_tools.boxes import Box, BoxError, format_coordinate
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES, OUTSIDE_VOC
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.files import write_text
 from duskbench.data_tools.records import ObjectAnnotation
 
 if TYPE_CHECKING:
@@ -262,8 +261,3 @@ def _format_object(found: ObjectAnnotation) -> list[str]:
 
 def _leaf(tag: str, value: str | int | None, indent: str = "\t") -> list[str]:
     return [] if value is None else [f"{indent}<{tag}>{escape(str(value), quote=False)}</{tag}>"]
-
-
-def write_annotation(path: str | Path, annotation: VOCAnnotation) -> None:
-    """Write a VOC annotation file atomically; see `format_annotation`."""
-    write_text(path, format_annotation(annotation))

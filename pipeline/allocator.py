@@ -1,4 +1,4 @@
-"""Keep freed memory in the process: fetching it anew costs networks on a CPU up to a quarter of their time."""
+"""Keep freed memory in the process: fetching it again costs networks on a CPU up to a quarter of their time."""
 
 from __future__ import annotations
 

@@ -11,21 +11,19 @@ from rich.table import Table
 from rich.text import Text
 
 from duskbench.benchmarks.cli.console import err_console, out_console
+from duskbench.benchmarks.cli.make_data import Copy, copy_mode, miniature, paired, unpaired, voc_dark
 
 if TYPE_CHECKING:
+    from duskbench.data_tools.data_source import DataSource
     from duskbench.data_tools.findings import Report
-    from duskbench.data_tools.sources import DataSource
 
 EXIT_FINDINGS = 1
 _FINDINGS_SHOWN = 10
 Missing = Literal["error", "skip", "annotate"]
 
-data_app = typer.Typer(help="Fetch, convert, verify and make data sets.", no_args_is_help=True, rich_markup_mode=None)
-
 Layout = Annotated[str, typer.Option(help="exdark, voc, coco, ..., file.py:Class; recognised by default.")]
 
 
-@data_app.command()
 def fetch(
     name: Annotated[
         str | None, typer.Argument(help="What to fetch, or hf://OWNER/REPOSITORY/FILE; without it, the list.")
@@ -92,11 +90,10 @@ def _list_sources() -> None:
     out_console.print(listing)
 
 
-@data_app.command()
 def exdark(
     root: Annotated[Path, typer.Argument(help="ExDark as released: ExDark/, ExDark_Annno/, imageclasslist.txt.")],
     out: Annotated[Path, typer.Argument(help="VOC tree to write.")],
-    copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of hard-linking them.")] = False,
+    copy: Copy = False,
     missing: Annotated[
         Missing, typer.Option(help="What becomes of a missing image; annotate converts its boxes alone.")
     ] = "error",
@@ -114,14 +111,13 @@ def exdark(
             root,
             out,
             split=split,
-            copy="copy" if copy else "hardlink",
+            copy=copy_mode(copy),
             missing=missing,
             progress=progress,
         )
     out_console.print(str(conversion))
 
 
-@data_app.command()
 def voc(
     root: Annotated[Path, typer.Argument(help="VOCdevkit, VOCdevkit/VOC2007, or any tree in that layout.")],
     split: Annotated[str, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = "all",
@@ -161,7 +157,6 @@ def voc(
         raise typer.Exit(EXIT_FINDINGS)
 
 
-@data_app.command()
 def coco(
     root: Annotated[Path, typer.Argument(help="Any data set with boxes.")],
     out: Annotated[Path, typer.Argument(help="JSON file to write.")],
@@ -189,99 +184,6 @@ def coco(
             out_console.print(Text(f"{results.path}: {results.detections} detections{more}"))
 
 
-@data_app.command()
-def unpaired(
-    out: Annotated[Path, typer.Argument(help="Folder to write: trainA/, trainB/, manifest.json.")],
-    low: Annotated[
-        list[str],
-        typer.Option(help="Low-light images: ExDark, VOC, a folder, a trainA/trainB tree; DIR@train for one split."),
-    ],
-    normal: Annotated[list[str], typer.Option(help="Normal-light images, likewise.")],
-    min_brightness: Annotated[float, typer.Option(help="Least mean grey level of B, 0 to 1.")] = 0.25,
-    max_low_brightness: Annotated[float, typer.Option(help="Most mean grey level of A, 0 to 1.")] = 1.0,
-    hash_distance: Annotated[
-        int, typer.Option(help="Near-duplicates differ in at most so many of 64 bits; -1 keeps them.")
-    ] = 6,
-    copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of hard-linking them.")] = False,
-) -> None:
-    """Build an unpaired training set, low and normal light."""
-    from duskbench.benchmarks.progress import RichProgress
-    from duskbench.data_tools.unpaired import build_unpaired
-
-    with RichProgress(err_console) as progress:
-        manifest = build_unpaired(
-            low,
-            normal,
-            out,
-            min_brightness=min_brightness,
-            max_low_brightness=max_low_brightness,
-            hash_distance=hash_distance,
-            copy="copy" if copy else "hardlink",
-            progress=progress,
-        )
-    out_console.print(str(manifest))
-
-
-@data_app.command()
-def paired(
-    out: Annotated[Path, typer.Argument(help="Folder to write: low/, high/, manifest.json.")],
-    source: Annotated[
-        list[str],
-        typer.Option(help="VOC-dark, the miniature, LOL, or a folder with low/ and high/; DIR@train for one split."),
-    ],
-    min_side: Annotated[int, typer.Option(min=1, help="Least width and height.")] = 1,
-    copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of hard-linking them.")] = False,
-) -> None:
-    """Build a paired training set, each picture in low and in normal light."""
-    from duskbench.benchmarks.progress import RichProgress
-    from duskbench.data_tools.paired import build_paired
-
-    with RichProgress(err_console) as progress:
-        made = build_paired(source, out, min_side=min_side, copy="copy" if copy else "hardlink", progress=progress)
-    out_console.print(str(made))
-
-
-@data_app.command("voc-dark")
-def voc_dark(
-    root: Annotated[Path, typer.Argument(help="Lit VOC tree: VOCdevkit, VOCdevkit/VOC2007, or any in that layout.")],
-    out: Annotated[Path, typer.Argument(help="Dark VOC tree to write; the originals go to its lit/.")] = Path(
-        "data/voc_dark"
-    ),
-    split: Annotated[str, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = "test",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many images, spread evenly over the set.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
-    exposure_ev: Annotated[
-        tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stops below the original, as in -6.5 -4.")
-    ] = None,
-    lamps: Annotated[
-        tuple[int, int] | None, typer.Option(metavar="LOW HIGH", help="Fewest and most lamps in a picture.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads; as many as there are cores by default.")] = None,
-) -> None:
-    """Darken the photographs of a VOC tree with a camera model.
-
-    The boxes stay exact, and the lit originals give PSNR, SSIM and an upper bound. What is done already is kept.
-    """
-    from duskbench.benchmarks.progress import RichProgress
-    from duskbench.data_tools.night import Night
-    from duskbench.data_tools.voc_dark import make_voc_dark
-
-    night = Night(exposure_ev=exposure_ev or Night.exposure_ev, lamps=lamps or Night.lamps)
-    with RichProgress(err_console) as progress:
-        done = make_voc_dark(
-            root,
-            out,
-            split=split,
-            limit=limit,
-            seed=seed,
-            night=night,
-            workers=workers,
-            progress=progress,
-        )
-    out_console.print(str(done))
-
-
-@data_app.command()
 def verify(
     root: Annotated[Path, typer.Argument(help="The data set.")],
     layout: Layout = "auto",
@@ -322,30 +224,6 @@ def _print_report(report: Report, everything: bool) -> None:
     out_console.print("No error." if report.ok else "This data set should not be measured on as it is.")
 
 
-@data_app.command()
-def miniature(
-    root: Annotated[Path, typer.Argument(help="Folder to write.")] = Path("data/miniature"),
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    night_only: Annotated[
-        bool, typer.Option("--night-only", help="Leave out the lit VOC part, which only training needs.")
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-) -> None:
-    """Render the bundled miniature data set.
-
-    A lit VOC part, a night ExDark part, and the night part's lit twins.
-    """
-    from duskbench.benchmarks.progress import RichProgress
-    from duskbench.data_tools.miniature import VOC_IMAGES, make_miniature
-
-    with RichProgress(err_console) as progress:
-        made = make_miniature(
-            root,
-            seed=seed,
-            voc_images=0 if night_only else VOC_IMAGES,
-            workers=workers,
-            progress=progress,
-        )
-    for part, counts in made.images.items():
-        images = ", ".join(f"{split} {number}" for split, number in counts.items()) or "none"
-        out_console.print(f"{root}, {part} images: {images}")
+data_app = typer.Typer(help="Fetch, convert, verify and make data sets.", no_args_is_help=True, rich_markup_mode=None)
+for _command in (fetch, exdark, voc, coco, unpaired, paired, voc_dark, verify, miniature):
+    data_app.command(_command.__name__.replace("_", "-"))(_command)

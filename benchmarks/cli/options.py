@@ -67,7 +67,7 @@ TimeLimit = Annotated[
     float | None,
     typer.Option(min=0.001, help="Seconds a plug-in may take for an image; 600, or $DUSKBENCH_TIME_LIMIT."),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, spread evenly over the set.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most this many images, spread evenly over the set.")]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Images listed but absent are no failure.")]
 Format = Annotated[str, typer.Option("--format", callback=_known_format, help="terminal, markdown, csv or latex.")]
 Detector = Annotated[

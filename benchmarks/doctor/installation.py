@@ -44,7 +44,7 @@ _IMPORTED = (
 _RAY_ADDRESS_FILE = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - Ray's own place
 
 
-_ANEW = "install duskbench anew: pip install . in its checkout, or uv sync --frozen"
+_ANEW = "reinstall duskbench: pip install . in its checkout, or uv sync --frozen"
 
 
 def installation() -> Iterator[Fact]:
@@ -106,7 +106,7 @@ def _remedy(said: str) -> str:
         return (
             "install the system's package with that library; on Debian and Ubuntu OpenCV needs libgl1 and libglib2.0-0"
         )
-    return "install it anew, in the locked version: uv sync --frozen --reinstall"
+    return "reinstall it, in the locked version: uv sync --frozen --reinstall"
 
 
 def _extra(extra: str, purpose: str, parts: list[Requirement]) -> Fact:

@@ -51,7 +51,7 @@ def _weights() -> Iterator[Fact]:
         try:
             metadata(path)
         except DuskbenchError as error:
-            todo = "install duskbench anew: pip install . or uv sync"
+            todo = "reinstall duskbench: pip install . or uv sync"
             yield Fact("Weights", path.stem, "broken", f"{path}: {error.got}", todo)
         else:
             yield Fact("Weights", path.stem, "ok", f"shipped, {path.stat().st_size / 1e6:.1f} MB")
@@ -85,7 +85,7 @@ def _data() -> Iterator[Fact]:
         try:
             users.setdefault(str(load_benchmark_config(file).data.get("root")), []).append(file.stem)
         except DuskbenchError as error:
-            yield Fact("Data", file.stem, "broken", f"{error.what} {error.got or ''}".strip(), "install duskbench anew")
+            yield Fact("Data", file.stem, "broken", f"{error.what} {error.got or ''}".strip(), "reinstall duskbench")
     for root, names in users.items():
         used = f"for {', '.join(names)}"
         folder = Path(root)

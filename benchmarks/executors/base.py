@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from duskbench.benchmarks.measure import MeasureOptions
-from duskbench.benchmarks.store import Row
+from duskbench.benchmarks.rows import Row
 from duskbench.benchmarks.units import Unit
 
 

@@ -18,11 +18,11 @@ from duskbench.benchmarks.executors.base import MakeMeasurer
 from duskbench.benchmarks.executors.schedule import Gone, Ready, measure_by
 from duskbench.benchmarks.measure import MeasureOptions, Measurer
 from duskbench.benchmarks.provenance import package_versions
-from duskbench.benchmarks.store import Row
+from duskbench.benchmarks.rows import Row
 from duskbench.benchmarks.units import ImageFile, Unit
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
 
-# What Ray is told before it is imported, which is when it reads this. It reports usage to its makers, runs any code
+# What Ray is set to before it is imported, which is when it reads this. It reports usage to its makers, runs any code
 # that reaches its ports unless it asks for a token, and under `uv run` it would upload the working directory and build
 # the environment again.
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
@@ -46,7 +46,7 @@ class Cluster:
         workers: Actors; 0 for as many as there is room for, also on machines that join later.
         gpus_per_worker: GPUs that each actor has to itself; half a one is shared by two.
         send_images: Whether the bytes of the images travel, because not every machine has the files.
-        tell: Is told when there is no room.
+        tell: Called with a message when there is no room.
         measurer: What measures in the actors.
     """
 

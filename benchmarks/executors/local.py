@@ -16,7 +16,7 @@ from duskbench.benchmarks.executors.base import MakeMeasurer
 from duskbench.benchmarks.executors.fork_server import CONTEXT, start
 from duskbench.benchmarks.executors.schedule import Gone, Ready, measure_by
 from duskbench.benchmarks.measure import MeasureOptions, Measurer
-from duskbench.benchmarks.store import Row
+from duskbench.benchmarks.rows import Row
 from duskbench.benchmarks.units import Unit
 
 

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from duskbench.benchmarks.executors.base import chunks
 from duskbench.benchmarks.measure import MeasureOptions
-from duskbench.benchmarks.store import Row
+from duskbench.benchmarks.rows import Row
 from duskbench.benchmarks.units import Unit
 from duskbench.data_tools.errors import ConfigError
 
@@ -114,7 +114,7 @@ class _Schedule(Generic[Worker]):
         yield from (Row(task.key, error=DIED) for task in unit.tasks)
 
     def _measure_waiting(self, wanted: Callable[[], int], killed: Callable[[list[Unit]], None]) -> Iterator[Row]:
-        """Measure all that waits; `killed` is told of what a worker was measuring when it died."""
+        """Measure all that waits; `killed` is called with what a worker was measuring when it died."""
         while left := len(self._waiting) + sum(map(len, self._held.values())):
             for _ in range(min(wanted(), left) - len(self._held) - len(self._starting)):
                 self._starting.add(self._crew.start())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from duskbench.benchmarks.compare import EnhancerComparison, RunComparison, compare_evidence
-from duskbench.benchmarks.evidence import EnhancerEvidence, RowEvidence, RunEvidence
+from duskbench.benchmarks.evidence import RowEvidence, RunEvidence
+from duskbench.benchmarks.nightly.failures import failures_finding
 from duskbench.benchmarks.nightly.history import Baseline
 from duskbench.benchmarks.nightly.night import Calibration, Finding, Outcome, same_score
 from duskbench.benchmarks.nightly.speed import cost_change, stage_findings, throughput_finding
@@ -20,7 +21,6 @@ from duskbench.data_tools.errors import ConfigError
 _NEW = "not in the baseline yet: its numbers of tonight are its baseline from now on"
 _NEW_AND_FAILING = "not in the baseline, and does not become part of it while images fail (--accept overrules)"
 _NEW_SCORE = "not in the baseline yet; --accept makes tonight the baseline"
-_REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -155,56 +155,6 @@ def _row_findings(
             one.after.ms.get("enhance"), one.before.ms.get("enhance"), calibration, compared.baseline.night.calibration
         )
         yield throughput_finding(label, change, limits.throughput, why)
-
-
-def failures_finding(now: RowEvidence, before: RowEvidence | None, tonight: RunEvidence) -> Finding:
-    """What is to say of failures of a row: of several trainings the worst, naming those that it is said of."""
-    known = {one.entry.label: one for one in before.each} if before is not None else {}
-    found = [_failures_finding(one, known.get(one.entry.label), tonight) for one in now.each]
-    worst = max((finding.outcome for finding in found), key=("passed", "not gated", "failed").index)
-    said = [finding for finding in found if finding.outcome == worst]
-    messages = list(dict.fromkeys(finding.message for finding in said))
-    if len(messages) == 1 and len(said) == len(found):
-        return replace(said[0], subject=now.label)
-    message = "; ".join(f"{finding.subject}: {finding.message}" for finding in said)
-    return Finding(now.label, "failures", worst, message)
-
-
-def _failures_finding(now: EnhancerEvidence, before: EnhancerEvidence | None, tonight: RunEvidence) -> Finding:
-    """Red for an image that fails and did not in the baseline, for one that was not measured, and for an enhancer that
-    can no longer be built.
-    """  # noqa: D205 - a list of three
-    label = now.sample.label
-    if now.entry.error is not None:
-        reason = " ".join(now.entry.error.split())
-        known = before is not None and before.entry.error is not None
-        ending = "; so it was in the baseline" if known else ""
-        return Finding(label, "failures", "not gated" if known else "failed", f"cannot be built: {reason}{ending}")
-    there = np.array([state.sha256 is not None for state in tonight.images], bool)
-    lost = int((there & ~now.sample.measured).sum()) - len(now.failures)
-    excused = set() if before is None else set(before.failures)
-    new = [image_id for image_id in now.failures if image_id not in excused]
-    known_failures = len(now.failures) - len(new)
-    ending = f"; {known_failures} that failed in the baseline too" if known_failures else ""
-    if lost > 0:
-        return Finding(label, "failures", "failed", f"{lost} images were not measured{ending}")
-    if not new:
-        return Finding(label, "failures", "passed", f"no image fails that did not before{ending}")
-    return Finding(label, "failures", "failed", f"{len(new)} images fail{ending}: {_reasons(now.failures, new)}")
-
-
-def _reasons(failures: Mapping[str, str], image_ids: Sequence[str]) -> str:
-    """Each reason once, with how many images have it and one of them."""
-    first: dict[str, list[str]] = {}
-    for image_id in image_ids:
-        # What differs between images is where it happened.
-        first.setdefault(" ".join(failures[image_id].replace(image_id, "").split()), []).append(image_id)
-    shown = []
-    for ids in first.values():
-        which = f"{ids[0]} and {len(ids) - 1} more" if len(ids) > 1 else ids[0]
-        shown.append(f"{which}: {' '.join(failures[ids[0]].split())}")
-    more = f"; {len(shown) - _REASONS_SHOWN} other reasons" if len(shown) > _REASONS_SHOWN else ""
-    return "; ".join(shown[:_REASONS_SHOWN]) + more
 
 
 def _score_finding(one: EnhancerComparison, column: ScoreColumn, tolerance: float | None, why: str) -> Finding:

@@ -1,6 +1,6 @@
 """The history: one file with every night, and the evidence that the next night is compared with.
 
-An SQLite database that is never written in place: a change makes the whole file anew under a temporary name, flushes
+An SQLite database that is never written in place: a change writes the whole file again under a temporary name, flushes
 it to the disk and renames it. So there is no journal beside it that a cache or an artefact could miss, readers need no
 lock, and a kill, a full disk or a power failure leaves the history as it was. The last 32 bytes, which SQLite
 overlooks, are the sha256 of the others: a file that is truncated, or changed in a single bit, is noticed.
@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
-from duskbench.benchmarks.evidence import RunEvidence, pack, pack_images, unpack, unpack_images
+from duskbench.benchmarks.evidence import RunEvidence
+from duskbench.benchmarks.evidence_archive import pack, pack_images, unpack, unpack_images
 from duskbench.benchmarks.nightly.night import Night, from_json, to_json
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_bytes

@@ -70,7 +70,7 @@ class Calibration:
     """The calibration workload of a night.
 
     Attributes:
-        parts: Name of a part -> median milliseconds with its 95 % interval; empty where it was timed too seldom to say.
+        parts: Name of a part -> median milliseconds with its 95 % interval; empty where it was timed too few times.
         samples: How often it was timed.
         workers: Processes that measured beside it.
         threads: Threads of each.

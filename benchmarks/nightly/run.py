@@ -24,10 +24,11 @@ from duskbench.benchmarks.nightly.history import Baseline, History
 from duskbench.benchmarks.nightly.night import Calibration, Night, NightEnhancer, Verdict
 from duskbench.benchmarks.nightly.speed import CalibrationWorkload
 from duskbench.benchmarks.provenance import environment
+from duskbench.benchmarks.rows import Key
 from duskbench.benchmarks.run_differences import images_digest
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
 from duskbench.benchmarks.statistics import Spread
-from duskbench.benchmarks.store import Key, ResultStore
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.files import only_one
 from duskbench.data_tools.progress import SILENT, Progress

@@ -162,7 +162,7 @@ def cost_change(
     if now_ms is None or before_ms is None or len(now_ms) != len(before_ms):
         return "there are no times to compare"
     if not now.parts or not before.parts:
-        return f"the calibration workload was timed too seldom {'in the baseline' if now.parts else 'tonight'}"
+        return f"the calibration workload was timed too few times {'in the baseline' if now.parts else 'tonight'}"
     if (now.workers, now.threads) != (before.workers, before.threads):
         shape = "{} processes with {} threads"
         became, was = (shape.format(each.workers, each.threads) for each in (now, before))

@@ -13,7 +13,7 @@ from duskbench.benchmarks.changes import Changes, Counted, Curve, changes, count
 from duskbench.benchmarks.errors_table import build_errors_table, error_numbers
 from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, bootstrap_of, counts_of, results_of
 from duskbench.benchmarks.matched import Matched, label_of_matched, read_matched
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_run_images, sample_of
+from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_run_images
 from duskbench.benchmarks.night_curve import NightCurves
 from duskbench.benchmarks.night_curve_table import measured_night_curves
 from duskbench.benchmarks.nightly.night import Night
@@ -21,6 +21,7 @@ from duskbench.benchmarks.power_table import PowerOptions, build_power_table
 from duskbench.benchmarks.record import DetectorEntry, RunRecord, ScoreColumn
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
 from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
+from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Table, build_table

@@ -13,7 +13,7 @@ import numpy as np
 from duskbench.benchmarks.kept_pictures import image_path, is_of
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.report.gallery import Shown
-from duskbench.benchmarks.store import Key
+from duskbench.benchmarks.rows import Key
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image

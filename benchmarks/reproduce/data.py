@@ -88,7 +88,7 @@ def _stop_if_wrong(report: Report, tolerated: frozenset[str], out: Path) -> None
             where=report.root,
             expected="no error",
             got=f"{_summary(report)}; the first: {'; '.join(wrong[:_FINDINGS_SHOWN])}",
-            todo=f"all findings are in {out}; mend them, and the same command goes on"
+            todo=f"all findings are in {out}; fix them and run the same command again"
             + (", or say that it is meant: --allow-missing" if only_incomplete else ""),
         )
 

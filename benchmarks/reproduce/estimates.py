@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +18,7 @@ from duskbench.benchmarks.provenance import available_cores
 from duskbench.benchmarks.reproduce.steps import Estimate
 from duskbench.benchmarks.runner import RunOptions, RunSummary, run
 from duskbench.data_tools.download import OFFLINE_VARIABLE
+from duskbench.data_tools.environment import variable_set
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image
@@ -167,7 +166,7 @@ def time_benchmark(config: BenchmarkConfig, options: RunOptions) -> float | None
     """
     clock = _Clock()
     limit = min(_IMAGES_MEASURED, options.limit or _IMAGES_MEASURED)
-    with tempfile.TemporaryDirectory() as out, _no_downloads():
+    with tempfile.TemporaryDirectory() as out, variable_set(OFFLINE_VARIABLE, "1"):
         few = replace(options, out=Path(out), limit=limit, workers=1, cluster=None, keep_broken=True)
         try:
             run(config, few, clock)
@@ -200,18 +199,6 @@ class _Clock(RunProgress):
         first = len(self.ends) // _IMAGES_MEASURED
         start = self.ends[first - 1] if first else self._start
         return (self.ends[-1] - start) / (len(self.ends) - first)
-
-
-@contextmanager
-def _no_downloads() -> Iterator[None]:
-    earlier = os.environ.get(OFFLINE_VARIABLE)
-    os.environ[OFFLINE_VARIABLE] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(OFFLINE_VARIABLE)
-        if earlier is not None:
-            os.environ[OFFLINE_VARIABLE] = earlier
 
 
 def to_benchmark(images: int, seconds_an_image: float | None, enhancers: int) -> Estimate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from duskbench.benchmarks.reproduce.estimates import Sample, time_benchmark, to_
 from duskbench.benchmarks.reproduce.steps import Estimate, Step, fingerprint_of
 from duskbench.benchmarks.reproduce.training import Training, training_step
 from duskbench.benchmarks.runner import RunOptions
+from duskbench.data_tools.environment import variable_set
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.files import file_sha256, listing_sha256
 from duskbench.data_tools.progress import Progress
@@ -264,17 +265,10 @@ def _run_step(
     )
 
 
-@contextmanager
-def searched_first(folders: Sequence[Path]) -> Iterator[None]:
+def searched_first(folders: Sequence[Path]) -> AbstractContextManager[None]:
     """Search these folders for weights, and no others, for a while; worker processes inherit it."""
-    earlier = os.environ.get(SEARCH_VARIABLE)
-    os.environ[SEARCH_VARIABLE] = os.pathsep.join(str(folder.resolve()) for folder in folders if folder.is_dir())
-    try:
-        yield
-    finally:
-        del os.environ[SEARCH_VARIABLE]
-        if earlier is not None:
-            os.environ[SEARCH_VARIABLE] = earlier
+    existing = (str(folder.resolve()) for folder in folders if folder.is_dir())
+    return variable_set(SEARCH_VARIABLE, os.pathsep.join(existing))
 
 
 @cache

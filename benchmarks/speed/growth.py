@@ -22,7 +22,8 @@ import numpy as np
 from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, Environment, RunRecord
-from duskbench.benchmarks.store import Detected, Key, Measured, ResultStore, Row, StoredImage
+from duskbench.benchmarks.rows import Detected, Key, Measured, Row, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.classes import LIGHTING_TYPES, SHARED_CLASSES
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 

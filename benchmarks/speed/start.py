@@ -5,7 +5,7 @@
 A run is `duskbench run miniature --enhancer input --limit 8`, cold and again with nothing to do. CPU seconds are of the
 command and of every process below it, which become this one's when their parents end; memory is the largest sum of the
 shared and private memory that these processes had at a time (proportional set size, looked at four times a second).
-Linux only. Compiled byte code is part of a start: where Python may not write it, each start compiles anew.
+Linux only. Compiled byte code is part of a start: where Python may not write it, each start compiles again.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m duskbench.benchmarks.studies.interval_coverage
 
-Every trial draws the objects, hits and false alarms of so many images anew; the truth is the mAP of endlessly many, by
+Every trial draws the objects, hits and false alarms of so many images again; the truth is the mAP of endlessly many, by
 integration. "percentile" are the plain quantiles of the resamples, "corrected" the bias-corrected ones (see
 `benchmarks.statistics`). A cell is the share of the trials, in percent, in which the truth lay below the interval, and
 above it: of a 95 % interval both should be 2.5.

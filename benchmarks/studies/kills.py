@@ -27,7 +27,7 @@ from duskbench.benchmarks.executors.local import Processes
 from duskbench.benchmarks.measure import MeasureOptions
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry
-from duskbench.benchmarks.store import Key, Measured, Row
+from duskbench.benchmarks.rows import Key, Measured, Row
 from duskbench.benchmarks.units import ImageFile, Task, Unit
 
 _OPTIONS = MeasureOptions((EnhancerEntry("Input", "input", "input"),), (), (), Protocol(), "", "cpu", batch_size=1)

@@ -56,16 +56,6 @@ class Miniature:
     arguments: Arguments
 
     @property
-    def voc_devkit(self) -> Path:
-        """The lit part, in the layout of the VOC devkit."""
-        return self.root / "VOCdevkit"
-
-    @property
-    def lit_twins(self) -> Path:
-        """The night part's images in full light, under the same names."""
-        return self.root / "lit"
-
-    @property
     def images(self) -> dict[str, dict[str, int]]:
         """Number of images by part (`voc`, `night`) and split."""
         jobs = self.arguments.jobs()

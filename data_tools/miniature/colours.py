@@ -51,9 +51,9 @@ def muted(rng: np.random.Generator) -> Colour:
     return of_hsv(rng.random(), rng.uniform(0.05, 0.45), rng.uniform(0.3, 0.9))
 
 
-def pick(rng: np.random.Generator, colours: tuple[Colour, ...], spread: float = 14.0) -> Colour:
+def pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
     """Pick one of some colours and move it a little."""
-    red, green, blue = np.clip(np.asarray(colours[rng.integers(len(colours))]) + rng.normal(0, spread), 12, 245)
+    red, green, blue = np.clip(np.asarray(colours[rng.integers(len(colours))]) + rng.normal(0, 14.0), 12, 245)
     return float(red), float(green), float(blue)
 
 

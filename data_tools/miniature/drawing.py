@@ -87,9 +87,9 @@ class Drawing:
         """Fill a polygon; `bump` rounds it off in the light."""
         self.strokes.append(Stroke((self.project(points),), colour, bump=bump, pattern=pattern, glow=glow))
 
-    def line(self, points: Points, width: float, colour: Colour, closed: bool = False, glow: float = 0.0) -> None:
+    def line(self, points: Points, width: float, colour: Colour, closed: bool = False) -> None:
         """Draw a line of a width in model units."""
-        self.strokes.append(Stroke((self.project(points),), colour, width=width, closed=closed, glow=glow))
+        self.strokes.append(Stroke((self.project(points),), colour, width=width, closed=closed))
 
     def disc(
         self,

@@ -1,4 +1,4 @@
-"""Enhance video files: the pictures are made anew, everything else in the file is kept."""
+"""Enhance video files: the pictures are made again, everything else in the file is kept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LIMITED = 1
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 # Where a file does not say its matrix, players take that of high definition from this height on.
 _HD_HEIGHT = 720
-# A file whose pictures and sound all stop this much before its stated end was cut.
+# A file whose pictures and sound all stop this much before its stated end was cut short.
 _MISSING_SECONDS, _MISSING_PART = 1.0, 0.05
 
 

@@ -68,15 +68,15 @@ class CycleGAN(TrainableEnhancer):
         self.descend(optimizers["generators"], total)
 
         with optimizers["discriminators"].optim_context(self):
-            judged = {
+            discriminator_losses = {
                 f"discriminator_{name}": lsgan_discriminator_loss(
                     discriminator(real[name]), discriminator(self.pools[name](fakes[name].float(), batch["seed"]))
                 )
                 for name, discriminator in self.discriminators.items()
             }
-            loss_discriminators = torch.stack(list(judged.values())).sum()
+            loss_discriminators = torch.stack(list(discriminator_losses.values())).sum()
         self.descend(optimizers["discriminators"], loss_discriminators)
-        return {"loss": total, **losses, "loss_discriminators": loss_discriminators, **judged}
+        return {"loss": total, **losses, "loss_discriminators": loss_discriminators, **discriminator_losses}
 
     def _generator_losses(self, real: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses of both generators, and what they made: domain -> pictures."""

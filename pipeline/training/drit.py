@@ -107,8 +107,8 @@ class DRIT(TrainableEnhancer):
         with optimizers["generator"].optim_context(self):
             made = self.render(real)
         logged = self._discriminator_steps(made, real, others, optimizers)
-        for judge in (self.discriminators, self.content_discriminator):
-            judge.requires_grad_(False)
+        for network in (self.discriminators, self.content_discriminator):
+            network.requires_grad_(False)
         with optimizers["generator"].optim_context(self):
             losses = {**self.encoded_losses(made, real), **self.random_losses(made)}
         total = torch.stack(list(losses.values())).sum()
@@ -128,16 +128,16 @@ class DRIT(TrainableEnhancer):
     def _discriminator_steps(
         self, made: Pass, real: Mapping[str, Tensor], others: Mapping[str, Tensor], optimizers: OptimWrapperDict
     ) -> dict[str, Tensor]:
-        for judge in (self.discriminators, self.content_discriminator):
-            judge.requires_grad_(True)
+        for network in (self.discriminators, self.content_discriminator):
+            network.requires_grad_(True)
         with optimizers["discriminators"].optim_context(self):
-            judged = self.discriminator_losses(made, real, others)
-            loss = torch.stack(list(judged.values())).sum()
+            losses = self.discriminator_losses(made, real, others)
+            loss = torch.stack(list(losses.values())).sum()
         self.descend(optimizers["discriminators"], loss)
         with optimizers["content_discriminator"].optim_context(self):
             content_loss = self.content_loss({name: each.detach() for name, each in made.content.items()})
         self.descend(optimizers["content_discriminator"], content_loss)
-        return {"loss_discriminators": loss, **judged, "loss_content": content_loss}
+        return {"loss_discriminators": loss, **losses, "loss_content": content_loss}
 
     def render(self, real: Mapping[str, Tensor]) -> Pass:
         """The forward pass; pictures (N, 3, H, W) in [-1, 1]."""
@@ -178,16 +178,14 @@ class DRIT(TrainableEnhancer):
         for kind, fakes, compared in (("encoded", made.fakes, real), ("random", made.random_fakes, others)):
             for domain, fake in fakes.items():
                 name = f"{kind}_{domain}"
-                judge = self.discriminators[name]
-                losses[f"discriminator_{name}"] = cross_entropy_to(0, judge(fake.detach())) + cross_entropy_to(
-                    1, judge(compared[domain])
-                )
+                of_fake, of_real = map(self.discriminators[name], (fake.detach(), compared[domain]))
+                losses[f"discriminator_{name}"] = cross_entropy_to(0, of_fake) + cross_entropy_to(1, of_real)
         return losses
 
     def content_loss(self, content: Mapping[str, Tensor]) -> Tensor:
         """Loss of the content's discriminator: low light is 0, normal light 1."""
-        judge = self.content_discriminator
-        return cross_entropy_to(0, judge(content["low"])) + cross_entropy_to(1, judge(content["normal"]))
+        low, normal = (self.content_discriminator(content[name]) for name in ("low", "normal"))
+        return cross_entropy_to(0, low) + cross_entropy_to(1, normal)
 
     def encoded_losses(self, made: Pass, real: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weighted losses of what encoded attributes gave."""

@@ -75,8 +75,8 @@ class ForkGAN(TrainableEnhancer):
         real = {"low": batch["low"] * 2 - 1, "normal": batch["normal"] * 2 - 1}
         for stream, network in enumerate((self.brighten, self.darken)):
             network.draws.begin([seed + stream for seed in batch["seed"].tolist()])
-        for judge in (self.discriminators, self.classifier):
-            judge.requires_grad_(False)
+        for part in (self.discriminators, self.classifier):
+            part.requires_grad_(False)
         with optimizers["generators"].optim_context(self):
             losses, fakes, codes = self.generator_losses(real)
             total = torch.stack(list(losses.values())).sum()
@@ -85,8 +85,8 @@ class ForkGAN(TrainableEnhancer):
         self.discriminators.requires_grad_(True)
         with optimizers["discriminators"].optim_context(self):
             shown = {name: self.pools[name](fake.float(), batch["seed"]) for name, fake in fakes.items()}
-            judged = self.discriminator_losses(real, shown)
-            loss_discriminators = torch.stack(list(judged.values())).sum()
+            discriminator_losses = self.discriminator_losses(real, shown)
+            loss_discriminators = torch.stack(list(discriminator_losses.values())).sum()
         self.descend(optimizers["discriminators"], loss_discriminators)
 
         self.classifier.requires_grad_(True)
@@ -97,7 +97,7 @@ class ForkGAN(TrainableEnhancer):
             "loss": total,
             **losses,
             "loss_discriminators": loss_discriminators,
-            **judged,
+            **discriminator_losses,
             "loss_classifier": loss_classifier,
         }
 
@@ -161,8 +161,8 @@ class ForkGAN(TrainableEnhancer):
     def _adversarial(self, name: str, picture: Tensor, target: float) -> Tensor:
         """Least squares, the mean over scales, the sum over copies."""
         losses = [
-            torch.stack([(scores.float() - target).square().mean() for scores in judge(picture)]).mean()
-            for judge in cast(nn.ModuleList, self.discriminators[name])
+            torch.stack([(scores.float() - target).square().mean() for scores in discriminator(picture)]).mean()
+            for discriminator in cast(nn.ModuleList, self.discriminators[name])
         ]
         return torch.stack(losses).sum()
 

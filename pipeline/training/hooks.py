@@ -43,7 +43,7 @@ class LossGuard(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Judge the losses of an iteration."""
+        """Check the losses of an iteration."""
         for name, value in (outputs or {}).items():
             number = float(torch.as_tensor(value).detach())
             recent = self.recent.setdefault(name, deque(maxlen=self.window))

@@ -58,8 +58,8 @@ class UNITModel(TrainableEnhancer):
         self.generator.draws.begin(batch["seed"].tolist())
         self.discriminators.requires_grad_(True)
         with optimizers["discriminators"].optim_context(self):
-            judged = self.discriminator_losses(low, normal)
-            loss_discriminators = torch.stack(list(judged.values())).sum()
+            discriminator_losses = self.discriminator_losses(low, normal)
+            loss_discriminators = torch.stack(list(discriminator_losses.values())).sum()
         self.descend(optimizers["discriminators"], loss_discriminators)
 
         self.discriminators.requires_grad_(False)
@@ -67,7 +67,7 @@ class UNITModel(TrainableEnhancer):
             losses = self.generator_losses(low, normal)
         total = torch.stack(list(losses.values())).sum()
         self.descend(optimizers["generator"], total)
-        return {"loss": total, **losses, "loss_discriminators": loss_discriminators, **judged}
+        return {"loss": total, **losses, "loss_discriminators": loss_discriminators, **discriminator_losses}
 
     def _codes(self, low: Tensor, normal: Tensor) -> Tensor:
         features = torch.cat((self.generator.encode_A(low), self.generator.encode_B(normal)))

@@ -20,7 +20,7 @@ from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.images import read_image
 from duskbench.data_tools.training_manifest import FOLDERS
-from duskbench.data_tools.unpaired import luma
+from duskbench.data_tools.unpaired_selection import luma
 from duskbench.pipeline.training.samples import Samples
 
 NAMES = {"A": "low", "B": "normal"}
@@ -41,7 +41,7 @@ class UnpairedCrops(Samples):
         crop: Side of the square crop in pixels, or its height and width. Smaller images are enlarged to it (cubic).
         short_side: Least and most pixels of the shorter side to which an image is resized before the crop, drawn for
             each sample; None leaves images as they are. Small crops of large photos show next to nothing.
-        least_luma: Mean luma in [0, 1] that a crop should have; darker ones are drawn anew, `REDRAWS` times at most. A
+        least_luma: Mean luma in [0, 1] that a crop should have; darker ones are drawn again, `REDRAWS` times at most. A
             generator learns to paint over crops that show nothing.
         resize: Side of the square, or height and width, to which an image is resized before the crop, whatever its
             shape, instead of `short_side`; None leaves images as they are.

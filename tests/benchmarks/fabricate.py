@@ -21,8 +21,9 @@ from duskbench.benchmarks.record import (
     MetricEntry,
     RunRecord,
 )
+from duskbench.benchmarks.rows import Detected, Key, Measured, Row, StoredImage
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
-from duskbench.benchmarks.store import Detected, Key, Measured, ResultStore, Row, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 

@@ -16,9 +16,10 @@ from rich.console import Console
 from duskbench.benchmarks.breakdown import SIZES, Breakdown, Part, break_down, sized_samples
 from duskbench.benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
 from duskbench.benchmarks.evaluate import evaluate
-from duskbench.benchmarks.matching import found_by, read_enhancers, read_run_images, sample_of
+from duskbench.benchmarks.matching import found_by, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
+from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table_formats import to_markdown, to_terminal

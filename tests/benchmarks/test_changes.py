@@ -12,8 +12,9 @@ from duskbench.benchmarks.changes import Changes, Tally, changes, count, precisi
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.matched import read_each_matched
 from duskbench.benchmarks.matching import read_run_images
+from duskbench.benchmarks.rows import Detected, Key, Measured, Row, StoredImage
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.store import Detected, Key, Measured, ResultStore, Row, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 from tests.benchmarks.fabricate import DETECTOR, make_images, make_record, make_run
@@ -113,6 +114,7 @@ def test_the_threshold_has_the_best_f1_on_the_baseline(folder: Path) -> None:
     assert compared(folder)[0].threshold == pytest.approx(0.3, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_counts_agree_on_a_run_of_many_images(tmp_path: Path) -> None:
     images = make_images(60)
     make_run(tmp_path, images, {"Input": 0.4, "Better": 0.8}, failing={"Better": ["0002"]})

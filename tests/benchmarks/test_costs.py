@@ -12,7 +12,8 @@ import pytest
 from duskbench.benchmarks import plan
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.costs import COSTS_NOTE, HEIGHT, WIDTH, Costs, costs_here, measure_costs
-from duskbench.benchmarks.evidence import EnhancerEvidence, pack, unpack
+from duskbench.benchmarks.evidence import EnhancerEvidence
+from duskbench.benchmarks.evidence_archive import pack, unpack
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.results import read_table
 from duskbench.benchmarks.runner import RunOptions, run
@@ -38,6 +39,7 @@ def test_a_networks_parameters_and_arithmetic_are_those_of_its_layers() -> None:
     assert costs.error is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("megabytes", [100, 400])
 def test_peak_memory_is_what_the_picture_takes(megabytes: int) -> None:
     def greedy(image: np.ndarray) -> np.ndarray:

@@ -13,10 +13,9 @@ import pytest
 
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.evaluate import evaluate
-from duskbench.benchmarks.matching import match_classes
 from duskbench.benchmarks.runner import RunOptions, run
 from duskbench.benchmarks.store import ResultStore
-from duskbench.data_tools.classes import COCO_91_CLASSES, COCO_CLASSES, EXDARK_CLASSES, VOC_CLASSES
+from duskbench.data_tools.classes import COCO_91_CLASSES, COCO_CLASSES, EXDARK_CLASSES, VOC_CLASSES, match_classes
 from duskbench.data_tools.images import write_image
 from tests.needs import need_module
 

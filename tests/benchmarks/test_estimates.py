@@ -69,6 +69,7 @@ def test_without_the_detectors_weights_the_time_is_not_known(bench: Bench, tmp_p
     assert time_benchmark(config, RunOptions(out=tmp_path / "results")) is None
 
 
+@pytest.mark.slow
 def test_a_training_takes_what_a_few_steps_take(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ZeroDCE.step
 

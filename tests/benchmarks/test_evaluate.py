@@ -14,8 +14,9 @@ from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, with_coco
 from duskbench.benchmarks.matching import ground_truth
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry
+from duskbench.benchmarks.rows import Measured, StoredImage
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
-from duskbench.benchmarks.store import Measured, ResultStore, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import UnknownNameError
 from tests.benchmarks.fabricate import CLASSES, make_images, make_record, make_run, metric
 

@@ -10,11 +10,13 @@ import pytest
 from duskbench.benchmarks import matching
 from duskbench.benchmarks.evaluate import with_coco
 from duskbench.benchmarks.found import Found
-from duskbench.benchmarks.matching import EnhancerRows, read_enhancers, read_run_images, sample_of
+from duskbench.benchmarks.matching import EnhancerRows, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.voc_ap import VocAPMetric
 from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.rows import Detected
+from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Sample
-from duskbench.benchmarks.store import Detected, ResultStore
+from duskbench.benchmarks.store import ResultStore
 from tests.benchmarks import fabricate
 from tests.benchmarks.fabricate import DETECTOR, make_images, make_run
 

@@ -18,7 +18,8 @@ from duskbench.benchmarks.found_table import luminances, object_parts, read_foun
 from duskbench.benchmarks.matched import read_each_matched
 from duskbench.benchmarks.matching import RunImages, read_run_images
 from duskbench.benchmarks.metrics.boxes import Boxes
-from duskbench.benchmarks.store import ResultStore, StoredImage
+from duskbench.benchmarks.rows import StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.records import ImageRecord

@@ -21,7 +21,7 @@ from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.runner import RunOptions, run
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
-from duskbench.data_tools.darken import Camera, darken, linear_to_srgb, srgb_to_linear
+from duskbench.data_tools.darken import Camera, darken, srgb_to_linear
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.images import read_image
 from tests.benchmarks.conftest import Bench, make_bench, stored_rows
@@ -137,6 +137,11 @@ def test_ladders() -> None:
             Ladder(exposures)
     with pytest.raises(UnknownNameError, match="low"):
         Ladder(noise=("lov",))
+
+
+def linear_to_srgb(values: np.ndarray) -> np.ndarray:
+    """IEC 61966-2-1, section 5.2."""
+    return np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
 
 
 @pytest.mark.parametrize("ev", [-0.5, -1.0, -2.0, -3.0])

@@ -359,8 +359,8 @@ def test_what_cannot_be_timed_is_not_gated() -> None:
     seldom = replace(CALIBRATION, parts={})
     for arguments, text in (
         ((few, times, CALIBRATION, CALIBRATION), "19 images were timed in both nights, fewer than 20"),
-        ((times * 9, times, seldom, CALIBRATION), "timed too seldom tonight"),
-        ((times * 9, times, CALIBRATION, seldom), "timed too seldom in the baseline"),
+        ((times * 9, times, seldom, CALIBRATION), "timed too few times tonight"),
+        ((times * 9, times, CALIBRATION, seldom), "timed too few times in the baseline"),
         ((times * 9, times, calibration(1, 1, workers=4), CALIBRATION), "measured by 4 processes with 1 threads"),
         ((None, times, CALIBRATION, CALIBRATION), "no times"),
     ):

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli import app
 from duskbench.benchmarks.matched import read_each_matched
-from duskbench.benchmarks.matching import read_enhancers, read_run_images, sample_of
+from duskbench.benchmarks.matching import read_enhancers, read_run_images
 from duskbench.benchmarks.power import images_needed, smallest_difference
 from duskbench.benchmarks.power_table import PowerOptions, read_power_table
 from duskbench.benchmarks.record import EnhancerEntry
 from duskbench.benchmarks.results import read_table
+from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.simultaneous import is_the_same, simultaneous, verdict
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import ResultStore

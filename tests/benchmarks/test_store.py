@@ -12,7 +12,8 @@ import pytest
 
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, Environment, MetricEntry, RunRecord
-from duskbench.benchmarks.store import Detected, FileState, Key, Measured, ResultStore, Row, StoredImage
+from duskbench.benchmarks.rows import Detected, FileState, Key, Measured, Row, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 

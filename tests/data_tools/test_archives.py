@@ -303,6 +303,7 @@ PACKED = [packed(how) for how in (1, 2, 3, *ZIPPED)]
 CHECKS = [HealthCheck.function_scoped_fixture]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=CHECKS)
 @given(
     st.sampled_from(PACKED),
@@ -337,6 +338,7 @@ def test_missing_archive_and_occupied_folder(tmp_path: Path) -> None:
     assert tree(extract(tmp_path / "a.zip", tmp_path / "empty")) == FILES
 
 
+@pytest.mark.slow
 @given(
     st.text(max_size=60) | st.lists(st.sampled_from(["..", ".", "/", "\\", "a", "C:", "", "~", "\x00"])).map("".join)
 )

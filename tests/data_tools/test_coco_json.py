@@ -10,10 +10,11 @@ from duskbench.benchmarks.metrics.coco_ap import coco_ap
 from duskbench.data_tools.coco_json import write_coco_results, write_coco_truth
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.files import write_text
 from duskbench.data_tools.ids import UnknownIdError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.records import ObjectAnnotation
-from duskbench.data_tools.voc_xml import VOCAnnotation, write_annotation
+from duskbench.data_tools.voc_xml import VOCAnnotation, format_annotation
 
 CLASSES = ("dog", "person", "van")
 Found = dict[str, tuple[np.ndarray, np.ndarray, list[str]]]
@@ -32,7 +33,8 @@ def voc(tmp_path: Path) -> Path:
             box = (float(x), float(y), float(min(x + w, 100)), float(min(y + h, 80)))
             objects.append(ObjectAnnotation(name, box, difficult=bool(rng.random() < 0.2)))
         write_image(root / "JPEGImages" / f"{number:03d}.png", np.zeros((80, 100, 3), np.uint8))
-        write_annotation(root / "Annotations" / f"{number:03d}.xml", VOCAnnotation(None, (100, 80), tuple(objects)))
+        xml = format_annotation(VOCAnnotation(None, (100, 80), tuple(objects)))
+        write_text(root / "Annotations" / f"{number:03d}.xml", xml)
     return root
 
 
@@ -108,7 +110,7 @@ def test_the_form_of_both_files(tmp_path: Path) -> None:
     root = tmp_path / "voc"
     write_image(root / "JPEGImages/a.png", np.zeros((80, 100, 3), np.uint8))
     objects = (ObjectAnnotation("Cat", (1, 2, 11.5, 22)), ObjectAnnotation("van", (0, 0, 5, 5), difficult=True))
-    write_annotation(root / "Annotations/a.xml", VOCAnnotation(None, None, objects))
+    write_text(root / "Annotations/a.xml", format_annotation(VOCAnnotation(None, None, objects)))
     truth = write_coco_truth(tmp_path / "truth.json", open_dataset(root, split="all"))
     content = json.loads(truth.path.read_text())
     assert content["images"] == [

@@ -12,7 +12,6 @@ from duskbench.data_tools.darken import (
     darken,
     expose,
     lamp_illumination,
-    linear_to_srgb,
     srgb_to_linear,
 )
 from duskbench.data_tools.errors import ConfigError, DataError
@@ -47,11 +46,6 @@ def test_a_camera_that_does_nothing_gives_the_image_back() -> None:
 def test_signal_is_linear_light(level: int, light: float) -> None:
     assert expose(flat(level, 2), Camera()) == pytest.approx(light, abs=1e-6)
     assert srgb_to_linear(np.array([level / 255]))[0] == pytest.approx(light, abs=1e-6)
-
-
-@given(st.floats(0, 1))
-def test_the_curve_inverts(value: float) -> None:
-    assert srgb_to_linear(linear_to_srgb(np.array([value])))[0] == pytest.approx(value, abs=1e-6)
 
 
 @given(st.integers(0, 255), st.floats(-6, 2))

@@ -395,6 +395,7 @@ def test_drive_goes_through_gdown(server: Server, monkeypatch: pytest.MonkeyPatc
     assert re.fullmatch(r"https://drive\.google\.com/uc\?id=\w+", ADDRESS.format("1BHmPgu8EsHoFDDkMGLVoXIlCth2dW6Yx"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "limits", "says"),
     [

@@ -43,6 +43,7 @@ def install(site: Path, name: str, enhancers: str = "", detectors: str = "", mod
     (site / f"{name}.py").write_text(module)
 
 
+@pytest.mark.slow
 def test_names_of_a_package_are_used_listed_and_suggested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "brought_a", "doubled = brought_a:Double", "finder = brought_a:Finds")
     monkeypatch.syspath_prepend(str(tmp_path))

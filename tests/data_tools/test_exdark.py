@@ -15,7 +15,7 @@ from duskbench.data_tools.boxes import BoxError, clip_box
 from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError, UnknownNameError
-from duskbench.data_tools.exdark import ExDark, format_class_list, read_class_list
+from duskbench.data_tools.exdark import ExDark, format_class_list
 from duskbench.data_tools.ids import UnknownIdError
 from duskbench.data_tools.images import write_image
 
@@ -148,7 +148,7 @@ def test_broken_annotation_names_file_and_line(text: str, line: int, error: type
 def test_broken_class_list_names_the_line(tmp_path: Path, row: str, line: int) -> None:
     (tmp_path / "imageclasslist.txt").write_text(f"{HEADER}{row}\r\n", encoding="utf-8")
     with pytest.raises(DataError, match=f"imageclasslist.txt:{line}\n"):
-        list(read_class_list(tmp_path / "imageclasslist.txt"))
+        ExDark(tmp_path)
 
 
 def test_id_listed_twice(tree: Path) -> None:
@@ -215,14 +215,13 @@ def test_a_box_is_written_as_the_release_counts() -> None:
     assert line.box_xyxy() == (0, 1, 4, 3)
 
 
-def test_the_class_list_is_written_as_it_was_read(tmp_path: Path) -> None:
-    (tmp_path / "list.txt").write_bytes((HEADER + ROWS).encode())
-    assert format_class_list(read_class_list(tmp_path / "list.txt")) == HEADER + ROWS
+def test_the_class_list_is_written_as_it_was_read(tree: Path) -> None:
+    assert format_class_list(ExDark(tree).listed.values()) == HEADER + ROWS
 
 
 def test_the_official_class_list_is_written_as_it_was_read(shared: Path) -> None:
-    official = shared / "data/exdark/imageclasslist.txt"
-    assert format_class_list(read_class_list(official)).encode() == official.read_bytes()
+    root = shared / "data/exdark"
+    assert format_class_list(ExDark(root).listed.values()).encode() == (root / "imageclasslist.txt").read_bytes()
 
 
 @given(numbers, numbers, sides, sides, sides, sides)
@@ -258,7 +257,7 @@ def test_real_annotations_give_the_official_counts(shared: Path) -> None:
     boxes: dict[str, Counter[str]] = {split: Counter() for split in ("train", "val", "test")}
     images, endings = Counter(), Counter()
     with zipfile.ZipFile(shared / "data/exdark_full_annotations/bbGt_regenerated_from_json.zip") as archive:
-        for row in read_class_list(shared / "data/exdark/imageclasslist.txt"):
+        for row in ExDark(shared / "data/exdark").listed.values():
             name = f"{row.class_folder}/{row.file}.txt"
             boxes[row.split].update(found.name for found in parse_bbgt(archive.read(name).decode(), where=name))
             images[row.split] += 1

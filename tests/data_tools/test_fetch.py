@@ -21,9 +21,10 @@ import pytest
 
 from duskbench.data_tools import sources
 from duskbench.data_tools.classes import EXDARK_CLASSES
+from duskbench.data_tools.data_source import DataSource, Placement, SourceFile
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.fetch import fetch, is_complete, tree_sha256
-from duskbench.data_tools.sources import GROUPS, SOURCES, DataSource, Placement, SourceFile
+from duskbench.data_tools.sources import GROUPS, SOURCES
 from tests.progress import Seen
 
 VOC_TRAINVAL = {

@@ -94,6 +94,7 @@ def test_its_errors_keep_their_kind(root: Path) -> None:
         open_dataset(root, layout=layout(root), yaer=2012)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -40,6 +40,7 @@ def test_names_that_are_none(name: str) -> None:
     str(caught.value).encode("utf-8")
 
 
+@pytest.mark.slow
 @given(st.text(max_size=20))
 def test_a_safe_path_stays_in_its_folder(name: str) -> None:
     parts = path_parts(name)

@@ -40,8 +40,8 @@ CALLS = {
         "with open_manifest(Path(sys.argv[1]) / 'manifest.json', {}): pass"
     ),
     "rows": (
-        "from duskbench.data_tools.convert import _atomic_rows\n"
-        "with _atomic_rows(Path(sys.argv[1]) / 'manifest.csv'): pass"
+        "from duskbench.data_tools.convert import _manifest_rows\n"
+        "with _manifest_rows(Path(sys.argv[1]) / 'manifest.csv'): pass"
     ),
 }
 
@@ -97,6 +97,7 @@ def _voc(work: Path) -> Path:
     return work / "voc"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

@@ -65,6 +65,7 @@ def test_the_bytes_are_those_that_the_bundled_detector_learned(tmp_path: Path) -
     assert int(read_image(root / "ExDark/Bicycle/2015_00001.jpg").sum()) == 1684378
 
 
+@pytest.mark.slow
 def test_bytes_depend_on_the_seed_and_not_on_the_workers(small: Miniature, tmp_path: Path) -> None:
     alone = make_miniature(tmp_path / "alone", workers=1, **SMALL)
     assert hashes(alone.root) == hashes(small.root)
@@ -80,7 +81,7 @@ def test_a_picture_comes_out_the_same_alone(small: Miniature) -> None:
 
 
 def test_the_lit_part_has_the_layout_of_the_devkit(small: Miniature) -> None:
-    voc = small.voc_devkit / "VOC2007"
+    voc = small.root / "VOCdevkit" / "VOC2007"
     stems = [f"{i:06d}" for i in range(1, 14)]
     assert sorted(path.stem for path in (voc / "JPEGImages").iterdir()) == stems
     main = voc / "ImageSets" / "Main"
@@ -127,7 +128,7 @@ def test_the_night_part_has_the_layout_of_exdark(small: Miniature) -> None:
         assert split in (1, 2, 3)
         kind = EXDARK_CLASSES[folder - 1]
         image = read_image(small.root / "ExDark" / kind / name)
-        assert read_image(small.lit_twins / f"{Path(name).stem}.png").shape == image.shape
+        assert read_image(small.root / "lit" / f"{Path(name).stem}.png").shape == image.shape
         head, *rows = (small.root / "ExDark_Annno" / kind / f"{name}.txt").read_text().splitlines()
         assert head == "% bbGt version=3"
         assert kind in {row.split()[0] for row in rows}
@@ -159,7 +160,7 @@ def test_the_night_is_as_dark_as_exdark(small: Miniature, shared: Path) -> None:
 
     real, ours = median_level(shared / "data" / "exdark" / "ExDark"), median_level(small.root / "ExDark")
     assert 0.6 * real < ours < 1.4 * real
-    assert median_level(small.lit_twins) > 2.5 * ours
+    assert median_level(small.root / "lit") > 2.5 * ours
 
 
 # --- interrupted, complete, damaged, foreign -------------------------------------------------------------------------
@@ -169,6 +170,7 @@ class _StopError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_an_interrupted_set_is_finished_without_repeating(tmp_path: Path) -> None:
     root = tmp_path / "set"
 

@@ -17,7 +17,8 @@ from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.miniature import make_miniature
 from duskbench.data_tools.training_manifest import read_manifest
-from duskbench.data_tools.unpaired import build_unpaired, difference_hash, luma, open_source
+from duskbench.data_tools.unpaired import build_unpaired, open_source
+from duskbench.data_tools.unpaired_selection import difference_hash, luma
 
 
 def scene(seed: int, level: float, side: int = 72) -> np.ndarray:
@@ -187,6 +188,7 @@ def test_hash_against_loops_and_under_dimming(seed: int, side: int, level: float
     assert difference_hash(grey * np.float32(0.25)) == difference_hash(grey)
 
 
+@pytest.mark.slow
 def test_real_duplicates_are_found(shared: Path, tmp_path: Path) -> None:
     """SCI's demo photos say by name that one is LIME's; DICM's 30 and 31 are two shots of one scene."""
     low = [shared / "data/lowlight" / name for name in ("DICM64", "LIME", "SCI")]

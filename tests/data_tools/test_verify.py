@@ -218,7 +218,7 @@ def test_nothing_is_wrong_with_the_miniature(tmp_path: Path) -> None:
     (count,) = report.findings
     assert (count.severity, count.code, report.ok) == ("warning", "count", True)
     assert "train 1 (3000), val 1 (1800), test 2 (2563)" in count.message
-    assert found(verify(made.voc_devkit)) == {("warning", "count", "ImageSets/Main")}
+    assert found(verify(made.root / "VOCdevkit")) == {("warning", "count", "ImageSets/Main")}
 
 
 def test_voc2012_has_no_test_annotations(voc_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,6 +255,7 @@ def test_errors(tmp_path: Path) -> None:
         verify(tmp_path, "foldr")
 
 
+@pytest.mark.slow
 def test_real_exdark(shared: Path) -> None:
     report = verify(shared / "data/exdark")
     assert report.by_code == {("error", "missing-annotation"): 7328, ("error", "missing-image"): 7328}

@@ -151,6 +151,7 @@ def test_errors_of_ours_keep_their_type_and_fields(act: Enhancer) -> None:
         act(picture("unknown_name"))
 
 
+@pytest.mark.slow
 def test_a_plug_in_that_dies_every_time_is_given_up(tmp_path: Path) -> None:
     (tmp_path / "dies.py").write_text(
         f"import os\nopen({str(tmp_path / 'starts')!r}, 'a').write('x')\ndef f(image):\n    os._exit(3)\n"
@@ -191,6 +192,7 @@ def test_one_that_cannot_be_built(tmp_path: Path, code: str, error: type[Excepti
         load_enhancer(f"{tmp_path}/mine.py:f")
 
 
+@pytest.mark.slow
 def test_one_whose_import_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.py").write_text("x = 1\nwhile True:\n    pass\n")
     monkeypatch.setattr("duskbench.data_tools.host.host.LEAST_TIME_FOR_BUILDING", 3.0)
@@ -292,6 +294,7 @@ def process_of(enhancer: Enhancer) -> int:
     return int.from_bytes(enhancer(picture())[0, 0].tobytes(), "little")
 
 
+@pytest.mark.slow
 def test_copies_start_processes_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(WHO)
     enhancer = load_enhancer(f"{tmp_path}/mine.py:who")
@@ -449,6 +452,7 @@ class Mine:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "says"),
     [

@@ -44,8 +44,6 @@ PARTS: dict[str, dict[str, Callable[[], torch.nn.Module]]] = {
     "kind": {"decomposition": KinDDecomposition, "adjustment": KinDAdjustment, "restoration": KinDRestoration},
 }
 
-SLOW = pytest.mark.slow
-
 
 @pytest.fixture(autouse=True)
 def _one_seed() -> Iterator[None]:
@@ -89,7 +87,8 @@ def test_mixing_devices_raises_and_numbers_do_not() -> None:
         assert total.cpu().tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("amp", [pytest.param(False, id="float32"), pytest.param(True, id="half", marks=SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("amp", [False, True], ids=["float32", "half"])
 @pytest.mark.parametrize("name", ENHANCERS_ON_TORCH)
 def test_an_enhancer_gives_the_same_picture(name: str, amp: bool, tmp_path: Path) -> None:
     arguments: dict[str, Any] = weights_of(name, tmp_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from duskbench.benchmarks.measure import MeasureOptions
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry
-from duskbench.benchmarks.store import Key, Measured, Row
+from duskbench.benchmarks.rows import Key, Measured, Row
 from duskbench.benchmarks.units import ImageFile, Task, Unit
 from duskbench.data_tools.errors import ConfigError
 

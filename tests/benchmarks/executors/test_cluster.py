@@ -18,8 +18,8 @@ from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.executors import cluster as cluster_module
 from duskbench.benchmarks.executors.choice import ClusterOptions
 from duskbench.benchmarks.executors.cluster import Cluster
+from duskbench.benchmarks.rows import Row
 from duskbench.benchmarks.runner import RunOptions, run
-from duskbench.benchmarks.store import Row
 from duskbench.data_tools.errors import ConfigError
 from tests.benchmarks.conftest import Bench, stored_rows
 from tests.benchmarks.executors.conftest import add_machine

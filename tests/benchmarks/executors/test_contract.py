@@ -16,7 +16,7 @@ from duskbench.benchmarks.executors.base import Executor, MakeMeasurer
 from duskbench.benchmarks.executors.cluster import Cluster
 from duskbench.benchmarks.executors.local import Processes
 from duskbench.benchmarks.executors.schedule import DIED
-from duskbench.benchmarks.store import Key, Row
+from duskbench.benchmarks.rows import Key, Row
 from duskbench.benchmarks.units import Unit
 from duskbench.data_tools.errors import ConfigError
 from tests.benchmarks.executors.fakes import ENDLESS, OPTIONS, DiesAtOnce, FakeMeasurer, pid, units, until_all_work

@@ -12,7 +12,7 @@ from duskbench.benchmarks.kept_pictures import image_path, write_picture
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.report.gallery import Shown, View
 from duskbench.benchmarks.report.pictures import PictureMaker, encode_within, make_pictures
-from duskbench.benchmarks.store import Key
+from duskbench.benchmarks.rows import Key
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import decode_image, write_image
 from duskbench.data_tools.records import ImageRecord
@@ -112,6 +112,7 @@ def test_a_changed_image_file_is_not_shown(photo: Path, tmp_path: Path) -> None:
     assert made.pictures == {} and "has changed since it was measured" in made.reasons["Input"]
 
 
+@pytest.mark.slow
 def test_pictures_shrink_to_their_budget() -> None:
     rng = np.random.default_rng(1)
     coarse = rng.integers(0, 255, (12, 16, 3)).astype(np.uint8)

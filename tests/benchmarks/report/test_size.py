@@ -12,8 +12,9 @@ from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, Environment, RunRecord
 from duskbench.benchmarks.report.write import write_report
+from duskbench.benchmarks.rows import Detected, Key, Measured, Row, StoredImage
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.store import Detected, Key, Measured, ResultStore, Row, StoredImage
+from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.classes import LIGHTING_TYPES, SHARED_CLASSES
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import write_image

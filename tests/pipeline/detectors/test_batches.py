@@ -11,6 +11,7 @@ from duskbench.pipeline.detectors.checked import CheckedDetector
 from duskbench.pipeline.registry import load_detector
 
 
+@pytest.mark.slow
 def test_a_batch_finds_what_single_images_do_to_the_last_bit() -> None:
     torch.set_num_threads(1)
     detector = load_detector("rfb_miniature")

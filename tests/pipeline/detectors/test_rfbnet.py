@@ -55,6 +55,7 @@ def assert_close(got: Tensor, want: np.ndarray) -> None:
     assert np.abs(got.numpy() - want).max() <= 1e-4 * np.abs(want).max()
 
 
+@pytest.mark.slow
 def test_raw_outputs_equal_the_official_ones(golden: dict[str, Any]) -> None:
     assert golden["detector"].config.model.backbone.branches == golden["branches"]
     assert golden["detector"].classes == VOC_CLASSES
@@ -93,6 +94,7 @@ def official_postprocess(boxes: np.ndarray, scores: np.ndarray, width: int, heig
     return sorted(found, key=lambda row: -row[1])[:200]
 
 
+@pytest.mark.slow
 def test_detect_does_what_the_official_test_script_does(golden: dict[str, Any]) -> None:
     detector = golden["detector"]
     image = np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8)

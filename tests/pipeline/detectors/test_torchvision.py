@@ -96,6 +96,7 @@ def test_a_specification_names_model_and_weights(saved: Path, detector: Torchvis
     assert len({detector.fingerprint, other.fingerprint}) == 2
 
 
+@pytest.mark.slow
 def test_fingerprint_follows_the_weights(detector: TorchvisionDetector, tmp_path: Path) -> None:
     torch.save(build(6).state_dict(), tmp_path / "other.pth")
     random = TorchvisionDetector(NAME, weights="random", options=OPTIONS)

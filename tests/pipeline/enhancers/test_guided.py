@@ -54,6 +54,7 @@ def test_tiles_agree_with_the_whole_picture(weights: Path, image: np.ndarray) ->
     assert whole.std() > 10
 
 
+@pytest.mark.slow
 def test_the_overlap_is_needed(weights: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Guided(weights, tile_pixels=2**30)(image).astype(int)
     monkeypatch.setattr(Guided, "overlap", 16)

@@ -71,6 +71,7 @@ def test_the_adjustment_is_damped_below_one_half() -> None:
     torch.testing.assert_close(result, torch.full_like(result, torch.sigmoid(torch.tensor(-2.0)).item()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", ["Bicycle/2015_00002", "Bus/2015_01880", "Bus/2015_01881"])
 def test_pictures_are_the_authors(shared: Path, image: str) -> None:
     file = shared / "weights" / CONVERTED

@@ -136,6 +136,7 @@ def optimizers(stage: LLNetPretraining | LLNetFinetuning, rate: float) -> OptimW
     return OptimWrapperDict(generator=OptimWrapper(torch.optim.SGD(stage.generator.parameters(), lr=rate)))
 
 
+@pytest.mark.slow
 def test_pretraining_goes_from_layer_to_layer_and_ties_the_way_back() -> None:
     torch.manual_seed(0)
     stage = LLNetPretraining(SMALL, patches=4, steps_a_layer=2)

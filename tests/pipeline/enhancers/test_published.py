@@ -193,6 +193,7 @@ def test_any_size(random_weights: Callable[[str], Path], name: str, size: tuple[
     assert enhancer(np.zeros((*size, 3), np.uint8)).shape == (*size, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, code in CLASSES.items() if code.overlap is not None])
 @pytest.mark.parametrize("size", [(1, 700), (251, 330), (700, 1)])
 def test_tiles_equal_the_whole(random_weights: Callable[[str], Path], name: str, size: tuple[int, int]) -> None:
@@ -202,6 +203,7 @@ def test_tiles_equal_the_whole(random_weights: Callable[[str], Path], name: str,
     assert np.abs(tiled.astype(int) - whole).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSES)
 def test_nothing_is_left_on_the_cpu(random_weights: Callable[[str], Path], name: str) -> None:
     enhancer = CLASSES[name](weights=random_weights(name))

@@ -33,6 +33,7 @@ def picture(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("image", "golden"), [("Bus/2015_01881.png", "2015_01881.png"), ("Cup/2015_04425.jpg", "2015_04425.png")]
 )
@@ -82,6 +83,7 @@ def test_the_convolution_repeats_the_border(kernel_size, stride, size) -> None:
     assert torch.allclose(convolve(batch), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (3, 130), (131, 2), (97, 118), (112, 99)])
 @pytest.mark.parametrize("tile_pixels", [4000, 110 * 110])
 def test_tiles_equal_the_whole(weights, size, tile_pixels) -> None:

@@ -88,6 +88,7 @@ def test_too_small_an_overlap_does_show_a_seam() -> None:
     assert np.abs(Shortsighted(tile_pixels=400)(image) - whole).max() > 10
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(
     height=st.integers(1, 300),

@@ -82,6 +82,7 @@ def test_it_tells_places_of_night_photos_from_each_other(shared: Path) -> None:
     assert np.median([spread(attend(read_image(photo), features=weak).attention) for photo in photos[:9]]) < 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["caffe", "torchvision"])
 def test_the_input_convention_decides_how_much_it_tells(shared: Path, form: str) -> None:
     """SqueezeNet's own convention against another: the numbers of the reading, not only their order."""

@@ -29,6 +29,7 @@ def generator(seed: int = 0, **arguments: Any) -> ResnetGenerator:
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_equals_the_official_output(
     golden_network: Callable[..., Any], golden_input: Callable[..., Tensor], layout: torch.memory_format

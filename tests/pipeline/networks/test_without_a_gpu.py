@@ -88,6 +88,7 @@ def call(network: nn.Module, given: tuple[Any, ...], device: str) -> list[Tensor
     return [each for each in tree_leaves(network(*made_of)) if isinstance(each, Tensor)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("autocast", [False, True], ids=["float32", "half"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_stays_on_the_gpu(name: str, autocast: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

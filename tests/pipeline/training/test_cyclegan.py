@@ -156,6 +156,7 @@ def test_a_run_that_was_cut_goes_on_with_the_same_losses() -> None:
         assert {name: value.item() for name, value in again.items()} == {n: v.item() for n, v in losses.items()}
 
 
+@pytest.mark.slow
 def test_discriminators_learn_to_tell_the_domains_apart() -> None:
     trained = model(pool_size=4)
     wrappers = optimizers(trained)

@@ -140,6 +140,7 @@ def test_window_keeps_boxes_whose_centre_is_inside() -> None:
     assert seen == {1, 2, 3}
 
 
+@pytest.mark.slow
 def test_the_loss_falls(trained: Path) -> None:
     curves = torch.load(trained, weights_only=False)["message_hub"]["log_scalars"]
     losses = curves["train/loss"].data[0]
@@ -164,6 +165,7 @@ def test_resumed_training_ends_with_the_same_weights(devkit: Path, trained: Path
         assert any('"loss"' in log for log in logs), "each run of this process logs into its own folder"
 
 
+@pytest.mark.slow
 def test_export_loads_and_detects_the_same(devkit: Path, trained: Path, tmp_path: Path) -> None:
     exported = export(trained, tmp_path / "small.safetensors")
     assert exported.stat().st_size < trained.stat().st_size / 2

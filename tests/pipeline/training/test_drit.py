@@ -41,6 +41,7 @@ def golden(golden_network: Callable[[str], Golden]) -> Golden:
     return golden_network("drit_concat")
 
 
+@pytest.mark.slow
 def test_networks_are_the_authors(golden: Golden) -> None:
     network = DRITGenerator().eval()
     network.load_state_dict(of_generator(golden.weights))

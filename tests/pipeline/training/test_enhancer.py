@@ -199,6 +199,7 @@ def test_export_is_an_enhancer_and_equals_the_trained_network(tmp_path: Path, ti
     assert load_enhancer(f"guided(weights={str(other)!r})").fingerprint != enhance.fingerprint
 
 
+@pytest.mark.slow
 def test_moving_average_is_what_is_exported(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
     exported = {}
     for name, ema in (("plain", None), ("averaged", 0.9)):

@@ -37,6 +37,7 @@ def loaded(golden: Golden, network: nn.Module, scope: str) -> Any:
     return network
 
 
+@pytest.mark.slow
 def test_networks_are_the_authors(golden: Golden, golden_input: Callable[..., Tensor]) -> None:
     picture = 2 * golden_input(1, 3, 64, 128) - 1
     generator = loaded(golden, ForkGenerator(), "generator.")

@@ -43,6 +43,7 @@ def model(golden: Golden) -> UNITModel:
     return made
 
 
+@pytest.mark.slow
 def test_networks_are_the_authors(golden: Golden, model: UNITModel) -> None:
     low, normal = picture(1234, 96, 96), picture(4321, 96, 96)
     with torch.no_grad():
@@ -79,6 +80,7 @@ def norm_of(network: nn.Module) -> float:
     return float(torch.stack([p.grad.norm() for p in network.parameters() if p.grad is not None]).norm())
 
 
+@pytest.mark.slow
 def test_losses_and_gradients_are_the_authors(shared: Path, model: UNITModel) -> None:
     stored = json.loads((shared / "golden" / "networks" / "unit2017_losses.json").read_text())
     low, normal = picture(1234, 96, 96), picture(4321, 96, 96)

@@ -116,6 +116,7 @@ def step(
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("method", marked(METHODS))
 def test_a_step_stays_on_the_gpu(method: str, autocast: bool) -> None:

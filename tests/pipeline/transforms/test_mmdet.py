@@ -138,6 +138,7 @@ def test_workers_build_their_own(photo: Path, start: str) -> None:
     assert all(np.array_equal(each["img"], wanted) for each in got)
 
 
+@pytest.mark.slow
 def test_a_detector_finds_what_it_finds_in_the_enhanced_image(tmp_path: Path) -> None:
     import torch
     from mmdet.apis import inference_detector
