@@ -14,7 +14,8 @@ from duskbench.benchmarks.images import open_images
 from duskbench.benchmarks.kept_pictures import image_path
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.store import ResultStore, StoredImage
 from duskbench.data_tools.classes import canonical
 from duskbench.data_tools.datasets import missing

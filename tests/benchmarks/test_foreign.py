@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from duskbench.benchmarks.config import load_benchmark_config
-from duskbench.benchmarks.runner import RunOptions, RunSummary, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.benchmarks.store import ResultStore, Row
 from tests.benchmarks.conftest import Bench
 from tests.needs import need_module

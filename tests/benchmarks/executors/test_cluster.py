@@ -18,7 +18,8 @@ from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.executors import cluster as cluster_module
 from duskbench.benchmarks.executors.choice import ClusterOptions
 from duskbench.benchmarks.executors.cluster import Cluster
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.store import Row
 from duskbench.data_tools.errors import ConfigError
 from tests.benchmarks.conftest import Bench, stored_rows

@@ -19,7 +19,8 @@ from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.report.gallery import View, read_shown
 from duskbench.benchmarks.report.write import write_report
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore, Row
 from duskbench.data_tools.errors import DataError
