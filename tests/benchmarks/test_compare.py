@@ -125,6 +125,13 @@ def test_what_only_one_run_measured_is_named_and_the_rest_compared(tmp_path: Pat
     assert "SSIM: only in the 2nd run." in text_of(got)
 
 
+def test_class_names_that_mean_the_same_are_compared(tmp_path: Path) -> None:
+    other = replace(DETECTOR, classes=("Car", "dog", "People", "boat"))
+    make_run(tmp_path / "a", make_images(20), SKILLS)
+    make_run(tmp_path / "b", make_images(20), SKILLS, detectors=(other,))
+    assert compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0)).changes == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "values"),
     [
@@ -136,6 +143,12 @@ def test_what_only_one_run_measured_is_named_and_the_rest_compared(tmp_path: Pat
             ("i" * 12, "e" * 12),
         ),
         ({"detectors": (replace(DETECTOR, label="x"),)}, "detector.name", ("made", "x")),
+        # A plug-in says by itself what its identity is.
+        (
+            {"detectors": (replace(DETECTOR, classes=("car", "dog", "cat")),)},
+            "detector.classes",
+            ("car, dog, person", "car, dog"),
+        ),
     ],
 )
 def test_other_rules_are_refused(tmp_path: Path, changes: Any, field: str, values: tuple[str, str]) -> None:
