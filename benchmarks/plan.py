@@ -291,8 +291,8 @@ def _split_label(spec: Spec) -> tuple[Spec, str | None, bool]:
         return spec, None, False
     bare = dict(spec)
     label, bound = bare.pop("label", None), bare.pop("upper_bound", False)
-    if not (label is None or (isinstance(label, str) and label.strip())):
-        raise _other_kind(spec, "label = a text", label)
+    if not (label is None or (isinstance(label, str) and label.strip() and label.isprintable())):
+        raise _other_kind(spec, "label = a text of one line", label)
     if not isinstance(bound, bool):
         # A word would count as True.
         raise _other_kind(spec, "upper_bound = True or False", bound)

@@ -159,8 +159,9 @@ def test_a_key_that_the_file_does_not_have_may_be_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "text"),
     [
-        ("label=5", "label = a text"),
-        ("label=' '", "label = a text"),
+        ("label=5", "label = a text of one line"),
+        ("label=' '", "label = a text of one line"),
+        (r"label='a\nb'", "label = a text of one line"),
         ("upper_bound='no'", "upper_bound = True or False"),
     ],
 )
