@@ -162,7 +162,7 @@ def compare_runs(before: Path, after: Path, *, bootstrap: BootstrapOptions | Non
 
     Raises:
         IncomparableError: Protocol, data, metrics or detector differ; the message has every field that does, with both
-            values.
+            values. Or no row has a result in both.
         DataError: There are no results in a folder.
     """
     comparison = compare_evidence(open_evidence(before), open_evidence(after), bootstrap)
@@ -175,6 +175,14 @@ def compare_runs(before: Path, after: Path, *, bootstrap: BootstrapOptions | Non
             expected="; ".join(f"{change.field} = {change.before}" for change in blocking),
             got="; ".join(f"{change.field} = {change.after}" for change in blocking),
             todo="run both with the same protocol, data and detector; rows that are there are not measured again",
+        )
+    if not comparison.enhancers:
+        there = (", ".join(comparison.only(side)) or "no row" for side in (comparison.before, comparison.after))
+        raise IncomparableError(
+            "The two runs have no row with a result in both.",
+            where=f"{before} and {after}",
+            got="results of {} in the first, of {} in the second".format(*there),
+            todo="run the same enhancer, under the same label, in both; `duskbench table` says what failed",
         )
     return comparison
 

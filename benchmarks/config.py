@@ -12,6 +12,7 @@ from duskbench.benchmarks.references import resolve_reference
 from duskbench.data_tools.datasets import reader_options
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.plugins import raised_at
+from duskbench.data_tools.settings import plain
 from duskbench.pipeline.registry import config_root
 
 _KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "paper", "costs")
@@ -25,6 +26,7 @@ _DATA_KINDS = {
     "root": str | Path, "layout": str, "split": str | Path | list, "allow_missing": bool, "groups": str | list,
     "reference": str | Path,
 }  # fmt: skip
+_PAPER_KINDS = {"source": str, "rows": dict, "data": str, "n_images": int}
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def load_benchmark_config(
     _check_keys(values, _KEYS, "configuration key", path)
     _check_kinds(values, _KINDS, path)
     _check_kinds(values.get("data") or {}, _DATA_KINDS, path, "data.")
+    _check_paper(values.get("paper") or {}, path)
+    values = {key: plain(value, key, path) for key, value in values.items()}
     for key, kind in (("data", dict), ("enhancers", list)):
         if not isinstance(values.get(key), kind):
             raise ConfigError(
@@ -148,7 +152,7 @@ def _listed(given: Any) -> list[Any]:
 
 
 def read_config(path: Path, cfg_options: Sequence[str] = ()) -> dict[str, Any]:
-    """Read an mmengine configuration file and apply `a.b=c` settings to it; the dotted keys' heads must exist.
+    """Read an mmengine configuration file and apply `a.b=c` settings to it, of keys that the file has or may have.
 
     Raises:
         ConfigError: The file does not parse, or an option is not `key=value` or does not fit.
@@ -162,7 +166,8 @@ def read_config(path: Path, cfg_options: Sequence[str] = ()) -> dict[str, Any]:
     except (Exception, SystemExit) as error:
         raise ConfigError("Cannot read the configuration.", where=path, got=raised_at(error, None)) from error
     try:
-        config.merge_from_dict(parse_cfg_options(cfg_options, config.to_dict(), path))
+        known = {**dict.fromkeys(_KEYS), **config.to_dict()}
+        config.merge_from_dict(parse_cfg_options(cfg_options, known, path))
     except (AttributeError, KeyError, TypeError) as error:
         raise ConfigError(
             "A --cfg-options setting does not fit the configuration.",
@@ -170,8 +175,8 @@ def read_config(path: Path, cfg_options: Sequence[str] = ()) -> dict[str, Any]:
             got=f"{' '.join(cfg_options)}; {error}",
             todo="give a list whole, as in enhancers=input,lime",
         ) from error
-    values: dict[str, Any] = config.to_dict()
-    return values
+    # mmengine leaves out the modules and functions that a file imports, and takes its classes for settings.
+    return {key: value for key, value in config.to_dict().items() if not isinstance(value, type)}
 
 
 def parse_cfg_options(cfg_options: Sequence[str], config: Mapping[str, Any], where: Path) -> dict[str, Any]:
@@ -226,12 +231,26 @@ def _check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Any], path: Path
                     raise _other_kind(path, f"{inside}{key}", kind, one)
 
 
+def _check_paper(paper: Mapping[str, Any], path: Path) -> None:
+    _check_keys(paper, tuple(_PAPER_KINDS), "key of paper", path)
+    _check_kinds(paper, _PAPER_KINDS, path, "paper.")
+    for key in ("source", "rows"):
+        if paper and paper.get(key) is None:
+            raise _other_kind(path, f"paper.{key}", _PAPER_KINDS[key], None)
+    for name, row in (paper.get("rows") or {}).items():
+        if not isinstance(row, Mapping):
+            raise _other_kind(path, f"paper.rows.{name}", dict, row)
+
+
 def _members(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) or (kind,)
 
 
 def _other_kind(path: Path, key: str, kind: Any, got: Any) -> ConfigError:
-    names = {str: "a text", dict: "a dict", list: "a list of them", bool: "True or False", Path: "a path"}
+    names = {
+        str: "a text", dict: "a dict", list: "a list of them", bool: "True or False", Path: "a path",
+        int: "a whole number",
+    }  # fmt: skip
     expected = ", ".join(names[each] for each in _members(kind))
     return ConfigError("A setting is of another kind.", where=path, expected=f"{key} = {expected}", got=repr(got)[:100])
 

@@ -28,8 +28,9 @@ class Known:
     """Descriptions of what a specification builds, kept in a results file.
 
     A description holds as long as no file that it may depend on has another size or time: duskbench's own code and
-    weights, the folders that weights are searched in, what the specification names, and the versions of the packages.
-    Where that cannot be told, as of a plug-in, it is found out each time.
+    weights, the folders that weights are searched in, what the specification names and what an ONNX file has beside it,
+    and the versions of the packages. Where that cannot be told, as of a plug-in, or of a configuration with all that it
+    inherits and loads, it is found out each time.
 
     Args:
         path: The results file; one that does not exist has kept nothing.
@@ -77,6 +78,9 @@ def _request(kind: str, spec: Any, device: str) -> str | None:
     if any(map(is_hub_address, named)):
         return None  # A branch may have moved on.
     files = [Path(each) for each in named if isinstance(each, str | Path) and str(each) and Path(each).exists()]
+    if any(file.suffix == ".py" for file in files):
+        return None
+    files += [beside for file in files if file.suffix.lower() == ".onnx" for beside in _beside(file)]
     content = [kind, spec, device, _surroundings(), listing_sha256(files)]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -88,6 +92,14 @@ def _is_ours(kind: str, target: str) -> bool:
         # What a command line depends on only it knows.
         return target in ENHANCERS and target != "cmd"
     return target in DETECTORS or target in detector_configs()
+
+
+def _beside(model: Path) -> list[Path]:
+    """What is read with an ONNX file without being named."""
+    from duskbench.pipeline.detectors.onnx_classes import class_files
+    from duskbench.pipeline.onnx_session import model_files
+
+    return [*model_files(model).values(), *class_files(model)]
 
 
 @cache

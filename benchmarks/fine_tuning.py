@@ -16,7 +16,8 @@ from duskbench.benchmarks.plan import plan_detectors, plan_enhancers, plan_train
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, EnhancerEntry
-from duskbench.benchmarks.runner import RunOptions, RunSummary, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.training_images import EnhancedSplit, check_apart, enhance_split
 from duskbench.data_tools.classes import canonical

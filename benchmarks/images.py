@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.rows import StoredImage
-from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import file_sha256
@@ -35,7 +34,7 @@ def open_images(config: BenchmarkConfig) -> Dataset:
 
 def read_images(
     dataset: Dataset,
-    store: ResultStore,
+    known: Mapping[str, StoredImage],
     *,
     limit: int | None = None,
     drop_cup: bool = False,
@@ -47,7 +46,7 @@ def read_images(
 
     Args:
         dataset: The data set.
-        store: Where earlier states are and new ones go.
+        known: Earlier states, by id.
         limit: Take only so many of the images that are there, evenly spread, so that every class still occurs.
         drop_cup: Leave out the images of ExDark's folder Cup.
         groups: Take only images of these groups; empty for all.
@@ -61,7 +60,6 @@ def read_images(
         ConfigError: A group has no image.
         DataError: An image that is there has no reference.
     """
-    known = store.images()
     absent = set(missing(dataset))
     images: list[StoredImage] = []
     ids = _select(dataset, absent, limit, drop_cup, groups)
@@ -76,7 +74,6 @@ def read_images(
         images.append(image)
         if progress:
             progress(number + 1, len(ids))
-    store.put_images(images)
     return images
 
 

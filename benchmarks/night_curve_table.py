@@ -93,7 +93,7 @@ def build_curve_table(title: str, curves: Mapping[str, NightCurves], bootstrap: 
                 key=f"{noise} {ev:g}",
                 heading=f"{score.heading} at {ev:g}{which}",
                 short=f"{ev:g}",
-                digits=score.metric.digits - 1,
+                digits=max(0, score.metric.digits - 1),
                 part=part,
                 bounds="kept",
             )

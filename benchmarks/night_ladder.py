@@ -9,7 +9,8 @@ from pathlib import Path
 
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.progress import RunProgress
-from duskbench.benchmarks.runner import RunOptions, RunSummary, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.night import Exposure
 from duskbench.data_tools.progress import SILENT, Progress

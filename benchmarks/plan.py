@@ -290,8 +290,17 @@ def _split_label(spec: Spec) -> tuple[Spec, str | None, bool]:
     if not isinstance(spec, dict):
         return spec, None, False
     bare = dict(spec)
-    label, bound = bare.pop("label", None), bool(bare.pop("upper_bound", False))
+    label, bound = bare.pop("label", None), bare.pop("upper_bound", False)
+    if not (label is None or (isinstance(label, str) and label.strip() and label.isprintable())):
+        raise _other_kind(spec, "label = a text of one line", label)
+    if not isinstance(bound, bool):
+        # A word would count as True.
+        raise _other_kind(spec, "upper_bound = True or False", bound)
     return bare, label, bound
+
+
+def _other_kind(spec: Spec, expected: str, got: object) -> ConfigError:
+    return ConfigError("A setting is of another kind.", where=str(spec), expected=expected, got=repr(got))
 
 
 def _default_label(spec: Spec, taken: set[str]) -> str:

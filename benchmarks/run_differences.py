@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from duskbench.benchmarks.record import RunRecord
+from duskbench.benchmarks.record import DetectorEntry, RunRecord
+from duskbench.data_tools.classes import canonical
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,16 @@ def _detector_changes(before: RunRecord, after: RunRecord) -> Iterator[Change]:
     for label in shared:
         prefix = "detector" if len(one) == len(other) == 1 else f"detector.{label}"
         yield from _changes(f"{prefix}.identity", one[label].identity, other[label].identity)
+        known = [_asked_classes(record, of[label]) for record, of in ((before, one), (after, other))]
+        # Of a first version's record they may not be known.
+        if all(known):
+            yield from _changes(f"{prefix}.classes", *known)
+
+
+def _asked_classes(record: RunRecord, detector: DetectorEntry) -> list[str]:
+    """What a mAP is the mean over: a plug-in's identity may be the same though it has other classes."""
+    asked = set(map(canonical, record.protocol.classes))
+    return sorted(asked & set(map(canonical, detector.classes)))
 
 
 def _image_changes(before: Sequence[ImageState], after: Sequence[ImageState]) -> Iterator[Change]:

@@ -3,79 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig
-from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.doubts import doubts
-from duskbench.benchmarks.executors import fork_server
-from duskbench.benchmarks.executors.choice import (
-    ClusterOptions,
-    check_cluster,
-    choose,
-    default_workers,
-    worker_device,
-)
-from duskbench.benchmarks.images import open_images, read_images
+from duskbench.benchmarks.executors.choice import check_cluster, choose
 from duskbench.benchmarks.kept_pictures import image_path, is_of
 from duskbench.benchmarks.matching import found_by, has_detections, read_enhancers, read_run_images
 from duskbench.benchmarks.measure import MeasureOptions
-from duskbench.benchmarks.plan import add_costs, plan_detectors, plan_enhancers, plan_metrics
+from duskbench.benchmarks.plan import add_costs
 from duskbench.benchmarks.progress import RunProgress
-from duskbench.benchmarks.protocol import Protocol
-from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
-from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, RunRecord
-from duskbench.benchmarks.references import reference_folder
+from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import Key, Row, StoredImage
+from duskbench.benchmarks.run_plan import RunOptions, RunPlan, plan_run, wanted_workers
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.units import Unit, decoder_fingerprint, labels_of, plan_units
-from duskbench.data_tools.classes import canonical
+from duskbench.benchmarks.units import Unit, labels_of, plan_units
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.records import Dataset
-from duskbench.pipeline.device import chosen_device
 
-# Below this many rows, starting processes costs more than they win.
-_ROWS_WORTH_PROCESSES = 64
 _FAILURES_SHOWN = 10
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How to run; nothing here changes a number.
-
-    Attributes:
-        out: Folder of the results; an earlier run's rows there are used again.
-        device: Torch device; `auto` becomes a GPU if there is one, else the CPU.
-        checkpoint: Weights of the detector, where the configuration's are not meant.
-        batch_size: Images that a detector is given at a time; None for as many as suits each.
-        workers: Processes; 0 chooses one per core or per GPU, and on a cluster as many as it has room for.
-        cluster: Where else than on this machine to measure.
-        limit: Only so many images.
-        save_images: Whether to keep the enhanced images under `out/images`.
-        keep_broken: Whether the run goes on without an enhancer that cannot be built for whatever reason.
-    """
-
-    out: Path
-    device: str = "auto"
-    checkpoint: str | None = None
-    batch_size: int | None = None
-    workers: int = 0
-    cluster: ClusterOptions | None = None
-    limit: int | None = None
-    save_images: bool = False
-    keep_broken: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "device", chosen_device(self.device))
-
-    @property
-    def pictures(self) -> Path | None:
-        """Where the enhanced images are kept; None where they are not."""
-        return (self.out / "images").absolute() if self.save_images else None
 
 
 @dataclass
@@ -170,70 +117,28 @@ def run(
     """
     progress = progress or RunProgress()
     check_cluster(options.cluster, options.device, save_images=options.save_images)
-    device = worker_device(options.device, options.cluster)
-    dataset, references = open_images(config), reference_folder(config.data)
-    results = options.out / "results.sqlite"
-    known = Known(results)
-    if _wants_processes(config, dataset, options):
-        # What they import, this process need not.
-        fork_server.preload(config.enhancers, config.detectors, options.device)
-        known.call = fork_server.call
-    enhancers = plan_enhancers(config, options.device, known, keep_broken=options.keep_broken)
-    detectors = (*plan_detectors(config, options.checkpoint, options.device, known, dataset), *trained)
-    metrics = plan_metrics(config, reference=references is not None, detector=bool(detectors))
-    with ResultStore(results) as store:
-        known.save(store)
-        images = read_images(
-            dataset,
-            store,
-            limit=options.limit,
-            drop_cup=config.protocol.cup_images == "drop",
-            groups=config.data.get("groups", ()),
-            references=references,
-            progress=progress.reading,
-        )
-        present = [image for image in images if image.sha256 is not None]
-        if not present:
-            raise DataError(
-                "There is no image to measure.",
-                where=dataset.root,
-                got=f"{len(images)} images in split {config.data.get('split', 'test')!r}, none of them in the tree",
-                todo="choose the split or the image ids with --split; `duskbench data verify` says what a tree lacks",
-            )
-        summary = RunSummary(broken=[e for e in enhancers if e.error is not None])
+    plan = plan_run(config, options, trained)
+    with ResultStore(options.results) as store:
+        plan.known.save(store)
+        images = plan.read_images(store.images(), progress.reading)
+        store.put_images(images)
+        present = _present(images, plan)
+        summary = RunSummary(broken=[e for e in plan.enhancers if e.error is not None])
+        record = plan.record(images)
         if config.costs:
-            enhancers = _with_costs(enhancers, options.device, known, store, progress)
-            summary.without_costs = [e.label for e in enhancers if e.costs is not None and e.costs.error is not None]
+            record = replace(record, enhancers=_with_costs(plan, store, progress))
+            summary.without_costs = [e.label for e in record.enhancers if e.costs is not None and e.costs.error]
         if not config.data.get("allow_missing", False):
             summary.missing = [image.record.id for image in images if image.sha256 is None]
-        decoder = decoder_fingerprint()
-        record = RunRecord(
-            name=config.name,
-            title=config.title,
-            data=data_entry(config.data, dataset.name, dataset.notes),
-            detectors=detectors,
-            enhancers=tuple(enhancers),
-            metrics=metrics,
-            protocol=config.protocol,
-            environment=replace(environment(options.device), device=device),
-            decoder=decoder,
-            paper=config.paper,
-            image_ids=tuple(image.record.id for image in images),
-            images_sha256=images_sha256(images),
-            annotations_sha256=annotations_sha256(images),
-            other_objects=_other_objects(images, config.protocol),
-            limit=options.limit,
-            batch_size=options.batch_size,
-            workers=options.workers,
-        )
         store.put_run(record)
+        enhancers, decoder = record.enhancers, record.decoder or ""
         wanted = [record.wanted_of(enhancer) for enhancer in enhancers]
         labels = labels_of(enhancers)
         units = plan_units(present, enhancers, wanted, decoder, store.done(), _kept(options))
         summary.total = len(present) * len(labels)
         summary.reused = summary.total - sum(len(unit.tasks) for unit in units)
         summary.remarks = list(record.data.notes)
-        summary.device, summary.workers = device, _workers(units, options)
+        summary.device, summary.workers = record.environment.device, _workers(units, options)
         summary.cluster = options.cluster.address if options.cluster is not None else None
         progress.planned(summary)
         failed: set[Key] = set()
@@ -253,16 +158,26 @@ def run(
     return summary
 
 
-def _with_costs(
-    enhancers: Sequence[EnhancerEntry], device: str, known: Known, store: ResultStore, progress: RunProgress
-) -> list[EnhancerEntry]:
+def _present(images: Sequence[StoredImage], plan: RunPlan) -> list[StoredImage]:
+    present = [image for image in images if image.sha256 is not None]
+    if not present:
+        raise DataError(
+            "There is no image to measure.",
+            where=plan.dataset.root,
+            got=f"{len(images)} images in split {plan.config.data.get('split', 'test')!r}, none of them in the tree",
+            todo="choose the split or the image ids with --split; `duskbench data verify` says what a tree lacks",
+        )
+    return present
+
+
+def _with_costs(plan: RunPlan, store: ResultStore, progress: RunProgress) -> tuple[EnhancerEntry, ...]:
     """Add what each enhancer costs; each is kept at once, for a call that is interrupted."""
 
     def kept(done: int, total: int) -> None:
-        known.save(store)
+        plan.known.save(store)
         progress.costs(done, total)
 
-    return add_costs(enhancers, device, known, kept)
+    return tuple(add_costs(plan.enhancers, plan.options.device, plan.known, kept))
 
 
 def _warnings(store: ResultStore, record: RunRecord) -> list[str]:
@@ -276,23 +191,11 @@ def _warnings(store: ResultStore, record: RunRecord) -> list[str]:
     ]
 
 
-def _wants_processes(config: BenchmarkConfig, dataset: Dataset, options: RunOptions) -> bool:
-    """Whether the run has several workers on this machine if all of its rows are missing."""
-    if options.cluster is not None:
-        return False
-    rows = min(len(dataset.ids), options.limit or len(dataset.ids)) * len(config.enhancers)
-    return _wanted_workers(rows, options) > 1
-
-
 def _workers(units: list[Unit], options: RunOptions) -> int:
     if options.cluster is not None:
         return options.workers
     rows = sum(len(unit.tasks) for unit in units)
-    return max(1, min(len(units), _wanted_workers(rows, options)))
-
-
-def _wanted_workers(rows: int, options: RunOptions) -> int:
-    return options.workers or (default_workers(options.device) if rows >= _ROWS_WORTH_PROCESSES else 1)
+    return max(1, min(len(units), wanted_workers(rows, options)))
 
 
 def _measure(
@@ -321,25 +224,3 @@ def _kept(options: RunOptions) -> Callable[[str, Key], bool] | None:
     if folder is None:
         return None
     return lambda label, key: is_of(image_path(folder, label, key.image_id), key) is not False
-
-
-def _other_objects(images: Iterable[StoredImage], protocol: Protocol) -> dict[str, int]:
-    """Class that a protocol does not ask for -> number of objects, the most frequent first."""
-    asked = set(map(canonical, protocol.classes))
-    names = [o.name for image in images for o in image.record.objects or () if canonical(o.name) not in asked]
-    return dict(Counter(names).most_common())
-
-
-def data_entry(data: Mapping[str, Any], name: str, notes: Iterable[str] = ()) -> DataEntry:
-    """What a run's record keeps of a configuration's `data`."""
-    known = ("root", "split", "groups", "reference")
-    split, reference = data.get("split", "test"), data.get("reference")
-    return DataEntry(
-        name=name,
-        root=str(data["root"]),
-        split=split if isinstance(split, str) else ", ".join(map(str, split)),
-        groups=tuple(data.get("groups", ())),
-        reference=None if reference is None else str(reference),
-        options={key: value for key, value in data.items() if key not in known},
-        notes=tuple(notes),
-    )

@@ -54,7 +54,7 @@ class Column:
         if self.digits is None:
             return str(value)
         sign = "+" if self.signed else ""
-        return f"{value * self.factor:{sign}.{self.digits if digits is None else digits}f}"
+        return f"{value * self.factor:{sign}.{max(0, self.digits if digits is None else digits)}f}"
 
     def cell(self, row: Mapping[str, Any], form: str = "{}") -> str:
         """Value, mark and interval; `form` is put round the value alone."""

@@ -12,6 +12,12 @@ from duskbench.benchmarks.table import ABSENT, Column, Table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
+        "^": r"\textasciicircum{}", "†": r"$\dagger$", "~": r"$\sim$", "Δ": r"$\Delta$", ABSENT: "--",
+    }
+)  # fmt: skip
 # Of a block in the terminal.
 _WIDTH = 100
 
@@ -48,16 +54,19 @@ def to_markdown(table: Table) -> str:
     lines = [
         f"## {table.title}",
         "",
-        "| " + " | ".join(column.title for column in table.columns) + " |",
+        "| " + " | ".join(_markdown(column.title) for column in table.columns) + " |",
         "|" + "|".join("---" if column.key == "label" else "---:" for column in table.columns) + "|",
     ]
     for row in table.rows:
         cells = [
-            column.cell(row, "**{}**" if _is_best(table, column, row) else "{}").replace("|", "\\|")
-            for column in table.columns
+            _markdown(column.cell(row, "**{}**" if _is_best(table, column, row) else "{}")) for column in table.columns
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
+
+
+def _markdown(cell: str) -> str:
+    return cell.replace("|", "\\|")
 
 
 def to_latex(table: Table) -> str:
@@ -150,18 +159,7 @@ def _is_best(table: Table, column: Column, row: Mapping[str, Any]) -> bool:
 
 
 def _latex(text: str) -> str:
-    for raw, escaped in (
-        ("\\", r"\textbackslash{}"),
-        ("_", r"\_"),
-        ("%", r"\%"),
-        ("&", r"\&"),
-        ("#", r"\#"),
-        ("†", r"$\dagger$"),
-        ("~", r"$\sim$"),
-        ("Δ", r"$\Delta$"),
-    ):
-        text = text.replace(raw, escaped)
-    return text.replace(ABSENT, "--")
+    return text.translate(_LATEX)
 
 
 def _latex_arrow(column: Column) -> str:

@@ -15,7 +15,8 @@ from duskbench.benchmarks.kept_pictures import image_path
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry
 from duskbench.benchmarks.rows import StoredImage
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.classes import canonical
 from duskbench.data_tools.datasets import missing

@@ -2,7 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from duskbench.data_tools.errors import ConfigError
+
 
 def is_whole(value: object, least: int | None = None) -> bool:
     """Whether a setting is a whole number of at least `least`; True, which Python counts as 1, is none."""
     return isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least)
+
+
+def plain(value: Any, key: str, where: str | Path) -> Any:
+    """A setting as a record of it can be kept in JSON: a path becomes its text, and whatever is not plain is an error.
+
+    Args:
+        value: The setting; lists, tuples and dicts are looked into.
+        key: What it is called, for the error.
+        where: Where it was given, likewise.
+
+    Raises:
+        ConfigError: It is, or has in it, something else than texts, finite numbers, True, False, None, lists and dicts.
+    """
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, list | tuple):
+        return type(value)(plain(each, f"{key}[{number}]", where) for number, each in enumerate(value))
+    if isinstance(value, Mapping) and all(isinstance(each, str | int) for each in value):
+        return {name: plain(each, f"{key}.{name}", where) for name, each in value.items()}
+    raise ConfigError(
+        "A setting cannot be kept in the record of a run.",
+        where=where,
+        expected=f"{key} = a text, a path, a finite number, True, False, None, or a list or dict of these",
+        got=repr(value)[:100],
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import plain
 
 # `name`, `file.py:Name`, `package.module:Name`, `model.onnx`, each with `(key=value, ...)` if wanted.
 _SPEC = re.compile(r"(?P<target>[^()]+?)\s*(\((?P<arguments>.*)\))?", re.DOTALL)
@@ -44,10 +45,10 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
 def _arguments(text: str | None, spec: str) -> dict[str, Any]:
     try:
         call = ast.parse(f"_({text or ''})", mode="eval").body
-        plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
-        if not isinstance(call, ast.Call) or not plain or call.args or any(k.arg is None for k in call.keywords):
+        named = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+        if not isinstance(call, ast.Call) or not named or call.args or any(k.arg is None for k in call.keywords):
             raise ValueError("arguments need names: key=value")
-        return {str(k.arg): _literal(k) for k in call.keywords}
+        return {str(k.arg): plain(_literal(k), str(k.arg), spec) for k in call.keywords}
     except (ValueError, SyntaxError) as error:
         raise _unreadable(spec, str(error)) from error
 

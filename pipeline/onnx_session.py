@@ -71,7 +71,12 @@ def _threads() -> int:
 
 def model_hashes(path: Path) -> dict[str, str]:
     """Name -> sha256 of a model's file and of the files beside it that hold its external data."""
-    hashes = {"model": file_sha256(path)}
+    return {name: file_sha256(file) for name, file in model_files(path).items()}
+
+
+def model_files(path: Path) -> dict[str, Path]:
+    """Name -> file of a model and of its external data."""
+    files = {"model": path}
     if path.stat().st_size:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             # A StringStringEntryProto whose key is `location`; its value's length is a varint of one or two bytes.
@@ -80,5 +85,5 @@ def model_hashes(path: Path) -> dict[str, str]:
             # The pattern does not know where the value ends, so what follows may cling to it.
             found = next((f for end in range(len(name), 0, -1) if (f := path.parent / name[:end]).is_file()), None)
             if found is not None:
-                hashes[f"data {found.name}"] = file_sha256(found)
-    return hashes
+                files[f"data {found.name}"] = found
+    return files

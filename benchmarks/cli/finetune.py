@@ -56,7 +56,7 @@ def finetune(
     from duskbench.benchmarks.config import load_benchmark_config
     from duskbench.benchmarks.fine_tuning import FineTuningOptions, fine_tune
     from duskbench.benchmarks.progress import RichProgress
-    from duskbench.benchmarks.runner import RunOptions
+    from duskbench.benchmarks.run_plan import RunOptions
     from duskbench.pipeline.training.fine_tuning import Schedule
 
     use_weights(weights)

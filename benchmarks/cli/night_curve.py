@@ -53,7 +53,7 @@ def night_curve(
     from duskbench.benchmarks.night_curve_table import write_night_curves
     from duskbench.benchmarks.night_ladder import Ladder, measure_ladder
     from duskbench.benchmarks.progress import RichProgress
-    from duskbench.benchmarks.runner import RunOptions
+    from duskbench.benchmarks.run_plan import RunOptions
 
     use_weights(weights)
     ladder = Ladder(_stops(exposures), tuple(dict.fromkeys(noise or ["low"])), seed)

@@ -104,7 +104,7 @@ def nightly(
     from duskbench.benchmarks.nightly.outputs import Outputs
     from duskbench.benchmarks.nightly.run import NightOptions, accept_newest, run_night
     from duskbench.benchmarks.progress import RichProgress
-    from duskbench.benchmarks.runner import RunOptions
+    from duskbench.benchmarks.run_plan import RunOptions
 
     given = {"map": tolerance_map, "niqe": tolerance_niqe}
     limits = Limits(

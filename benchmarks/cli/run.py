@@ -77,7 +77,7 @@ def run(
     """
     from duskbench.benchmarks.config import load_benchmark_config
     from duskbench.benchmarks.progress import RichProgress, RunProgress
-    from duskbench.benchmarks.runner import RunOptions
+    from duskbench.benchmarks.run_plan import RunOptions
     from duskbench.benchmarks.runner import run as run_benchmark
 
     use_weights(weights)

@@ -25,6 +25,8 @@ from duskbench.data_tools.registry import build
 
 _LONGEST_TEXT = 1000
 _MOST_DIGITS = 15
+# Sums and squares of larger numbers are not finite.
+_LARGEST = 1e100
 
 
 def build_metric(code: Any, target: str, arguments: Mapping[str, Any], **offered: Any) -> ImageMetric | DetectionMetric:
@@ -58,8 +60,8 @@ def _check_description(metric: ImageMetric | DetectionMetric, target: str) -> No
     needs = metric.needs if isinstance(metric, ImageMetric) else frozenset()
     tolerance, note = metric.tolerance, metric.describe()
     rules = [
-        ("key", _is_text(getattr(metric, "key", None)), "a text"),
-        ("heading", _is_text(getattr(metric, "heading", None)), "a text"),
+        ("key", _is_text(getattr(metric, "key", None)), "a text of one line"),
+        ("heading", _is_text(getattr(metric, "heading", None)), "a text of one line"),
         ("better", getattr(metric, "better", None) in get_args(Better), '"lower" or "higher"'),
         ("digits", type(metric.digits) is int and 0 <= metric.digits <= _MOST_DIGITS, f"0 to {_MOST_DIGITS}"),
         ("factor", _is_number(metric.factor), "a finite number"),
@@ -81,7 +83,7 @@ def _check_description(metric: ImageMetric | DetectionMetric, target: str) -> No
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value.strip()) <= _LONGEST_TEXT
+    return isinstance(value, str) and 0 < len(value.strip()) <= _LONGEST_TEXT and value.isprintable()
 
 
 def _is_number(value: object) -> bool:
@@ -110,8 +112,10 @@ def checked_number(given: Any, key: str, image_id: str | None = None) -> float:
         number = math.nan if isinstance(given, str | bytes) else float(given)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
-        raise _broken(key, "a finite number, or Value(None, reason)", repr(given)[:100], image_id)
+    # Written so that NaN is refused as well.
+    if not abs(number) <= _LARGEST:
+        expected = f"a finite number up to {_LARGEST:g}, or Value(None, reason)"
+        raise _broken(key, expected, repr(given)[:100], image_id)
     return number
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,14 +67,20 @@ def night_folders(out: Path) -> list[NightFolder]:
 
 
 def open_night(
-    out: Path, config: str, made_with: Mapping[str, Any], taken: Collection[str], asked: str | None = None
+    out: Path,
+    config: str,
+    made_with: Mapping[str, Any],
+    taken: Collection[str],
+    asked: str | None = None,
+    is_same: Callable[[NightFolder], bool] = lambda _: True,
 ) -> NightFolder:
     """The folder of the night that was interrupted, or of a new one.
 
     An interrupted night is begun anew where its rows were measured with other versions, another commit or another
     device: a night of two halves could not say what changed. One that is in the history and was interrupted before its
     report was written comes back as it is, unless another night is due since: because of the time (or the clock was set
-    back and nobody knows how long ago that was), or because something else is asked, or of another commit.
+    back and nobody knows how long ago that was), or because something else is asked, or of another commit, other code,
+    other weights or other images.
 
     Args:
         out: `--out`.
@@ -82,6 +88,7 @@ def open_night(
         made_with: Of tonight.
         taken: Ids of the nights in the history.
         asked: As in `NightFolder`.
+        is_same: Whether a night of the history would measure the same now; asked where all else is equal.
     """
     now = datetime.now(UTC)
     for folder in night_folders(out):
@@ -90,11 +97,14 @@ def open_night(
         results = folder.path / _RESULTS
         if folder.id in taken:
             same = (folder.made_with, folder.asked) == (dict(made_with), asked)
-            if same and results.is_file() and timedelta(0) <= now - _changed(results) < _SAME_NIGHT:
+            recent = results.is_file() and timedelta(0) <= now - _changed(results) < _SAME_NIGHT
+            if same and recent and is_same(folder):
                 return folder
             folder.finish()
         elif folder.made_with == dict(made_with) and results.is_file():
-            return folder
+            resumed = replace(folder, asked=asked)
+            resumed.write()
+            return resumed
         else:
             shutil.rmtree(folder.path)
     first = now.strftime("%Y-%m-%dT%H-%M-%SZ")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from duskbench.benchmarks.nightly.history import Baseline, History
 from duskbench.benchmarks.nightly.night import Calibration, Night, NightEnhancer, Verdict
 from duskbench.benchmarks.nightly.speed import CalibrationWorkload
 from duskbench.benchmarks.provenance import environment
+from duskbench.benchmarks.record import Environment, RunRecord
 from duskbench.benchmarks.rows import Key
 from duskbench.benchmarks.run_differences import images_digest
-from duskbench.benchmarks.runner import RunOptions, RunSummary, run
+from duskbench.benchmarks.run_plan import RunOptions, plan_run
+from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.benchmarks.statistics import Spread
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
@@ -87,7 +90,8 @@ def run_night(
     with _naming_what_failed(out), only_one(options.history, "history"), only_one(out / "nights", "folder"):
         history = History(options.history)
         nights = {night.id: night for night in history.nights(config.name)}
-        folder = open_night(out, config.name, _made_with(options.run), nights, _asked(config, options))
+        is_same = partial(_is_same, config, options, nights)
+        folder = open_night(out, config.name, _made_with(options.run), nights, _asked(config, options), is_same)
         if folder.id in nights:
             progress.message(f"Night {folder.id} was interrupted after it was measured; only its files are written.")
         else:
@@ -117,7 +121,7 @@ def _measure_and_append(
     history: History,
     progress: Progress,
 ) -> None:
-    measured = _measure(config, replace(options.run, out=folder.path), progress)
+    measured = _measure(config, _options_of(folder, options.run), progress)
     baselines = history.baselines(config.name)
     gates = gate_night(
         measured.evidence, measured.calibration, baselines, options.limits, missing=measured.summary.missing
@@ -126,21 +130,41 @@ def _measure_and_append(
 
 
 def _measure(config: BenchmarkConfig, options: RunOptions, progress: Progress) -> _Measured:
-    """Run the benchmark with the calibration workload in turns; an enhancer that cannot be built is left out.
+    """Run the benchmark with the calibration workload in turns."""
+    calibration = CalibrationWorkload(options.device, options.workers, progress)
+    earlier: set[Key] = set()
+    if options.results.is_file():
+        with ResultStore(options.results) as store:
+            earlier = set(store.done())
+    summary = run(config, options, calibration)
+    with ResultStore(options.results, reading=True) as store:
+        return _Measured(read_evidence(store, earlier=earlier), calibration.result(), summary)
+
+
+def _options_of(folder: NightFolder, options: RunOptions) -> RunOptions:
+    """How a night is measured: an enhancer that cannot be built is left out.
 
     `workers=0` is one process per core or GPU, however few rows are left: the calibration workload of two nights
     compares only where the processes beside it are as many. On a cluster it stays 0: as many as there is room for.
     """
     workers = options.workers or (default_workers(options.device) if options.cluster is None else 0)
-    calibration = CalibrationWorkload(options.device, workers, progress)
-    results = options.out / "results.sqlite"
-    earlier: set[Key] = set()
-    if results.is_file():
-        with ResultStore(results) as store:
-            earlier = set(store.done())
-    summary = run(config, replace(options, workers=workers, keep_broken=True), calibration)
-    with ResultStore(results, reading=True) as store:
-        return _Measured(read_evidence(store, earlier=earlier), calibration.result(), summary)
+    return replace(options, out=folder.path, workers=workers, keep_broken=True)
+
+
+def _is_same(config: BenchmarkConfig, options: NightOptions, nights: Mapping[str, Night], folder: NightFolder) -> bool:
+    """Whether the same code, weights, images and boxes would be measured now as in a night of the history."""
+    night = nights[folder.id]
+    plan = plan_run(config, _options_of(folder, options.run))
+    with ResultStore(plan.options.results, reading=True) as store:
+        images = plan.read_images(store.images())
+    same_images = images_digest([image.state() for image in images]) == night.images_digest
+    return same_images and _subject(plan.record(images)) == _subject(night.record)
+
+
+def _subject(record: RunRecord) -> str:
+    """What was measured, by what: of the record all but machine and time, which `_made_with` has, and costs."""
+    enhancers = tuple(replace(enhancer, costs=None) for enhancer in record.enhancers)
+    return replace(record, enhancers=enhancers, environment=Environment("", ""), image_ids=()).to_json()
 
 
 def _night(folder: NightFolder, measured: _Measured, baselines: list[Baseline], gates: GateResult) -> Night:

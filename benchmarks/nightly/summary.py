@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from duskbench.benchmarks.nightly.night import Finding, Night
+from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer
 from duskbench.benchmarks.notes import training_note
 from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.table import Column, ends, score_column
@@ -90,7 +90,7 @@ def _table(night: Night) -> list[str]:
             ]
         ratio = changes.get((enhancer.label, "throughput"))
         failed = "not built" if enhancer.error is not None else str(enhancer.n_failed)
-        cells += [_ABSENT if ratio is None else f"×{ratio.value:.2f}", failed, _mark(night, enhancer.label)]
+        cells += [_ABSENT if ratio is None else f"×{ratio.value:.2f}", failed, _mark(night, enhancer)]
         lines.append(_line(cells))
     return lines
 
@@ -105,11 +105,12 @@ def _number(column: Column, interval: Interval | None) -> str:
     return column.cell({} if interval is None else ends(column.key, interval))
 
 
-def _mark(night: Night, label: str) -> str:
-    outcomes = {finding.outcome for finding in night.findings if finding.subject == label}
+def _mark(night: Night, enhancer: NightEnhancer) -> str:
+    """Green only for a row with numbers: that the same images fail as in the baseline is no good news."""
+    outcomes = {finding.outcome for finding in night.findings if finding.subject == enhancer.label}
     if "failed" in outcomes:
         return "🔴"
-    return "🟢" if "passed" in outcomes and not night.differences else "⚪"
+    return "🟢" if "passed" in outcomes and enhancer.n_images and not night.differences else "⚪"
 
 
 def _footer(night: Night, links: Mapping[str, str]) -> list[str]:

@@ -16,7 +16,8 @@ from duskbench.benchmarks.executors.choice import default_workers
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.provenance import available_cores
 from duskbench.benchmarks.reproduce.steps import Estimate
-from duskbench.benchmarks.runner import RunOptions, RunSummary, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.data_tools.download import OFFLINE_VARIABLE
 from duskbench.data_tools.environment import variable_set
 from duskbench.data_tools.errors import DataError, DuskbenchError

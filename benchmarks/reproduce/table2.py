@@ -19,7 +19,7 @@ from duskbench.benchmarks.reproduce.data import unpaired_counts, unpaired_step, 
 from duskbench.benchmarks.reproduce.estimates import Sample, time_benchmark, to_benchmark
 from duskbench.benchmarks.reproduce.steps import Estimate, Step, fingerprint_of
 from duskbench.benchmarks.reproduce.training import Training, training_step
-from duskbench.benchmarks.runner import RunOptions
+from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.data_tools.environment import variable_set
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.files import file_sha256, listing_sha256

@@ -24,13 +24,10 @@ from typing import Any
 import numpy as np
 
 from duskbench.benchmarks.config import load_benchmark_config
-from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.executors.local import Processes
-from duskbench.benchmarks.images import open_images, read_images
 from duskbench.benchmarks.measure import MeasureOptions, Measurer
 from duskbench.benchmarks.metrics.registry import load_metric
-from duskbench.benchmarks.plan import plan_detectors, plan_enhancers, plan_metrics
-from duskbench.benchmarks.references import reference_folder
+from duskbench.benchmarks.run_plan import RunOptions, plan_run
 from duskbench.benchmarks.speed.growth import cost
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.units import Unit, decoder_fingerprint, plan_units
@@ -69,16 +66,13 @@ def planned(
     """The work of a run of the miniature, none of it done."""
     overrides = {"data.root": str(data), **({"enhancers": list(enhancers)} if enhancers else {})}
     config = load_benchmark_config("miniature", overrides=overrides)
-    known, references = Known(folder / "results.sqlite"), reference_folder(config.data)
-    entries, detectors = plan_enhancers(config, "cpu", known), plan_detectors(config, None, "cpu", known)
-    metrics = plan_metrics(config, reference=references is not None, detector=True)
-    metrics = tuple(metric for metric in metrics if metric.kind == "image")
-    with ResultStore(folder / "results.sqlite") as store:
-        images = read_images(open_images(config), store, limit=limit, references=references)
+    plan = plan_run(config, RunOptions(folder, device="cpu", limit=limit))
+    metrics = tuple(metric for metric in plan.metrics if metric.kind == "image")
+    images = plan.read_images({})
     decoder = decoder_fingerprint()
-    wanted = frozenset([*(d.fingerprint for d in detectors), *(m.fingerprint for m in metrics)])
-    units = plan_units(images, entries, [wanted] * len(entries), decoder, {})
-    return units, MeasureOptions(tuple(entries), detectors, metrics, config.protocol, decoder, "cpu")
+    wanted = frozenset([*(d.fingerprint for d in plan.detectors), *(m.fingerprint for m in metrics)])
+    units = plan_units(images, plan.enhancers, [wanted] * len(plan.enhancers), decoder, {})
+    return units, MeasureOptions(plan.enhancers, plan.detectors, metrics, config.protocol, decoder, "cpu")
 
 
 def print_parts(units: Sequence[Unit], options: MeasureOptions, folder: Path) -> None:

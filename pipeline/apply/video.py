@@ -14,6 +14,8 @@ from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.enhancers.base import Enhancer
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from av import VideoFrame
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
@@ -30,6 +32,11 @@ _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _HD_HEIGHT = 720
 # A file whose pictures and sound all stop this much before its stated end was cut short.
 _MISSING_SECONDS, _MISSING_PART = 1.0, 0.05
+
+
+# AVI does not store when a picture is shown. Without reordering that is when it is decoded, but FFmpeg reads it as one
+# picture later unless H.264 says it itself, which x264 does with a model of the buffer (as large as level 4.1 allows).
+_AVI = {"bf": "0", "x264-params": "nal-hrd=vbr:vbv-maxrate=62500:vbv-bufsize=78125"}
 
 
 def is_video_file(path: Path) -> bool:
@@ -149,8 +156,9 @@ class _Transcoder:
             )
         enhanced = self.enhancer(image, image_id=f"{self.source.stem}_{self.done:06d}")
         made = _from_rgb(enhanced, frame, str(self.encoder.pix_fmt))
-        made.time_base, made.pts = self.video.time_base, self._time_stamp(frame)
-        self.durations[made.pts] = frame.duration
+        ticks = (self.video.time_base or 1) / (self.encoder.codec_context.time_base or 1)
+        made.time_base, made.pts = self.encoder.codec_context.time_base, round(self._time_stamp(frame) * ticks)
+        self.durations[made.pts] = round(frame.duration * ticks)
         self._write(self.encoder.encode(made))
         self.done += 1
         self.progress.update(self.source.name, self.done, max(self._expected(), self.done))
@@ -177,7 +185,7 @@ class _Transcoder:
         codec = "libvpx-vp9" if self.write.format.name == "webm" else "libx264"
         options = {"crf": str(self.crf)} | ({"b:v": "0", "cpu-used": "4"} if codec == "libvpx-vp9" else {})
         if self.write.format.name == "avi":
-            options["bf"] = "0"
+            options |= _AVI
         for stream in self.read.streams:
             if stream.index == self.video.index:
                 made = self.write.add_stream(codec, rate=self.video.average_rate, options=options)
@@ -196,13 +204,20 @@ class _Transcoder:
         context, original = encoder.codec_context, self.video.codec_context
         context.height, context.width = image.shape[:2]
         context.pix_fmt = _pixel_format(str(original.pix_fmt), image.shape[0], image.shape[1])
-        if self.video.time_base is not None:
-            context.time_base = self.video.time_base
+        if (ticks := self._ticks()) is not None:
+            context.time_base = ticks
         shape = original.sample_aspect_ratio
         if shape:
             context.sample_aspect_ratio = shape if upright else 1 / shape
         context.colorspace, context.color_range = original.colorspace, original.color_range
         context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
+
+    def _ticks(self) -> Fraction | None:
+        """Time base of the result: the source's; in AVI, where a tick is a picture, theirs if all last equally long."""
+        rate = self.video.average_rate
+        if self.write.format.name == "avi" and rate and rate == self.video.base_rate:
+            return 1 / rate
+        return self.video.time_base
 
     def _added(self, stream: Stream) -> Stream:
         try:

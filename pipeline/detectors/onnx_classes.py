@@ -43,6 +43,11 @@ def _stated_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
     return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
 
 
+def class_files(path: Path) -> list[Path]:
+    """Where names may stand beside a model: in a file of its own, and in two that several may share."""
+    return [path.with_name(name) for name in (f"{path.stem}_classes.txt", "classes.txt", "voc_classes.txt")]
+
+
 def class_names(
     path: Path, count: int | None, given: str | Sequence[str] | None, metadata: Mapping[str, str]
 ) -> tuple[str, ...]:
@@ -57,7 +62,7 @@ def class_names(
     Raises:
         ConfigError: Nothing says them, two are equal, or they are of another number.
     """
-    own, *others = (path.with_name(name) for name in (f"{path.stem}_classes.txt", "classes.txt", "voc_classes.txt"))
+    own, *others = class_files(path)
     stated = _stated_names(metadata, path) if given is None and not own.is_file() else ()
     beside = next((file for file in others if file.is_file()), None)
     if given is not None:

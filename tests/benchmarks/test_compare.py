@@ -125,6 +125,21 @@ def test_what_only_one_run_measured_is_named_and_the_rest_compared(tmp_path: Pat
     assert "SSIM: only in the 2nd run." in text_of(got)
 
 
+def test_runs_without_a_row_in_common_are_refused(tmp_path: Path) -> None:
+    """An empty table with exit code 0 looked as if nothing had moved."""
+    make_run(tmp_path / "a", make_images(20), {"Input": 0.5})
+    make_run(tmp_path / "b", make_images(20), {"Ours": 0.5})
+    with pytest.raises(IncomparableError, match=r"no row(?s:.*)of Input in the first, of Ours in the second"):
+        compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0))
+
+
+def test_class_names_that_mean_the_same_are_compared(tmp_path: Path) -> None:
+    other = replace(DETECTOR, classes=("Car", "dog", "People", "boat"))
+    make_run(tmp_path / "a", make_images(20), SKILLS)
+    make_run(tmp_path / "b", make_images(20), SKILLS, detectors=(other,))
+    assert compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0)).changes == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "values"),
     [
@@ -136,6 +151,12 @@ def test_what_only_one_run_measured_is_named_and_the_rest_compared(tmp_path: Pat
             ("i" * 12, "e" * 12),
         ),
         ({"detectors": (replace(DETECTOR, label="x"),)}, "detector.name", ("made", "x")),
+        # A plug-in says by itself what its identity is.
+        (
+            {"detectors": (replace(DETECTOR, classes=("car", "dog", "cat")),)},
+            "detector.classes",
+            ("car, dog, person", "car, dog"),
+        ),
     ],
 )
 def test_other_rules_are_refused(tmp_path: Path, changes: Any, field: str, values: tuple[str, str]) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from duskbench.benchmarks.config import load_benchmark_config
+from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.metrics.registry import load_metric
+from duskbench.benchmarks.plan import plan_enhancers
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.data_tools.classes import SHARED_CLASSES, VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.registry import config_root
 
 
@@ -101,6 +104,72 @@ def test_overrides_win() -> None:
 def test_wrong_options_are_told(option: str, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         load_benchmark_config("table2", cfg_options=[option])
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("paper = dict(source='x')", r"paper\.rows = a dict(?s:.*)got: None"),
+        ("paper = dict(source='x', rows={'mAP': 3})", r"paper\.rows\.mAP = a dict(?s:.*)got: 3"),
+        ("paper = dict(source='x', rows={}, n_images='many')", r"paper\.n_images = a whole number"),
+        ("paper = dict(sorce='x', rows={})", "did you mean source"),
+        ("enhancers = [dict(type='gamma', gamma=float('inf'))]", r"enhancers\[0\]\.gamma = (?s:.*)got: inf"),
+        (
+            "enhancers = [dict(type='a:f', of={'x': [float('nan')]})]",
+            r"enhancers\[0\]\.of\.x\[0\] = (?s:.*)got: nan",
+        ),
+        ("detector = dict(type='a.py:Class', of={1, 2})", r"detector\.of = (?s:.*)got: \{1, 2\}"),
+        ("metrics = [dict(type='a.py:Class', of=b'x')]", r"metrics\[0\]\.of = (?s:.*)got: b'x'"),
+        ("enhancers = ['a.py:f(of=1e999)']", None),
+    ],
+)
+def test_what_no_record_could_keep_is_told(tmp_path: Path, setting: str, text: str | None) -> None:
+    """It failed when the run's record was written, with a traceback, or when the table was."""
+    config = tmp_path / "a.py"
+    config.write_text(f"data = dict(root='x')\nenhancers = ['input']\n{setting}\n")
+    if text is None:
+        with pytest.raises(ConfigError, match=r"of = a text(?s:.*)got: inf"):
+            split_spec(load_benchmark_config(config).enhancers[0], "enhancer")
+        return
+    with pytest.raises(ConfigError, match=text):
+        load_benchmark_config(config)
+
+
+def test_a_path_is_kept_as_its_text(tmp_path: Path) -> None:
+    config = tmp_path / "a.py"
+    config.write_text(
+        "from pathlib import Path\ndata = dict(root=Path('x'))\n"
+        "enhancers = [dict(type='a.py:f', weights=[Path('w.pth')], size=(1, 2))]\n"
+    )
+    loaded = load_benchmark_config(config)
+    assert loaded.enhancers == ({"type": "a.py:f", "weights": ["w.pth"], "size": (1, 2)},)
+    assert loaded.data == {"root": "x"}
+
+
+def test_a_key_that_the_file_does_not_have_may_be_set(tmp_path: Path) -> None:
+    config = tmp_path / "a.py"
+    config.write_text("data = dict(root='x')\nenhancers = ['input']\n")
+    options = ["protocol.ap=area", "costs=True", "metrics=niqe,voc_ap"]
+    loaded = load_benchmark_config(config, cfg_options=options)
+    assert (loaded.protocol.ap, loaded.costs, loaded.metrics) == ("area", True, ("niqe", "voc_ap"))
+    with pytest.raises(ConfigError, match="did you mean metrics"):
+        load_benchmark_config(config, cfg_options=["metric=niqe"])
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ("label=5", "label = a text of one line"),
+        ("label=' '", "label = a text of one line"),
+        (r"label='a\nb'", "label = a text of one line"),
+        ("upper_bound='no'", "upper_bound = True or False"),
+    ],
+)
+def test_words_of_a_row_are_told(tmp_path: Path, row: str, text: str) -> None:
+    config = tmp_path / "a.py"
+    config.write_text(f"data = dict(root='x')\nenhancers = [dict(type='input', {row})]\n")
+    with pytest.raises(ConfigError, match=text):
+        plan_enhancers(load_benchmark_config(config), "cpu", Known(tmp_path / "none"))
 
 
 def test_one_class_is_a_name() -> None:

@@ -16,7 +16,8 @@ from duskbench.benchmarks.evidence import EnhancerEvidence
 from duskbench.benchmarks.evidence_archive import pack, unpack
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.results import read_table
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.statistics import Sample
 from duskbench.benchmarks.table_formats import to_csv, to_markdown
 from duskbench.data_tools.errors import EnhancerError

@@ -13,7 +13,8 @@ import pytest
 
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.evaluate import evaluate
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.classes import COCO_91_CLASSES, COCO_CLASSES, EXDARK_CLASSES, VOC_CLASSES, match_classes
 from duskbench.data_tools.images import write_image

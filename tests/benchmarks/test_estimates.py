@@ -14,7 +14,7 @@ from duskbench.benchmarks.provenance import available_cores
 from duskbench.benchmarks.reproduce import estimates
 from duskbench.benchmarks.reproduce.estimates import Sample, time_benchmark, time_training
 from duskbench.benchmarks.reproduce.training import steps_of
-from duskbench.benchmarks.runner import RunOptions
+from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.data_tools.images import write_image
 from duskbench.pipeline.training.zero_dce import ZeroDCE
 from tests.benchmarks.conftest import Bench

@@ -21,7 +21,7 @@ from duskbench.benchmarks.plan import plan_enhancers
 from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, RunRecord
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.results import read_table
-from duskbench.benchmarks.runner import RunOptions
+from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.statistics import BootstrapOptions, interval_of
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table_formats import to_markdown

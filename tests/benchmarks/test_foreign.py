@@ -11,7 +11,8 @@ import pytest
 
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.rows import Row
-from duskbench.benchmarks.runner import RunOptions, RunSummary, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.benchmarks.store import ResultStore
 from tests.benchmarks.conftest import Bench
 from tests.needs import need_module

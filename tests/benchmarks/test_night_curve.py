@@ -18,7 +18,8 @@ from duskbench.benchmarks.night_curve import area, night_curves, stops_gained
 from duskbench.benchmarks.night_curve_table import build_curve_table, write_night_curves
 from duskbench.benchmarks.night_ladder import Ladder, measure_ladder, measured_ladders
 from duskbench.benchmarks.report.write import write_report
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.darken import Camera, darken, srgb_to_linear

@@ -25,7 +25,7 @@ from duskbench.benchmarks.nightly.gate import Limits
 from duskbench.benchmarks.nightly.history import History, read_history
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.nightly.run import NightOptions, accept_newest, run_night
-from duskbench.benchmarks.runner import RunOptions
+from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.progress import Progress
@@ -175,6 +175,51 @@ def test_the_verdict_of_an_interrupted_night_is_no_answer_to_another_question(
     assert tonight.id != stored.id and tonight.rows["measured"] == 12
     assert tonight.verdict == ("not comparable" if other == "protocol" else "green")
     assert [each.id for each in read_history(given.history)] == [stored.id, tonight.id]
+
+
+@pytest.mark.parametrize("edited", ["enhancer", "weights", "broken plug-in", "image", "box"])
+def test_the_verdict_of_an_interrupted_night_is_not_that_of_an_edited_plug_in_or_image(
+    bench: Bench, tmp_path: Path, edited: str
+) -> None:
+    """At the same commit, by the same command: only what the run stands on says that something is new."""
+    plugin, gain = tmp_path / "mine.py", tmp_path / "gain.npy"
+    code = "import numpy as np\ndef mine(image, weights):\n    return (image * np.load(weights)).astype(np.uint8)\n"
+    plugin.write_text(code)
+    np.save(gain, 0.5)
+    enhancers = ["input", {"type": f"{plugin}:mine", "weights": str(gain), "label": "Mine"}]
+    config = load_benchmark_config(bench.config, overrides={"enhancers": enhancers})
+    given = options(tmp_path)
+    stored = interrupted(config, given)
+    if edited == "enhancer":
+        plugin.write_text(code.replace("image *", "255 - image *"))
+    elif edited == "weights":
+        np.save(gain, 0.25)
+    elif edited == "broken plug-in":
+        plugin.write_text("def mine(image\n")
+    elif edited == "image":
+        write_image(bench.root / "JPEGImages" / "000002.png", np.full((200, 220, 3), 99, np.uint8))
+    else:
+        box = bench.root / "Annotations" / "000002.xml"
+        box.write_text(box.read_text().replace("<ymin>21", "<ymin>31"))
+    tonight = run_night(config, given, lambda night, folder: None)
+    assert tonight.id != stored.id and [each.id for each in read_history(given.history)] == [stored.id, tonight.id]
+    verdicts = {"broken plug-in": "red", "image": "not comparable", "box": "not comparable"}
+    assert tonight.verdict == verdicts.get(edited, tonight.verdict)
+    assert tonight.rows["measured"] == (6 if edited == "broken plug-in" else 12)
+
+
+def test_a_verdict_by_other_tolerances_after_two_interruptions(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun with one tolerance, resumed and decided with another: no answer to the first."""
+    given, config = options(tmp_path), config_of(bench)
+    with monkeypatch.context() as patched:
+        patched.setattr(run_module, "gate_night", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_night(config, given, lambda night, folder: None)
+    stored = interrupted(config, replace(given, limits=Limits({"niqe": 1.0}, throughput=0)))
+    assert stored.rows["reused"] == 12
+    assert run_night(config, given, lambda night, folder: None).id != stored.id
 
 
 def test_an_interrupted_night_with_other_versions_is_begun_anew(

@@ -16,7 +16,8 @@ from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
 from duskbench.benchmarks.record import RunRecord
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import build_table

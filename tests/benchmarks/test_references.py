@@ -12,7 +12,8 @@ from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.metrics.full_reference import psnr, ssim
 from duskbench.benchmarks.references import find_references, read_state
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import build_table
 from duskbench.benchmarks.table_formats import to_markdown

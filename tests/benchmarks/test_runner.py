@@ -17,7 +17,8 @@ import pytest
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.kept_pictures import folder_name
-from duskbench.benchmarks.runner import RunOptions, RunSummary, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.images import read_image, write_image

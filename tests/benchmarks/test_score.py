@@ -11,7 +11,8 @@ import pytest
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.evaluate import evaluate, with_coco
 from duskbench.benchmarks.protocol import Protocol
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.score import Score, score, to_terminal
 from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.store import ResultStore

@@ -103,6 +103,18 @@ def test_latex_has_one_row_each_and_escapes() -> None:
     assert r"Broken $\dagger$" in text
 
 
+def test_a_metric_without_digits_behind_the_point_and_with_any_heading() -> None:
+    """It ended the table with a traceback; its heading was another column in Markdown and a formula in LaTeX."""
+    whole = replace(metric("niqe"), digits=0, heading="a|b {$x^2_}")
+    results = [EnhancerResult("Input", 3, 3, spread=Spread({"niqe": Interval(4.4, 3.6, 5.2)}))]
+    table = build_table(record(detectors=(), metrics=(whole,)), results)
+    assert to_markdown(table).splitlines()[2:5:2] == [
+        r"| Enhancer | a\|b {$x^2_} ↓ | ms/image | n | failed |",
+        "| Input | 4 [4, 5] | – | 3 | 0 |",
+    ]
+    assert r" & a|b \{\$x\textasciicircum{}2\_\} $\downarrow$ & " in to_latex(table)
+
+
 def test_terminal_holds_the_same_numbers() -> None:
     console = Console(width=120, file=io.StringIO(), force_terminal=False)
     console.print(to_terminal(build_table(record(), RESULTS)))

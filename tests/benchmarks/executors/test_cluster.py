@@ -19,7 +19,8 @@ from duskbench.benchmarks.executors import cluster as cluster_module
 from duskbench.benchmarks.executors.choice import ClusterOptions
 from duskbench.benchmarks.executors.cluster import Cluster
 from duskbench.benchmarks.rows import Row
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.data_tools.errors import ConfigError
 from tests.benchmarks.conftest import Bench, stored_rows
 from tests.benchmarks.executors.conftest import add_machine

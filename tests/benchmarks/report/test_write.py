@@ -20,7 +20,8 @@ from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.report.gallery import View, read_shown
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.rows import Row
-from duskbench.benchmarks.runner import RunOptions, run
+from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import DataError

@@ -180,6 +180,23 @@ def test_other_containers(tmp_path: Path, suffix: str, codec: str, sound: str | 
         assert b"".join(data for data, _ in got) == b"".join(data for data, _ in wanted)
 
 
+@pytest.mark.parametrize(
+    ("source", "stamps", "rate"),
+    [("in.mp4", None, Fraction(24000, 1001)), ("in.avi", None, 600), ("in.mp4", VARIABLE, 600)],
+)
+def test_avi_shows_each_picture_when_the_source_did(
+    tmp_path: Path, source: str, stamps: list[int] | None, rate: Fraction
+) -> None:
+    """They came a picture late to readers by FFmpeg, and at 600 a second."""
+    made = make_video(tmp_path / source, stamps=stamps, sound=None)
+    enhance_video(made, tmp_path / "out.avi", load_enhancer("input"))
+    with av.open(str(tmp_path / "out.avi")) as file:
+        assert file.streams.video[0].average_rate == rate
+        shown = [frame.pts * frame.time_base for frame in file.decode(video=0)]
+    wanted = [Fraction(stamp, TICKS) for stamp in stamps or [number * 1001 for number in range(8)]]
+    assert [abs(got - want) <= Fraction(1, 1200) for got, want in zip(shown, wanted, strict=True)] == [True] * 8
+
+
 def test_sound_that_the_container_cannot_hold_is_an_error_that_names_one(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mov", sound="pcm_s16le")
     with pytest.raises(DataError, match=r"(?s)cannot hold the audio.*\.mkv"):
