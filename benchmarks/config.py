@@ -187,13 +187,23 @@ def parse_cfg_options(cfg_options: Sequence[str], config: Mapping[str, Any], whe
 
     if not cfg_options:
         return {}
+    parser = ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    parsed: dict[str, Any] = {}
     for option in cfg_options:
         if "=" not in option:
             raise ConfigError("A --cfg-options setting is not of the form.", expected="a.b=c", got=repr(option))
         _check_path(config, option.partition("=")[0], where)
-    parser = ArgumentParser()
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    parsed: dict[str, Any] = parser.parse_args(["--cfg-options", *cfg_options]).cfg_options
+        try:
+            parsed.update(parser.parse_args(["--cfg-options", option]).cfg_options)
+        # What mmengine's parser ends in where brackets do not match, or enclose part of a value.
+        except (AssertionError, RecursionError) as error:
+            raise ConfigError(
+                "A --cfg-options setting has a value that cannot be read.",
+                expected="a number, True, None, a word, or a list of these in brackets",
+                got=option,
+                todo="write anything else, as a dict, into a configuration file that begins with _base_ = [...]",
+            ) from error
     return parsed
 
 

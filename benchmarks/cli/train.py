@@ -28,6 +28,7 @@ def train(
     from mmengine.dist import is_main_process
 
     from duskbench.benchmarks.config import parse_cfg_options
+    from duskbench.pipeline.config_settings import runner_settings
     from duskbench.pipeline.mmdet_config import load_config
 
     use_weights(weights)
@@ -40,7 +41,9 @@ def train(
         loaded,
         work_dir=work_dir or Path("work_dirs") / config.stem,
         resume=resume,
-        cfg_options=parse_cfg_options(cfg_options or (), loaded.to_dict(), config),
+        cfg_options=parse_cfg_options(
+            cfg_options or (), {**dict.fromkeys(runner_settings()), **loaded.to_dict()}, config
+        ),
     )
     if not is_main_process():
         return

@@ -15,7 +15,8 @@ from torch import Tensor
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image
 from duskbench.data_tools.paired import find_pairs
-from duskbench.pipeline.training.samples import Samples
+from duskbench.data_tools.settings import is_whole
+from duskbench.pipeline.training.samples import Samples, is_range
 
 SYMMETRIES = 8
 
@@ -40,7 +41,7 @@ class PairedCrops(Samples):
 
     Raises:
         DataError: A folder has no pairs.
-        ConfigError: `crop`, `short_side`, `symmetries` or `limit` is not possible.
+        ConfigError: A value is not possible.
     """
 
     # Classes and the like, which mmengine asks for; there are none.
@@ -57,14 +58,21 @@ class PairedCrops(Samples):
         limit: int | None = None,
         seed: int = 0,
     ) -> None:
-        sides = (crop, crop) if short_side is None else tuple(short_side)
-        possible = 1 <= crop <= sides[0] <= sides[1] and 1 <= symmetries <= SYMMETRIES
-        if not possible or (limit is not None and limit < 1):
+        if not (
+            is_whole(crop, 1)
+            and (short_side is None or is_range(short_side, crop))
+            and is_whole(symmetries, 1)
+            and symmetries <= SYMMETRIES
+            and isinstance(stretch, bool)
+            and (limit is None or is_whole(limit, 1))
+            and is_whole(seed, 0)
+        ):
             raise ConfigError(
                 "The training crops are not possible.",
                 expected="crop of at least 1; crop <= short_side[0] <= short_side[1]; symmetries of 1 to 8; limit of "
-                "at least 1, or None",
-                got=f"crop={crop}, short_side={short_side}, symmetries={symmetries}, limit={limit}",
+                "at least 1, or None; stretch of True or False; seed of at least 0",
+                got=f"crop={crop!r}, short_side={short_side!r}, symmetries={symmetries!r}, limit={limit!r}, "
+                f"stretch={stretch!r}, seed={seed!r}",
             )
         roots = [root] if isinstance(root, str | Path) else list(root)
         self.crop, self.short_side, self.symmetries, self.stretch = crop, short_side, symmetries, stretch

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.settings import is_number
 
 
 class Samples(Dataset[dict[str, Tensor]]):
@@ -25,6 +26,16 @@ class Samples(Dataset[dict[str, Tensor]]):
             return [self[number] for number in numbers]
         except DataError as error:
             return error
+
+
+def is_range(value: object, least: float) -> bool:
+    """Whether a setting is two numbers, in order, from `least` up."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(map(is_number, value))
+        and least <= value[0] <= value[1]
+    )
 
 
 @FUNCTIONS.register_module()

@@ -96,6 +96,8 @@ def test_overrides_win() -> None:
         ("protocol.max_detections=-1", "1 or more"),
         ("enhancers", "a.b=c"),
         ("enhancers.0=gamma", "give a list whole"),
+        ("enhancers=[dict(type='gamma',gamma=2)]", r"(?s)cannot be read.*got: enhancers=\[dict"),
+        ("enhancers=[gamma,he", "cannot be read"),
     ],
 )
 def test_wrong_options_are_told(option: str, text: str) -> None:

@@ -84,7 +84,22 @@ def test_short_sides_and_limits(pairs: Path) -> None:
     assert (reduced["normal"].float() - 2 * reduced["low"].float()).abs().max() <= 2
 
 
-@pytest.mark.parametrize("arguments", [{"crop": 0}, {"short_side": (8, 20)}, {"symmetries": 9}, {"limit": 0}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"crop": 0},
+        {"crop": 3.5},
+        {"crop": (8, 8)},
+        {"short_side": (8, 20)},
+        {"short_side": 300},
+        {"symmetries": 9},
+        {"symmetries": "all"},
+        {"limit": 0},
+        {"limit": "all"},
+        {"stretch": "no"},
+        {"seed": -1},
+    ],
+)
 def test_impossible_crops(pairs: Path, arguments: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"not possible"):
         PairedCrops(pairs, **{"crop": 16, **arguments})  # type: ignore[arg-type]

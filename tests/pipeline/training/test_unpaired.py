@@ -164,11 +164,33 @@ def test_several_roots_are_taken_together(unpaired: Path) -> None:
         {"flips": ("diagonal",)},
         {"domains": ()},
         {"domains": ("C",)},
+        {"domains": "AB"},
+        {"domains": 1},
+        {"crop": True},
+        {"crop": 3.5},
+        {"crop": "large"},
+        {"crop": (32, 0)},
+        {"crop": (32, 32, 32)},
+        {"short_side": 300},
+        {"short_side": (300, "large")},
+        {"short_side": (300, float("nan"))},
+        {"short_side": (300, 400, 500)},
+        {"resize": "large"},
+        {"resampling": 5},
+        {"least_luma": 20},
+        {"least_luma": float("nan")},
+        {"seed": -1},
+        {"seed": "zero"},
     ],
 )
 def test_impossible_crops(unpaired: Path, arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="crops are not possible"):
         UnpairedCrops(unpaired, **arguments)
+
+
+def test_one_name_of_a_flip_or_domain_need_not_be_a_list(unpaired: Path) -> None:
+    one = UnpairedCrops(unpaired, crop=8, flips="up_down", domains="A")
+    assert (one.flips, list(one[0])) == (("up_down",), ["low", "seed"])
 
 
 def test_missing_sets_say_what_to_do(tmp_path: Path) -> None:
