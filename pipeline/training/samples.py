@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -26,6 +27,11 @@ class Samples(Dataset[dict[str, Tensor]]):
             return [self[number] for number in numbers]
         except DataError as error:
             return error
+
+
+def folders_of(root: str | Path | Sequence[str | Path]) -> list[Path]:
+    """One folder or several; `~` is the user's."""
+    return [Path(each).expanduser() for each in ([root] if isinstance(root, str | Path) else root)]
 
 
 def is_range(value: object, least: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
 from typing import ClassVar
@@ -22,7 +23,7 @@ from duskbench.data_tools.images import read_image
 from duskbench.data_tools.settings import is_number, is_whole
 from duskbench.data_tools.training_manifest import FOLDERS
 from duskbench.data_tools.unpaired_selection import luma
-from duskbench.pipeline.training.samples import Samples, is_range
+from duskbench.pipeline.training.samples import Samples, folders_of, is_range
 
 NAMES = {"A": "low", "B": "normal"}
 REDRAWS = 8
@@ -98,11 +99,10 @@ class UnpairedCrops(Samples):
             )
         self.crop, self.resize = _size(crop), None if resize is None else _size(resize)
         self.resampling, self.flips = Resampling[resampling.upper()], tuple(flips)
-        roots = [root] if isinstance(root, str | Path) else list(root)
         self.short_side, self.least_luma, self.seed = short_side, least_luma, seed
         # Paths as one array of bytes: workers that are forked share its pages, which a list of strings would not.
         self._names = {
-            domain: np.array([str(file) for each in roots for file in _images(each, domain)], np.bytes_)
+            domain: np.array([os.fsencode(file) for each in folders_of(root) for file in _images(each, domain)])
             for domain in domains
         }
         self._order: dict[tuple[str, int], np.ndarray] = {}
@@ -136,7 +136,7 @@ class UnpairedCrops(Samples):
             draw = np.random.default_rng([self.seed, ord(domain), 1, epoch])
             self._order = {key: value for key, value in self._order.items() if key[0] != domain}
             self._order[domain, epoch] = draw.permutation(len(names))
-        return Path(names[self._order[domain, epoch][place]].decode())
+        return Path(os.fsdecode(names[self._order[domain, epoch][place]]))
 
     def _sized(self, image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         if self.resize is not None:
@@ -181,18 +181,18 @@ def _size(side: int | Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
-def _images(root: str | Path, domain: str) -> list[Path]:
-    folder = Path(root) / FOLDERS[domain]
-    files = [folder / file for file in find_images(folder).files] if folder.is_dir() else []
-    if not files:
+def _images(root: Path, domain: str) -> list[Path]:
+    folder = root / FOLDERS[domain]
+    found = find_images(folder) if folder.is_dir() else None
+    if found is None or not found.files:
         raise DataError(
-            "The training set has no images." if folder.is_dir() else "The training set is not there.",
+            "The training set is not there." if found is None else "The training set has no images.",
             where=folder,
             expected="trainA (low light) and trainB (normal light) with images",
-            got="none",
+            got="; ".join(found.notes) or "none" if found else "a file" if folder.is_file() else "no such folder",
             todo="build it with `duskbench data unpaired`, or name its folder: --cfg-options data_root=DIR",
         )
-    return files
+    return [folder / file for file in found.files]
 
 
 @DATA_SAMPLERS.register_module()

@@ -105,6 +105,12 @@ def test_wrong_options_are_told(option: str, text: str) -> None:
         load_benchmark_config("table2", cfg_options=[option])
 
 
+def test_folders_with_blanks_and_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given, root in (("~/a b", str(tmp_path / "a b")), ("/x y/z", "/x y/z"), ("'2024'", "2024")):
+        assert load_benchmark_config("table2", cfg_options=[f"data.root={given}"]).data["root"] == root
+
+
 def test_one_class_is_a_name() -> None:
     assert load_benchmark_config("table2", cfg_options=["protocol.classes=person"]).protocol.classes == ("person",)
 
