@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from duskbench.benchmarks.cfg_options import parse_cfg_options
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.references import resolve_reference
 from duskbench.data_tools.datasets import reader_options
@@ -122,6 +123,9 @@ def load_benchmark_config(
     options = reader_options(values["data"].get("layout") or "auto")
     if options is not None:
         _check_keys(values["data"], (*_DATA_KEYS, *options), "key of data", path)
+    if values["data"].get("root"):
+        # A shell expands ~ at the beginning of a word, and so neither in --data=~/x nor in data.root=~/x.
+        values["data"]["root"] = str(Path(values["data"]["root"]).expanduser())
     groups = values["data"].get("groups")
     if isinstance(groups, str):
         # One name on a command line is a name, not a list of letters.
@@ -177,44 +181,6 @@ def read_config(path: Path, cfg_options: Sequence[str] = ()) -> dict[str, Any]:
         ) from error
     # mmengine leaves out the modules and functions that a file imports, and takes its classes for settings.
     return {key: value for key, value in config.to_dict().items() if not isinstance(value, type)}
-
-
-def parse_cfg_options(cfg_options: Sequence[str], config: Mapping[str, Any], where: Path) -> dict[str, Any]:
-    """Parse `a.b=c` settings as mmdet's tools do, and check that their keys belong to a configuration.
-
-    Raises:
-        ConfigError: An option is not `key=value`.
-        UnknownNameError: An option's key is not in the configuration.
-    """
-    from argparse import ArgumentParser
-
-    from mmengine.config import DictAction
-
-    if not cfg_options:
-        return {}
-    for option in cfg_options:
-        if "=" not in option:
-            raise ConfigError("A --cfg-options setting is not of the form.", expected="a.b=c", got=repr(option))
-        _check_path(config, option.partition("=")[0], where)
-    parser = ArgumentParser()
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    parsed: dict[str, Any] = parser.parse_args(["--cfg-options", *cfg_options]).cfg_options
-    return parsed
-
-
-def _check_path(values: Any, dotted: str, path: Path) -> None:
-    """The parents of a dotted key must exist; a new key may be added to a dict that is there, but not at the top."""
-    keys = dotted.split(".")
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        if isinstance(values, Mapping):
-            if key not in values and (depth == 0 or not last):
-                raise UnknownNameError("configuration key", ".".join(keys[: depth + 1]), values, where=path)
-            values = values.get(key)
-        elif isinstance(values, list) and key.isdigit() and int(key) < len(values):
-            values = values[int(key)]
-        else:
-            return
 
 
 def _check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Any], path: Path, inside: str = "") -> None:

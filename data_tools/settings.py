@@ -40,3 +40,8 @@ def plain(value: Any, key: str, where: str | Path) -> Any:
         expected=f"{key} = a text, a path, a finite number, True, False, None, or a list or dict of these",
         got=repr(value)[:100],
     )
+
+
+def is_number(value: object) -> bool:
+    """Whether a setting is a finite number; True, which Python counts as 1, is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

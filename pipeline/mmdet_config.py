@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,24 @@ from mmengine.config import Config
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.plugins import raised_at
+from duskbench.pipeline.config_settings import check_overrides, runner_settings
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 
 
-def load_config(config: str | Path | Config, cfg_options: Mapping[str, Any] | None = None) -> Config:
+def load_config(
+    config: str | Path | Config,
+    cfg_options: Mapping[str, Any] | None = None,
+    effective: Collection[str] | None = None,
+) -> Config:
     """Read an mmdet config, with values replaced.
 
     Args:
         config: A path, a loaded config (copied), or `mmdet::<path>` for one that mmdet brings along.
         cfg_options: Dotted key -> value.
+        effective: Top-level settings that have an effect; None for those that mmengine's Runner reads.
 
     Raises:
-        ConfigError: No such file, or it cannot be read.
+        ConfigError: No such file, or it cannot be read; a value does not fit, or would have no effect.
     """
     provide_mmcv_ops()
     if isinstance(config, Config):
@@ -30,7 +36,18 @@ def load_config(config: str | Path | Config, cfg_options: Mapping[str, Any] | No
         loaded = copy.deepcopy(config)
     else:
         loaded = read_config(_packaged(str(config)) if "::" in str(config) else config)
-    loaded.merge_from_dict(dict(cfg_options or {}))
+    if cfg_options:
+        check_overrides(loaded, cfg_options, runner_settings() if effective is None else effective)
+        for key, value in cfg_options.items():
+            try:
+                loaded.merge_from_dict({key: value})
+            except (AttributeError, KeyError, TypeError) as error:
+                raise ConfigError(
+                    "A value does not fit the configuration.",
+                    where=loaded.filename,
+                    got=f"{key}={value!r}: {error}",
+                    todo="give a list whole, or the place of an element that is there: custom_hooks.0.window=50",
+                ) from error
     if "model" not in loaded:
         raise ConfigError("The file is no mmdet config.", where=str(config), expected="a config with `model`")
     return loaded

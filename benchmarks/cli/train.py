@@ -9,6 +9,7 @@ import typer
 
 from duskbench.benchmarks.cli.console import out_console
 from duskbench.benchmarks.cli.options import CfgOptions, Weights, use_weights
+from duskbench.data_tools.errors import ConfigError
 
 
 def train(
@@ -27,10 +28,13 @@ def train(
     """
     from mmengine.dist import is_main_process
 
-    from duskbench.benchmarks.config import parse_cfg_options
+    from duskbench.benchmarks.cfg_options import parse_cfg_options
+    from duskbench.pipeline.config_settings import runner_settings
     from duskbench.pipeline.mmdet_config import load_config
 
     use_weights(weights)
+    if export is not None:
+        _check_export(export)
     loaded = load_config(config)
     if loaded.get("schedule"):
         from duskbench.pipeline.training import enhancer as training
@@ -40,10 +44,20 @@ def train(
         loaded,
         work_dir=work_dir or Path("work_dirs") / config.stem,
         resume=resume,
-        cfg_options=parse_cfg_options(cfg_options or (), loaded.to_dict(), config),
+        cfg_options=parse_cfg_options(
+            cfg_options or (), {**dict.fromkeys(runner_settings()), **loaded.to_dict()}, config
+        ),
     )
     if not is_main_process():
         return
     out_console.print(f"Trained: {checkpoint}", soft_wrap=True)
     if export is not None:
         out_console.print(f"Written: {training.export(checkpoint, export)}", soft_wrap=True)
+
+
+def _check_export(path: Path) -> None:
+    """Refuse before a training what could not be written, or not be read as weights, after it."""
+    if path.suffix != ".safetensors" or path.is_dir():
+        got = f"{path}, a folder" if path.is_dir() else repr(str(path))
+        raise ConfigError("Weights are not exported there.", where="--export", expected="FILE.safetensors", got=got)
+    path.parent.mkdir(parents=True, exist_ok=True)

@@ -107,7 +107,7 @@ def parse_training_options(cfg_options: Sequence[str]) -> dict[str, Any]:
     """
     from mmengine.config import Config
 
-    from duskbench.benchmarks.config import parse_cfg_options
+    from duskbench.benchmarks.cfg_options import parse_cfg_options
 
     if not cfg_options:
         return {}

@@ -23,9 +23,10 @@ from torch import nn
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.files import write_bytes
-from duskbench.data_tools.settings import is_whole
+from duskbench.data_tools.settings import is_number, is_whole
 from duskbench.pipeline.allocator import keep_freed_memory
 from duskbench.pipeline.checkpoint import RECORD, safe_load, trained_network
+from duskbench.pipeline.config_settings import runner_settings
 from duskbench.pipeline.networks.features import frozen_features
 from duskbench.pipeline.registered import import_named
 from duskbench.pipeline.training.launch import join_launcher, read_config, run, unwrapped
@@ -33,6 +34,9 @@ from duskbench.pipeline.training.trainable import SharedGradients, TrainableEnha
 from duskbench.pipeline.weights import safetensors_bytes
 
 KEYS = ("model", "train_dataloader", "schedule", "optim_wrapper")
+# Top-level settings of our own, and those of the Runner that follow from them.
+_READ_HERE = {"channels_last", "data_root", "ema", "schedule"}
+_SET_HERE = {"model_wrapper_cfg", "param_scheduler", "train_cfg"}
 
 
 def train(
@@ -75,9 +79,10 @@ def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None =
     Raises:
         ConfigError: It cannot be read, or is not one of an enhancer's training.
     """
-    loaded = read_config(config, cfg_options, KEYS)
+    loaded = read_config(config, cfg_options, KEYS, runner_settings() - _SET_HERE | _READ_HERE)
     dataset = loaded.train_dataloader.dataset
     dataset.setdefault("root", loaded.get("data_root"))
+    _check_settings(loaded)
     dataset.setdefault("seed", (loaded.get("randomness") or {}).get("seed") or 0)
     loaded.optim_wrapper.setdefault("constructor", "PerNetworkOptimizers")
     # The Runner takes no notice of it where there is one process.
@@ -93,26 +98,51 @@ def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None =
     return loaded
 
 
+def _check_settings(config: Config) -> None:
+    """Check the kinds of our own settings."""
+    roots, ema = config.train_dataloader.dataset.root, config.get("ema")
+    listed = roots if isinstance(roots, list | tuple) and roots else [roots]
+    for name, got, right, expected in (
+        (
+            "data_root",
+            roots,
+            all(isinstance(each, str | Path) and each for each in listed),
+            "a folder, or a list of them",
+        ),
+        ("ema", ema, ema is None or (is_number(ema) and 0 < ema < 1), "above 0 and below 1, or None"),
+        *(
+            (name, config.get(name), isinstance(config.get(name, False), bool), "True or False")
+            for name in ("channels_last", "compile")
+        ),
+    ):
+        if not right:
+            raise ConfigError(
+                f"The training cannot be set so: {name}.", where=config.filename, expected=expected, got=repr(got)
+            )
+
+
 def _apply_schedule(config: Config) -> None:
     """Turn epochs into iterations of the global batch, and both into the Runner's loop and learning rates."""
     schedule = {"unit": None, "constant": None, "decay": 0, "milestones": (), "factor": 0.5, **config.schedule}
     units = {"epochs": _epoch, "steps": lambda _: 1}
-    lengths = [schedule["constant"], schedule["decay"], *schedule["milestones"]]
-    if schedule["unit"] not in units or len(schedule) > 5 or not all(is_whole(n, 0) for n in lengths):
+    milestones, factor = schedule["milestones"], schedule["factor"]
+    right = schedule["unit"] in units and len(schedule) == 5 and isinstance(milestones, list | tuple)
+    right = right and all(is_whole(n, 0) for n in (schedule["constant"], schedule["decay"], *milestones))
+    if not right or schedule["constant"] + schedule["decay"] < 1 or not is_number(factor) or factor <= 0:
         raise ConfigError(
             "The schedule is not clear.",
             where=config.filename,
-            expected="schedule=dict(unit='epochs' or 'steps', constant=N, decay=N), and if wanted milestones=[N, ...], "
-            "factor=0.5",
+            expected="schedule=dict(unit='epochs' or 'steps', constant=N, decay=N), N + N of at least 1, and if wanted "
+            "milestones=[N, ...], factor=0.5",
             got=str(dict(config.schedule)),
         )
     unit = units[schedule["unit"]](config)
-    constant, decay, *milestones = (length * unit for length in lengths)
+    constant, decay, *milestones = (n * unit for n in (schedule["constant"], schedule["decay"], *milestones))
     config.train_cfg = {"type": "IterBasedTrainLoop", "max_iters": constant + decay, "val_interval": 10**9}
     # Zero is reached one step after the last, so that no step is without effect.
     span = {"begin": constant, "end": constant + decay + 1}
     linear = {"type": "LinearLR", "start_factor": 1.0, "end_factor": 0.0, "by_epoch": False, **span}
-    steps = {"type": "MultiStepLR", "milestones": milestones, "gamma": schedule["factor"], "by_epoch": False}
+    steps = {"type": "MultiStepLR", "milestones": milestones, "gamma": factor, "by_epoch": False}
     config.param_scheduler = [*([linear] if decay else []), *([steps] if milestones else [])]
 
 

@@ -15,10 +15,16 @@ from mmengine.registry import HOOKS
 
 from duskbench.data_tools.errors import ConfigError, TrainingError
 from duskbench.data_tools.images import write_image
+from duskbench.data_tools.settings import is_number, is_whole
 from duskbench.pipeline.networks.features import frozen_features
 from duskbench.pipeline.training.launch import checkpoints, unwrapped
 from duskbench.pipeline.training.trainable import TrainableEnhancer
 from duskbench.pipeline.weights import load_into, load_state_dict
+
+
+def _need(name: str, got: object, right: bool, expected: str) -> None:
+    if not right:
+        raise ConfigError("A hook of the training cannot be set so.", where=name, expected=expected, got=repr(got))
 
 
 @HOOKS.register_module()
@@ -37,6 +43,8 @@ class LossGuard(Hook):
     priority = "LOW"
 
     def __init__(self, factor: float = 1000.0, window: int = 100) -> None:
+        _need("factor", factor, is_number(factor) and factor >= 1, "1 or more")
+        _need("window", window, is_whole(window, 1), "1 or more")
         self.factor, self.window = factor, window
         self.recent: dict[str, deque[float]] = {}
 
@@ -87,6 +95,8 @@ class SampleGrid(Hook):
     priority = "LOW"
 
     def __init__(self, interval: int = 500, images: int = 4) -> None:
+        _need("interval", interval, is_whole(interval, 1), "1 or more")
+        _need("images", images, is_whole(images, 1), "1 or more")
         self.interval, self.images = interval, images
         self.low: torch.Tensor | None = None
 
@@ -175,10 +185,7 @@ class StartFrom(Hook):
     priority = "VERY_LOW"
 
     def __init__(self, weights: str, share: float = 0.0) -> None:
-        if not 0 <= share < 1:
-            raise ConfigError(
-                "The share of the first weights is not possible.", expected="0 <= share < 1", got=repr(share)
-            )
+        _need("share", share, is_number(share) and 0 <= share < 1, "0 <= share < 1")
         self.weights, self.share = weights, share
 
     def before_run(self, runner: Any) -> None:

@@ -7,7 +7,8 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from torch import nn
 
-from duskbench.data_tools.errors import ConfigError, WeightsError
+from duskbench.data_tools.errors import ConfigError, DuskbenchError, TrainingError, WeightsError
 from duskbench.data_tools.files import write_bytes
+from duskbench.data_tools.plugins import raised_at
 from duskbench.data_tools.settings import is_whole
 from duskbench.pipeline.checkpoint import safe_load
+from duskbench.pipeline.config_settings import check_file
 from duskbench.pipeline.mmdet_config import load_config
 
 _RUNS = itertools.count()
@@ -42,18 +45,25 @@ class AtomicBackend(LocalBackend):
 register_backend("atomic", AtomicBackend, force=True)
 
 
-def read_config(config: str | Path | Config, cfg_options: Mapping[str, Any] | None, keys: Sequence[str]) -> Config:
+def read_config(
+    config: str | Path | Config,
+    cfg_options: Mapping[str, Any] | None,
+    keys: Sequence[str],
+    effective: Collection[str],
+) -> Config:
     """Read a training configuration.
 
     Args:
         config: A path, or a loaded one, which is copied.
         cfg_options: Values to put into it, dotted key -> value.
         keys: What it must say.
+        effective: Top-level settings that the training reads.
 
     Raises:
-        ConfigError: It cannot be read, or lacks a key.
+        ConfigError: It cannot be read, lacks a key, or says something that has no effect.
     """
-    loaded = load_config(config, cfg_options)
+    loaded = load_config(config, cfg_options, effective)
+    check_file(loaded, effective)
     missing = [key for key in keys if not loaded.get(key)]
     if missing:
         raise ConfigError(
@@ -63,11 +73,12 @@ def read_config(config: str | Path | Config, cfg_options: Mapping[str, Any] | No
             got=f"no {', '.join(missing)}",
         )
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        size = (loaded.get(name) or {}).get("batch_size", 1)
-        if not is_whole(size, 1):
-            raise ConfigError(
-                "A batch cannot be of this size.", where=f"{name}.batch_size", expected="1 or more", got=repr(size)
-            )
+        _complete_loader(loaded.get(name) or {}, name)
+    seed = (loaded.get("randomness") or {}).get("seed")
+    if seed is not None and not (is_whole(seed, 0) and seed < 2**32):
+        raise ConfigError(
+            "The seed is not possible.", where="randomness.seed", expected="0 to 2**32 - 1, or None", got=repr(seed)
+        )
     # Formatting the text takes seconds for each checkpoint that it is put into.
     return Config(
         loaded.to_dict(),
@@ -76,6 +87,21 @@ def read_config(config: str | Path | Config, cfg_options: Mapping[str, Any] | No
         env_variables=loaded.env_variables,
         format_python_code=False,
     )
+
+
+def _complete_loader(loader: Any, name: str) -> None:
+    """Check a data loader's sizes; without processes of its own it keeps none."""
+    for key, least in (("batch_size", 1), ("num_workers", 0)):
+        value = loader.get(key, least)
+        if not is_whole(value, least):
+            raise ConfigError(
+                "The loading of images cannot be set so.",
+                where=f"{name}.{key}",
+                expected=f"{least} or more",
+                got=repr(value),
+            )
+    if not loader.get("num_workers") and loader.get("persistent_workers"):
+        loader["persistent_workers"] = False
 
 
 def join_launcher(config: Config) -> None:
@@ -111,9 +137,11 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
         The last checkpoint.
 
     Raises:
-        ConfigError: The checkpoint is of a run with another schedule, or there is one and it is not to be resumed.
+        ConfigError: The checkpoint is of a run with another schedule, or there is one and it is not to be resumed; or
+            what the configuration describes cannot be built.
         WeightsError: The run left no checkpoint.
         DataError: A training image cannot be read.
+        TrainingError: Something raised an error on the way.
     """
     # Who only asks for checkpoints need not wait for this import.
     from mmengine.runner import Runner
@@ -139,7 +167,8 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
     config.resume = bool(earlier)
     if earlier:
         config.load_from = str(earlier[-1])
-    runner = Runner.from_cfg(config)
+    with _built_from(config):
+        runner = Runner.from_cfg(config)
     if earlier:
         _check_schedule(config, earlier[-1])
     elif resume:
@@ -148,9 +177,42 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
         unwrapped(runner.model).to(memory_format=torch.channels_last)
     for hook in hooks:
         runner.register_hook(hook)
-    runner.train()
+    with _built_from(config):
+        # `train` would build them first of all.
+        _ = runner.train_loop
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    _train(runner)
     barrier()
     return last_checkpoint(work_dir)
+
+
+@contextmanager
+def _built_from(config: Config) -> Iterator[None]:
+    """Turn what the classes that a configuration names raise into an error of ours, but not what the system says."""
+    try:
+        yield
+    except (DuskbenchError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise ConfigError(
+            "The training cannot be built as its configuration says.", where=config.filename, got=raised_at(error, None)
+        ) from error
+
+
+def _train(runner: Any) -> None:
+    """Run it; of what is raised, the line of the model's folder is named, or else none."""
+    try:
+        runner.train()
+    except (DuskbenchError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        kept = [f"{path} is kept: --resume goes on from it" for path in checkpoints(runner.work_dir)[-1:]]
+        raise TrainingError(
+            "The training was stopped by an error.",
+            where=f"{runner.work_dir}, iteration {runner.iter + 1}",
+            got=raised_at(error, type(unwrapped(runner.model))),
+            todo="; ".join(["change the setting or the code that it comes from", *kept]),
+        ) from error
 
 
 def _schedule(config: Config) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +16,8 @@ from torch import Tensor
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image
 from duskbench.data_tools.paired import find_pairs
-from duskbench.pipeline.training.samples import Samples
+from duskbench.data_tools.settings import is_whole
+from duskbench.pipeline.training.samples import Samples, folders_of, is_range
 
 SYMMETRIES = 8
 
@@ -40,7 +42,7 @@ class PairedCrops(Samples):
 
     Raises:
         DataError: A folder has no pairs.
-        ConfigError: `crop`, `short_side`, `symmetries` or `limit` is not possible.
+        ConfigError: A value is not possible.
     """
 
     # Classes and the like, which mmengine asks for; there are none.
@@ -57,21 +59,27 @@ class PairedCrops(Samples):
         limit: int | None = None,
         seed: int = 0,
     ) -> None:
-        sides = (crop, crop) if short_side is None else tuple(short_side)
-        possible = 1 <= crop <= sides[0] <= sides[1] and 1 <= symmetries <= SYMMETRIES
-        if not possible or (limit is not None and limit < 1):
+        if not (
+            is_whole(crop, 1)
+            and (short_side is None or is_range(short_side, crop))
+            and is_whole(symmetries, 1)
+            and symmetries <= SYMMETRIES
+            and isinstance(stretch, bool)
+            and (limit is None or is_whole(limit, 1))
+            and is_whole(seed, 0)
+        ):
             raise ConfigError(
                 "The training crops are not possible.",
                 expected="crop of at least 1; crop <= short_side[0] <= short_side[1]; symmetries of 1 to 8; limit of "
-                "at least 1, or None",
-                got=f"crop={crop}, short_side={short_side}, symmetries={symmetries}, limit={limit}",
+                "at least 1, or None; stretch of True or False; seed of at least 0",
+                got=f"crop={crop!r}, short_side={short_side!r}, symmetries={symmetries!r}, limit={limit!r}, "
+                f"stretch={stretch!r}, seed={seed!r}",
             )
-        roots = [root] if isinstance(root, str | Path) else list(root)
         self.crop, self.short_side, self.symmetries, self.stretch = crop, short_side, symmetries, stretch
         self.seed = seed
-        pairs = [pair for each in roots for pair in find_pairs(each).values()][:limit]
+        pairs = [pair for each in folders_of(root) for pair in find_pairs(each).values()][:limit]
         # Paths as one array of bytes: workers that are forked share its pages, which a list of strings would not.
-        self._names = np.array([[str(file) for file in pair] for pair in pairs], np.bytes_)
+        self._names = np.array([[os.fsencode(file) for file in pair] for pair in pairs])
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
     def __len__(self) -> int:
@@ -89,11 +97,11 @@ class PairedCrops(Samples):
             DataError: An image cannot be read, or a pair's images are of different sizes.
         """
         draw = np.random.default_rng([self.seed, number])
-        low, normal = (read_image(Path(name.decode())) for name in self._pair(number))
+        low, normal = (read_image(Path(os.fsdecode(name))) for name in self._pair(number))
         if low.shape != normal.shape:
             raise DataError(
                 "A pair's images are of different sizes.",
-                where=self._pair(number)[0].decode(),
+                where=os.fsdecode(self._pair(number)[0]),
                 got=f"{low.shape[:2]} and {normal.shape[:2]}",
                 todo="`duskbench data paired` leaves such pairs out",
             )

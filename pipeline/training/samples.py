@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.settings import is_number
 
 
 class Samples(Dataset[dict[str, Tensor]]):
@@ -25,6 +27,21 @@ class Samples(Dataset[dict[str, Tensor]]):
             return [self[number] for number in numbers]
         except DataError as error:
             return error
+
+
+def folders_of(root: str | Path | Sequence[str | Path]) -> list[Path]:
+    """One folder or several; `~` is the user's."""
+    return [Path(each).expanduser() for each in ([root] if isinstance(root, str | Path) else root)]
+
+
+def is_range(value: object, least: float) -> bool:
+    """Whether a setting is two numbers, in order, from `least` up."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(map(is_number, value))
+        and least <= value[0] <= value[1]
+    )
 
 
 @FUNCTIONS.register_module()

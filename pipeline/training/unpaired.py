@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
 from typing import ClassVar
@@ -19,9 +20,10 @@ from torch.utils.data import Sampler
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.images import read_image
+from duskbench.data_tools.settings import is_number, is_whole
 from duskbench.data_tools.training_manifest import FOLDERS
 from duskbench.data_tools.unpaired_selection import luma
-from duskbench.pipeline.training.samples import Samples
+from duskbench.pipeline.training.samples import Samples, folders_of, is_range
 
 NAMES = {"A": "low", "B": "normal"}
 REDRAWS = 8
@@ -53,7 +55,7 @@ class UnpairedCrops(Samples):
 
     Raises:
         DataError: A folder is missing or holds no image.
-        ConfigError: `crop`, `short_side`, `resize`, `resampling`, `flips` or `domains` is not possible.
+        ConfigError: A value is not possible.
 
     Source: the paper, section 4.1 (256x256 crops).
     """
@@ -74,27 +76,33 @@ class UnpairedCrops(Samples):
         domains: Sequence[str] = ("A", "B"),
         seed: int = 0,
     ) -> None:
-        self.crop, self.resize = _size(crop), None if resize is None else _size(resize)
-        least = min(self.crop)
-        sides = (least, least) if short_side is None else tuple(short_side)
-        possible = 1 <= least <= sides[0] <= sides[1] and (short_side is None or resize is None)
-        possible = possible and all(a <= b for a, b in zip(self.crop, self.resize or self.crop, strict=True))
-        known = resampling.upper() in Resampling.__members__ and not set(flips) - set(FLIPS)
-        if not possible or not known or not domains or set(domains) - set(NAMES):
+        flips, domains = (each if isinstance(each, list | tuple) else (each,) for each in (flips, domains))
+        if not (
+            _is_size(crop)
+            and (resize is None or (short_side is None and _is_size(resize) and _fits(crop, resize)))
+            and (short_side is None or is_range(short_side, min(_size(crop))))
+            and is_number(least_luma)
+            and 0 <= least_luma <= 1
+            and str(resampling).upper() in Resampling.__members__
+            and all(flip in FLIPS for flip in flips)
+            and domains
+            and all(domain in NAMES for domain in domains)
+            and is_whole(seed, 0)
+        ):
             raise ConfigError(
                 "The training crops are not possible.",
                 expected="crop of at least 1; crop <= short_side[0] <= short_side[1] or crop <= resize, not both; "
                 f"resampling of {', '.join(Resampling.__members__).lower()}; flips out of {' and '.join(FLIPS)}; "
-                "domains out of A and B",
-                got=f"crop={crop}, short_side={short_side}, resize={resize}, resampling={resampling!r}, "
-                f"flips={tuple(flips)}, domains={tuple(domains)}",
+                "domains out of A and B; least_luma from 0 to 1; seed of at least 0",
+                got=f"crop={crop!r}, short_side={short_side!r}, resize={resize!r}, resampling={resampling!r}, "
+                f"flips={tuple(flips)}, domains={tuple(domains)}, least_luma={least_luma!r}, seed={seed!r}",
             )
+        self.crop, self.resize = _size(crop), None if resize is None else _size(resize)
         self.resampling, self.flips = Resampling[resampling.upper()], tuple(flips)
-        roots = [root] if isinstance(root, str | Path) else list(root)
         self.short_side, self.least_luma, self.seed = short_side, least_luma, seed
         # Paths as one array of bytes: workers that are forked share its pages, which a list of strings would not.
         self._names = {
-            domain: np.array([str(file) for each in roots for file in _images(each, domain)], np.bytes_)
+            domain: np.array([os.fsencode(file) for each in folders_of(root) for file in _images(each, domain)])
             for domain in domains
         }
         self._order: dict[tuple[str, int], np.ndarray] = {}
@@ -128,7 +136,7 @@ class UnpairedCrops(Samples):
             draw = np.random.default_rng([self.seed, ord(domain), 1, epoch])
             self._order = {key: value for key, value in self._order.items() if key[0] != domain}
             self._order[domain, epoch] = draw.permutation(len(names))
-        return Path(names[self._order[domain, epoch][place]].decode())
+        return Path(os.fsdecode(names[self._order[domain, epoch][place]]))
 
     def _sized(self, image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         if self.resize is not None:
@@ -156,23 +164,35 @@ class UnpairedCrops(Samples):
         return window
 
 
+def _is_size(value: object) -> bool:
+    return (
+        all(is_whole(n, 1) for n in value) and len(value) == 2
+        if isinstance(value, list | tuple)
+        else is_whole(value, 1)
+    )
+
+
+def _fits(crop: int | Sequence[int], resize: int | Sequence[int]) -> bool:
+    return all(a <= b for a, b in zip(_size(crop), _size(resize), strict=True))
+
+
 def _size(side: int | Sequence[int]) -> tuple[int, int]:
     height, width = (side, side) if isinstance(side, int) else side
     return height, width
 
 
-def _images(root: str | Path, domain: str) -> list[Path]:
-    folder = Path(root) / FOLDERS[domain]
-    files = [folder / file for file in find_images(folder).files] if folder.is_dir() else []
-    if not files:
+def _images(root: Path, domain: str) -> list[Path]:
+    folder = root / FOLDERS[domain]
+    found = find_images(folder) if folder.is_dir() else None
+    if found is None or not found.files:
         raise DataError(
-            "The training set has no images." if folder.is_dir() else "The training set is not there.",
+            "The training set is not there." if found is None else "The training set has no images.",
             where=folder,
             expected="trainA (low light) and trainB (normal light) with images",
-            got="none",
+            got="; ".join(found.notes) or "none" if found else "a file" if folder.is_file() else "no such folder",
             todo="build it with `duskbench data unpaired`, or name its folder: --cfg-options data_root=DIR",
         )
-    return files
+    return [folder / file for file in found.files]
 
 
 @DATA_SAMPLERS.register_module()

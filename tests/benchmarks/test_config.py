@@ -99,6 +99,8 @@ def test_overrides_win() -> None:
         ("protocol.max_detections=-1", "1 or more"),
         ("enhancers", "a.b=c"),
         ("enhancers.0=gamma", "give a list whole"),
+        ("enhancers=[dict(type='gamma',gamma=2)]", r"(?s)cannot be read.*got: enhancers=\[dict"),
+        ("enhancers=[gamma,he", "cannot be read"),
     ],
 )
 def test_wrong_options_are_told(option: str, text: str) -> None:
@@ -170,6 +172,12 @@ def test_words_of_a_row_are_told(tmp_path: Path, row: str, text: str) -> None:
     config.write_text(f"data = dict(root='x')\nenhancers = [dict(type='input', {row})]\n")
     with pytest.raises(ConfigError, match=text):
         plan_enhancers(load_benchmark_config(config), "cpu", Known(tmp_path / "none"))
+
+
+def test_folders_with_blanks_and_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given, root in (("~/a b", str(tmp_path / "a b")), ("/x y/z", "/x y/z"), ("'2024'", "2024")):
+        assert load_benchmark_config("table2", cfg_options=[f"data.root={given}"]).data["root"] == root
 
 
 def test_one_class_is_a_name() -> None:

@@ -188,6 +188,15 @@ def test_what_is_missing_is_said(devkit: Path, tmp_path: Path) -> None:
         last_checkpoint(tmp_path)
 
 
+def test_a_variable_of_the_file_is_no_setting(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train_dataloader\.dataset\.data_root, "):
+        train(CONFIG, work_dir=tmp_path, cfg_options={"data_root": "elsewhere/"})
+    own = tmp_path / "own.py"
+    own.write_text(f"_base_ = [{str(CONFIG)!r}]\ndata_root = 'elsewhere/'\n")
+    with pytest.raises(ConfigError, match=r"(?s)'data_root'.*own\.py.*train_dataloader\.dataset\.data_root"):
+        train(own, work_dir=tmp_path)
+
+
 def test_bundled_weights_are_those_of_the_config() -> None:
     detector = load_detector("rfb_miniature")
     assert detector.classes == SHARED_CLASSES

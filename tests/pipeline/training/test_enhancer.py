@@ -25,7 +25,7 @@ from duskbench.data_tools.images import read_image
 from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.training import enhancer, launch
 from duskbench.pipeline.training.enhancer import PerNetworkOptimizers, export, train
-from duskbench.pipeline.training.hooks import StartFrom
+from duskbench.pipeline.training.hooks import LossGuard, SampleGrid, StartFrom
 from duskbench.pipeline.training.launch import checkpoints, last_checkpoint
 from tests.pipeline.training.conftest import CONFIGS, ROOT, losses
 
@@ -233,10 +233,21 @@ def test_a_run_starts_from_given_weights_and_its_last_checkpoint_is_averaged_wit
     assert all(torch.equal(resumed[key], averaged[key]) for key in averaged)
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.0, 2.0])
-def test_a_share_of_the_first_weights_is_below_one(share: float) -> None:
-    with pytest.raises(ConfigError, match="share"):
-        StartFrom("weights.safetensors", share)
+@pytest.mark.parametrize(
+    ("hook", "arguments"),
+    [
+        (StartFrom, {"weights": "weights.safetensors", "share": -0.1}),
+        (StartFrom, {"weights": "weights.safetensors", "share": 1.0}),
+        (StartFrom, {"weights": "weights.safetensors", "share": "half"}),
+        (LossGuard, {"factor": 0.5}),
+        (LossGuard, {"window": 0}),
+        (SampleGrid, {"interval": 0}),
+        (SampleGrid, {"images": "all"}),
+    ],
+)
+def test_hooks_that_cannot_be_set_so(hook: type[Any], arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"where: {list(arguments)[-1]}"):
+        hook(**arguments)
 
 
 def test_adam_in_one_pass_gives_the_same_weights_and_goes_on_from_an_older_state_to_the_last_bit() -> None:
@@ -355,3 +366,43 @@ def test_resume_says_that_there_is_no_checkpoint(
 def test_a_batch_of_no_images_is_refused(tmp_path: Path, tiny_guided: dict[str, Any], size: object) -> None:
     with pytest.raises(ConfigError, match="A batch cannot be of this size"):
         train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, "train_dataloader.batch_size": size})
+
+
+ZERO_DCE = CONFIGS / "zero_dce_small.py"
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({"model.spatial_weigt": 2.0}, ConfigError, "(?s)cannot be built.*zero_dce_small.py.*'spatial_weigt'"),
+        ({"train_dataloader.dataset.crops": 5}, ConfigError, "(?s)cannot be built.*'crops'"),
+        ({"optim_wrapper.generator.optimizer.lr": -1}, ConfigError, "(?s)cannot be built.*learning rate: -1"),
+        ({"randomness.sed": 1}, ConfigError, "(?s)cannot be built.*'sed'"),
+        # Larger than the crops, which the first step finds.
+        ({"model.patch_size": 100}, TrainingError, r"(?s)iteration 1.*too small \(.*zero_dce_losses.py:\d+"),
+        ({"randomness.seed": -1}, ConfigError, "(?s)randomness.seed.*2\\*\\*32"),
+        ({"train_dataloader.num_workers": -1}, ConfigError, "(?s)train_dataloader.num_workers.*0 or more"),
+        ({"ema": 1}, ConfigError, "(?s)ema.*below 1"),
+        ({"compile": "maybe"}, ConfigError, "(?s)compile.*True or False"),
+        ({"data_root": []}, ConfigError, "(?s)data_root.*a folder"),
+        ({"schedule.milestones": 5}, ConfigError, "schedule is not clear"),
+        ({"schedule": {"constant": 0, "decay": 0}}, ConfigError, "(?s)schedule is not clear.*at least 1"),
+        ({"schedule": {"milestones": [1], "factor": "half"}}, ConfigError, "schedule is not clear"),
+        ({"train_cfg.max_iters": 3}, ConfigError, "(?s)Nothing reads 'train_cfg'.*schedule"),
+    ],
+)
+def test_settings_that_are_not_possible(
+    tmp_path: Path, tiny: dict[str, Any], options: dict[str, Any], kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        train(ZERO_DCE, work_dir=tmp_path, cfg_options={**tiny, "train_dataloader.dataset.short_side": None, **options})
+    assert not checkpoints(tmp_path)
+
+
+def test_a_training_starts_from_the_weights_of_a_checkpoint(tmp_path: Path, tiny: dict[str, Any]) -> None:
+    """What the error about another schedule says to do."""
+    options = {**tiny, "train_dataloader.dataset.short_side": None, "train_dataloader.persistent_workers": True}
+    first = train(ZERO_DCE, work_dir=tmp_path / "first", cfg_options=options)
+    still = {"load_from": str(first), "optim_wrapper.generator.optimizer.lr": 0.0, "schedule.decay": 0}
+    second = train(ZERO_DCE, work_dir=tmp_path / "second", cfg_options={**options, **still})
+    assert all(torch.equal(value, weights_of(first)[key]) for key, value in weights_of(second).items())

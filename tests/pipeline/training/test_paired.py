@@ -77,6 +77,13 @@ def test_stretched_crops_keep_the_extremes_of_their_image(pairs: Path) -> None:
     torch.testing.assert_close(sample["low"], sample["normal"], atol=1e-6, rtol=0)
 
 
+def test_names_of_any_kind(pairs: Path) -> None:
+    for half in ("low", "high"):
+        (pairs / half / "0.png").rename(pairs / half / "夜 ü'#%.png")
+    samples = PairedCrops(pairs, crop=8)
+    assert {tuple(samples[n]["low"].shape) for n in range(3)} == {(3, 8, 8)}
+
+
 def test_short_sides_and_limits(pairs: Path) -> None:
     assert len(PairedCrops(pairs, crop=8, limit=2)) == 2
     assert PairedCrops(pairs, crop=64)[0]["low"].shape == (3, 64, 64)
@@ -84,7 +91,22 @@ def test_short_sides_and_limits(pairs: Path) -> None:
     assert (reduced["normal"].float() - 2 * reduced["low"].float()).abs().max() <= 2
 
 
-@pytest.mark.parametrize("arguments", [{"crop": 0}, {"short_side": (8, 20)}, {"symmetries": 9}, {"limit": 0}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"crop": 0},
+        {"crop": 3.5},
+        {"crop": (8, 8)},
+        {"short_side": (8, 20)},
+        {"short_side": 300},
+        {"symmetries": 9},
+        {"symmetries": "all"},
+        {"limit": 0},
+        {"limit": "all"},
+        {"stretch": "no"},
+        {"seed": -1},
+    ],
+)
 def test_impossible_crops(pairs: Path, arguments: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"not possible"):
         PairedCrops(pairs, **{"crop": 16, **arguments})  # type: ignore[arg-type]

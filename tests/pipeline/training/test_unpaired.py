@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -164,11 +166,51 @@ def test_several_roots_are_taken_together(unpaired: Path) -> None:
         {"flips": ("diagonal",)},
         {"domains": ()},
         {"domains": ("C",)},
+        {"domains": "AB"},
+        {"domains": 1},
+        {"crop": True},
+        {"crop": 3.5},
+        {"crop": "large"},
+        {"crop": (32, 0)},
+        {"crop": (32, 32, 32)},
+        {"short_side": 300},
+        {"short_side": (300, "large")},
+        {"short_side": (300, float("nan"))},
+        {"short_side": (300, 400, 500)},
+        {"resize": "large"},
+        {"resampling": 5},
+        {"least_luma": 20},
+        {"least_luma": float("nan")},
+        {"seed": -1},
+        {"seed": "zero"},
     ],
 )
 def test_impossible_crops(unpaired: Path, arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="crops are not possible"):
         UnpairedCrops(unpaired, **arguments)
+
+
+def test_one_name_of_a_flip_or_domain_need_not_be_a_list(unpaired: Path) -> None:
+    one = UnpairedCrops(unpaired, crop=8, flips="up_down", domains="A")
+    assert (one.flips, list(one[0])) == (("up_down",), ["low", "seed"])
+
+
+def test_names_of_any_kind_and_a_home_folder(unpaired: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "Bilder bei Nacht, ü#%'"
+    for folder in ("trainA", "trainB"):
+        (root / folder).mkdir(parents=True)
+        for number, name in enumerate(("夜 1.png", "b'#%.png", os.fsdecode(b"\xff.png"))):
+            shutil.copy(unpaired / folder / f"{number}.png", root / folder / name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    home = UnpairedCrops(f"~/{root.name}", crop=8)
+    assert {tuple(home[n]["low"].shape) for n in range(3)} == {(3, 8, 8)}
+
+
+def test_pictures_of_another_format_are_named(unpaired: Path, tmp_path: Path) -> None:
+    (tmp_path / "trainA").mkdir()
+    shutil.copy(unpaired / "trainA" / "0.png", tmp_path / "trainA" / "a.gif")
+    with pytest.raises(DataError, match=r"(?s)no images.*got: 1 left out, no format that is read.*a\.gif"):
+        UnpairedCrops(tmp_path)
 
 
 def test_missing_sets_say_what_to_do(tmp_path: Path) -> None:
