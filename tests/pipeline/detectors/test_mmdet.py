@@ -123,7 +123,10 @@ def test_fingerprint_follows_weights_and_settings_only(small: tuple[Config, Path
     base = MMDetDetector(config, path).fingerprint
     elsewhere = tmp_path / "copy.pth"
     elsewhere.write_bytes(path.read_bytes())
-    assert MMDetDetector(config, elsewhere, cfg_options={"data_root": "other/"}).fingerprint == base
+    assert (
+        MMDetDetector(config, elsewhere, cfg_options={"test_dataloader.dataset.data_root": "other/"}).fingerprint
+        == base
+    )
     assert MMDetDetector(config, path, cfg_options={"model.test_cfg.score_thr": 0.5}).fingerprint != base
     retrained = torch.load(path, weights_only=True)
     retrained["state_dict"]["bbox_head.reg_convs.0.0.bias"] += 0.01
