@@ -364,7 +364,7 @@ def test_resume_says_that_there_is_no_checkpoint(
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "two", True])
 def test_a_batch_of_no_images_is_refused(tmp_path: Path, tiny_guided: dict[str, Any], size: object) -> None:
-    with pytest.raises(ConfigError, match="train_dataloader.batch_size"):
+    with pytest.raises(ConfigError, match=r"train_dataloader\.batch_size"):
         train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, "train_dataloader.batch_size": size})
 
 
