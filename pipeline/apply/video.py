@@ -1,4 +1,4 @@
-"""Enhance video files: the pictures are made again, everything else in the file is kept."""
+"""Enhance video files: the pictures are encoded again, everything else in the file is kept."""
 
 from __future__ import annotations
 

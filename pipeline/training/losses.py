@@ -12,7 +12,7 @@ from torch import Tensor
 Scores = Tensor | Sequence[Tensor]
 EPSILON = 1e-5
 # Side of the regions whose colour is compared, and what is added to it.
-REGION_SIZE, BLACK = 8, 0.01
+COLOUR_REGION, BLACK_LEVEL = 8, 0.01
 
 
 def lsgan_discriminator_loss(real: Scores, fake: Scores) -> Tensor:
@@ -109,8 +109,8 @@ def chromaticity_loss(enhanced: Tensor, low: Tensor) -> Tensor:
     Returns:
         Mean over regions and colours of the squared changes; a scalar.
 
-    Source: the angle between colours of Wang et al. 2019, eq. 4 (DeepUPE), as shares: an angle has no gradient at 0
-    and says nothing where it is black.
+    Source: the colour loss of Wang et al. 2019 (DeepUPE), shares in place of its angle, which has no gradient at 0
+    and says nothing where it is black; the constants are ours.
     """
     return (_chromaticity(enhanced) - _chromaticity(low)).square().mean()
 
@@ -149,7 +149,7 @@ def squared_mean(code: Tensor) -> Tensor:
 
 
 def _chromaticity(picture: Tensor) -> Tensor:
-    regions = F.avg_pool2d(picture.float(), REGION_SIZE).clamp(min=0) + BLACK
+    regions = F.avg_pool2d(picture.float(), COLOUR_REGION).clamp(min=0) + BLACK_LEVEL
     return regions / regions.sum(1, keepdim=True)
 
 
