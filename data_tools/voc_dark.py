@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from duskbench.data_tools.datasets import missing, open_dataset
@@ -187,8 +187,7 @@ def _select(source: VOC, limit: int | None) -> list[str]:
 
 def _header(settings: dict[str, Any]) -> dict[str, Any]:
     # numpy promises the same stream for the same seed only within a version; these are for the record.
-    made_with = {name: metadata.version(name) for name in ("numpy", "opencv-python")}
-    return {"voc_dark": settings, "versions": made_with}
+    return {"voc_dark": settings, "versions": {"numpy": np.__version__, "opencv": cv2.__version__}}
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
@@ -61,12 +62,21 @@ class _Finder:
 
 class _LazyModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
+        if name == "__version__":
+            return _version(self.__name__)
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if sys.modules.get(self.__name__) is self:
             # Asked for by `from package import name`: nothing is used yet.
             return _LazyObject(self.__name__, name)
         return getattr(importlib.import_module(self.__name__), name)
+
+
+def _version(package: str) -> str:
+    """What a package would say of itself, since others ask for it while they are imported."""
+    for distribution in metadata.packages_distributions().get(package, ()):
+        return metadata.version(distribution)
+    raise AttributeError(f"module {package!r} has no attribute '__version__'")
 
 
 class _LazyObject:

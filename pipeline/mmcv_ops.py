@@ -24,10 +24,13 @@ logger = logging.getLogger(__name__)
 EXTENSION = "mmcv._ext"
 
 # What mmcv, mmengine and mmdet import at their top for drawing, for reading TIFF, for augmentations, for masks, for
-# lane and tracking models and for sharded training. It takes twice as long as torch; detecting needs none of it.
+# lane, language and tracking models and for sharded training, some of it only where it is installed. It takes twice as
+# long as torch; detecting needs none of it. A package that is missing here, and itself imports one of these, meets a
+# stand-in.
 _SELDOM_USED = (
-    "imagecorruptions", "imgaug", "matplotlib", "scipy", "shapely", "skimage", "tifffile", "torch.distributed.fsdp",
-    "torch.distributed.optim",
+    "albumentations", "bitsandbytes", "cityscapesscripts", "fairscale", "faster_coco_eval", "imagecorruptions",
+    "imgaug", "lvis", "matplotlib", "mmpretrain", "panopticapi", "pycocoevalcap", "scipy", "shapely", "skimage",
+    "sklearn", "tifffile", "torch.distributed.fsdp", "torch.distributed.optim", "trackeval", "transformers",
 )  # fmt: skip
 
 

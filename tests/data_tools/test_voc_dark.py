@@ -174,6 +174,13 @@ def test_missing_and_broken_originals_are_named(lit: Path, tmp_path: Path) -> No
         make_voc_dark(lit, tmp_path / "dark", split="tset")
 
 
+def test_the_manifest_says_which_versions_made_it_whatever_brought_them(lit: Path, tmp_path: Path) -> None:
+    # opencv-python-headless is as good as opencv-python.
+    make_voc_dark(lit, tmp_path / "dark", limit=1)
+    header = json.loads((tmp_path / "dark/manifest.jsonl").read_text().splitlines()[0])
+    assert header["versions"] == {"numpy": np.__version__, "opencv": cv2.__version__}
+
+
 def test_the_manifest_is_strict_json_with_sorted_keys(lit: Path, tmp_path: Path) -> None:
     make_voc_dark(lit, tmp_path / "dark", limit=1)
     for line in (tmp_path / "dark/manifest.jsonl").read_text().splitlines():

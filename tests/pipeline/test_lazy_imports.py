@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,3 +100,45 @@ print(LineString([(0, 0), (3, 4)]).length)
 def test_a_detector_imports_nothing_that_it_does_not_use() -> None:
     done = subprocess.run([sys.executable, "-c", DETECT], capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.splitlines() == ["", "5.0"]
+
+
+# What scikit-learn does while it is imported: it asks SciPy for its version, and for more.
+CURIOUS = """
+import scipy
+import scipy.stats
+assert tuple(map(int, scipy.__version__.split(".")[:2])) >= (1, 0)
+NORMAL = scipy.stats.norm()
+"""
+
+
+@pytest.mark.slow
+def test_packages_that_mmdet_imports_where_they_are_installed_do_not_meet_stand_ins(tmp_path: Path) -> None:
+    for name in ("albumentations", "sklearn", "transformers"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(CURIOUS)
+    path = os.pathsep.join([str(tmp_path), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    program = f"{DETECT}\nimport sklearn\nprint(sklearn.NORMAL.mean())"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["", "5.0", "0.0"]
+
+
+def test_a_version_can_be_asked_for_before_the_import() -> None:
+    program = """
+from importlib.metadata import version
+import sys
+from duskbench.pipeline.lazy_imports import import_when_used
+with import_when_used("scipy", "json"):
+    import scipy
+    assert scipy.__version__ == version("scipy")
+    assert not hasattr(scipy, "__file__")
+assert "scipy" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], timeout=60, check=True)
