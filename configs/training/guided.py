@@ -1,11 +1,13 @@
 # The paper's method on ExDark and VOC (Table 2), with the settings of its section 4.1. What it leaves open is read as
 # EnlightenGAN has it, whose sentence on the generator the paper repeats: five levels down and four up, the width, the
-# pooling of the attention, VGG-16 of its authors, 100 epochs at the full rate before the 100 to zero. docs/readings.md
-# has the list.
+# pooling of the attention, VGG-16 of its authors, batches of 32, 100 epochs at the full rate before the 100 to zero.
+# docs/readings.md has the list. For smaller batches take norm="instance" too: batch normalisation learns from a batch's
+# own statistics and enhances by averages, and those of few night photos are unlike any average.
 #   duskbench data unpaired data/unpaired --low data/exdark --normal data/VOCdevkit/VOC2007
 #   duskbench train configs/training/guided.py --export weights/guided.safetensors
 _base_ = ["../_base_/training.py"]
 
+train_dataloader = dict(batch_size=32)
 features = dict(type="VGG16Features", layer="conv5_1", form="caffe", scale=1.0)
 model = dict(
     type="GuidedGAN",

@@ -1,23 +1,28 @@
-# The shipped weights of the paper's method: those of guided_small.py go on learning, on many more photos, with x_a from
-# features that tell one photo's places apart; the perceptual loss compares normalised maps, which keeps colours, and
-# normal-light pictures are to stay as they are. The mean of the weights before and after is what ships.
-#   duskbench train configs/training/guided_small.py --export guided_small.safetensors
+# The shipped weights of the paper's method: one training from start to end on two cores, in a quarter of an hour.
+# Deviations from guided.py: a third of the width; three crops of 96 pixels of photos made small, so each picture is
+# normalised by itself; features that ship instead of VGG-16, and an x_a of them that is not stretched and multiplies
+# where EnlightenGAN does; higher learning rates, limited gradients, a moving average of the weights. One thing is added
+# that the paper has not: regions keep their chromaticity, without which dark places take any colour.
 #   duskbench train configs/training/guided_photos_small.py --export guided.safetensors
-_base_ = ["guided_small.py"]
+_base_ = ["guided.py"]
 
-data_root = ["data/unpaired_photos", "data/unpaired_miniature", "data/unpaired_miniature"]
-train_dataloader = dict(dataset=dict(crop=96, short_side=(108, 260), least_luma=0.03))
-schedule = dict(unit="steps", constant=700, decay=500)
+data_root = ["data/unpaired_photos"] * 2 + ["data/unpaired_miniature"] * 2
+ema = 0.998
+features = dict(_delete_=True, type="DistilledFeatures")
+train_dataloader = dict(batch_size=3, num_workers=1, dataset=dict(crop=96, short_side=(108, 240), least_luma=0.03))
+schedule = dict(unit="steps", constant=2200, decay=800)
 model = dict(
-    generator=dict(attention=dict(features=dict(_delete_=True, type="DistilledFeatures"))),
-    perceptual=dict(type="DistilledFeatures"),
-    alpha=5.0,
-    normalised=True,
-    identity=0.5,
+    generator=dict(
+        generator=dict(width=12, norm="instance"),
+        attention=dict(features=features, output="sigmoid"),
+        layers=["bn1_2", "bn2_2", "bn3_2", "bn4_2", "bn5_1"],
+    ),
+    discriminator=dict(width=16),
+    alpha=6.0,
+    perceptual=dict(type="DetectorFeatures", scale=1.0),
+    chromaticity=30.0,
 )
-optim_wrapper = dict(generator=dict(optimizer=dict(lr=2e-4)))
-custom_hooks = [
-    dict(type="LossGuard"),
-    dict(type="SampleGrid", interval=100, images=6),
-    dict(type="StartFrom", weights="guided_small.safetensors", share=0.67),
-]
+optim_wrapper = dict(
+    generator=dict(optimizer=dict(lr=4e-4), clip_grad=dict(max_norm=5.0)),
+    discriminator=dict(optimizer=dict(lr=2e-4), clip_grad=dict(max_norm=5.0)),
+)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import nn
-
 from duskbench.pipeline.enhancers.generator import GeneratorEnhancer
 
 
@@ -23,9 +21,3 @@ class Guided(GeneratorEnhancer):
     stride: ClassVar[int] = 16
     # A result pixel sees 137 pixels to each side through EnlightenGAN's U-Net and 81 more through VGG-16's conv5_1.
     overlap: ClassVar[int | None] = 224
-
-    def prepare(self, network: nn.Module) -> nn.Module:  # type: ignore[override]
-        """See `TorchEnhancer`; a generator whose normalisation sees the whole picture is not tiled."""
-        if any(isinstance(module, nn.InstanceNorm2d) for module in network.modules()):
-            self.overlap = None  # type: ignore[misc]
-        return super().prepare(network)

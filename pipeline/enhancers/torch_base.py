@@ -84,8 +84,13 @@ class TorchEnhancer(Enhancer):
         self._network_types: list[type[nn.Module]] = []
 
     def prepare(self, network: Network) -> Network:
-        """Make a network ready: on the device, in the memory format, in evaluation mode, without gradients."""
+        """Make a network ready: on the device, in the memory format, in evaluation mode, without gradients.
+
+        One whose normalisation sees the whole picture is not tiled.
+        """
         self._network_types.append(type(network))
+        if any(isinstance(module, nn.InstanceNorm2d) for module in network.modules()):
+            self.overlap = None  # type: ignore[misc]
         network.requires_grad_(False).eval().to(self.device)
         # `Module.to` would ask it of tensors of five dimensions too, which raises for all but those that stay put.
         return network._apply(lambda each: each.to(memory_format=self.memory_format) if each.dim() == 4 else each)

@@ -36,6 +36,7 @@ from duskbench.pipeline.weights import safetensors_bytes
 KEYS = ("model", "train_dataloader", "schedule", "optim_wrapper")
 # Top-level settings of our own, and those of the Runner that follow from them.
 _READ_HERE = {"channels_last", "data_root", "ema", "schedule"}
+_HOOKS = ("RaiseDataErrors", "ExportRecord", "BatchStatisticsCheck")
 _SET_HERE = {"model_wrapper_cfg", "param_scheduler", "train_cfg"}
 
 
@@ -88,7 +89,7 @@ def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None =
     # The Runner takes no notice of it where there is one process.
     loaded.model_wrapper_cfg = {"type": "SharedGradients"}
     loaded.train_dataloader.collate_fn = {"type": "collate_samples"}
-    loaded.custom_hooks = [*loaded.get("custom_hooks", []), {"type": "RaiseDataErrors"}, {"type": "ExportRecord"}]
+    loaded.custom_hooks = [*loaded.get("custom_hooks", []), *({"type": name} for name in _HOOKS)]
     # Under this name mmengine's Runner would compile the step as a whole, with its optimisers and its log.
     if loaded.pop("compile", False):
         loaded.custom_hooks.append({"type": "CompileNetworks"})

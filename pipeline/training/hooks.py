@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from pathlib import Path
 from statistics import median
@@ -11,7 +12,9 @@ import numpy as np
 import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.registry import HOOKS
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from duskbench.data_tools.errors import ConfigError, TrainingError
 from duskbench.data_tools.images import write_image
@@ -125,6 +128,59 @@ class SampleGrid(Hook):
         rows = [torch.cat(list(batch), dim=2) for batch in (low, enhanced)]
         pixels = torch.cat(rows, dim=1).clamp(0, 1).mul(255).round().to(torch.uint8)
         return pixels.permute(1, 2, 0).cpu().numpy()
+
+
+@HOOKS.register_module()
+class BatchStatisticsCheck(Hook):
+    """Warn where a network enhances otherwise than it learned to, because batches normalised it in training.
+
+    Batch normalisation takes the statistics of the batch while it trains and averages of them afterwards. In a batch
+    of few night photos that makes up for how dark these are, as averages over bright and dark ones cannot; what was
+    natural in training is then grey fog or stays dark. The last batch is enhanced both ways.
+
+    Args:
+        share: How far the two may lie apart, as a share of how far the enhancement moves the pictures.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, share: float = 0.25) -> None:
+        _need("share", share, is_number(share) and share > 0, "above 0")
+        self.share = share
+        self.batch: Any = None
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Keep the batch."""
+        self.batch = data_batch
+
+    def after_train(self, runner: Any) -> None:
+        """Compare the two, and put the averages back."""
+        model = unwrapped(runner.model)
+        network = model.exported[0]
+        layers = [each for each in network.modules() if isinstance(each, _BatchNorm) and each.training]
+        if self.batch is None or not layers:
+            return
+        kept = {name: value.clone() for name, value in network.named_buffers()}
+        was_training = model.training
+        model.eval()
+        with torch.no_grad():
+            low = model.data_preprocessor(self.batch)["low"]
+            alone = model.enhance(low)
+            for layer in layers:
+                layer.train()
+            together = model.enhance(low)
+            for name, value in network.named_buffers():
+                value.copy_(kept[name])
+        model.train(was_training)
+        apart, moved = ((together - each).abs().mean().item() * 255 for each in (alone, low))
+        if apart > self.share * moved:
+            print_log(
+                "With the averages of its batch normalisation this network enhances otherwise than it did in training, "
+                f"by {apart:.0f} grey levels on the last batch of {len(low)}; in training it moved the pictures by "
+                f"{moved:.0f}. Give its generator norm='instance', or train with larger batches.",
+                "current",
+                logging.WARNING,
+            )
 
 
 @HOOKS.register_module()
