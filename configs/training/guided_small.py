@@ -1,7 +1,7 @@
-# The paper's method on two cores, in about a quarter of an hour: a narrow U-Net on small crops, guided by the bundled
-# detector's base instead of VGG-16; docs/miniature.md says how it was found. The shipped weights begin with it and go
-# on with guided_photos_small.py. Older than the readings in guided.py: x_a is not stretched, the features have no scale
-# (so that x_a is nearly constant), the pyramid is averaged, and the generator has no level at 1/16.
+# An older training of the paper's method on two cores, in about a quarter of an hour: a narrow U-Net on small crops,
+# guided by the bundled detector's base instead of VGG-16; the base of the ablations (docs/miniature.md). Older than the
+# readings in guided.py: x_a is not stretched, the features have no scale (so that x_a is nearly constant), the pyramid
+# is averaged, and the generator has no level at 1/16.
 _base_ = ["../_base_/training.py"]
 
 data_root = ["data/unpaired_real", "data/unpaired_miniature"]
