@@ -14,7 +14,6 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from duskbench.data_tools.errors import ConfigError, TrainingError
 from duskbench.data_tools.images import write_image
@@ -157,7 +156,9 @@ class BatchStatisticsCheck(Hook):
         """Compare the two, and put the averages back."""
         model = unwrapped(runner.model)
         network = model.exported[0]
-        layers = [each for each in network.modules() if isinstance(each, _BatchNorm) and each.training]
+        layers = [
+            each for each in network.modules() if getattr(each, "running_mean", None) is not None and each.training
+        ]
         if self.batch is None or not layers:
             return
         kept = {name: value.clone() for name, value in network.named_buffers()}
