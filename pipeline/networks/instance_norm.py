@@ -21,3 +21,30 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         channels = input.reshape(1, -1, *input.shape[2:])
         normalised = F.batch_norm(channels, None, None, training=True, eps=self.eps)
         return torch.ops.aten._unsafe_view(normalised, input.shape)
+
+
+class AffineInstanceNorm2d(nn.InstanceNorm2d):
+    """torch's with weights, for maps of one place too, which are their mean: what is left of them is the bias.
+
+    torch refuses such a map, which the lowest level of a U-Net has of a picture no larger than its stride.
+
+    Args:
+        channels: Channels of the maps.
+    """
+
+    bias: nn.Parameter
+    weight: nn.Parameter
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise each channel of each picture over its pixels, (N, C, H, W) float to the same."""
+        # A graph of free sizes cannot ask for them.
+        if torch.compiler.is_compiling():
+            variance, mean = torch.var_mean(input, (2, 3), correction=0, keepdim=True)
+            scale = self.weight[:, None, None] * torch.rsqrt(variance + self.eps)
+            return (input - mean) * scale + self.bias[:, None, None]
+        if input.shape[2:].numel() == 1:
+            return self.bias[:, None, None].expand_as(input).contiguous()
+        return super().forward(input)

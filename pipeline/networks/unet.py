@@ -10,11 +10,12 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.networks.instance_norm import AffineInstanceNorm2d
 from duskbench.pipeline.networks.pooling import max_pool
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
-    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "instance": AffineInstanceNorm2d,
     "none": lambda _: nn.Identity(),
 }
 

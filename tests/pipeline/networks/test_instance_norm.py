@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from duskbench.pipeline.networks.instance_norm import InstanceNorm2d
+from duskbench.pipeline.networks.instance_norm import AffineInstanceNorm2d, InstanceNorm2d
 
 SIZES = [(1, 3, 5, 7), (3, 4, 6, 6)]
 
@@ -42,3 +42,24 @@ def test_a_relu_in_place_gives_the_same_bits_without_copies(size: tuple[int, ...
     assert torch.equal(*gradients)
     # The second one's is what to avoid: if torch no longer needs it, neither is our own layer needed for it.
     assert functions == ["ReluBackward0", "AsStridedBackward0"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_with_weights_equals_torchs_in_a_graph_of_free_sizes_too(size: tuple[int, ...]) -> None:
+    batch, _ = batch_and_weights(size)
+    layer = AffineInstanceNorm2d(size[1]).requires_grad_(requires_grad=False)
+    layer.weight.copy_(torch.rand(size[1], generator=torch.Generator().manual_seed(1)))
+    layer.bias.copy_(torch.rand(size[1], generator=torch.Generator().manual_seed(2)))
+    wanted = F.instance_norm(batch, weight=layer.weight, bias=layer.bias)
+    assert torch.equal(layer(batch), wanted)
+    free = torch.export.Dim.DYNAMIC
+    graph = torch.export.export(layer, (batch,), dynamic_shapes=({2: free, 3: free},)).module()
+    torch.testing.assert_close(graph(batch), wanted)
+
+
+def test_a_map_of_one_place_is_the_bias() -> None:
+    layer = AffineInstanceNorm2d(3)
+    torch.nn.init.constant_(layer.bias, 0.25)
+    one, several = torch.rand(2, 3, 1, 1), torch.full((2, 3, 4, 4), 0.7)
+    assert torch.equal(layer(one), torch.full((2, 3, 1, 1), 0.25))
+    torch.testing.assert_close(layer(several), torch.full((2, 3, 4, 4), 0.25))
