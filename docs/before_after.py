@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from duskbench import load_detector, load_enhancer
-from duskbench.data_tools.boxes import iou
+from duskbench.benchmarks.metrics.voc_ap import match
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.records import ImageRecord
@@ -21,13 +21,13 @@ from duskbench.pipeline.detectors.base import Detections
 THRESHOLD = 0.4
 
 
-def with_boxes(image: np.ndarray, found: object) -> np.ndarray:
+def with_boxes(image: np.ndarray, found: Detections) -> np.ndarray:
     """The image with every detection above the threshold."""
     drawn = image.copy()
-    for box, score, label in zip(found.boxes_xyxy, found.scores, found.labels, strict=True):  # type: ignore[attr-defined]
+    for box, score, label in zip(found.boxes_xyxy, found.scores, found.labels, strict=True):
         if score >= THRESHOLD:
             x1, y1, x2, y2 = (round(float(v)) for v in box)
-            text = f"{found.classes[label]} {score:.2f}"  # type: ignore[attr-defined]
+            text = f"{found.classes[label]} {score:.2f}"
             cv2.rectangle(drawn, (x1, y1), (x2, y2), (255, 170, 0), 2)
             (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
             top = max(y1, height + 6)
@@ -38,18 +38,21 @@ def with_boxes(image: np.ndarray, found: object) -> np.ndarray:
 
 def objects_found(found: Detections, record: ImageRecord) -> tuple[int, int]:
     """How many objects have a box above the threshold, and how many such boxes have no object of their own."""
-    seen: set[int] = set()
-    wrong = 0
-    for box, score, label in zip(found.boxes_xyxy, found.scores, found.labels, strict=True):
-        if score >= THRESHOLD:
-            own = {
-                place
-                for place, each in enumerate(record.objects or ())
-                if each.name == found.classes[label] and iou(tuple(map(float, box)), each.box_xyxy) > 0.5
-            }
-            wrong += not own - seen
-            seen |= own
-    return len(seen), wrong
+    objects = [each for each in record.objects or () if each.name in found.classes]
+    shown = found.scores >= THRESHOLD
+    matches = match(
+        np.array([each.box_xyxy for each in objects], np.float64).reshape(-1, 4),
+        np.array([found.classes.index(each.name) for each in objects], np.int64),
+        np.zeros(len(objects), np.int64),
+        np.array([each.difficult for each in objects], bool),
+        found.boxes_xyxy[shown],
+        found.scores[shown],
+        found.labels[shown],
+        np.zeros(shown.sum(), np.int64),
+        len(found.classes),
+        strict=True,
+    )
+    return int(matches.tp.sum()), int(matches.fp.sum())
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,6 +16,7 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
+from torch import nn
 
 from duskbench.data_tools.errors import ConfigError, TrainingError
 from duskbench.data_tools.images import write_image
@@ -85,6 +88,18 @@ def _stopped(runner: Any, got: str, expected: str) -> TrainingError:
     )
 
 
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode and without gradients, and afterwards as before."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
 @HOOKS.register_module()
 class SampleGrid(Hook):
     """Show what the generator makes of a few training images, through the run's visualiser and as a PNG file.
@@ -117,13 +132,10 @@ class SampleGrid(Hook):
 
     def _grid(self, model: TrainableEnhancer) -> np.ndarray:
         """Input above, enhanced below; (2 H, n W, 3) uint8 RGB."""
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
+        with _evaluating(model):
             low = model.data_preprocessor({"low": self.low})["low"]
             # One after the other: statistics of a batch of different pictures are not what one picture sees.
             enhanced = torch.cat([model.enhance(each[None]) for each in low])
-        model.train(was_training)
         rows = [torch.cat(list(batch), dim=2) for batch in (low, enhanced)]
         pixels = torch.cat(rows, dim=1).clamp(0, 1).mul(255).round().to(torch.uint8)
         return pixels.permute(1, 2, 0).cpu().numpy()
@@ -162,9 +174,7 @@ class BatchStatisticsCheck(Hook):
         if self.batch is None or not layers:
             return
         kept = {name: value.clone() for name, value in network.named_buffers()}
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
+        with _evaluating(model):
             low = model.data_preprocessor(self.batch)["low"]
             alone = model.enhance(low)
             for layer in layers:
@@ -172,7 +182,6 @@ class BatchStatisticsCheck(Hook):
             together = model.enhance(low)
             for name, value in network.named_buffers():
                 value.copy_(kept[name])
-        model.train(was_training)
         apart, moved = ((together - each).abs().mean().item() * 255 for each in (alone, low))
         if apart > self.share * moved:
             print_log(
