@@ -21,7 +21,7 @@ from duskbench.data_tools.records import ImageRecord
 
 _PACKAGES = (
     "duskbench", "torch", "torchvision", "onedl-mmdetection", "onedl-mmengine", "onedl-mmcv", "numpy", "opencv-python",
-    "pillow", "pycocotools", "onnxruntime", "safetensors",
+    "opencv-python-headless", "pillow", "pycocotools", "onnxruntime", "safetensors",
 )  # fmt: skip
 
 

@@ -47,6 +47,24 @@ def test_every_command_and_option_exists(command: str) -> None:
     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_every_configuration_named_is_there(page: Path) -> None:
+    named = set(re.findall(r"configs/[\w/]+\.py", page.read_text(encoding="utf-8")))
+    assert not [name for name in named if not (ROOT / name).is_file()]
+
+
+def test_the_trainings_in_the_documentation_are_those_there_are() -> None:
+    """The table's first column, where `_no_grey` after `guided_no_features` is short for `guided_no_grey`."""
+    page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    table = page.partition("| configuration | trains |")[2].partition("\n\n")[0]
+    cells = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines() if row.startswith("| `")]
+    named = {name if name[0] != "_" else "guided" + name for cell in cells for name in cell}
+    there = {path.stem for path in (ROOT / "configs/training").glob("*.py")}
+    assert len(named) > 20
+    assert named <= there
+    assert {name for name in there - named if not name.endswith(("_small", "_914"))} == set()
+
+
 def test_there_are_commands() -> None:
     assert len(COMMANDS) > 8 and len(EVERYWHERE) > len(COMMANDS)
 

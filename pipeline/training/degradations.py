@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import is_number
+
 # Streams of a sample's draws; random_patches.py has stream 0.
 DARKENING, NOISE = 1, 2
 
@@ -32,6 +35,23 @@ def darken(batch: Tensor, seeds: Sequence[int], probability: float, factors: tup
         chance, place = np.random.default_rng([seed, DARKENING]).random(2).tolist()
         divisors.append(factors[0] + (factors[1] - factors[0]) * place if chance < probability else 1.0)
     return batch / torch.tensor(divisors, device=batch.device, dtype=batch.dtype)[:, None, None, None]
+
+
+def checked_noise(noise: Sequence[float] | None) -> tuple[float, float] | None:
+    """The setting `noise` of a training: `read` and `shot` of `add_noise`, or None.
+
+    Raises:
+        ConfigError: It is anything else.
+    """
+    if noise is None:
+        return None
+    if not isinstance(noise, list | tuple) or len(noise) != 2 or not all(is_number(n) and n >= 0 for n in noise):
+        raise ConfigError(
+            "The training cannot be set so: noise.",
+            expected="(read, shot), both of at least 0, or None",
+            got=repr(noise),
+        )
+    return noise[0], noise[1]
 
 
 def add_noise(batch: Tensor, seeds: Sequence[int], read: float, shot: float) -> Tensor:

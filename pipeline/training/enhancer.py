@@ -82,6 +82,14 @@ def prepare(config: str | Path | Config, cfg_options: Mapping[str, Any] | None =
     """
     loaded = read_config(config, cfg_options, KEYS, runner_settings() - _SET_HERE | _READ_HERE)
     dataset = loaded.train_dataloader.dataset
+    if "data_root" in (cfg_options or {}) and "root" in dataset:
+        raise ConfigError(
+            "The training set is named twice: data_root has no effect where train_dataloader.dataset.root is set.",
+            where=loaded.filename,
+            expected="one of the two",
+            got=f"data_root={loaded.data_root!r}, train_dataloader.dataset.root={dataset.root!r}",
+            todo="name the folder by --cfg-options train_dataloader.dataset.root=DIR",
+        )
     dataset.setdefault("root", loaded.get("data_root"))
     _check_settings(loaded)
     dataset.setdefault("seed", (loaded.get("randomness") or {}).get("seed") or 0)

@@ -11,7 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError
-from duskbench.pipeline.training.degradations import add_noise, darken
+from duskbench.pipeline.training.degradations import add_noise, checked_noise, darken
 from duskbench.pipeline.training.losses import (
     chromaticity_loss,
     lsgan_discriminator_loss,
@@ -80,7 +80,7 @@ class EnlightenGAN(TrainableEnhancer):
         self.features = MODELS.build(dict(features)).requires_grad_(False)
         self.patches, self.patch_size, self.feature_weight = patches, patch_size, feature_weight
         self.darken_probability, self.darken_range = darken_probability, darken_range
-        self.chromaticity, self.noise = chromaticity, noise
+        self.chromaticity, self.noise = chromaticity, checked_noise(noise)
 
     def step(self, batch: Batch, optimizers: OptimWrapperDict) -> dict[str, Tensor]:
         """One step of the generator, then one of each discriminator on what it made; see `TrainableEnhancer.step`."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.guided import AttentionGuided
-from duskbench.pipeline.training.degradations import add_noise
+from duskbench.pipeline.training.degradations import add_noise, checked_noise
 from duskbench.pipeline.training.losses import (
     chromaticity_loss,
     lsgan_discriminator_loss,
@@ -67,7 +67,7 @@ class GuidedGAN(TrainableEnhancer):
         self.generator = MODELS.build(dict(generator))
         self.discriminator = MODELS.build(dict(discriminator))
         self.alpha, self.identity, self.normalised = alpha, identity, normalised
-        self.chromaticity, self.noise = chromaticity, noise
+        self.chromaticity, self.noise = chromaticity, checked_noise(noise)
         self.perceptual = None if perceptual is None else MODELS.build(dict(perceptual))
         if alpha and self._extractor is None:
             raise ConfigError(

@@ -289,6 +289,9 @@ def test_foreign_files_are_not_exported(tmp_path: Path) -> None:
         ({"data_root": "/nowhere"}, DataError, "training set is not there"),
         ({"schedule.unit": "hours"}, ConfigError, "schedule is not clear"),
         ({"schedule.constant": -1}, ConfigError, "not clear"),
+        ({"model.noise": 0.02}, ConfigError, r"(?s)noise.*\(read, shot\).*0\.02"),
+        ({"model.noise": (0.02, -1)}, ConfigError, "(?s)noise.*at least 0"),
+        ({"train_dataloader.dataset.root": "elsewhere"}, ConfigError, "(?s)named twice.*elsewhere"),
         ({"optim_wrapper.teacher": {"optimizer": {"type": "Adam"}}}, ConfigError, "nothing to optimise"),
     ],
 )
