@@ -1,9 +1,10 @@
 # The shipped weights of the paper's method: one training from start to end on two cores, in a quarter of an hour.
 # Deviations from guided.py: a third of the width; three crops of 96 pixels of photos made small, so each picture is
-# normalised by itself; features that ship instead of VGG-16, and an x_a of them that is not stretched and multiplies
-# where EnlightenGAN does; higher learning rates, limited gradients, a moving average of the weights. Two things are
-# added that the paper has not: regions keep their chromaticity, without which dark places take any colour, and the
-# inputs get a sensor's noise, which what the result is compared with has not.
+# normalised by itself; features that ship instead of VGG-16; U(phi(x)) not raised to the fourth power, which leaves
+# grey clouds where the features see little, and an x_a that multiplies where EnlightenGAN does; higher learning rates,
+# limited gradients, a moving average of the weights. Two things are added that the paper has not: regions keep their
+# chromaticity, without which dark places take any colour, and the inputs get a sensor's noise, which what the result
+# is compared with has not.
 #   duskbench train configs/training/guided_photos_small.py --export guided.safetensors
 _base_ = ["guided.py"]
 
@@ -15,7 +16,7 @@ schedule = dict(unit="steps", constant=2000, decay=800)
 model = dict(
     generator=dict(
         generator=dict(width=12, norm="instance"),
-        attention=dict(features=features, output="sigmoid"),
+        attention=dict(features=features, gamma=1.0),
         layers=["bn1_2", "bn2_2", "bn3_2", "bn4_2", "bn5_1"],
     ),
     discriminator=dict(width=16),

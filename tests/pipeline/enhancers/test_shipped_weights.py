@@ -1,0 +1,74 @@
+"""What the weights that ship do to rendered scenes: light what is dark, keep what is bright, and heed the attention."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from duskbench.data_tools.images import read_image
+from duskbench.data_tools.miniature import make_miniature
+from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.networks.attention import AttentionMaps, FeatureGuidedAttention
+
+Scenes = list[tuple[np.ndarray, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    """Night scenes, each with its lit twin."""
+    root = tmp_path_factory.mktemp("scenes") / "miniature"
+    make_miniature(root, voc_images=0, night_images=(0, 0, 8), size=(320, 240), workers=1)
+    lit = {path.stem: read_image(path) for path in (root / "lit").iterdir()}
+    return [(read_image(path), lit[path.stem]) for path in sorted(root.glob("ExDark/*/*"))]
+
+
+def white(image_rgb: np.ndarray) -> float:
+    """Share of the pixels that have nothing but light."""
+    return float((image_rgb.min(axis=-1) >= 250).mean())
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Root of the mean squared difference, in grey levels of 255."""
+    return float(np.sqrt(np.square(one.astype(float) - other).mean()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["guided", "enlightengan"])
+def test_night_becomes_lighter_and_nearer_to_its_lit_twin(scenes: Scenes, name: str) -> None:
+    enhance = load_enhancer(name)
+    enhanced = [enhance(night) for night, _ in scenes]
+    assert len(scenes) == 8
+    assert np.mean([picture.mean() for picture in enhanced]) > 2 * np.mean([night.mean() for night, _ in scenes])
+    after = np.mean([distance(picture, lit) for picture, (_, lit) in zip(enhanced, scenes, strict=True)])
+    assert after < 0.75 * np.mean([distance(night, lit) for night, lit in scenes])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["guided", "enlightengan"])
+def test_what_was_bright_does_not_burn_out(scenes: Scenes, name: str) -> None:
+    enhance = load_enhancer(name)
+    more = [white(enhance(lit)) - white(lit) for _, lit in scenes]
+    assert np.mean(more) < 0.02
+    assert max(more) < 0.05
+
+
+@pytest.mark.slow
+def test_the_attention_guides(scenes: Scenes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where x_a is replaced by its mean, another picture comes out."""
+    enhance = load_enhancer("guided")
+    guided = [enhance(night) for night, _ in scenes]
+    attend = FeatureGuidedAttention.forward
+    spreads: list[float] = []
+
+    def flat(self: FeatureGuidedAttention, *arguments: object) -> AttentionMaps:
+        maps = attend(self, *arguments)  # type: ignore[arg-type]
+        low, high = np.quantile(maps.attention.numpy(), (0.02, 0.98))
+        spreads.append(255 * float(high - low))
+        return maps._replace(attention=maps.attention.mean().expand_as(maps.attention))
+
+    monkeypatch.setattr(FeatureGuidedAttention, "forward", flat)
+    unguided = [enhance(night) for night, _ in scenes]
+    assert np.median(spreads) > 60
+    moved = [np.abs(one.astype(float) - other).mean() for one, other in zip(guided, unguided, strict=True)]
+    lighting = [np.abs(one.astype(float) - night).mean() for one, (night, _) in zip(guided, scenes, strict=True)]
+    assert np.mean(moved) > 0.08 * np.mean(lighting)
