@@ -16,7 +16,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, init_dist, is_distributed
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from torch import nn
@@ -169,14 +169,23 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
         config.load_from = str(earlier[-1])
     with _built_from(config):
         runner = Runner.from_cfg(config)
+    # Keys that mmengine's hook does not know fail with the first checkpoint, after hours.
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook) and hook.args:
+            raise ConfigError(
+                f"Nothing reads {', '.join(map(repr, hook.args))} of the checkpoints' hook.",
+                where=config.filename,
+                expected="the arguments of mmengine's CheckpointHook",
+                got=", ".join(f"{key}={value!r}" for key, value in hook.args.items()),
+            )
     if earlier:
         _check_schedule(config, earlier[-1])
     elif resume:
         print_log(f"There is no checkpoint in {work_dir}: training starts at step 0.", "current", logging.WARNING)
     if config.get("channels_last"):
         unwrapped(runner.model).to(memory_format=torch.channels_last)
-    for hook in hooks:
-        runner.register_hook(hook)
+    for added in hooks:
+        runner.register_hook(added)
     with _built_from(config):
         # `train` would build them first of all.
         _ = runner.train_loop

@@ -381,6 +381,11 @@ ZERO_DCE = CONFIGS / "zero_dce_small.py"
         ({"train_dataloader.dataset.crops": 5}, ConfigError, "(?s)cannot be built.*'crops'"),
         ({"optim_wrapper.generator.optimizer.lr": -1}, ConfigError, "(?s)cannot be built.*learning rate: -1"),
         ({"randomness.sed": 1}, ConfigError, "(?s)cannot be built.*'sed'"),
+        (
+            {"default_hooks.checkpoint.max_keep_ckpt": 2},
+            ConfigError,
+            "(?s)Nothing reads 'max_keep_ckpt'.*CheckpointHook",
+        ),
         # Larger than the crops, which the first step finds.
         ({"model.patch_size": 100}, TrainingError, r"(?s)iteration 1.*too small \(.*zero_dce_losses.py:\d+"),
         ({"randomness.seed": -1}, ConfigError, "(?s)randomness.seed.*2\\*\\*32"),
