@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from duskbench.data_tools.errors import ConfigError
 
@@ -13,6 +13,11 @@ from duskbench.data_tools.errors import ConfigError
 def is_whole(value: object, least: int | None = None) -> bool:
     """Whether a setting is a whole number of at least `least`; True, which Python counts as 1, is none."""
     return isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least)
+
+
+def is_pair(value: object, least: float) -> TypeGuard[Sequence[float]]:
+    """Whether a setting is two numbers of at least `least`."""
+    return isinstance(value, list | tuple) and len(value) == 2 and all(is_number(n) and n >= least for n in value)
 
 
 def plain(value: Any, key: str, where: str | Path) -> Any:

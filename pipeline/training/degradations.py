@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.settings import is_number
+from duskbench.data_tools.settings import is_pair
 
 # Streams of a sample's draws; random_patches.py has stream 0.
 DARKENING, NOISE = 1, 2
@@ -45,7 +45,7 @@ def checked_noise(noise: Sequence[float] | None) -> tuple[float, float] | None:
     """
     if noise is None:
         return None
-    if not isinstance(noise, list | tuple) or len(noise) != 2 or not all(is_number(n) and n >= 0 for n in noise):
+    if not is_pair(noise, 0):
         raise ConfigError(
             "The training cannot be set so: noise.",
             expected="(read, shot), both of at least 0, or None",

@@ -169,23 +169,15 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
         config.load_from = str(earlier[-1])
     with _built_from(config):
         runner = Runner.from_cfg(config)
-    # Keys that mmengine's hook does not know fail with the first checkpoint, after hours.
-    for hook in runner.hooks:
-        if isinstance(hook, CheckpointHook) and hook.args:
-            raise ConfigError(
-                f"Nothing reads {', '.join(map(repr, hook.args))} of the checkpoints' hook.",
-                where=config.filename,
-                expected="the arguments of mmengine's CheckpointHook",
-                got=", ".join(f"{key}={value!r}" for key, value in hook.args.items()),
-            )
+    _check_checkpoint_hook(config, runner.hooks)
     if earlier:
         _check_schedule(config, earlier[-1])
     elif resume:
         print_log(f"There is no checkpoint in {work_dir}: training starts at step 0.", "current", logging.WARNING)
     if config.get("channels_last"):
         unwrapped(runner.model).to(memory_format=torch.channels_last)
-    for added in hooks:
-        runner.register_hook(added)
+    for hook in hooks:
+        runner.register_hook(hook)
     with _built_from(config):
         # `train` would build them first of all.
         _ = runner.train_loop
@@ -228,6 +220,18 @@ def _schedule(config: Config) -> list[dict[str, Any]]:
     """What changes the learning rates and the like on the way, as plain values."""
     schedule: list[dict[str, Any]] = json.loads(json.dumps(config.get("param_scheduler") or [], default=str))
     return schedule
+
+
+def _check_checkpoint_hook(config: Config, hooks: Sequence[Hook]) -> None:
+    """Refuse settings that mmengine's hook does not know: they fail with the first checkpoint, after hours."""
+    for hook in hooks:
+        if isinstance(hook, CheckpointHook) and hook.args:
+            raise ConfigError(
+                f"Nothing reads {', '.join(map(repr, hook.args))} of the checkpoints' hook.",
+                where=config.filename,
+                expected="the arguments of mmengine's CheckpointHook",
+                got=", ".join(f"{key}={value!r}" for key, value in hook.args.items()),
+            )
 
 
 def _check_schedule(config: Config, checkpoint: Path) -> None:

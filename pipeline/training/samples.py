@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.settings import is_number
+from duskbench.data_tools.settings import is_pair
 
 
 class Samples(Dataset[dict[str, Tensor]]):
@@ -36,12 +36,7 @@ def folders_of(root: str | Path | Sequence[str | Path]) -> list[Path]:
 
 def is_range(value: object, least: float) -> bool:
     """Whether a setting is two numbers, in order, from `least` up."""
-    return (
-        isinstance(value, list | tuple)
-        and len(value) == 2
-        and all(map(is_number, value))
-        and least <= value[0] <= value[1]
-    )
+    return is_pair(value, least) and value[0] <= value[1]
 
 
 @FUNCTIONS.register_module()

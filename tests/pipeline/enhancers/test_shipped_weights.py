@@ -9,6 +9,7 @@ from duskbench.data_tools.images import read_image
 from duskbench.data_tools.miniature import make_miniature
 from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.networks.attention import AttentionMaps, FeatureGuidedAttention
+from tests.pipeline.attention_maps import spread
 
 Scenes = list[tuple[np.ndarray, np.ndarray]]
 
@@ -62,8 +63,7 @@ def test_the_attention_guides(scenes: Scenes, monkeypatch: pytest.MonkeyPatch) -
 
     def flat(self: FeatureGuidedAttention, *arguments: object) -> AttentionMaps:
         maps = attend(self, *arguments)  # type: ignore[arg-type]
-        low, high = np.quantile(maps.attention.numpy(), (0.02, 0.98))
-        spreads.append(255 * float(high - low))
+        spreads.append(spread(maps.attention))
         return maps._replace(attention=maps.attention.mean().expand_as(maps.attention))
 
     monkeypatch.setattr(FeatureGuidedAttention, "forward", flat)

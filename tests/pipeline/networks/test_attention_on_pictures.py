@@ -13,6 +13,7 @@ from torch import Tensor
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline.networks.attention import AttentionMaps
 from duskbench.pipeline.networks.build import build_network
+from tests.pipeline.attention_maps import spread
 
 SHIPPED = {"type": "DistilledFeatures"}
 
@@ -55,12 +56,6 @@ def test_dark_and_informative_is_attended_to_and_neither_dark_and_flat_nor_brigh
     assert grey_alone[1] > grey_alone[0] > grey_alone[2]
     features_alone = means(attend(three_regions(), grey=False).attention)
     assert features_alone[2] > features_alone[1]
-
-
-def spread(maps: Tensor) -> float:
-    """Grey levels between the 2nd and the 98th percentile."""
-    low, high = np.quantile(maps.numpy(), (0.02, 0.98))
-    return 255 * float(high - low)
 
 
 @pytest.mark.slow
