@@ -9,6 +9,7 @@ from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.apply.contact_sheet import captioned
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
+from duskbench.pipeline.networks.attention import FeatureGuidedAttention
 from duskbench.pipeline.networks.guided import AttentionGuided
 
 
@@ -27,21 +28,31 @@ def attention_figure(enhancer: Enhancer, image_rgb: np.ndarray) -> np.ndarray:
     Raises:
         ConfigError: The enhancer has no attention.
     """
-    network = getattr(enhancer, "network", None)
-    if not (isinstance(enhancer, TorchEnhancer) and isinstance(network, AttentionGuided) and network.attention):
-        raise ConfigError(
-            "The enhancer has no attention to draw.",
-            where=enhancer.name,
-            expected="guided, or guided(weights=...) with attention",
-            got=type(network).__name__,
-        )
+    enhancer, attention = with_attention(enhancer)
     batch, (rows, columns) = enhancer.batch_of(image_rgb)
     with torch.inference_mode():
-        maps = network.attention(batch)
+        maps = attention(batch)
     shown = {"x_gray": maps.grey, "U(phi(x))": maps.lifted, "x_a": maps.attention}
     grey = {name: _grey(values[0, 0, rows, columns]) for name, values in shown.items() if values is not None}
     panels = {"x": image_rgb, **grey, "result": enhancer(image_rgb)}
     return np.concatenate([captioned(name, panel) for name, panel in panels.items()], axis=1)
+
+
+def with_attention(enhancer: Enhancer) -> tuple[TorchEnhancer, FeatureGuidedAttention]:
+    """An enhancer and what guides it.
+
+    Raises:
+        ConfigError: Nothing does.
+    """
+    network = getattr(enhancer, "network", None)
+    if not (isinstance(enhancer, TorchEnhancer) and isinstance(network, AttentionGuided) and network.attention):
+        raise ConfigError(
+            "The enhancer has no attention.",
+            where=enhancer.name,
+            expected="guided, or guided(weights=...) with attention",
+            got=type(network).__name__,
+        )
+    return enhancer, network.attention
 
 
 def _grey(values: torch.Tensor) -> np.ndarray:

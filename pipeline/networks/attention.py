@@ -83,8 +83,12 @@ class FeatureGuidedAttention(nn.Module):
             grey = luma(batch)
             features = None if self.features is None else self.features(batch)
             lifted = None if features is None else self._lift(features, batch.shape[-2:])
-            weight = torch.ones_like(grey) if lifted is None else lifted**self.gamma
-            return AttentionMaps(grey, features, lifted, self._normalise((1 - grey) * weight if self.grey else weight))
+            return AttentionMaps(grey, features, lifted, self.combine(grey, lifted))
+
+    def combine(self, grey: Tensor, lifted: Tensor | None) -> Tensor:
+        """x_a of x_gray and U(phi_n(x)), None without features; see `AttentionMaps` for the shapes."""
+        weight = torch.ones_like(grey) if lifted is None else lifted**self.gamma
+        return self._normalise((1 - grey) * weight if self.grey else weight)
 
     def _lift(self, features: Tensor, size: torch.Size) -> Tensor:
         """U: up-sampling, then the inner sigmoid.

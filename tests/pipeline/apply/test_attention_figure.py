@@ -46,5 +46,5 @@ def test_maps_are_those_of_the_padded_picture() -> None:
 
 
 def test_only_what_has_an_attention_is_drawn() -> None:
-    with pytest.raises(ConfigError, match="no attention to draw"):
+    with pytest.raises(ConfigError, match="has no attention"):
         attention_figure(load_enhancer("clahe"), np.zeros((8, 8, 3), np.uint8))

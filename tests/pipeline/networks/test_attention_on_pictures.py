@@ -13,7 +13,6 @@ from torch import Tensor
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline.networks.attention import AttentionMaps
 from duskbench.pipeline.networks.build import build_network
-from tests.pipeline.attention_maps import spread
 
 SHIPPED = {"type": "DistilledFeatures"}
 
@@ -23,6 +22,12 @@ def attend(image_rgb: np.ndarray, **arguments: Any) -> AttentionMaps:
     height, width = (side // 16 * 16 for side in image_rgb.shape[:2])
     batch = torch.tensor(image_rgb[:height, :width]).permute(2, 0, 1)[None] / 255
     return build_network({"type": "FeatureGuidedAttention", **{"features": SHIPPED, **arguments}})(batch)
+
+
+def spread(maps: Tensor) -> float:
+    """Grey levels between the 2nd and the 98th percentile."""
+    low, high = np.quantile(maps.numpy(), (0.02, 0.98))
+    return 255 * float(high - low)
 
 
 def three_regions() -> np.ndarray:
