@@ -32,6 +32,10 @@ def _need(name: str, got: object, right: bool, expected: str) -> None:
         raise ConfigError("A hook of the training cannot be set so.", where=name, expected=expected, got=repr(got))
 
 
+# Mean change of a pixel, in grey levels of 255, below which nothing is to be seen.
+LEAST_CHANGE = 1.0
+
+
 @HOOKS.register_module()
 class LossGuard(Hook):
     """Stop a run whose loss is not finite or has grown far beyond what it was; keep bad weights out of checkpoints.
@@ -104,6 +108,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 class SampleGrid(Hook):
     """Show what the generator makes of a few training images, through the run's visualiser and as a PNG file.
 
+    A network that leaves them as they are is warned of at each grid: its losses can look as if all was well.
+
     Args:
         interval: Iterations between two grids.
         images: Low-light crops in a grid; the first ones of the data set, the same each time.
@@ -128,7 +134,17 @@ class SampleGrid(Hook):
             self.low = torch.stack([dataset[number]["low"] for number in range(self.images)])
         grid = self._grid(model)
         runner.visualizer.add_image("samples", grid, step=runner.iter + 1)
-        write_image(Path(runner.work_dir) / "samples" / f"iter_{runner.iter + 1}.png", grid)
+        file = Path(runner.work_dir) / "samples" / f"iter_{runner.iter + 1}.png"
+        write_image(file, grid)
+        before, after = np.split(grid.astype(float), 2)
+        moved = np.abs(after - before).mean()
+        if moved < LEAST_CHANGE:
+            print_log(
+                f"Enhancing changes the pictures in {file} by {moved:.2f} grey levels of 255: so far this network "
+                "leaves them as they are. A GAN whose loss_discriminator is near zero may stay there (docs, Readings).",
+                "current",
+                logging.WARNING,
+            )
 
     def _grid(self, model: TrainableEnhancer) -> np.ndarray:
         """Input above, enhanced below; (2 H, n W, 3) uint8 RGB."""
@@ -183,7 +199,7 @@ class BatchStatisticsCheck(Hook):
             for name, value in network.named_buffers():
                 value.copy_(kept[name])
         apart, moved = ((together - each).abs().mean().item() * 255 for each in (alone, low))
-        if apart > self.share * moved:
+        if apart > max(self.share * moved, LEAST_CHANGE):
             print_log(
                 "With the averages of its batch normalisation this network enhances otherwise than it did in training, "
                 f"by {apart:.0f} grey levels on the last batch of {len(low)}; in training it moved the pictures by "

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from duskbench.data_tools.errors import ConfigError, DataError, TrainingError, WeightsError
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline import load_enhancer
-from duskbench.pipeline.training import enhancer, launch
+from duskbench.pipeline.training import enhancer, hooks, launch
 from duskbench.pipeline.training.enhancer import PerNetworkOptimizers, export, train
 from duskbench.pipeline.training.hooks import LossGuard, SampleGrid, StartFrom
 from duskbench.pipeline.training.launch import checkpoints, last_checkpoint
@@ -46,6 +46,20 @@ def test_train_writes_checkpoints_samples_and_losses(tmp_path: Path, tiny_guided
     low = grid[:32]
     assert low.max() < 70, "the input stands above"
     assert not list(tmp_path.glob(".*")), "no temporary files are left"
+
+
+@pytest.mark.parametrize(("rate", "does_nothing"), [(1e-7, True), (5e-2, False)])
+def test_a_network_that_leaves_pictures_as_they_are_is_told(
+    tmp_path: Path, tiny_guided: dict[str, Any], monkeypatch: pytest.MonkeyPatch, rate: float, does_nothing: bool
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(hooks, "print_log", lambda message, *_: said.append(message))
+    train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, "optim_wrapper.generator.optimizer.lr": rate})
+    warned = [message for message in said if "leaves them as they are" in message]
+    # A grid after three steps and one after six.
+    assert len(warned) == (2 if does_nothing else 0)
+    assert all("by 0.00 grey levels" in message for message in warned)
+    assert all(f"iter_{step}.png" in message for step, message in zip((3, 6), warned, strict=False))
 
 
 def test_learning_rate_is_constant_then_linear_to_zero(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
