@@ -100,7 +100,7 @@ test_dataloader = dict(
 )
 val_dataloader = test_dataloader
 
-train_cfg = dict(max_epochs=50, val_interval=1000)
+train_cfg = dict(max_epochs=100, val_interval=1000)
 optim_wrapper = dict(
     _delete_=True,
     type="OptimWrapper",
@@ -110,7 +110,7 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=True, begin=0, end=2, convert_to_iter_based=True),
-    dict(type="CosineAnnealingLR", by_epoch=True, begin=2, end=50, T_max=48, eta_min=2e-6, convert_to_iter_based=True),
+    dict(type="CosineAnnealingLR", by_epoch=True, begin=2, end=100, T_max=98, eta_min=2e-6, convert_to_iter_based=True),
 ]
 custom_hooks = [dict(type="EpochOfDataset"), dict(type="CheckInvalidLossHook", interval=50, priority="VERY_LOW")]
 default_hooks = dict(

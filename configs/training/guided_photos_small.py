@@ -5,6 +5,7 @@
 # limited gradients, a moving average of the weights. Two things are added that the paper has not: regions keep their
 # chromaticity, without which dark places take any colour, and the inputs get a sensor's noise, which what the result
 # is compared with has not.
+# The weights that ship were trained with the base of an earlier detector in the perceptual loss (their card).
 #   duskbench train configs/training/guided_photos_small.py --export guided.safetensors
 _base_ = ["guided.py"]
 
