@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 15.0
 
 
+class _Stage:
+    """Since when something goes on, and from where; what `done` of `total` came to last."""
+
+    def __init__(self, start: float, first: int, total: int | None) -> None:
+        self.start, self.first, self.total = start, first, total
+        self.done = first
+
+
 class RichProgress(Progress):
     """Shows progress on a console; used as a context, so that no bar outlives an error or Ctrl-C.
 
@@ -30,7 +38,7 @@ class RichProgress(Progress):
         self._console, self._interval = console, seconds_between_lines
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._started: dict[str, tuple[float, int]] = {}
+        self._stages: dict[str, _Stage] = {}
         self._last_line = time.monotonic()
 
     def __enter__(self) -> RichProgress:
@@ -44,11 +52,15 @@ class RichProgress(Progress):
         if self._console.is_terminal:
             self._move_bar(what, done, total, note)
             return
-        start, first = self._started.setdefault(what, (time.monotonic(), done))
         now = time.monotonic()
+        stage = self._stages.get(what)
+        if stage is None or total != stage.total or done < stage.done:
+            # Something else of the same name: what was done before does not count for the speed.
+            stage = self._stages[what] = _Stage(now, done, total)
+        stage.done = done
         if now - self._last_line >= self._interval:
             self._last_line = now
-            self._console.print(Text(_line(what, done, total, note, (now - start) / max(1, done - first))))
+            self._console.print(Text(_line(what, done, total, note, (now - stage.start) / max(1, done - stage.first))))
 
     def message(self, text: str, *, warning: bool = False) -> None:
         """Print a line, above the bars."""

@@ -44,9 +44,22 @@ def test_the_time_left_counts_from_where_an_interrupted_run_was(monkeypatch: pyt
     now = iter(range(0, 1000, 10))
     monkeypatch.setattr("duskbench.benchmarks.progress.time.monotonic", lambda: float(next(now)))
     text, progress = shown(terminal=False)
-    progress.update("Measuring", 900, 1000)  # starts at 10, printed at 20
-    progress.update("Measuring", 902, 1000)  # a new start at 30 is not taken; printed at 40: 30 s for 2 of them
-    assert text.getvalue().splitlines()[1] == "Measuring: 902 of 1000, about 24.5 min left"
+    progress.update("Measuring", 900, 1000)
+    progress.update("Measuring", 902, 1000)  # 10 s for 2 of them
+    assert text.getvalue().splitlines()[1] == "Measuring: 902 of 1000, about 8.17 min left"
+
+
+@pytest.mark.parametrize("total", [864, 720])
+def test_a_later_stage_of_the_same_name_has_an_estimate_of_its_own(monkeypatch: pytest.MonkeyPatch, total: int) -> None:
+    """As in `finetune`, which measures after each training; the estimate was hours."""
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr("duskbench.benchmarks.progress.time.monotonic", lambda: float(next(now)))
+    text, progress = shown(terminal=False)
+    progress.update("Measuring", 863, 864)
+    progress.update("Measuring", 864, 864)
+    progress.update("Measuring", 600, total)
+    progress.update("Measuring", 610, total)  # 10 s for 10 of them
+    assert text.getvalue().splitlines()[3].endswith(f"610 of {total}, about {duration(total - 610)} left")
 
 
 def test_bars_on_a_terminal() -> None:
