@@ -3,8 +3,9 @@
 # pooling of the attention, VGG-16 of its authors, batches of 32, 100 epochs at the full rate before the 100 to zero.
 # docs/readings.md has the list. For smaller batches take norm="instance" too: batch normalisation learns from a batch's
 # own statistics and enhances by averages, and those of few night photos are unlike any average.
-# Whether these settings light a picture is not known: trainings far shorter than 200 epochs left pictures as they were,
-# with discriminators that had won (docs/miniature.md, 29 and 45). guided_photos_small.py is what lights.
+# Whether these settings light a picture is not known: trainings far shorter than 200 epochs, SqueezeNet for VGG-16,
+# left pictures as they were, and it was the extractor that held them back (docs/readings.md, "Whether the paper's
+# settings light a picture"). guided_photos_small.py is what lights.
 #   duskbench data unpaired data/unpaired --low data/exdark --normal data/VOCdevkit/VOC2007
 #   duskbench train configs/training/guided.py --export weights/guided.safetensors
 _base_ = ["../_base_/training.py"]
