@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 15.0
 
 
+@dataclass
 class _Stage:
-    """Since when something goes on, and from where; what `done` of `total` came to last."""
+    """Since when something goes on and from where, out of how many, and how far it is."""
 
-    def __init__(self, start: float, first: int, total: int | None) -> None:
-        self.start, self.first, self.total = start, first, total
-        self.done = first
+    start: float
+    first: int
+    total: int | None
+    done: int
 
 
 class RichProgress(Progress):
@@ -56,7 +59,7 @@ class RichProgress(Progress):
         stage = self._stages.get(what)
         if stage is None or total != stage.total or done < stage.done:
             # Something else of the same name: what was done before does not count for the speed.
-            stage = self._stages[what] = _Stage(now, done, total)
+            stage = self._stages[what] = _Stage(now, done, total, done)
         stage.done = done
         if now - self._last_line >= self._interval:
             self._last_line = now

@@ -53,28 +53,30 @@ def attention_effect(enhancer: Enhancer, image_rgb: np.ndarray) -> AttentionEffe
     _, network = with_attention(enhancer)
     maps: list[AttentionMaps] = []
 
-    def as_it_is(each: AttentionMaps) -> AttentionMaps:
-        maps.append(each)
-        return each
-
     def without_features(each: AttentionMaps) -> AttentionMaps:
         flat = None if each.lifted is None else _flat(each.lifted)
         return each._replace(lifted=flat, attention=network.combine(each.grey, flat))
 
-    guided = _enhance(enhancer, network, image_rgb, as_it_is)
+    guided = _enhance(enhancer, network, image_rgb, maps.append)
     unguided = _enhance(enhancer, network, image_rgb, lambda each: each._replace(attention=_flat(each.attention)))
     by_grey = _enhance(enhancer, network, image_rgb, without_features)
-    low, high = np.quantile(maps[0].attention.cpu().numpy(), (0.02, 0.98))
     changes = (float(np.abs(guided - other).mean()) for other in (image_rgb, unguided, by_grey))
-    return AttentionEffect(255 * float(high - low), *changes)
+    return AttentionEffect(spread(maps[0].attention), *changes)
+
+
+def spread(values: torch.Tensor) -> float:
+    """Grey levels of 255 between the 2nd and the 98th percentile of a map in [0, 1]."""
+    low, high = np.quantile(values.cpu().numpy(), (0.02, 0.98))
+    return 255 * float(high - low)
 
 
 def _enhance(
     enhancer: Enhancer,
     network: FeatureGuidedAttention,
     image_rgb: np.ndarray,
-    change: Callable[[AttentionMaps], AttentionMaps],
+    change: Callable[[AttentionMaps], AttentionMaps | None],
 ) -> np.ndarray:
+    # A hook that returns None changes nothing.
     hook = network.register_forward_hook(lambda _module, _inputs, maps: change(maps))
     try:
         return enhancer(image_rgb).astype(float)
@@ -94,9 +96,9 @@ def main() -> None:
     arguments = parser.parse_args()
     enhancer = load_enhancer(arguments.enhancer, isolate=False)
     effects = np.array([attention_effect(enhancer, read_image(photo)) for photo in arguments.photos])
-    spread, enhancing, attention, features = np.median(effects, axis=0)
+    span, enhancing, attention, features = np.median(effects, axis=0)
     print(f"{len(effects)} photos, medians, grey levels of 255")
-    print(f"x_a, 2nd to 98th percentile            {spread:6.1f}, least {effects[:, 0].min():.1f}")
+    print(f"x_a, 2nd to 98th percentile            {span:6.1f}, least {effects[:, 0].min():.1f}")
     print(f"enhancing moves a pixel by             {enhancing:6.1f}")
     print(f"  of which, x_a replaced by its mean   {attention:6.1f}")
     print(f"  of which, U replaced by its mean     {features:6.1f}")

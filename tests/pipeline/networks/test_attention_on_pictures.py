@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from duskbench.benchmarks.studies.attention_effect import spread
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline.networks.attention import AttentionMaps
 from duskbench.pipeline.networks.build import build_network
@@ -22,12 +23,6 @@ def attend(image_rgb: np.ndarray, **arguments: Any) -> AttentionMaps:
     height, width = (side // 16 * 16 for side in image_rgb.shape[:2])
     batch = torch.tensor(image_rgb[:height, :width]).permute(2, 0, 1)[None] / 255
     return build_network({"type": "FeatureGuidedAttention", **{"features": SHIPPED, **arguments}})(batch)
-
-
-def spread(maps: Tensor) -> float:
-    """Grey levels between the 2nd and the 98th percentile."""
-    low, high = np.quantile(maps.numpy(), (0.02, 0.98))
-    return 255 * float(high - low)
 
 
 def three_regions() -> np.ndarray:
