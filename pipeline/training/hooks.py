@@ -108,7 +108,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 class SampleGrid(Hook):
     """Show what the generator makes of a few training images, through the run's visualiser and as a PNG file.
 
-    A network that leaves them as they are is warned of at each grid: its losses can look as if all was well.
+    The log says by how much enhancing changes them, as the mean absolute difference in grey levels of 255. A network
+    that leaves them as they are is warned of: its losses can look as if all was well.
 
     Args:
         interval: Iterations between two grids.
@@ -137,14 +138,15 @@ class SampleGrid(Hook):
         file = Path(runner.work_dir) / "samples" / f"iter_{runner.iter + 1}.png"
         write_image(file, grid)
         before, after = np.split(grid.astype(float), 2)
-        moved = np.abs(after - before).mean()
+        moved = float(np.abs(after - before).mean())
+        message, level = f"Enhancing changes the pictures in {file} by {moved:.2f} grey levels of 255", logging.INFO
         if moved < LEAST_CHANGE:
-            print_log(
-                f"Enhancing changes the pictures in {file} by {moved:.2f} grey levels of 255: so far this network "
-                "leaves them as they are. A GAN whose loss_discriminator is near zero may stay there (docs, Readings).",
-                "current",
-                logging.WARNING,
+            message += (
+                ": so far this network leaves them as they are. A GAN whose loss_discriminator is near zero may stay "
+                "there (docs, Readings)"
             )
+            level = logging.WARNING
+        print_log(f"{message}.", "current", level)
 
     def _grid(self, model: TrainableEnhancer) -> np.ndarray:
         """Input above, enhanced below; (2 H, n W, 3) uint8 RGB."""

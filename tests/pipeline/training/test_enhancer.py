@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
 import shutil
 import signal
@@ -49,17 +50,18 @@ def test_train_writes_checkpoints_samples_and_losses(tmp_path: Path, tiny_guided
 
 
 @pytest.mark.parametrize(("rate", "does_nothing"), [(1e-7, True), (5e-2, False)])
-def test_a_network_that_leaves_pictures_as_they_are_is_told(
+def test_each_grid_says_how_much_enhancing_changes_and_warns_of_nothing(
     tmp_path: Path, tiny_guided: dict[str, Any], monkeypatch: pytest.MonkeyPatch, rate: float, does_nothing: bool
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(hooks, "print_log", lambda message, *_: said.append(message))
+    said: list[tuple[str, int]] = []
+    monkeypatch.setattr(hooks, "print_log", lambda message, _, level: said.append((message, level)))
     train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, "optim_wrapper.generator.optimizer.lr": rate})
-    warned = [message for message in said if "leaves them as they are" in message]
-    # A grid after three steps and one after six.
-    assert len(warned) == (2 if does_nothing else 0)
-    assert all("by 0.00 grey levels" in message for message in warned)
-    assert all(f"iter_{step}.png" in message for step, message in zip((3, 6), warned, strict=False))
+    grids = [(message, level) for message, level in said if "samples" in message]
+    for step, (message, level) in zip((3, 6), grids, strict=True):
+        grid = tmp_path / "samples" / f"iter_{step}.png"
+        low, enhanced = np.split(read_image(grid).astype(float), 2)
+        assert f"{grid} by {abs(enhanced - low).mean():.2f} grey levels" in message
+        assert ("leaves them as they are" in message) == (level == logging.WARNING) == does_nothing
 
 
 def test_learning_rate_is_constant_then_linear_to_zero(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
