@@ -7,9 +7,10 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Literal
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.fingerprint import Named
 from duskbench.data_tools.plugins import raised_at
 
 Kind = Literal["enhancer", "detector", "metric", "data set"]
@@ -76,14 +77,14 @@ def find_installed(kind: Kind, name: str, ours: Collection[str] = ()) -> EntryPo
     return points[0]
 
 
-def load_installed(kind: Kind, point: EntryPoint) -> Any:
+def load_installed(kind: Kind, point: EntryPoint) -> Named:
     """Import what a package brings.
 
     Raises:
         ConfigError: It cannot be imported.
     """
     try:
-        return point.load()
+        return Named(point.load(), sys.modules[point.module], point.attr)
     # Not only ImportError: its module may raise anything, or end the process.
     except (Exception, SystemExit) as error:
         raise ConfigError(

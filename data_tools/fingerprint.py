@@ -6,40 +6,86 @@ import ast
 import hashlib
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from duskbench.data_tools.files import file_sha256
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+@dataclass(frozen=True)
+class Named:
+    """Code from outside the project, with the place where a specification names it.
+
+    Attributes:
+        code: The function, class or object.
+        module: The module that is named.
+        name: What the code is called in it.
+    """
+
+    code: Any
+    module: ModuleType
+    name: str
 
 
 def fingerprint(code: object, arguments: Mapping[str, Any], weights: Mapping[str, str] | None = None) -> str:
     """Hash a code object, its arguments and its weights.
 
     Args:
-        code: The function or class that does the work. Its qualified name counts, and the source of its module and of
-            all modules of the same package that this one imports, directly or not (for a file that belongs to no
-            package: of the modules beside it): an edited method never reads its predecessor's results.
+        code: The function or class that does the work, or an object or `functools.partial` that can be called. Its
+            qualified name counts, and the source of its module and of all modules of the same package that this one
+            imports, directly or not (for a file that belongs to no package: of the modules beside it): an edited method
+            never reads its predecessor's results.
         arguments: Its arguments; values that JSON does not know count by their `repr`.
         weights: Name -> sha256 of each weight file.
 
     Returns:
         64 hexadecimal digits.
     """
-    name = f"{_module_name(code)}:{getattr(code, '__qualname__', repr(code))}"
-    return _digest(
-        {
-            "code": name,
-            "sources": source_hashes(code),
-            "arguments": dict(arguments),
-            "weights": dict(weights or {}),
-        }
-    )
+    defined = definition_of(code)
+    content: dict[str, Any] = {
+        "code": f"{_module_name(defined)}:{getattr(defined, '__qualname__', '')}",
+        "sources": source_hashes(defined),
+        "arguments": dict(arguments),
+        "weights": dict(weights or {}),
+    }
+    if isinstance(code, partial):
+        content["bound"] = [code.args, code.keywords]
+    return _digest(content)
+
+
+def plugin_fingerprint(own: str, named: Named, files: Mapping[str, str]) -> str:
+    """Hash a plug-in: what it says of itself, and how it was asked for.
+
+    By itself it may not tell who it is: all functions that a factory makes have one qualified name and one source, an
+    object has those of its class, and either may lie in another module than the one that made it what it is.
+
+    Args:
+        own: The fingerprint that it has by its own code and arguments.
+        named: The place where it is named; the source there counts, and that of what is imported there.
+        files: Name -> sha256 of the files that its arguments name.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    place = f"{_module_name(named.module)}:{named.name}"
+    return _digest({"own": own, "named": place, "sources": source_hashes(named.module), "files": dict(files)})
+
+
+def definition_of(code: object) -> object:
+    """Where it is written what some code does: of a `functools.partial` what it calls, of an object its class."""
+    while isinstance(code, partial):
+        code = code.func
+    return code if hasattr(code, "__qualname__") or inspect.ismodule(code) else type(code)
 
 
 def identity(arguments: Mapping[str, Any], weights: Mapping[str, str]) -> str:
@@ -55,7 +101,12 @@ def identity(arguments: Mapping[str, Any], weights: Mapping[str, str]) -> str:
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=_text).encode()).hexdigest()
+
+
+def _text(value: object) -> str:
+    """A value that JSON does not know, without its place in memory, which is another one in each process."""
+    return _ADDRESS.sub("", repr(value))
 
 
 def argument_files(arguments: Mapping[str, Any]) -> dict[str, str]:
@@ -99,7 +150,7 @@ def source_hashes(code: object) -> dict[str, str]:
 
 def _module_name(code: object) -> str:
     """What its module is called; one that was loaded from a file by path, wherever it lies, as the file is."""
-    name = str(getattr(code, "__module__", ""))
+    name = code.__name__ if inspect.ismodule(code) else str(getattr(code, "__module__", ""))
     file = Path(getattr(inspect.getmodule(code), "__file__", None) or "")
     return file.stem if file.suffix == ".py" and "." not in name and file.stem != "__init__" else name
 

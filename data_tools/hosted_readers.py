@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.findings import Finding
-from duskbench.data_tools.fingerprint import fingerprint
+from duskbench.data_tools.fingerprint import fingerprint, plugin_fingerprint
 from duskbench.data_tools.host.host import Host
 from duskbench.data_tools.host.plugin import Plugin, seconds_an_image
 from duskbench.data_tools.host.serve import Answer
 from duskbench.data_tools.readers import build_reader, checked_finding, checked_path, checked_record
 from duskbench.data_tools.records import Dataset, ImageRecord, ObjectAnnotation
-from duskbench.data_tools.registry import load_foreign
+from duskbench.data_tools.registry import load_named
 
 
 def recognises(layout: str, root: Path) -> bool:
@@ -88,7 +88,8 @@ class ServedReader:
     def __init__(
         self, target: str, arguments: Mapping[str, Any], root: str, split: str | None, also: Mapping[str, Any]
     ) -> None:
-        self.dataset = build_reader(_load(target), target, Path(root), split, arguments, **also)
+        self._named = load_named("data set", target)
+        self.dataset = build_reader(self._named.code, target, Path(root), split, arguments, **also)
 
     @property
     def code(self) -> object:
@@ -109,7 +110,7 @@ class ServedReader:
             "counts": {str(name): int(number) for name, number in dataset.counts.items()},
             "known_without_box": sorted(map(str, dataset.known_without_box)),
             # Started again, it must list the same images.
-            "fingerprint": fingerprint(self.code, {"ids": ids}),
+            "fingerprint": plugin_fingerprint(fingerprint(self.code, {"ids": ids}), self._named, {}),
         }
 
     def answer(self, request: dict[str, Any], arrays: list[np.ndarray]) -> Answer:
@@ -129,7 +130,7 @@ class ServedRecognition:
     """A reader's class that is asked whether it recognises a folder; arguments as in `Served`."""
 
     def __init__(self, target: str, arguments: Mapping[str, Any], root: str) -> None:
-        self.code, self.root = _load(target), Path(root)
+        self.code, self.root = load_named("data set", target).code, Path(root)
 
     def describe(self) -> dict[str, Any]:
         """The answer."""
@@ -138,10 +139,6 @@ class ServedRecognition:
     def answer(self, request: dict[str, Any], arrays: list[np.ndarray]) -> Answer:
         """Nothing more is asked."""
         raise NotImplementedError
-
-
-def _load(target: str) -> Any:
-    return load_foreign("data set", target)
 
 
 def _plugin(served: str, layout: str, options: Mapping[str, Any], offered: Mapping[str, Any]) -> Plugin:

@@ -12,15 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
-from duskbench.data_tools.fingerprint import beside, imported_names
+from duskbench.data_tools.fingerprint import Named, beside, definition_of, imported_names
 
 _LONGEST_MESSAGE = 1000
 
 
-def find_plugin(target: str) -> Any:
+def find_plugin(target: str) -> Named:
     """Import `file.py:Name` or `package.module:Name`.
 
     A file may import what lies beside it, as it could when Python runs it as a script, and a package may lie in the
@@ -37,7 +36,7 @@ def find_plugin(target: str) -> Any:
     if not callable(found):
         names = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
         raise UnknownNameError("function or class", name, names, where=target)
-    return found
+    return Named(found, module, name)
 
 
 def raised_at(error: BaseException, code: object) -> str:
@@ -45,14 +44,14 @@ def raised_at(error: BaseException, code: object) -> str:
 
     Args:
         error: What was raised.
-        code: The plug-in's function or class. The deepest line of a file in its folder is named, not the library's
-            that it called. None for code that is not known yet: then the deepest line of all.
+        code: The plug-in's function, class or object. The deepest line of a file in its folder is named, not that of
+            the library that it called. None for code that is not known yet: then the deepest line of all.
     """
     said = _text_of(error)
     frames = list(traceback.extract_tb(error.__traceback__))
     if code is not None:
         try:
-            folder = Path(inspect.getfile(code)).resolve().parent  # type: ignore[arg-type]
+            folder = Path(inspect.getfile(definition_of(code))).resolve().parent  # type: ignore[arg-type]
         except (TypeError, OSError):
             return said
         frames = [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(folder)]

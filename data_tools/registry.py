@@ -11,6 +11,7 @@ from typing import Any
 
 from duskbench.data_tools.entry_points import Installed, Kind, find_installed, installed, load_installed
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
+from duskbench.data_tools.fingerprint import Named
 from duskbench.data_tools.hub import is_hub_address
 from duskbench.data_tools.plugins import find_plugin, raised_at
 
@@ -87,6 +88,11 @@ class Registry(Mapping[str, Entry]):
 
 
 def load_foreign(kind: Kind, target: str) -> Any:
+    """Import what is not duskbench's own, as `load_named`; the code alone."""
+    return load_named(kind, target).code
+
+
+def load_named(kind: Kind, target: str) -> Named:
     """Import what is not duskbench's own: what a package brings under a name, or `find_plugin`'s; errors as there."""
     point = find_installed(kind, target)
     return find_plugin(target) if point is None else load_installed(kind, point)

@@ -16,11 +16,12 @@ from duskbench.benchmarks.metrics.contract import (
     checked_value,
 )
 from duskbench.data_tools.errors import MetricError
+from duskbench.data_tools.fingerprint import plugin_fingerprint
 from duskbench.data_tools.host.host import Host
 from duskbench.data_tools.host.plugin import Plugin
 from duskbench.data_tools.host.serve import Answer
 from duskbench.data_tools.plugins import naming
-from duskbench.data_tools.registry import load_foreign
+from duskbench.data_tools.registry import load_named
 
 _SERVED = f"{__name__}:ServedMetric"
 _DESCRIBED = ("key", "heading", "better", "digits", "factor", "tolerance")
@@ -113,7 +114,8 @@ class ServedMetric:
 
     def __init__(self, target: str, arguments: Mapping[str, Any], **offered: Any) -> None:
         # Of one of the two kinds; requests are made by the class for that kind.
-        self.metric: Any = build_metric(load_foreign("metric", target), target, arguments, **offered)
+        self._named = load_named("metric", target)
+        self.metric: Any = build_metric(self._named.code, target, arguments, **offered)
         if arguments and not self.metric.arguments:
             self.metric.arguments = dict(arguments)
 
@@ -130,7 +132,7 @@ class ServedMetric:
             **{name: getattr(metric, name) for name in _DESCRIBED},
             "arguments": dict(metric.arguments),
             "note": metric.describe(),
-            "fingerprint": str(metric.fingerprint),
+            "fingerprint": plugin_fingerprint(str(metric.fingerprint), self._named, {}),
             "identity": str(metric.identity),
             "of_images": of_images,
             "needs": sorted(metric.needs) if isinstance(metric, ImageMetric) else [],

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DuskbenchError
+from duskbench.data_tools.fingerprint import definition_of
 from duskbench.data_tools.host.plugin import FAILURES
 from duskbench.data_tools.host.shared_arrays import SharedArrays
 from duskbench.data_tools.plugins import raised_at
@@ -123,6 +124,6 @@ def _failed(
 
 def _file_of(code: object) -> str | None:
     try:
-        return inspect.getfile(code)  # type: ignore[arg-type]
+        return inspect.getfile(definition_of(code))  # type: ignore[arg-type]
     except (TypeError, OSError):
         return None

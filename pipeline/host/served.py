@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.errors import EnhancerError
+from duskbench.data_tools.fingerprint import plugin_fingerprint
 from duskbench.data_tools.host.serve import Answer, fields_of
+from duskbench.data_tools.registry import load_named
 from duskbench.pipeline.detectors.checked import CheckedDetector
 from duskbench.pipeline.registry import load_detector, load_enhancer
 
@@ -18,6 +20,7 @@ class ServedEnhancer:
 
     def __init__(self, target: str, arguments: Mapping[str, Any], device: str) -> None:
         self.enhancer = load_enhancer({"type": target, **arguments}, device=device, isolate=False)
+        self._named = load_named("enhancer", target) if self.enhancer.foreign else None
 
     @property
     def code(self) -> object:
@@ -26,13 +29,15 @@ class ServedEnhancer:
 
     def describe(self) -> dict[str, Any]:
         """What the other side shows of it and stores with its results."""
+        own = str(self.enhancer.fingerprint)
         return {
             "name": str(self.enhancer.name),
             "arguments": dict(self.enhancer.arguments),
             "weights": dict(self.enhancer.weights),
             "origin": self.enhancer.origin,
             "batch_size": int(self.enhancer.batch_size),
-            "fingerprint": str(self.enhancer.fingerprint),
+            # A model file is what its fingerprint says.
+            "fingerprint": own if self._named is None else plugin_fingerprint(own, self._named, {}),
         }
 
     def answer(self, request: dict[str, Any], arrays: list[np.ndarray]) -> Answer:
@@ -51,6 +56,7 @@ class ServedDetector:
 
     def __init__(self, target: str, arguments: Mapping[str, Any], device: str) -> None:
         self.detector: Any = load_detector({"type": target, **arguments}, device=device, isolate=False)
+        self._target = target
 
     @property
     def code(self) -> object:
@@ -61,6 +67,11 @@ class ServedDetector:
         """What the other side shows of it and stores with its results."""
         shown = ("name", "classes", "fingerprint", "identity", "batch_size")
         described = {each: getattr(self.detector, each) for each in shown}
+        if isinstance(self.detector, CheckedDetector) and not getattr(self.detector.detector, "fingerprint", ""):
+            own, named = described["fingerprint"], load_named("detector", self._target)
+            described["fingerprint"] = plugin_fingerprint(own, named, {})
+            if described["identity"] == own:
+                described["identity"] = described["fingerprint"]
         return {**described, "weights": dict(getattr(self.detector, "weights", {}))}
 
     def answer(self, request: dict[str, Any], arrays: list[np.ndarray]) -> Answer:

@@ -73,6 +73,25 @@ class Wrong(DetectionMetric):
 """
 
 
+FACTORY = """
+from duskbench import ImageMetric
+
+def over(most):
+    class Over(ImageMetric):
+        key, heading, better = f"over{most}", "Over", "lower"
+        def measure(self, image_rgb, **given): return float((image_rgb > most).mean())
+    return Over
+
+Over50, Over200 = over(50), over(200)
+
+class Base(ImageMetric):
+    heading, better = "T", "lower"
+    def measure(self, image_rgb, **given): return float((image_rgb > self.most).mean())
+
+T50, T200 = (type("T", (Base,), {"key": f"t{most}", "most": most}) for most in (50, 200))
+"""
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("metrics") / "theirs.py"
@@ -167,6 +186,13 @@ def test_its_aggregate_runs_there_as_well(acts: ImageMetric) -> None:
 def test_one_that_cannot_be_built(file: Path, how: str, error: type[DuskbenchError], says: str) -> None:
     with pytest.raises(error, match=says):
         load_metric({"type": f"{file}:Own", "how": how})
+
+
+@pytest.mark.parametrize("names", [("Over50", "Over200"), ("T50", "T200")])
+def test_metrics_that_only_their_name_tells_apart(tmp_path: Path, names: tuple[str, str]) -> None:
+    (tmp_path / "factory.py").write_text(FACTORY)
+    first, second, again = (load_metric(f"{tmp_path}/factory.py:{name}") for name in (*names, names[0]))
+    assert first.fingerprint == again.fingerprint != second.fingerprint
 
 
 def test_one_whose_constructor_loops(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
