@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownNameError
-from duskbench.data_tools.fingerprint import Named, beside, definition_of, imported_names
+from duskbench.data_tools.fingerprint import Named, definition_of
+from duskbench.data_tools.module_sources import beside, imported_names
 
 _LONGEST_MESSAGE = 1000
 

@@ -11,7 +11,7 @@ from duskbench.benchmarks.reproduce.steps import Step
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.findings import Report
-from duskbench.data_tools.fingerprint import source_hashes
+from duskbench.data_tools.module_sources import source_hashes
 from duskbench.data_tools.progress import Progress
 from duskbench.data_tools.released import ReleasedData, ReleasedExDark, ReleasedVOC
 from duskbench.data_tools.training_manifest import MANIFEST

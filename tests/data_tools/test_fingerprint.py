@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from duskbench.data_tools.fingerprint import fingerprint, source_hashes
+from duskbench.data_tools.fingerprint import fingerprint
+from duskbench.data_tools.module_sources import source_hashes
+from duskbench.data_tools.plugins import find_plugin
 from duskbench.pipeline.enhancers.he import HistogramEqualization
 from duskbench.pipeline.enhancers.lime import Lime
 
@@ -44,6 +47,51 @@ def test_edited_helper_changes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert fingerprint(f, {}) != before
     for name in [name for name in sys.modules if name.startswith("outside_methods")]:
         monkeypatch.delitem(sys.modules, name)
+
+
+NETS = {
+    "nets/__init__.py": "TOP = 1\n",
+    "nets/deep/__init__.py": "from . import net\n",
+    "nets/deep/net.py": "from .blocks import GAIN\nfrom .. import sizes\n\n\ndef f(image):\n    return image * GAIN\n",
+    "nets/deep/blocks.py": "def g():\n    from .... import outside\n\n\nGAIN = 1\n",
+    "nets/sizes.py": "SIZE = 1\n",
+}
+
+
+@pytest.fixture
+def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, with a package in it; afterwards it is as if nobody had imported it."""
+    for name, source in NETS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(source)
+    monkeypatch.chdir(tmp_path)
+    modules, path = set(sys.modules), list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "source", ["import nets.deep.net", "from nets.deep import net", "from nets.deep.net import f", ""]
+)
+@pytest.mark.parametrize("without", ["", "nets/__init__.py"])
+def test_packages_are_followed_through_relative_imports(nets: Path, source: str, without: str) -> None:
+    """Of a file the package beside it, and a package itself; one folder of it may have no `__init__.py`."""
+    if without:
+        (nets / without).unlink()
+    (nets / "mine.py").write_text(f"{source}\n\n\ndef f(image):\n    return image\n")
+    module = find_plugin("mine.py:f" if source else "nets.deep.net:f").module
+    files = sorted({*NETS, *(["mine.py"] if source else [])} - {without})
+    before = source_hashes(module)
+    assert sorted(before) == sorted(
+        file.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in files
+    )
+    for file in files:
+        with (nets / file).open("a") as opened:
+            opened.write("EDITED = 1\n")
+    after = source_hashes(module)
+    assert not [name for name in before if before[name] == after[name]]
 
 
 def test_arguments_and_weights_count_and_their_order_does_not() -> None:
