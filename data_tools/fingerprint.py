@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.module_sources import module_name, source_hashes
+from duskbench.data_tools.named_files import folder_sha256, is_file, is_read_folder, named_paths
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -106,10 +106,31 @@ def _text(value: object) -> str:
     return _ADDRESS.sub("", repr(value))
 
 
-def argument_files(arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Argument -> sha256 of the file that it names, for those that name one: a retrained checkpoint is another one."""
-    return {
-        f"file of {key}": file_sha256(value)
-        for key, value in arguments.items()
-        if isinstance(value, str | Path) and value and len(str(value)) < 1024 and Path(value).is_file()
-    }
+def argument_files(arguments: Mapping[str, Any], code: object = None) -> dict[str, str]:
+    """Hash the files that arguments name, also in lists and dicts: a retrained checkpoint is another one.
+
+    Args:
+        arguments: What was given.
+        code: The function or class from outside the project that takes them; its default values are looked at like
+            them, and folders are looked into. Of duskbench's own code folders do not count: a word like "rgb" may be
+            the name of one.
+
+    Returns:
+        Argument -> sha256 of the file, or of what the folder holds.
+    """
+    hashes = {}
+    for key, path in named_paths({**_defaults(code), **arguments}):
+        if is_file(path):
+            hashes[f"file of {key}"] = file_sha256(path)
+        elif code is not None and is_read_folder(key, path):
+            hashes[f"folder of {key}"] = folder_sha256(path)
+    return hashes
+
+
+def _defaults(code: object) -> dict[str, Any]:
+    try:
+        parameters = inspect.signature(code).parameters  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        # None, and what is written in another language.
+        return {}
+    return {name: each.default for name, each in parameters.items() if each.default is not inspect.Parameter.empty}

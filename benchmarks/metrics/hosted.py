@@ -16,7 +16,7 @@ from duskbench.benchmarks.metrics.contract import (
     checked_value,
 )
 from duskbench.data_tools.errors import MetricError
-from duskbench.data_tools.fingerprint import plugin_fingerprint
+from duskbench.data_tools.fingerprint import argument_files, identity, plugin_fingerprint
 from duskbench.data_tools.host.host import Host
 from duskbench.data_tools.host.plugin import Plugin
 from duskbench.data_tools.host.serve import Answer
@@ -114,7 +114,7 @@ class ServedMetric:
 
     def __init__(self, target: str, arguments: Mapping[str, Any], **offered: Any) -> None:
         # Of one of the two kinds; requests are made by the class for that kind.
-        self._named = load_named("metric", target)
+        self._named, self._arguments = load_named("metric", target), arguments
         self.metric: Any = build_metric(self._named.code, target, arguments, **offered)
         if arguments and not self.metric.arguments:
             self.metric.arguments = dict(arguments)
@@ -127,13 +127,14 @@ class ServedMetric:
     def describe(self) -> dict[str, Any]:
         """What the other side shows of it and stores with its numbers."""
         metric = self.metric
+        files = argument_files({**metric.arguments, **self._arguments}, self._named.code)
         of_images = isinstance(metric, ImageMetric)
         return {
             **{name: getattr(metric, name) for name in _DESCRIBED},
             "arguments": dict(metric.arguments),
             "note": metric.describe(),
-            "fingerprint": plugin_fingerprint(str(metric.fingerprint), self._named, {}),
-            "identity": str(metric.identity),
+            "fingerprint": plugin_fingerprint(str(metric.fingerprint), self._named, files),
+            "identity": identity({"own": str(metric.identity)}, files) if files else str(metric.identity),
             "of_images": of_images,
             "needs": sorted(metric.needs) if isinstance(metric, ImageMetric) else [],
             "is_mean": metric.is_mean if isinstance(metric, ImageMetric) else True,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.errors import EnhancerError
-from duskbench.data_tools.fingerprint import plugin_fingerprint
+from duskbench.data_tools.fingerprint import argument_files, plugin_fingerprint
 from duskbench.data_tools.host.serve import Answer, fields_of
 from duskbench.data_tools.registry import load_named
 from duskbench.pipeline.detectors.checked import CheckedDetector
@@ -20,6 +20,7 @@ class ServedEnhancer:
 
     def __init__(self, target: str, arguments: Mapping[str, Any], device: str) -> None:
         self.enhancer = load_enhancer({"type": target, **arguments}, device=device, isolate=False)
+        self._arguments = arguments
         self._named = load_named("enhancer", target) if self.enhancer.foreign else None
 
     @property
@@ -29,15 +30,18 @@ class ServedEnhancer:
 
     def describe(self) -> dict[str, Any]:
         """What the other side shows of it and stores with its results."""
-        own = str(self.enhancer.fingerprint)
+        own, weights = str(self.enhancer.fingerprint), dict(self.enhancer.weights)
+        if self._named is not None:
+            # A model file is what its fingerprint says; code from outside does not say what it reads.
+            files = argument_files(self._arguments, self._named.code)
+            own, weights = plugin_fingerprint(own, self._named, files), {**weights, **files}
         return {
             "name": str(self.enhancer.name),
             "arguments": dict(self.enhancer.arguments),
-            "weights": dict(self.enhancer.weights),
+            "weights": weights,
             "origin": self.enhancer.origin,
             "batch_size": int(self.enhancer.batch_size),
-            # A model file is what its fingerprint says.
-            "fingerprint": own if self._named is None else plugin_fingerprint(own, self._named, {}),
+            "fingerprint": own,
         }
 
     def answer(self, request: dict[str, Any], arrays: list[np.ndarray]) -> Answer:
@@ -56,7 +60,7 @@ class ServedDetector:
 
     def __init__(self, target: str, arguments: Mapping[str, Any], device: str) -> None:
         self.detector: Any = load_detector({"type": target, **arguments}, device=device, isolate=False)
-        self._target = target
+        self._target, self._arguments = target, arguments
 
     @property
     def code(self) -> object:
@@ -69,7 +73,8 @@ class ServedDetector:
         described = {each: getattr(self.detector, each) for each in shown}
         if isinstance(self.detector, CheckedDetector) and not getattr(self.detector.detector, "fingerprint", ""):
             own, named = described["fingerprint"], load_named("detector", self._target)
-            described["fingerprint"] = plugin_fingerprint(own, named, {})
+            files = argument_files(self._arguments, named.code)
+            described["fingerprint"] = plugin_fingerprint(own, named, files)
             if described["identity"] == own:
                 described["identity"] = described["fingerprint"]
         return {**described, "weights": dict(getattr(self.detector, "weights", {}))}

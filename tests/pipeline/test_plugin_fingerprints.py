@@ -131,3 +131,80 @@ def test_a_partial_in_this_process_counts_with_what_it_binds() -> None:
 
     prints = [load_enhancer(partial(least, net=Net(), most=most)).fingerprint for most in (1, 1, 2)]
     assert prints[0] == prints[1] != prints[2]
+
+
+READS = """
+from pathlib import Path
+import numpy as np
+from duskbench import Detections, ImageMetric
+
+def most(path): return int(Path(path).expanduser().read_text())
+
+class OfFiles:
+    def __init__(self, files): self.most = max(map(most, files))
+    def __call__(self, image): return np.minimum(image, self.most)
+
+class OfParts(OfFiles):
+    def __init__(self, parts): super().__init__(parts["decoder"])
+
+class OfFolder(OfFiles):
+    def __init__(self, folder): super().__init__([Path(folder) / "deep" / "w.txt"])
+
+class Default(OfFiles):
+    def __init__(self, weights="w.txt", folder=Path("ckpt")): super().__init__([weights, folder / "deep" / "w.txt"])
+
+class Home(OfFiles):
+    def __init__(self, weights): super().__init__([weights])
+
+def function(image, weights="w.txt"): return np.minimum(image, most(weights))
+
+class Finds:
+    classes = ("car",)
+    def __init__(self, folder="ckpt"): self.x = most(Path(folder) / "deep" / "w.txt")
+    def detect(self, images):
+        box, score = np.array([[self.x, 0, 9, 9]], np.float32), np.array([0.5], np.float32)
+        return [Detections(box, score, np.array([0]), self.classes) for _ in images]
+"""
+
+
+@pytest.fixture
+def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current and the home folder, with weights in several places."""
+    (tmp_path / "reads.py").write_text(READS)
+    (tmp_path / "ckpt" / "deep").mkdir(parents=True)
+    for name in ("w.txt", "v.txt", "ckpt/deep/w.txt"):
+        (tmp_path / name).write_text("1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("spec", "file"),
+    [
+        ("OfFiles(files=['v.txt', 'w.txt'])", "w.txt"),
+        ("OfParts(parts={'decoder': ('w.txt',)})", "w.txt"),
+        ("OfFolder(folder='ckpt')", "ckpt/deep/w.txt"),
+        ("Home(weights='~/w.txt')", "w.txt"),
+        ("Default", "w.txt"),
+        ("Default", "ckpt/deep/w.txt"),
+        ("function", "w.txt"),
+    ],
+)
+def test_every_file_that_an_argument_of_an_enhancer_names_counts(reads: Path, spec: str, file: str) -> None:
+    before, again = load_enhancer(f"reads.py:{spec}"), load_enhancer(f"reads.py:{spec}")
+    (reads / file).write_text("2")
+    after = load_enhancer(f"reads.py:{spec}")
+    assert (before(IMAGE).max(), after(IMAGE).max()) == ((1, 2) if spec != "function" else (2, 2))
+    assert before.fingerprint == again.fingerprint != after.fingerprint
+    # What a night's verdict calls other weights.
+    assert before.weights == again.weights != after.weights
+
+
+@pytest.mark.parametrize("spec", ["Finds", "Finds(folder='ckpt')"])
+def test_every_file_that_an_argument_of_a_detector_names_counts(reads: Path, spec: str) -> None:
+    before, again = load_detector(f"reads.py:{spec}"), load_detector(f"reads.py:{spec}")
+    (reads / "ckpt/deep/w.txt").write_text("2")
+    after = load_detector(f"reads.py:{spec}")
+    assert before.fingerprint == again.fingerprint != after.fingerprint
+    assert before.identity == again.identity != after.identity

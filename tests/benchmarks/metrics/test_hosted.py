@@ -195,6 +195,23 @@ def test_metrics_that_only_their_name_tells_apart(tmp_path: Path, names: tuple[s
     assert first.fingerprint == again.fingerprint != second.fingerprint
 
 
+def test_every_file_that_an_argument_names_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ckpt").mkdir()
+    (tmp_path / "reads.py").write_text(
+        "from duskbench import ImageMetric\n\nclass Reads(ImageMetric):\n    key, heading, better = 'r', 'R', 'lower'\n"
+        "    def __init__(self, parts=('w.txt',)): pass\n"
+    )
+    for spec, file in [("Reads", "w.txt"), ("Reads(parts={'a': 'ckpt'})", "ckpt/v.txt")]:
+        metrics = []
+        for content in "112":
+            (tmp_path / file).write_text(content)
+            metrics.append(load_metric(f"reads.py:{spec}"))
+        before, again, after = metrics
+        assert before.fingerprint == again.fingerprint != after.fingerprint
+        assert before.identity == again.identity != after.identity
+
+
 def test_one_whose_constructor_loops(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "LEAST_TIME_FOR_BUILDING", 2.0)
     monkeypatch.setenv("DUSKBENCH_TIME_LIMIT", "1")

@@ -1,0 +1,106 @@
+"""The files and folders that arguments name, and what a folder holds, hashed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from duskbench.data_tools.files import file_sha256
+
+# Up to so much the content of a folder's files counts, above that their names, sizes and times: it is read by each
+# process that a plug-in runs in.
+_MOST_FILES, _MOST_BYTES = 1000, 2**30
+# Words in the name of an argument whose folder is written to.
+_WRITTEN = frozenset(
+    {"cache", "debug", "dump", "log", "logs", "out", "output", "outputs", "save", "temp", "tmp", "work"}
+)
+_RESULTS = "results.sqlite"
+
+
+def named_paths(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """Every text and path among arguments, in lists and dicts as well, as a path; `~` is the home folder.
+
+    Yields:
+        The argument, as in `weights`, `files[0]` or `parts.decoder`, and the path. It need not be there.
+    """
+    for name, value in arguments.items():
+        yield from _paths_in(value, str(name))
+
+
+def _paths_in(value: Any, key: str) -> Iterator[tuple[str, Path]]:
+    if isinstance(value, str | Path) and str(value):
+        yield key, _expanded(Path(value))
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _paths_in(each, f"{key}.{name}")
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _paths_in(each, f"{key}[{number}]")
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        # Of nobody's home folder: `~text` is a text.
+        return path
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is such a file. Any text may be asked about, also one that no file can be called by."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        # Too long for a name.
+        return False
+
+
+def is_read_folder(argument: str, path: Path) -> bool:
+    """Whether an argument names a folder that code may read from.
+
+    The current folder is none, nor what holds it: that is where everything lies, results too. Nor is one whose argument
+    says that it is written to, as `out_dir`, `cache` or `log_folder` do: it changes during a run.
+    """
+    if _WRITTEN & set(re.findall("[a-z]+", argument.lower())):
+        return False
+    try:
+        return path.is_dir() and not Path.cwd().is_relative_to(path.resolve())
+    except OSError:
+        return False
+
+
+def folder_sha256(folder: Path) -> str:
+    """Hash what the files below a folder hold, with their names; of many or large ones their sizes and times instead.
+
+    Hidden files, compiled code and folders with the results of a run do not count.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    files = {path.relative_to(folder).as_posix(): path for path in _files_below(folder) if is_file(path)}
+    states = {name: path.stat() for name, path in files.items()}
+    rows: list[list[Any]] = [[name, state.st_size, state.st_mtime_ns] for name, state in states.items()]
+    if len(rows) <= _MOST_FILES and sum(state.st_size for state in states.values()) <= _MOST_BYTES:
+        # What may not be read counts by the rest of what is known of it.
+        with contextlib.suppress(PermissionError):
+            rows = [[name, file_sha256(path)] for name, path in files.items()]
+    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    entered: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in entered or _RESULTS in files:
+            # A link may lead in a circle.
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+        yield from (Path(place, name) for name in files if not name.startswith("."))
