@@ -114,10 +114,10 @@ class ServedMetric:
 
     def __init__(self, target: str, arguments: Mapping[str, Any], **offered: Any) -> None:
         # Of one of the two kinds; requests are made by the class for that kind.
-        self._named, self._arguments = load_named("metric", target), arguments
+        self._named = load_named("metric", target)
         self.metric: Any = build_metric(self._named.code, target, arguments, **offered)
-        if arguments and not self.metric.arguments:
-            self.metric.arguments = dict(arguments)
+        # A class may name some of its arguments, or a class that it is derived from its own only.
+        self.metric.arguments = {**self.metric.arguments, **arguments}
 
     @property
     def code(self) -> object:
@@ -127,7 +127,7 @@ class ServedMetric:
     def describe(self) -> dict[str, Any]:
         """What the other side shows of it and stores with its numbers."""
         metric = self.metric
-        files = argument_files({**metric.arguments, **self._arguments}, self._named.code)
+        files = argument_files(metric.arguments, self._named.code)
         of_images = isinstance(metric, ImageMetric)
         return {
             **{name: getattr(metric, name) for name in _DESCRIBED},

@@ -195,6 +195,20 @@ def test_metrics_that_only_their_name_tells_apart(tmp_path: Path, names: tuple[s
     assert first.fingerprint == again.fingerprint != second.fingerprint
 
 
+def test_arguments_count_beside_those_that_a_class_names_itself(tmp_path: Path) -> None:
+    (tmp_path / "over.py").write_text(
+        "from duskbench import ImageMetric\n\n"
+        "class Base(ImageMetric):\n    key, heading, better = 'over', 'Over', 'lower'\n"
+        "    def __init__(self, region): self.arguments = {'region': region, 'most': 0}\n\n"
+        "class Over(Base):\n    def __init__(self, most=128, region='all'): super().__init__(region)\n"
+    )
+    specs = [f"{tmp_path}/over.py:Over{given}" for given in ("(most=128)", "(most=128)", "(most=20)", "")]
+    one, again, other, bare = map(load_metric, specs)
+    assert one.arguments == {"region": "all", "most": 128} and bare.arguments == {"region": "all", "most": 0}
+    assert one.fingerprint == again.fingerprint and len({each.fingerprint for each in (one, other, bare)}) == 3
+    assert one.identity == again.identity and len({each.identity for each in (one, other, bare)}) == 3
+
+
 def test_every_file_that_an_argument_names_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ckpt").mkdir()
