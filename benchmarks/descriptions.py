@@ -13,6 +13,7 @@ from duskbench.benchmarks.provenance import package_versions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.files import listing_sha256
 from duskbench.data_tools.hub import is_hub_address
+from duskbench.data_tools.named_files import is_file, is_there, named_paths
 from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.registry import config_root
 from duskbench.pipeline.weights import cache_folder, search_folders
@@ -71,13 +72,13 @@ class Known:
 def _request(kind: str, spec: Any, device: str) -> str | None:
     """Hash of all that a description may depend on; None where that is not known."""
     target, arguments = split_spec(spec["spec"] if kind == "detector" else spec, kind)
-    if not isinstance(target, str) or not (_is_ours(kind, target) or Path(target).is_file()):
+    if not isinstance(target, str) or not (_is_ours(kind, target) or is_file(target)):
         return None
-    named = [target, *arguments.values(), *([spec["checkpoint"]] if kind == "detector" else [])]
-    named = [one for each in named for one in (each if isinstance(each, list | tuple) else [each])]
+    checkpoint = {"checkpoint": spec["checkpoint"]} if kind == "detector" else {}
+    named = [path for _, path in named_paths({"type": target, "arguments": arguments, **checkpoint})]
     if any(map(is_hub_address, named)):
         return None  # A branch may have moved on.
-    files = [Path(each) for each in named if isinstance(each, str | Path) and str(each) and Path(each).exists()]
+    files = [path for path in named if is_there(path)]
     if any(file.suffix == ".py" for file in files):
         return None
     files += [beside for file in files if file.suffix.lower() == ".onnx" for beside in _beside(file)]

@@ -53,7 +53,9 @@ class EnhancerEntry:
     @property
     def is_input(self) -> bool:
         """Whether it is the row that is not enhanced at all."""
-        return (self.spec.get("type") if isinstance(self.spec, dict) else self.spec) == "input"
+        target = self.spec.get("type") if isinstance(self.spec, dict) else self.spec
+        # Not parsed: what an earlier version stored need not be a specification of today.
+        return str(target).partition("(")[0].strip() == "input"
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,15 @@ def identity(arguments: Mapping[str, Any], weights: Mapping[str, str]) -> str:
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=_text).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_sortable(content), sort_keys=True, default=_text).encode()).hexdigest()
+
+
+def _sortable(value: Any) -> Any:
+    """A value with texts as the keys of every dict in it: keys of several kinds have no order."""
+    if isinstance(value, dict):
+        are_texts = all(isinstance(key, str) for key in value)
+        return {key if are_texts else repr(key): _sortable(each) for key, each in value.items()}
+    return [_sortable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _text(value: object) -> str:

@@ -52,13 +52,18 @@ def _expanded(path: Path) -> Path:
         return path
 
 
-def is_file(path: str | Path) -> bool:
-    """Whether there is such a file. Any text may be asked about, also one that no file can be called by."""
+def is_there(path: str | Path) -> bool:
+    """Whether there is such a file or folder. Any text may be asked about, also one that none can be called by."""
     try:
-        return Path(path).is_file()
+        return Path(path).exists()
     except OSError:
         # Too long for a name.
         return False
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is such a file; of any text, as `is_there`."""
+    return is_there(path) and Path(path).is_file()
 
 
 def is_read_folder(argument: str, path: Path) -> bool:
@@ -67,12 +72,9 @@ def is_read_folder(argument: str, path: Path) -> bool:
     The current folder is none, nor what holds it: that is where everything lies, results too. Nor is one whose argument
     says that it is written to, as `out_dir`, `cache` or `log_folder` do: it changes during a run.
     """
-    if _WRITTEN & set(re.findall("[a-z]+", argument.lower())):
+    if not is_there(path) or not path.is_dir() or _WRITTEN & set(re.findall("[a-z]+", argument.lower())):
         return False
-    try:
-        return path.is_dir() and not Path.cwd().is_relative_to(path.resolve())
-    except OSError:
-        return False
+    return not Path.cwd().is_relative_to(path.resolve())
 
 
 def folder_sha256(folder: Path) -> str:

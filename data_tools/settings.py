@@ -29,7 +29,8 @@ def plain(value: Any, key: str, where: str | Path) -> Any:
         where: Where it was given, likewise.
 
     Raises:
-        ConfigError: It is, or has in it, something else than texts, finite numbers, True, False, None, lists and dicts.
+        ConfigError: It is, or has in it, something else than texts, finite numbers, True, False, None, lists and dicts,
+            or a dict with keys of several kinds.
     """
     if isinstance(value, Path):
         return str(value)
@@ -37,12 +38,14 @@ def plain(value: Any, key: str, where: str | Path) -> Any:
         return value
     if isinstance(value, list | tuple):
         return type(value)(plain(each, f"{key}[{number}]", where) for number, each in enumerate(value))
-    if isinstance(value, Mapping) and all(isinstance(each, str | int) for each in value):
+    # The record sorts the keys, and texts and numbers have no order.
+    if isinstance(value, Mapping) and any(all(isinstance(each, kind) for each in value) for kind in (str, int)):
         return {name: plain(each, f"{key}.{name}", where) for name, each in value.items()}
     raise ConfigError(
         "A setting cannot be kept in the record of a run.",
         where=where,
-        expected=f"{key} = a text, a path, a finite number, True, False, None, or a list or dict of these",
+        expected=f"{key} = a text, a path, a finite number, True, False, None, or a list or dict of these; "
+        "keys all texts or all whole numbers",
         got=repr(value)[:100],
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.named_files import is_file
 from duskbench.data_tools.settings import plain
 
 # `name`, `file.py:Name`, `package.module:Name`, `model.onnx`, each with `(key=value, ...)` if wanted.
@@ -34,7 +34,7 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
         if quoted is None or quoted["quote"] in quoted["text"]:
             return kind, {_VERBATIM[kind]: rest}
         return kind, {_VERBATIM[kind]: quoted["text"], **_arguments(quoted["arguments"], spec)}
-    if "(" in spec and Path(spec).is_file():
+    if "(" in spec and is_file(spec):
         return spec, {}
     match = _SPEC.fullmatch(spec.strip())
     if match is None:
@@ -48,9 +48,21 @@ def _arguments(text: str | None, spec: str) -> dict[str, Any]:
         named = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
         if not isinstance(call, ast.Call) or not named or call.args or any(k.arg is None for k in call.keywords):
             raise ValueError("arguments need names: key=value")
+        _check_once([str(k.arg) for k in call.keywords], spec)
         return {str(k.arg): plain(_literal(k), str(k.arg), spec) for k in call.keywords}
     except (ValueError, SyntaxError) as error:
         raise _unreadable(spec, str(error)) from error
+
+
+def _check_once(names: list[str], spec: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"The argument {name!r} is given more than once.",
+                where=spec,
+                expected="each argument once",
+                got=f"{names.count(name)} values",
+            )
 
 
 def _literal(keyword: ast.keyword) -> Any:

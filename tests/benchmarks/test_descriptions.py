@@ -67,6 +67,23 @@ def test_a_configuration_of_ones_own_is_read_each_time(
     assert [asked("detector", spec), asked("detector", spec)] == [1, 2]
 
 
+def test_a_long_text_names_no_file(asked: Callable[[str, Any], int]) -> None:
+    spec = {"type": "gamma", "gamma": "x" * 5000}
+    assert [asked("enhancer", spec), asked("enhancer", spec)] == [1, 1]
+
+
+@pytest.mark.parametrize("value", ["~/w.pth", ["a", {"b": "~/w.pth"}]])
+def test_every_file_that_an_argument_names_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Callable[[str, Any], int], value: Any
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spec = {"type": "guided", "weights": value}
+    (tmp_path / "w.pth").write_bytes(b"1")
+    assert [asked("enhancer", spec), asked("enhancer", spec)] == [1, 1]
+    (tmp_path / "w.pth").write_bytes(b"12")
+    assert [asked("enhancer", spec), asked("enhancer", spec)] == [2, 2]
+
+
 def test_what_ships_is_described_once(asked: Callable[[str, Any], int]) -> None:
     assert [asked("detector", "rfb_miniature"), asked("detector", "rfb_miniature")] == [1, 1]
     assert [asked("enhancer", "guided"), asked("enhancer", "guided")] == [2, 2]

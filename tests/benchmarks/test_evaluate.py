@@ -127,6 +127,8 @@ def test_input_is_found_by_what_it_is() -> None:
     record = make_record((), ())
     assert replace(record, enhancers=(raw, other)).input_label == "Raw"
     assert replace(record, enhancers=(other,)).input_label is None
+    for spec in ("input()", " input ", {"type": "input()"}):
+        assert replace(record, enhancers=(EnhancerEntry("Raw", spec, "a"),)).input_label == "Raw"
 
 
 def test_coco_is_added_once_and_only_with_a_detector(tmp_path: Path) -> None:

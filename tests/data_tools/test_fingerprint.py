@@ -105,6 +105,12 @@ def test_arguments_and_weights_count_and_their_order_does_not() -> None:
     assert prints[0] == prints[1] and len(set(prints)) == 4
 
 
+def test_keys_of_several_kinds_count_by_what_they_are() -> None:
+    tables: list[dict[object, int]] = [{1: 2, "a": 3}, {"a": 3, 1: 2}, {"1": 2, "a": 3}, {(1, "b"): 2, None: 3}]
+    prints = [fingerprint(len, {"table": [table]}) for table in tables]
+    assert prints[0] == prints[1] and len(set(prints)) == 3
+
+
 def test_an_installed_package_counts_by_its_version() -> None:
     import torch
     from torch import nn

@@ -47,6 +47,23 @@ def test_broken_specifications(spec: str) -> None:
         parse_spec(spec)
 
 
+def test_an_argument_given_twice_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)The argument 'gamma' is given more than once.*2 values"):
+        parse_spec("gamma(gamma=1.5, gamma=4.0)")
+
+
+def test_keys_that_no_record_can_sort_are_an_error() -> None:
+    assert parse_spec("a.py:f(a={1: 2, 3: 4}, b={'x': 1})") == ("a.py:f", {"a": {1: 2, 3: 4}, "b": {"x": 1}})
+    with pytest.raises(ConfigError, match=r"(?s)where: a.py:f.*table = .*keys all texts.*\{1: 2, 'a': 3\}"):
+        parse_spec("a.py:f(table={1: 2, 'a': 3})")
+
+
+def test_an_argument_may_be_a_long_text(tmp_path: Path) -> None:
+    """Longer than the name of any file."""
+    (tmp_path / "prompted.py").write_text("def f(image, prompt):\n    return image + len(prompt) // 400\n")
+    assert np.array_equal(load_enhancer(f"{tmp_path}/prompted.py:f(prompt={'x' * 800!r})")(IMAGE), IMAGE + 2)
+
+
 @pytest.mark.parametrize(
     "spec",
     [
