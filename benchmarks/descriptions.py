@@ -11,9 +11,9 @@ from typing import Any
 
 from duskbench.benchmarks.provenance import package_versions
 from duskbench.benchmarks.store import ResultStore
-from duskbench.data_tools.files import listing_sha256
+from duskbench.data_tools.file_states import is_file, is_there, states_sha256
 from duskbench.data_tools.hub import is_hub_address
-from duskbench.data_tools.named_files import is_file, is_there, named_paths
+from duskbench.data_tools.named_files import named_paths
 from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.registry import config_root
 from duskbench.pipeline.weights import cache_folder, search_folders
@@ -28,10 +28,10 @@ def _call_here(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict
 class Known:
     """Descriptions of what a specification builds, kept in a results file.
 
-    A description holds as long as no file that it may depend on has another size or time: duskbench's own code and
-    weights, the folders that weights are searched in, what the specification names and what an ONNX file has beside it,
-    and the versions of the packages. Where that cannot be told, as of a plug-in, or of a configuration with all that it
-    inherits and loads, it is found out each time.
+    A description holds as long as no file that it may depend on was written or replaced, as its size and stamp tell:
+    duskbench's own code and weights, the folders that weights are searched in, what the specification names and what an
+    ONNX file has beside it; and as long as the versions of the packages are the same. Where that cannot be told, as of
+    a plug-in, or of a configuration with all that it inherits and loads, it is found out each time.
 
     Args:
         path: The results file; one that does not exist has kept nothing.
@@ -82,7 +82,7 @@ def _request(kind: str, spec: Any, device: str) -> str | None:
     if any(file.suffix == ".py" for file in files):
         return None
     files += [beside for file in files if file.suffix.lower() == ".onnx" for beside in _beside(file)]
-    content = [kind, spec, device, _surroundings(), listing_sha256(files)]
+    content = [kind, spec, device, _surroundings(), states_sha256(files)]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -106,4 +106,4 @@ def _beside(model: Path) -> list[Path]:
 @cache
 def _surroundings() -> str:
     folders = [_ROOT / "pipeline", _ROOT / "data_tools", config_root(), *search_folders(), cache_folder()]
-    return json.dumps([listing_sha256(folders), package_versions()])
+    return json.dumps([states_sha256(folders), package_versions()])

@@ -11,6 +11,7 @@ from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.rows import StoredImage
 from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.file_states import stamp
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.records import Dataset, ImageRecord
 
@@ -42,7 +43,7 @@ def read_images(
     references: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[StoredImage]:
-    """Parse the records of a data set and hash its files; a file whose size and time are known is not read again.
+    """Parse the records of a data set and hash its files; a file whose size and stamp are known is not read again.
 
     Args:
         dataset: The data set.
@@ -110,7 +111,7 @@ def _with_file_state(image: StoredImage, earlier: StoredImage | None) -> StoredI
         stat = image.record.path.stat()
     except OSError:
         return image
-    same_path = earlier is not None and earlier.record.path == image.record.path
-    if same_path and earlier is not None and (earlier.bytes, earlier.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
-        return replace(image, bytes=earlier.bytes, mtime_ns=earlier.mtime_ns, sha256=earlier.sha256)
-    return replace(image, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=file_sha256(image.record.path))
+    path, size, stamped = image.record.path, stat.st_size, stamp(stat)
+    if earlier is not None and (earlier.record.path, earlier.bytes, earlier.stamp) == (path, size, stamped):
+        return replace(image, bytes=size, stamp=stamped, sha256=earlier.sha256)
+    return replace(image, bytes=size, stamp=stamped, sha256=file_sha256(path))

@@ -17,7 +17,7 @@ from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry
 from duskbench.benchmarks.rows import Detected, Key, Measured, Row
-from duskbench.benchmarks.units import ImageFile, Task, Unit, decoder_fingerprint, labels_of
+from duskbench.benchmarks.units import CHANGED, ImageFile, Task, Unit, decoder_fingerprint, labels_of
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError, MetricError
 from duskbench.data_tools.plugins import naming
 from duskbench.pipeline.allocator import keep_freed_memory
@@ -257,7 +257,7 @@ def _check_fingerprint(what: str, planned: str, loaded: str) -> None:
     """A row is stored under the fingerprints of the plan, so nothing else may make it."""
     if loaded != planned:
         raise ConfigError(
-            f"{what} is not what it was when the run began.",
+            f"{what} {CHANGED}",
             expected=f"fingerprint {planned[:12]}",
             got=loaded[:12],
             todo="start the run again: its code or weights were changed meanwhile",

@@ -8,6 +8,7 @@ from typing import Any
 
 from duskbench.benchmarks.rows import FileState
 from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.file_states import stamp
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.image_files import find_images
 
@@ -82,9 +83,9 @@ def find_references(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
 
 
 def read_state(path: Path, earlier: FileState | None) -> FileState:
-    """Hash a file unless its path, size and time are those it had earlier."""
+    """Hash a file unless its path, size and stamp are those it had earlier."""
     stat = path.stat()
-    now = (path, stat.st_size, stat.st_mtime_ns)
-    if earlier is not None and (earlier.path, earlier.bytes, earlier.mtime_ns) == now:
+    now = (path, stat.st_size, stamp(stat))
+    if earlier is not None and (earlier.path, earlier.bytes, earlier.stamp) == now:
         return earlier
-    return FileState(path, stat.st_size, stat.st_mtime_ns, file_sha256(path))
+    return FileState(*now, file_sha256(path))

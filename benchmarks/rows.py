@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Set
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """A file as it was when it was last read; with the same size and time it need not be hashed again."""
+    """A file as it was when it was last read; with the same size and stamp it need not be hashed again.
+
+    Attributes:
+        stamp: See `file_states.stamp`; None where it is to be read again whatever it is.
+    """
 
     path: Path
     bytes: int
-    mtime_ns: int
+    stamp: int | None
     sha256: str
 
 
@@ -104,7 +108,7 @@ class StoredImage:
 
     record: ImageRecord
     bytes: int | None = None
-    mtime_ns: int | None = None
+    stamp: int | None = None
     sha256: str | None = None
     reference: FileState | None = None
 
@@ -115,6 +119,11 @@ class StoredImage:
         if self.sha256 is None or len(known) == 1:
             return self.sha256
         return hashlib.sha256(" ".join(known).encode()).hexdigest()
+
+    def unread(self) -> StoredImage:
+        """The image as one whose files are to be read again, whatever their stamps are."""
+        reference = None if self.reference is None else replace(self.reference, stamp=None)
+        return replace(self, stamp=None, reference=reference)
 
     def state(self) -> ImageState:
         """What must be equal for two runs to have measured the same image."""
@@ -129,9 +138,9 @@ def image_row(image: StoredImage) -> tuple[Any, ...]:
     objects = None if record.objects is None else json.dumps([asdict(o) for o in record.objects])
     indoor = None if record.indoor is None else int(record.indoor)
     return (
-        record.id, str(record.path), image.bytes, image.mtime_ns, image.sha256,
+        record.id, str(record.path), image.bytes, image.stamp, image.sha256,
         record.split, record.group, record.lighting, indoor, objects,
-        *((str(reference.path), reference.bytes, reference.mtime_ns, reference.sha256) if reference else (None,) * 4),
+        *((str(reference.path), reference.bytes, reference.stamp, reference.sha256) if reference else (None,) * 4),
     )  # fmt: skip
 
 
@@ -141,7 +150,7 @@ def image_of_row(row: tuple[Any, ...]) -> StoredImage:
     Raises:
         ValueError, TypeError, KeyError: The values are damaged.
     """
-    image_id, path, size, mtime_ns, sha256, split, group, lighting, indoor, objects, *reference = row
+    image_id, path, size, stamp, sha256, split, group, lighting, indoor, objects, *reference = row
     parsed = None
     if objects is not None:
         parsed = tuple(from_values(ObjectAnnotation, each) for each in strict_json(objects))
@@ -155,4 +164,4 @@ def image_of_row(row: tuple[Any, ...]) -> StoredImage:
         indoor=None if indoor is None else bool(indoor),
     )
     known = None if reference[0] is None else FileState(Path(reference[0]), *reference[1:])
-    return StoredImage(record, size, mtime_ns, sha256, known)
+    return StoredImage(record, size, stamp, sha256, known)

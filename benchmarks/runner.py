@@ -19,7 +19,7 @@ from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import Key, Row, StoredImage
 from duskbench.benchmarks.run_plan import RunOptions, RunPlan, plan_run, wanted_workers
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.units import Unit, labels_of, plan_units
+from duskbench.benchmarks.units import CHANGED, Unit, labels_of, plan_units
 from duskbench.data_tools.errors import DataError
 
 _FAILURES_SHOWN = 10
@@ -142,6 +142,7 @@ def run(
         summary.cluster = options.cluster.address if options.cluster is not None else None
         progress.planned(summary)
         failed: set[Key] = set()
+        images_by_id = {image.record.id: image for image in present}
         with closing(_measure(units, record, options, summary.workers, progress)) as rows:
             for row in rows:
                 store.put(row)
@@ -149,6 +150,8 @@ def run(
                 error = row.first_error()
                 if error is not None:
                     failed.add(row.key)
+                    if CHANGED in error:
+                        store.doubt(images_by_id[row.key.image_id])
                     summary.failures += [(label, row.key.image_id, error) for label in labels[row.key.enhancer]]
                 progress.measured(summary)
         # What was stored decides, not what was counted on the way.

@@ -10,6 +10,8 @@ from duskbench.benchmarks.first_version import TO_SCHEMA_3
 
 SCHEMA_VERSION = 3
 
+# What the columns `mtime_ns` hold is the stamp of a file, see `file_states.stamp`; earlier versions kept its time of
+# change there, which no stamp equals, so that they read each other's files once more.
 # The last column of each table is a checksum of the others, so that a damaged row is noticed when it is read.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (

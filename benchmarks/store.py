@@ -152,6 +152,12 @@ class ResultStore:
             for image in images:
                 self._insert("images", image_row(image))
 
+    def doubt(self, image: StoredImage) -> None:
+        """Forget what was taken for unchanged by its stamp: the next start reads the image's files and builds anew."""
+        self.put_images([image.unread()])
+        with self._writing():
+            self._db.execute("DELETE FROM known")
+
     def images(self) -> dict[str, StoredImage]:
         """All images by id."""
         return {row[0]: self._parsed(row) for row in self._select("images")}

@@ -16,6 +16,9 @@ from duskbench.data_tools.fingerprint import fingerprint
 from duskbench.data_tools.image_opening import read_bytes
 from duskbench.data_tools.images import decode_image, read_image
 
+# What an error says of that which a worker finds to be another than was planned: what was taken for unchanged was not.
+CHANGED = "is not what it was when the run began."
+
 
 @dataclass(frozen=True)
 class Task:
@@ -65,7 +68,7 @@ class ImageFile:
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
             raise DataError(
-                "The image is not what it was when the run began.",
+                f"The image {CHANGED}",
                 where=self.path,
                 expected=f"sha256 {self.sha256[:12]}",
                 got=found[:12],

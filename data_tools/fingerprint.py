@@ -12,9 +12,10 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+from duskbench.data_tools.file_states import is_file
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.module_sources import module_name, source_hashes
-from duskbench.data_tools.named_files import folder_sha256, is_file, is_read_folder, named_paths
+from duskbench.data_tools.named_files import folder_sha256, is_read_folder, named_paths
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from duskbench.data_tools.file_states import files_below, is_there
 from duskbench.data_tools.files import file_sha256
 
 # Up to so much the content of a folder's files counts, above that their names, sizes and times: it is read by each
@@ -52,20 +52,6 @@ def _expanded(path: Path) -> Path:
         return path
 
 
-def is_there(path: str | Path) -> bool:
-    """Whether there is such a file or folder. Any text may be asked about, also one that none can be called by."""
-    try:
-        return Path(path).exists()
-    except OSError:
-        # Too long for a name.
-        return False
-
-
-def is_file(path: str | Path) -> bool:
-    """Whether there is such a file; of any text, as `is_there`."""
-    return is_there(path) and Path(path).is_file()
-
-
 def is_read_folder(argument: str, path: Path) -> bool:
     """Whether an argument names a folder that code may read from.
 
@@ -85,7 +71,7 @@ def folder_sha256(folder: Path) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    files = {path.relative_to(folder).as_posix(): path for path in _files_below(folder) if is_file(path)}
+    files = {path.relative_to(folder).as_posix(): path for path in files_below(folder, without=_RESULTS)}
     states = {name: path.stat() for name, path in files.items()}
     rows: list[list[Any]] = [[name, state.st_size, state.st_mtime_ns] for name, state in states.items()]
     if len(rows) <= _MOST_FILES and sum(state.st_size for state in states.values()) <= _MOST_BYTES:
@@ -93,16 +79,3 @@ def folder_sha256(folder: Path) -> str:
         with contextlib.suppress(PermissionError):
             rows = [[name, file_sha256(path)] for name, path in files.items()]
     return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    entered: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in entered or _RESULTS in files:
-            # A link may lead in a circle.
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
-        yield from (Path(place, name) for name in files if not name.startswith("."))

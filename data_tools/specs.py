@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.named_files import is_file
+from duskbench.data_tools.file_states import is_file
 from duskbench.data_tools.settings import plain
 
 # `name`, `file.py:Name`, `package.module:Name`, `model.onnx`, each with `(key=value, ...)` if wanted.

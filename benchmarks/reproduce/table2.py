@@ -22,7 +22,8 @@ from duskbench.benchmarks.reproduce.training import Training, training_step
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.data_tools.environment import variable_set
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
-from duskbench.data_tools.files import file_sha256, listing_sha256
+from duskbench.data_tools.file_states import states_sha256
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.progress import Progress
 from duskbench.data_tools.released import ReleasedData, find_released_data
 from duskbench.pipeline.weights import SEARCH_VARIABLE, search_folders
@@ -255,7 +256,7 @@ def _run_step(
             "checkpoint": str(options.checkpoint),
             "limit": options.limit,
             "files": data.exdark.listing,
-            "weights": listing_sha256(options.searched),
+            "weights": states_sha256(options.searched),
             "code": _code_version(),
         },
         outputs=(out / "results.sqlite", out / "table.md"),

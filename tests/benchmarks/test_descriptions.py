@@ -84,6 +84,17 @@ def test_every_file_that_an_argument_names_is_looked_at(
     assert [asked("enhancer", spec), asked("enhancer", spec)] == [2, 2]
 
 
+def test_a_file_of_the_same_size_and_time_is_another_one(tmp_path: Path, asked: Callable[[str, Any], int]) -> None:
+    """Archives and copies keep times."""
+    model = tmp_path / "m.onnx"
+    for content in (b"old", b"new"):
+        (tmp_path / "other").write_bytes(content)
+        os.utime(tmp_path / "other", (1, 1))
+        (tmp_path / "other").replace(model)
+        times = asked("enhancer", str(model)), asked("enhancer", str(model))
+    assert times == (2, 2)
+
+
 def test_what_ships_is_described_once(asked: Callable[[str, Any], int]) -> None:
     assert [asked("detector", "rfb_miniature"), asked("detector", "rfb_miniature")] == [1, 1]
     assert [asked("enhancer", "guided"), asked("enhancer", "guided")] == [2, 2]

@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from duskbench.benchmarks import images
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.kept_pictures import folder_name
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools import file_states
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import PLUGINS, Bench, make_bench, stored_rows
 
@@ -78,6 +81,59 @@ def test_changed_image_and_changed_arguments_are_measured_again(bench: Bench, tm
     assert run(configure(bench), options).measured == 2
     changed = configure(bench, enhancers=["input", f"{PLUGINS}:brighten(gain=3.0)"])
     assert run(changed, options).measured == 6
+
+
+def test_an_image_of_the_same_size_and_time_is_measured_again(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Archives and copies keep times. What was not touched is not read again."""
+    read: list[str] = []
+
+    def reading(path: Path) -> str:
+        read.append(path.stem)
+        return file_sha256(path)
+
+    monkeypatch.setattr(images, "file_sha256", reading)
+    options, path = RunOptions(tmp_path / "out"), bench.root / "JPEGImages" / f"{bench.ids[0]}.png"
+    _end_with(path, b"a")
+    run(configure(bench), options)
+    run(configure(bench), options)
+    assert read == bench.ids
+    _end_with(path, b"b")
+    assert run(configure(bench), options).measured == 2
+    assert read == [*bench.ids, bench.ids[0]]
+
+
+def _end_with(png: Path, byte: bytes) -> None:
+    """Change a file and neither its size, if it was changed so before, nor its time nor its picture."""
+    content = png.read_bytes()
+    png.write_bytes(content[: content.rindex(b"IEND") + 8] + byte)
+    os.utime(png, (1, 1))
+
+
+def test_what_was_wrongly_taken_for_unchanged_is_read_again_by_the_next_start(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that does not tell: an image, and a picture of an enhancer that was described before."""
+    for module in (images, file_states):
+        monkeypatch.setattr(module, "stamp", lambda state: 1)
+    made = tmp_path / "made"
+    for image_id in bench.ids:
+        write_image(made / f"{image_id}.bmp", read_image(bench.root / "JPEGImages" / f"{image_id}.png"))
+    folder = {"type": "dir", "path": str(made), "label": "Made"}
+    _end_with(bench.root / "JPEGImages" / f"{bench.ids[0]}.png", b"a")
+    # The first, third and fifth.
+    assert run(configure(bench, enhancers=[folder]), RunOptions(tmp_path / "out", limit=3)).measured == 3
+    _end_with(bench.root / "JPEGImages" / f"{bench.ids[0]}.png", b"b")
+    write_image(made / f"{bench.ids[0]}.bmp", read_image(made / f"{bench.ids[0]}.bmp") // 2)
+    config = configure(bench, enhancers=[folder, "input"])
+    failed = run(config, RunOptions(tmp_path / "out"))
+    expected = {("Input", bench.ids[0]), *(("Made", bench.ids[number]) for number in (1, 3, 5))}
+    assert {(label, image) for label, image, _ in failed.failures} == expected
+    assert all("is not what it was when the run began" in reason for _, _, reason in failed.failures)
+    again = run(config, RunOptions(tmp_path / "out"))
+    # All pictures of the folder, which is another enhancer now, and the image that failed.
+    assert (again.ok, again.measured) == (True, 6 + 1)
 
 
 @pytest.mark.slow

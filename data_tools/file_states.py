@@ -1,0 +1,71 @@
+"""What is known of files without reading them: whether they are there, and whether they are what they were."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether there is such a file or folder. Any text may be asked about, also one that none can be called by."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        # Too long for a name.
+        return False
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is such a file; of any text, as `is_there`."""
+    return is_there(path) and Path(path).is_file()
+
+
+def files_below(folder: Path, *, without: str | None = None) -> Iterator[Path]:
+    """All files below a folder, also behind links; hidden ones and compiled code aside, which do not count.
+
+    Args:
+        folder: Where to look.
+        without: Leave out folders that hold a file of this name.
+    """
+    entered: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in entered or without in files:
+            # A link may lead in a circle.
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+        yield from (path for name in files if not name.startswith(".") and is_file(path := Path(place, name)))
+
+
+def stamp(state: os.stat_result) -> int:
+    """A number that is another one whenever a file was written or replaced.
+
+    Not its time of change alone: copies and archives keep that (`cp -p`, `rsync -t`, `tar`). The time that the system
+    notes by itself is another one then, or the file is another one on its disk.
+
+    Returns:
+        63 bits.
+    """
+    noted = f"{state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
+    return int.from_bytes(hashlib.sha256(noted.encode()).digest()[:8]) >> 1
+
+
+def states_sha256(paths: Sequence[Path]) -> str:
+    """Hash the names, sizes and stamps of all files below some folders; nothing is opened.
+
+    A path that is a file counts as itself, one that does not exist as empty.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    rows = []
+    for number, path in enumerate(paths):
+        files = [path] if path.is_file() else files_below(path)
+        states = {file.relative_to(path).as_posix(): file.stat() for file in files}
+        rows += [[number, name, states[name].st_size, stamp(states[name])] for name in sorted(states)]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
