@@ -211,6 +211,7 @@ def _measure(
         protocol=record.protocol,
         decoder=record.decoder or "",
         device=options.device,
+        image_ids=record.image_ids,
         batch_size=options.batch_size,
         save_images=options.pictures,
     )

@@ -29,10 +29,10 @@ class UnknownIdError(UnknownNameError):
             expected = f"one of {len(known)} ids from {min(known)!r} to {max(known)!r}"
         ConfigError.__init__(
             self,
-            f"Unknown image id {image_id!r}.",
+            f"Unknown image id {image_id[:200]!r}.",
             where=where,
             expected=expected,
-            got=repr(image_id),
+            got=repr(image_id[:200]),
             todo=f"did you mean {' or '.join(near)}?" if near else None,
         )
 
