@@ -18,7 +18,7 @@ from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import Detected, Row, StoredImage
 from duskbench.benchmarks.statistics import Aggregate
 from duskbench.benchmarks.store import ResultStore
-from duskbench.data_tools.classes import canonical
+from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.errors import MetricError
 from duskbench.pipeline.allocator import give_back_freed_memory
 
@@ -233,12 +233,12 @@ def objects_of(rows: EnhancerRows, run: RunImages) -> Boxes:
 
 def ground_truth(images: Sequence[StoredImage], protocol: Protocol) -> Boxes:
     """Ground truth of the protocol's classes."""
-    index = {canonical(name): i for i, name in enumerate(protocol.classes)}
+    index = {class_key(name): i for i, name in enumerate(protocol.classes)}
     objects = [
         (number, ordinal, index[name], o)
         for number, image in enumerate(images)
         for ordinal, o in enumerate(image.record.objects or ())
-        if (name := canonical(o.name)) in index
+        if (name := class_key(o.name)) in index
     ]
     return Boxes(
         boxes_xyxy=np.array([o.box_xyxy for *_, o in objects], np.float64).reshape(-1, 4),

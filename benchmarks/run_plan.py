@@ -20,7 +20,7 @@ from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry,
 from duskbench.benchmarks.references import reference_folder
 from duskbench.benchmarks.rows import StoredImage
 from duskbench.benchmarks.units import decoder_fingerprint
-from duskbench.data_tools.classes import canonical
+from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.records import Dataset
 from duskbench.pipeline.device import chosen_device
 
@@ -160,8 +160,8 @@ def wanted_workers(rows: int, options: RunOptions) -> int:
 
 def _other_objects(images: Iterable[StoredImage], protocol: Protocol) -> dict[str, int]:
     """Class that a protocol does not ask for -> number of objects, the most frequent first."""
-    asked = set(map(canonical, protocol.classes))
-    names = [o.name for image in images for o in image.record.objects or () if canonical(o.name) not in asked]
+    asked = set(map(class_key, protocol.classes))
+    names = [o.name for image in images for o in image.record.objects or () if class_key(o.name) not in asked]
     return dict(Counter(names).most_common())
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.classes import VOC_CLASSES, canonical
+from duskbench.data_tools.classes import VOC_CLASSES, class_key
 from duskbench.data_tools.coco import read_json
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import write_text
@@ -143,7 +143,7 @@ def write_coco_results(
     """
     content = read_json(Path(truth))
     number_of = {str(entry.get(_ID, entry["file_name"])): entry["id"] for entry in content["images"]}
-    category = {canonical(entry["name"]): entry["id"] for entry in content["categories"]}
+    category = {class_key(entry["name"]): entry["id"] for entry in content["categories"]}
     rows: list[dict[str, Any]] = []
     left_out: Counter[str] = Counter()
     for image_id, boxes, values, names in zip(image_ids, boxes_xyxy, scores, class_names, strict=True):
@@ -157,7 +157,7 @@ def write_coco_results(
                 got=f"{len(boxes)} boxes, {len(values)} scores, {len(names)} classes",
             )
         for box, score, name in zip(np.asarray(boxes, float).tolist(), np.asarray(values, float), names, strict=True):
-            number = category.get(canonical(name))
+            number = category.get(class_key(name))
             if number is None:
                 left_out[name] += 1
                 continue

@@ -164,7 +164,8 @@ class Dataset(ABC):
     def record(self, image_id: str) -> ImageRecord:
         """One image: the annotation with class names in their canonical spelling and boxes clipped to the image.
 
-        Where the image file is absent, boxes are clipped at the left and top edges only.
+        Where the image file is absent, the size that the annotation states counts; without either, boxes are clipped at
+        the left and top edges only.
 
         Args:
             image_id: One of `ids`, or the image's file name.
@@ -186,7 +187,7 @@ class Dataset(ABC):
             name = canonical(one.name)
             if is_synonym(one.name):
                 self._renamed.setdefault(f"{one.name} as {name}", set()).add(found)
-            box = clip_box(one.box_xyxy, size, where=f"{where}, object {number} ({one.name})")
+            box = clip_box(one.box_xyxy, size or record.size, where=f"{where}, object {number} ({one.name})")
             objects.append(replace(one, name=name, box_xyxy=box))
         return record if record.objects is None else replace(record, objects=tuple(objects))
 

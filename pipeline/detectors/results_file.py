@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.classes import VOC_CLASSES, canonical, class_list, real_classes
+from duskbench.data_tools.classes import VOC_CLASSES, canonical, class_key, class_list, real_classes
 from duskbench.data_tools.coco import read_json, same_number
 from duskbench.data_tools.errors import DataError, DetectorError, UnknownNameError
 from duskbench.data_tools.files import file_sha256
@@ -257,6 +257,6 @@ def known_class(name: str, known: Iterable[str], *, where: str | Path) -> str:
     if name in known:
         return name
     for candidate in known:
-        if canonical(candidate) == canonical(name):
+        if class_key(candidate) == class_key(name):
             return candidate
     raise UnknownNameError("class", name, known, where=where)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,7 @@ def test_groups_of_a_plain_folder(tmp_path: Path) -> None:
 
 
 def test_cup_images_may_be_dropped(tmp_path: Path) -> None:
+    from duskbench.data_tools.convert import exdark_to_voc
     from duskbench.data_tools.miniature import make_miniature
 
     make_miniature(tmp_path / "mini", voc_images=0, night_images=(0, 0, 12), size=(160, 120), workers=1)
@@ -159,6 +161,10 @@ def test_cup_images_may_be_dropped(tmp_path: Path) -> None:
         overrides={"data.root": str(tmp_path / "mini"), "enhancers": ["input"], "detector": "none"},
     )
     assert run(dropped, RunOptions(tmp_path / "drop")).total == 11
+    # Converted, the set has no folders by class; the table would say "drop" over images that stayed.
+    exdark_to_voc(tmp_path / "mini", tmp_path / "voc")
+    with pytest.raises(ConfigError, match="no images in a folder Cup"):
+        run(replace(dropped, data={"root": str(tmp_path / "voc"), "split": "test"}), RunOptions(tmp_path / "voc_drop"))
 
 
 def test_images_are_saved(bench: Bench, tmp_path: Path) -> None:
