@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import struct
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
@@ -16,16 +17,18 @@ from PIL import Image, PngImagePlugin
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import write_bytes
-from duskbench.data_tools.image_opening import FORMAT_OF, ORIENTATION, load, orientation_of, read_bytes, with_image
+from duskbench.data_tools.image_exif import camera_tags, exif_block, of_photo, read_block, with_directories, with_size
+from duskbench.data_tools.image_opening import FORMAT_OF, load, orientation_of, read_bytes, with_image
 
 logger = logging.getLogger(__name__)
 
 # An ICC profile is for the channels it was made for; these stay the same ones when a file is read as RGB.
 _RGB_MODES = frozenset({"RGB", "RGBA", "RGBX", "P", "PA"})
 _LOSSLESS_TIFF = frozenset({"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"})
-# Baseline TIFF 6.0 tags about the photo and not about its storage; 700 is XMP.
-_TIFF_TAGS = (269, 270, 271, 272, 305, 306, 315, 316, 33432, 700)
-_EXIF_IFD, _EXIF_WIDTH, _EXIF_HEIGHT = 0x8769, 0xA002, 0xA003
+_TIFF_XMP, _TIFF_IPTC = 700, 33723
+# Photoshop's image resources, a JPEG's place for IPTC data. Source: Adobe Photoshop File Formats Specification.
+_RESOURCES, _RESOURCE, _IPTC = b"Photoshop 3.0\0", b"8BIM", 0x0404
+_TIFF_NAMESPACE = re.compile(rb"""xmlns:([\w.-]+)\s*=\s*["']http://ns\.adobe\.com/tiff/""")
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,13 @@ class ImageMetadata:
     """What an image file holds besides its pixels, for the picture as `read_image` returns it.
 
     Attributes:
-        exif: EXIF block without an orientation, because the picture is upright; empty where there is none.
+        exif: EXIF block without an orientation, because the picture is upright; empty where there is none. Of a TIFF
+            its description of the photo, its camera and its GPS data.
         icc_profile: Of RGB files; None elsewhere, because the picture is RGB now.
         dpi: Horizontal and vertical, of the upright picture.
         xmp: XMP packet without an orientation.
         texts: Text chunks of a PNG, comment of a JPEG under "comment".
-        tiff_tags: Tag -> value of a TIFF's description of the photo.
+        iptc: IPTC records of a JPEG or TIFF.
         tiff_compression: As Pillow calls it.
     """
 
@@ -47,7 +51,7 @@ class ImageMetadata:
     dpi: tuple[float, float] | None = None
     xmp: bytes | None = None
     texts: dict[str, str] = field(default_factory=dict)
-    tiff_tags: dict[int, Any] = field(default_factory=dict)
+    iptc: bytes = b""
     tiff_compression: str | None = None
 
 
@@ -64,36 +68,42 @@ def read_metadata(path: str | Path) -> ImageMetadata:
 
 def _metadata(image: Image.Image, path: str | Path) -> ImageMetadata:
     orientation, _ = orientation_of(image)
-    load(image)
     turned = orientation in (5, 6, 7, 8)
-    # Pillow turns a TIFF as it loads it.
-    width, height = image.size if image.format == "TIFF" or not turned else image.size[::-1]
-    info, tags = image.info, getattr(image, "tag_v2", {})
+    # Pillow gives a TIFF's size turned already. Loading a TIFF drops its camera data: it is read before.
+    exif = _exif(image, image.size if image.format == "TIFF" or not turned else image.size[::-1], path)
+    load(image)
+    info = image.info
     comment = info.get("comment", b"") if image.format in ("JPEG", "MPO") else b""
     return ImageMetadata(
-        exif=_exif(image, (width, height), path) if image.format != "TIFF" else b"",
+        exif=exif,
         icc_profile=info.get("icc_profile") if image.mode in _RGB_MODES else None,
         dpi=_dpi(info.get("dpi"), turned),
         xmp=_without_orientation(info.get("xmp")),
         texts={**_texts(image), **({"comment": comment.decode("latin-1")} if comment else {})},
-        tiff_tags={tag: tags[tag] for tag in _TIFF_TAGS if tag in tags},
+        iptc=_iptc(image),
         tiff_compression=info.get("compression") if image.format == "TIFF" else None,
     )
 
 
 def _exif(image: Image.Image, size: tuple[int, int], path: str | Path) -> bytes:
-    """The EXIF block of the upright picture; empty where there is none or it is broken."""
-    try:
-        exif = image.getexif()
-        exif.pop(ORIENTATION, None)
-        sizes = exif.get_ifd(_EXIF_IFD) if exif else {}
-        for tag, value in zip((_EXIF_WIDTH, _EXIF_HEIGHT), size, strict=True):
-            if tag in sizes:
-                sizes[tag] = value
-        return exif.tobytes() if exif else b""
-    except Exception as error:  # noqa: BLE001 - Pillow lets through whatever a broken block makes its parser run into
-        logger.warning("%s: its camera data (EXIF) is broken and is left out: %s", path, error)
-        return b""
+    """The EXIF block of the upright picture, without what of it is broken; empty where there is none."""
+    for directories in (True, False):
+        try:
+            tags = with_size(camera_tags(image.getexif(), directories=directories), size)
+            return exif_block(of_photo(tags, directories=True) if image.format == "TIFF" else tags)
+        except Exception as error:  # noqa: BLE001 - Pillow lets through whatever a broken block makes its parser run into
+            if directories:
+                logger.warning("%s: its camera data (EXIF) is broken and is left out: %s", path, error)
+    return b""
+
+
+def _iptc(image: Image.Image) -> bytes:
+    if image.format == "TIFF":
+        # The bytes as they are stored, as Pillow's own reader of IPTC takes them: many programs call them 32-bit words.
+        stored: Any = image.tag_v2._tagdata  # type: ignore[attr-defined]
+        return bytes(stored.get(_TIFF_IPTC, b""))
+    found = image.info.get("photoshop", {}).get(_IPTC, b"")
+    return found if isinstance(found, bytes) else b""
 
 
 def _dpi(said: Any, turned: bool) -> tuple[float, float] | None:
@@ -106,8 +116,13 @@ def _dpi(said: Any, turned: bool) -> tuple[float, float] | None:
     return (vertical, horizontal) if turned else (horizontal, vertical)
 
 
-def _without_orientation(xmp: bytes | None) -> bytes | None:
-    return re.sub(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>', b"", xmp) if xmp else xmp
+def _without_orientation(xmp: Any) -> bytes | None:
+    """An XMP packet without the orientation, as attribute or element and with any prefix that the packet declares."""
+    if not isinstance(xmp, bytes):
+        return None
+    name = b"(?:%s):Orientation" % b"|".join(map(re.escape, {b"tiff", *_TIFF_NAMESPACE.findall(xmp)}))
+    value = rb"""\s*=\s*(?:"[^"]*"|'[^']*')"""
+    return re.sub(rb"\b%s%s|<%s\b[^>]*(?:/>|>[^<]*</%s\s*>)" % (name, value, name, name), b"", xmp)
 
 
 def _texts(image: Image.Image) -> dict[str, str]:
@@ -144,7 +159,8 @@ def write_image_with_metadata(
         )
     buffer = BytesIO()
     Image.fromarray(image_rgb).save(buffer, form, **_options(form, metadata, quality))
-    write_bytes(path, buffer.getvalue())
+    data = buffer.getvalue()
+    write_bytes(path, with_directories(data, read_block(metadata.exif)) if form == "TIFF" else data)
 
 
 def _options(form: str, metadata: ImageMetadata, quality: int) -> dict[str, Any]:
@@ -165,12 +181,17 @@ def _options(form: str, metadata: ImageMetadata, quality: int) -> dict[str, Any]
             "quality": quality,
             "subsampling": 0 if quality >= 95 else 2,
             **({"comment": comment.encode("latin-1", "replace")} if comment else {}),
+            **({"extra": _iptc_segment(metadata.iptc)} if metadata.iptc else {}),
         }
     if form in ("WEBP", "AVIF"):
         return {**common, "quality": quality}
     if form == "TIFF":
         compression = metadata.tiff_compression
-        common["tiffinfo"] = metadata.tiff_tags
+        blocks = {_TIFF_XMP: metadata.xmp, _TIFF_IPTC: metadata.iptc}
+        common["tiffinfo"] = {
+            **of_photo(read_block(metadata.exif)),
+            **{tag: block for tag, block in blocks.items() if block},
+        }
         return {**common, "compression": compression if compression in _LOSSLESS_TIFF else "tiff_adobe_deflate"}
     if form == "PNG":
         chunks = PngImagePlugin.PngInfo()
@@ -180,3 +201,9 @@ def _options(form: str, metadata: ImageMetadata, quality: int) -> dict[str, Any]
             chunks.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
         return {**common, "pnginfo": chunks, "compress_level": 3}
     return common
+
+
+def _iptc_segment(iptc: bytes) -> bytes:
+    """A JPEG's segment APP13 with one image resource, whose name is empty and whose content has an even length."""
+    resource = _RESOURCE + struct.pack(">HHI", _IPTC, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)
+    return struct.pack(">HH", 0xFFED, 2 + len(_RESOURCES) + len(resource)) + _RESOURCES + resource
