@@ -21,6 +21,7 @@ from duskbench.data_tools.image_opening import (
     read_bytes,
     with_image,
 )
+from duskbench.data_tools.jpeg_scans import without_end
 
 __all__ = ["IMAGE_SUFFIXES", "decode_image", "image_size", "is_image_file", "read_image", "write_image"]
 
@@ -31,7 +32,8 @@ def read_image(path: str | Path) -> np.ndarray:
     Grey, palette, 16-bit, CMYK and transparent files come back as three 8-bit channels; transparency is dropped. What
     counts as white follows from the file's bit depth and sample format, never from its content: 65535 for 16 bits,
     4095 for 12, 1.0 for floats. Broken EXIF data or text chunks do no harm: the picture is taken as it is stored.
-    Pillow decodes, not OpenCV: OpenCV returns a full-size array with a grey tail for a truncated JPEG.
+    Pillow decodes, not OpenCV: OpenCV returns a full-size array with a grey tail for a truncated JPEG. So does Pillow
+    where its end marker is there; see `jpeg_scans.without_end`.
 
     Args:
         path: The file, of one of `FORMATS`, whatever its extension says.
@@ -49,7 +51,7 @@ def read_image(path: str | Path) -> np.ndarray:
 
 def decode_image(data: bytes, *, where: str | Path = "bytes") -> np.ndarray:
     """Decode the bytes of an image file; see `read_image`."""
-    return with_image(data, lambda image: _decode(image, where), where=where)
+    return with_image(without_end(data), lambda image: _decode(image, where), where=where)
 
 
 def _decode(image: Image.Image, where: str | Path) -> np.ndarray:
