@@ -17,6 +17,7 @@ from PIL import Image, PngImagePlugin
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import write_bytes
+from duskbench.data_tools.image_colour import stated_profile
 from duskbench.data_tools.image_exif import camera_tags, exif_block, of_photo, read_block, with_directories, with_size
 from duskbench.data_tools.image_opening import FORMAT_OF, load, orientation_of, read_bytes, with_image
 
@@ -38,7 +39,8 @@ class ImageMetadata:
     Attributes:
         exif: EXIF block without an orientation, because the picture is upright; empty where there is none. Of a TIFF
             its description of the photo, its camera and its GPS data.
-        icc_profile: Of RGB files; None elsewhere, because the picture is RGB now.
+        icc_profile: Of RGB files, or one that says what a PNG or AVIF states by numbers; None where a profile is for
+            other channels, because the picture is RGB now.
         dpi: Horizontal and vertical, of the upright picture.
         xmp: XMP packet without an orientation.
         texts: Text chunks of a PNG, comment of a JPEG under "comment".
@@ -58,15 +60,22 @@ class ImageMetadata:
 def read_metadata(path: str | Path) -> ImageMetadata:
     """Read what an image file holds besides its pixels.
 
-    Camera data that is broken is left out, with a warning in the log: it could not be written again.
+    What is broken, and colours that no ICC profile can say, are left out with a warning in the log: they could not be
+    written again.
 
     Raises:
         DataError: The file cannot be read; see `images.read_image`.
     """
-    return with_image(read_bytes(path), partial(_metadata, path=path), where=path)
+    data = read_bytes(path)
+    return with_image(
+        data,
+        partial(_metadata, data=data, path=path),
+        where=path,
+        left_out=lambda kinds: logger.warning("%s: chunks of it are broken and are left out: %s", path, kinds),
+    )
 
 
-def _metadata(image: Image.Image, path: str | Path) -> ImageMetadata:
+def _metadata(image: Image.Image, data: bytes, path: str | Path) -> ImageMetadata:
     orientation, _ = orientation_of(image)
     turned = orientation in (5, 6, 7, 8)
     # Pillow gives a TIFF's size turned already. Loading a TIFF drops its camera data: it is read before.
@@ -76,7 +85,7 @@ def _metadata(image: Image.Image, path: str | Path) -> ImageMetadata:
     comment = info.get("comment", b"") if image.format in ("JPEG", "MPO") else b""
     return ImageMetadata(
         exif=exif,
-        icc_profile=info.get("icc_profile") if image.mode in _RGB_MODES else None,
+        icc_profile=_profile(data, info.get("icc_profile") if image.mode in _RGB_MODES else None, path),
         dpi=_dpi(info.get("dpi"), turned),
         xmp=_without_orientation(info.get("xmp")),
         texts={**_texts(image), **({"comment": comment.decode("latin-1")} if comment else {})},
@@ -95,6 +104,14 @@ def _exif(image: Image.Image, size: tuple[int, int], path: str | Path) -> bytes:
             if directories:
                 logger.warning("%s: its camera data (EXIF) is broken and is left out: %s", path, error)
     return b""
+
+
+def _profile(data: bytes, embedded: bytes | None, path: str | Path) -> bytes | None:
+    try:
+        return stated_profile(data, embedded)
+    except ValueError as error:
+        logger.warning("%s: what its colours are is left out, as no ICC profile can say it: %s", path, error)
+        return embedded
 
 
 def _iptc(image: Image.Image) -> bytes:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +16,7 @@ from PIL import Image, TiffTags, UnidentifiedImageError
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
 from duskbench.data_tools.file_kinds import HEAD, kind_of, remedy
+from duskbench.data_tools.png_chunks import may_hold_exif, pared
 
 # Every format that is opened, as Pillow calls it, with the extensions of its files. Pillow knows many more; most of
 # their readers are written in Python, slow and seldom tested with hostile files.
@@ -39,9 +39,6 @@ MAX_PIXELS_VARIABLE = "DUSKBENCH_MAX_PIXELS"
 
 ORIENTATION = 0x0112
 _OPENING = threading.Lock()
-# PNG chunks that the pixels need, and those that may hold EXIF data.
-_PNG_PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL"})
-_PNG_EXIF = frozenset({b"eXIf", b"zTXt", b"tEXt", b"iTXt"})
 _READ_KINDS = frozenset({
     "a JPEG image", "a PNG image", "a BMP image", "a TIFF image", "a WebP image", "a PPM image", "an AVIF image",
 })  # fmt: skip
@@ -118,20 +115,27 @@ def image_size(path: str | Path) -> tuple[int, int]:
         raise _unreadable(path, error) from error
 
 
-def with_image(data: bytes, work: Callable[[Image.Image], T], *, where: str | Path = "bytes") -> T:
+def with_image(
+    data: bytes,
+    work: Callable[[Image.Image], T],
+    *,
+    where: str | Path = "bytes",
+    left_out: Callable[[str], None] = lambda kinds: None,
+) -> T:
     """Open an image with Pillow and return what `work` makes of it; whatever Pillow raises becomes a `DataError`.
 
-    A PNG whose text or profile chunks are broken is opened without them.
+    A PNG whose text or colour chunks are broken is opened without them; `left_out` is told their kinds.
     """
     try:
         with _opened(BytesIO(data), where) as image:
             return work(image)
-    except DamagedImageError:
-        bare = _without_texts(data)
-        if bare == data:
-            raise
-        with _opened(BytesIO(bare), where) as image:
-            return work(image)
+    except DamagedImageError as error:
+        for rest, missing in pared(data):
+            with suppress(DamagedImageError), _opened(BytesIO(rest), where) as image:
+                result = work(image)
+                left_out(missing)
+                return result
+        raise error
 
 
 def load(image: Image.Image) -> None:
@@ -262,34 +266,4 @@ def _header(image: Image.Image) -> ImageHeader:
 def _may_have_exif(image: Image.Image) -> bool:
     """Pillow decodes a whole PNG to look for EXIF data behind the pixels; it is asked only where there may be some."""
     file: Any = getattr(image, "fp", None)
-    if image.format != "PNG" or file is None:
-        return True
-    before = file.tell()
-    file.seek(8)
-    found = any(kind in _PNG_EXIF for kind, _, _ in _png_chunks(file))
-    file.seek(before)
-    return found
-
-
-def _png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and length (with its 12 bytes around the content) of each chunk; the content is skipped."""
-    while len(header := file.read(8)) == 8:
-        start = file.tell() - 8
-        length = int.from_bytes(header[:4], "big") + 12
-        yield header[4:], start, length
-        file.seek(start + length)
-
-
-def _without_texts(data: bytes) -> bytes:
-    """A PNG without the chunks that its pixels do not need, EXIF data with a right checksum excepted; others as is."""
-    if not data.startswith(b"\x89PNG"):
-        return data
-    file = BytesIO(data)
-    file.seek(8)
-    kept = [data[:8]]
-    for kind, start, length in _png_chunks(file):
-        chunk = data[start : start + length]
-        intact = zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
-        if kind in _PNG_PIXELS or (kind == b"eXIf" and intact):
-            kept.append(chunk)
-    return b"".join(kept)
+    return image.format != "PNG" or file is None or may_hold_exif(file)

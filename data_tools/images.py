@@ -10,6 +10,7 @@ from PIL import Image
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_bytes
+from duskbench.data_tools.image_colour import check_dynamic_range
 from duskbench.data_tools.image_opening import (
     FORMAT_OF,
     FORMATS,
@@ -43,14 +44,15 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Raises:
         DataError: The file is missing, empty, damaged or not an image; it holds several pictures (an animation,
-            pages); it has more than `max_pixels` pixels; or nothing says what white is (signed integers, floats
-            outside 0 to 1).
+            pages); it has more than `max_pixels` pixels; it is of high dynamic range (PQ, HLG); or nothing says what
+            white is (signed integers, floats outside 0 to 1).
     """
     return decode_image(read_bytes(path), where=path)
 
 
 def decode_image(data: bytes, *, where: str | Path = "bytes") -> np.ndarray:
     """Decode the bytes of an image file; see `read_image`."""
+    check_dynamic_range(data, where=where)
     return with_image(without_end(data), lambda image: _decode(image, where), where=where)
 
 
