@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import write_bytes
 from duskbench.data_tools.image_colour import stated_profile
 from duskbench.data_tools.image_exif import camera_tags, exif_block, of_photo, read_block, with_directories, with_size
-from duskbench.data_tools.image_opening import FORMAT_OF, load, orientation_of, read_bytes, with_image
+from duskbench.data_tools.image_opening import format_to_write, load, orientation_of, read_bytes, with_image
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,9 @@ _LOSSLESS_TIFF = frozenset({"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_defla
 _TIFF_XMP, _TIFF_IPTC = 700, 33723
 # Photoshop's image resources, a JPEG's place for IPTC data. Source: Adobe Photoshop File Formats Specification.
 _RESOURCES, _RESOURCE, _IPTC = b"Photoshop 3.0\0", b"8BIM", 0x0404
+_XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
+# What the two bytes of a segment's length, which count themselves, leave. Source: ITU T.81, B.1.1.4.
+_LONGEST_SEGMENT = 65_533
 _TIFF_NAMESPACE = re.compile(rb"""xmlns:([\w.-]+)\s*=\s*["']http://ns\.adobe\.com/tiff/""")
 
 
@@ -156,50 +159,38 @@ def write_image_with_metadata(
     Args:
         path: Destination; its extension picks the format. PNG, BMP, PPM and TIFF keep every pixel.
         image_rgb: (H, W, 3) uint8 RGB.
-        metadata: From `read_metadata`; what the format has no place for is left out.
+        metadata: From `read_metadata`; what the format has no place for is left out, with a warning in the log where
+            it is only too long for its place.
         quality: Of JPEG, WebP and AVIF, 1 to 100. JPEG halves the colours' resolution, as cameras do, below 95.
 
     Raises:
         ConfigError: The quality is out of range.
-        DataError: The extension names no format.
+        DataError: The extension names no format, or one that has no room for so many rows or columns.
     """
     path = Path(path)
-    form = FORMAT_OF.get(path.suffix.lower())
     if not 1 <= quality <= 100:
         raise ConfigError("There is no such quality.", where="quality", expected="1 to 100", got=str(quality))
-    if form is None:
-        raise DataError(
-            "Cannot tell the image format from the file name.",
-            where=path,
-            expected=f"an extension of {', '.join(sorted(FORMAT_OF))}",
-            got=repr(path.suffix),
-        )
+    form = format_to_write(path, image_rgb.shape)
     buffer = BytesIO()
-    Image.fromarray(image_rgb).save(buffer, form, **_options(form, metadata, quality))
+    Image.fromarray(image_rgb).save(buffer, form, **_options(form, metadata, quality, path))
     data = buffer.getvalue()
     write_bytes(path, with_directories(data, read_block(metadata.exif)) if form == "TIFF" else data)
 
 
-def _options(form: str, metadata: ImageMetadata, quality: int) -> dict[str, Any]:
+def _options(form: str, metadata: ImageMetadata, quality: int, path: Path) -> dict[str, Any]:
     """Arguments of Pillow's writer of one format."""
     common: dict[str, Any] = {}
     if metadata.icc_profile and form not in ("BMP", "PPM"):
         common["icc_profile"] = metadata.icc_profile
     if metadata.dpi and form not in ("WEBP", "PPM", "AVIF"):
         common["dpi"] = metadata.dpi
-    if metadata.exif and form in ("JPEG", "PNG", "WEBP", "AVIF"):
-        common["exif"] = metadata.exif
-    if metadata.xmp and form in ("JPEG", "WEBP", "AVIF"):
-        common["xmp"] = metadata.xmp
     if form == "JPEG":
-        comment = metadata.texts.get("comment")
-        return {
-            **common,
-            "quality": quality,
-            "subsampling": 0 if quality >= 95 else 2,
-            **({"comment": comment.encode("latin-1", "replace")} if comment else {}),
-            **({"extra": _iptc_segment(metadata.iptc)} if metadata.iptc else {}),
-        }
+        subsampling = 0 if quality >= 95 else 2
+        return {**common, **_segments(metadata, path), "quality": quality, "subsampling": subsampling}
+    if metadata.exif and form in ("PNG", "WEBP", "AVIF"):
+        common["exif"] = metadata.exif
+    if metadata.xmp and form in ("WEBP", "AVIF"):
+        common["xmp"] = metadata.xmp
     if form in ("WEBP", "AVIF"):
         return {**common, "quality": quality}
     if form == "TIFF":
@@ -220,7 +211,24 @@ def _options(form: str, metadata: ImageMetadata, quality: int) -> dict[str, Any]
     return common
 
 
-def _iptc_segment(iptc: bytes) -> bytes:
-    """A JPEG's segment APP13 with one image resource, whose name is empty and whose content has an even length."""
+def _segments(metadata: ImageMetadata, path: Path) -> dict[str, bytes]:
+    """Arguments of Pillow's writer for the segments of a JPEG, each of which holds less than 64 kB."""
+    iptc = metadata.iptc
+    # An image resource's name is empty, and its content has an even length.
     resource = _RESOURCE + struct.pack(">HHI", _IPTC, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)
-    return struct.pack(">HH", 0xFFED, 2 + len(_RESOURCES) + len(resource)) + _RESOURCES + resource
+    contents = {
+        "exif": ("EXIF", b"", metadata.exif),
+        "xmp": ("XMP", _XMP_NAME, metadata.xmp or b""),
+        "comment": ("comment", b"", metadata.texts.get("comment", "").encode("latin-1", "replace")),
+        "extra": ("IPTC", _RESOURCES, resource if iptc else b""),
+    }
+    segments = {}
+    for argument, (name, head, content) in contents.items():
+        if len(head) + len(content) > _LONGEST_SEGMENT:
+            logger.warning("%s: %s of %d bytes is left out: too long for a JPEG", path, name, len(content))
+        elif content:
+            segments[argument] = content
+    if "extra" in segments:
+        size = 2 + len(_RESOURCES) + len(resource)
+        segments["extra"] = struct.pack(">HH", 0xFFED, size) + _RESOURCES + resource
+    return segments

@@ -32,6 +32,10 @@ FORMATS: dict[str, tuple[str, ...]] = {
 FORMAT_OF: dict[str, str] = {suffix: form for form, suffixes in FORMATS.items() for suffix in suffixes}
 IMAGE_SUFFIXES: frozenset[str] = frozenset(FORMAT_OF)
 
+# Most pixels of a side, where a format has a limit that pictures meet. Source: libjpeg's JPEG_MAX_DIMENSION, RFC 9649
+# section 2.6 (14 bits), AV1 section 5.5.1 (16 bits).
+LARGEST_SIDE: dict[str, int] = {"JPEG": 65_500, "WEBP": 16_383, "AVIF": 65_536}
+
 # 128 million pixels are 384 MB of RGB, and more than all but a few cameras take. A PNG of one colour claims as many in
 # 400 kB.
 MAX_PIXELS = 128_000_000
@@ -77,6 +81,32 @@ class ImageHeader:
 def is_image_file(path: Path) -> bool:
     """Tell by the extension, in any case, whether a path names an image file that `read_image` can read."""
     return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def format_to_write(path: Path, size: tuple[int, ...]) -> str:
+    """The format that a file name asks for, a key of `FORMATS`, for a picture of `size`: height and width.
+
+    Raises:
+        DataError: The extension names no format, or one that has no room for so many rows or columns.
+    """
+    form = FORMAT_OF.get(path.suffix.lower())
+    if form is None:
+        raise DataError(
+            "Cannot tell the image format from the file name.",
+            where=path,
+            expected=f"an extension of {', '.join(sorted(FORMAT_OF))}",
+            got=repr(path.suffix),
+        )
+    most = LARGEST_SIDE.get(form)
+    if most is not None and max(size[:2]) > most:
+        raise DataError(
+            "The picture is too large for its format.",
+            where=path,
+            expected=f"at most {most:,} rows and columns in {form}",
+            got=f"{size[1]} x {size[0]}",
+            todo="give a name that ends in .png",
+        )
+    return form
 
 
 def max_pixels() -> int:

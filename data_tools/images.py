@@ -12,9 +12,9 @@ from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_bytes
 from duskbench.data_tools.image_colour import check_dynamic_range
 from duskbench.data_tools.image_opening import (
-    FORMAT_OF,
     FORMATS,
     IMAGE_SUFFIXES,
+    format_to_write,
     image_size,
     is_image_file,
     load,
@@ -122,7 +122,7 @@ def write_image(path: str | Path, image_rgb: np.ndarray) -> None:
         image_rgb: (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: The array is no such image or the extension names no format.
+        DataError: The array is no such image; or the extension names no format, or one that has no room for it.
     """
     import cv2
 
@@ -134,15 +134,10 @@ def write_image(path: str | Path, image_rgb: np.ndarray) -> None:
             expected="(H, W, 3) uint8 RGB",
             got=f"{image_rgb.shape} {image_rgb.dtype}",
         )
-    if not is_image_file(path):
-        raise DataError(
-            "Cannot tell the image format from the file name.",
-            where=path,
-            expected=f"an extension of {', '.join(sorted(IMAGE_SUFFIXES))}",
-            got=repr(path.suffix),
-        )
+    form = format_to_write(path, image_rgb.shape)
     # No flags for PNG: OpenCV's default (RLE strategy) is twice as fast as level 1 and smaller.
-    form = FORMAT_OF[path.suffix.lower()]
     flags = [cv2.IMWRITE_JPEG_QUALITY, 95] if form == "JPEG" else []
-    _, data = cv2.imencode(FORMATS[form][0], np.ascontiguousarray(image_rgb[:, :, ::-1]), flags)
+    done, data = cv2.imencode(FORMATS[form][0], np.ascontiguousarray(image_rgb[:, :, ::-1]), flags)
+    if not done:
+        raise DataError("Cannot encode the image.", where=path, got=f"{image_rgb.shape}", todo="try another format")
     write_bytes(path, data.tobytes())

@@ -8,13 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, IptcImagePlugin, PngImagePlugin
 
 from duskbench.data_tools.errors import ConfigError, DataError
-from duskbench.data_tools.image_metadata import read_metadata, write_image_with_metadata
-from duskbench.data_tools.images import read_image
+from duskbench.data_tools.image_metadata import ImageMetadata, read_metadata, write_image_with_metadata
+from duskbench.data_tools.images import read_image, write_image
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/></x:xmpmeta>'
@@ -169,6 +170,47 @@ def test_a_profile_for_other_channels_goes(tmp_path: Path, mode: str, suffix: st
     source = photo(tmp_path / f"in{suffix}", mode=mode, icc_profile=PROFILE)
     image = rewritten(source, tmp_path / f"out{suffix}")
     assert image.mode == "RGB" and "icc_profile" not in image.info
+
+
+@pytest.mark.parametrize("part", ["exif", "xmp", "comment", "iptc"])
+def test_what_is_too_long_for_a_jpeg_is_left_out_and_the_rest_stays(
+    tmp_path: Path, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = photo_of_a_street(tmp_path / "in.jpg")
+    kept = replace(read_metadata(source), xmp=XMP, texts={"comment": "dark"})
+    # The most that a segment holds, as Pillow's own writer counts it, and one byte more.
+    most = {"exif": 65_533, "xmp": 65_533 - 29, "comment": 65_533, "iptc": 65_533 - 14 - 12}[part]
+    for size in (most - 1, most + 1):
+        long = "x" * size if part == "comment" else (kept.exif if part == "exif" else b"").ljust(size, b"x")
+        changed = {"texts": {"comment": long}} if part == "comment" else {part: long}
+        caplog.clear()
+        write_image_with_metadata(tmp_path / "out.jpg", read_image(source), replace(kept, **changed))
+        with Image.open(tmp_path / "out.jpg") as image:
+            found = {
+                "exif": image.getexif().get(0x0110), "xmp": image.info.get("xmp"), "comment": image.info.get("comment"),
+                "iptc": image.info.get("photoshop"),
+            }  # fmt: skip
+            assert {name for name, value in found.items() if not value} == (set() if size < most else {part})
+        assert ("too long for a JPEG" in caplog.text) == (size > most)
+    write_image_with_metadata(tmp_path / "out.png", read_image(source), replace(kept, **changed))
+
+
+@pytest.mark.parametrize(("name", "most"), [("a.jpg", "65,500"), ("a.webp", "16,383"), ("a.avif", "65,536")])
+def test_a_picture_too_large_for_its_format_is_an_error(tmp_path: Path, name: str, most: str) -> None:
+    size = int(most.replace(",", "")) + 1
+    for shape in ((size, 1, 3), (1, size, 3)):
+        for write in (write_image, lambda path, image: write_image_with_metadata(path, image, ImageMetadata())):
+            with pytest.raises(DataError, match=rf"(?s)too large for its format.*at most {most} rows.*\.png"):
+                write(tmp_path / name, np.zeros(shape, np.uint8))
+            write(tmp_path / "a.png", np.zeros(shape, np.uint8))
+    write_image(tmp_path / "b.jpg", np.zeros((65_500, 1, 3), np.uint8))
+    assert read_image(tmp_path / "b.jpg").shape == (65_500, 1, 3)
+
+
+def test_what_the_encoder_refuses_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imencode", lambda *_: (False, ()))
+    with pytest.raises(DataError, match="Cannot encode the image"):
+        write_image(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
 
 
 def test_quality_decides_the_size(tmp_path: Path) -> None:
