@@ -27,6 +27,10 @@ from duskbench.data_tools.jpeg_scans import without_end
 __all__ = ["IMAGE_SUFFIXES", "decode_image", "image_size", "is_image_file", "read_image", "write_image"]
 
 
+# TIFF 6.0, section 19, tag SampleFormat.
+_SIGNED = 2
+
+
 def read_image(path: str | Path) -> np.ndarray:
     """Read an image file, upright by its EXIF orientation.
 
@@ -72,6 +76,13 @@ def _turned(image_rgb: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _to_rgb(image: Image.Image, where: str | Path) -> np.ndarray:
+    tags: Any = getattr(image, "tag_v2", {})
+    if _SIGNED in _tuple(tags.get(339, 1)):
+        raise DataError(
+            "Nothing says what white is in this image of signed samples.",
+            where=where, expected="unsigned integers, or floats from 0 to 1", got="signed integers",
+            todo="save it with 8 or 16 bits, unsigned",
+        )  # fmt: skip
     if image.mode == "F" or image.mode.startswith("I"):
         return np.repeat(_grey_levels(image, where)[:, :, None], 3, axis=2)
     if image.mode == "P" and "transparency" in image.info:
@@ -93,12 +104,6 @@ def _grey_levels(image: Image.Image, where: str | Path) -> np.ndarray:
             )  # fmt: skip
         levels = np.rint(samples * 255.0)
     else:
-        if 2 in _tuple(tags.get(339, 1)):
-            raise DataError(
-                "Nothing says what white is in this image of signed samples.",
-                where=where, expected="unsigned integers, or floats from 0 to 1", got="signed integers",
-                todo="save it with 8 or 16 bits, unsigned",
-            )  # fmt: skip
         bits = int(_tuple(tags.get(258, 16))[0])
         if bits == 32:
             samples, bits = (samples.view(np.uint32) >> 16).astype(np.uint16), 16

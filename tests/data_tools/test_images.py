@@ -246,6 +246,7 @@ def test_white_follows_from_depth_and_format_and_not_from_the_content(data: byte
         (tiff(struct.pack("<4f", 0, 1, 128, 255), 32, FLOAT), "0 to 255"),
         (tiff(struct.pack("<4f", 0, 0.5, float("nan"), 1), 32, FLOAT), "nan"),
         (tiff(struct.pack("<4f", -0.1, 0.5, 0.5, 1), 32, FLOAT), "-0.1 to 1"),
+        (tiff(bytes((0, 1, 127, 128)), 8, SIGNED), "signed integers"),
         (tiff(struct.pack("<4h", 0, 1, 128, 255), 16, SIGNED), "signed integers"),
         (tiff(struct.pack("<4i", 0, 1, 128, 255), 32, SIGNED), "signed integers"),
     ],
