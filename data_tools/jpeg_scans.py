@@ -17,10 +17,13 @@ _EOI, _SOS = 0xD9, 0xDA
 _SEQUENTIAL = (0xC0, 0xC1)
 # libjpeg looks ahead by up to 64 bits.
 _AHEAD = bytes(8)
+_EMPTY = bytes(64)
 
 
 def without_end(data: bytes) -> bytes:
-    """The bytes of a JPEG of one scan without its end marker and what follows it; any other file as it is.
+    """The bytes of a JPEG of one scan without its end marker and what follows it, or without the zeros in their place.
+
+    Any other file is returned as it is.
 
     A decoder that gets all pixels from them needs nothing more. One that does not has met data that is damaged or cut
     short, and says so where it would have painted the rest grey, had it seen the end marker. Where restart markers are
@@ -46,7 +49,10 @@ def without_end(data: bytes) -> bytes:
 
 def _scan_alone(data: bytes, start: int) -> bytes:
     end = _MARKER.search(data, start)
-    if end is None or data[end.end() - 1] != _EOI:
+    if end is None:
+        # A disk or a download that was to hold more: zeros are codes too, and would be painted.
+        return data.rstrip(b"\0") + _AHEAD if data.endswith(_EMPTY) else data
+    if data[end.end() - 1] != _EOI:
         return data
     restarts = b"".join(_RESTART.findall(data, start, end.start()))
     in_turn = bytes(range(0xD0, 0xD8)) * (len(restarts) // 8 + 1)

@@ -126,7 +126,7 @@ NOISE = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
 
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"optimize": True}, {"restart_marker_rows": 1}])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("how", ["half is missing", "last tenth is missing", "a tenth is zero"])
+@pytest.mark.parametrize("how", ["half is missing", "last tenth is missing", "a tenth is zero", "the end is zero"])
 def test_a_jpeg_that_lacks_pixels_before_its_end_marker_is_an_error(
     tmp_path: Path, mode: str, options: dict[str, Any], how: str
 ) -> None:
@@ -137,6 +137,7 @@ def test_a_jpeg_that_lacks_pixels_before_its_end_marker_is_an_error(
     broken = {
         "half is missing": data[: scan + size // 2] + b"\xff\xd9",
         "last tenth is missing": data[: scan + size * 9 // 10] + b"\xff\xd9",
+        "the end is zero": data[: scan + size // 2] + bytes(9 * size),
         "a tenth is zero": data[: scan + size // 2] + bytes(size // 10) + data[scan + size // 2 + size // 10 :],
     }[how]
     with pytest.raises(DataError, match=r"(?s)a\.jpg.*truncated"):
