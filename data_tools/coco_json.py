@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.classes import VOC_CLASSES, class_key
-from duskbench.data_tools.coco import read_json
+from duskbench.data_tools.coco_files import read_json
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.ids import UnknownIdError
