@@ -173,14 +173,13 @@ def _pairs_of(folder: Path, part: str | None) -> dict[str, tuple[Path, Path]]:
 
 
 def _matched(low: Any, high: Path) -> dict[str, tuple[Path, Path]]:
-    lit = find_images(high)
-    twins = {image_id: lit.matching(image_id) for image_id in low.ids}
+    twins = find_images(high).matching_each(low.ids)
     wrong = [f"{image_id}: {len(found) or 'none'}" for image_id, found in twins.items() if len(found) != 1]
     if wrong:
         raise DataError(
             "Low-light images have no twin, or more than one.",
             where=high,
-            expected="one file of the image's name for each image",
+            expected="one file of the image's path or name for each image, and none for two",
             got=f"{len(wrong)} of {len(twins)} without: {', '.join(wrong[:5])}{', ...' if len(wrong) > 5 else ''}",
             todo="complete the folder, or take them out of the low-light images",
         )

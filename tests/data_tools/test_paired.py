@@ -120,6 +120,13 @@ def test_an_image_without_a_twin_is_an_error(lol: Path, tmp_path: Path) -> None:
     assert "5: none" in str(caught.value)
 
 
+def test_no_image_is_the_twin_of_two(tmp_path: Path) -> None:
+    for name in ("low/x/1.png", "low/y/1.png", "high/y/1.png", "high/z/9.png"):
+        write_image(tmp_path / name, picture(len(name), 250 if name.startswith("high") else 40))
+    with pytest.raises(DataError, match="1 of 2 without: x/1: none"):
+        find_pairs(tmp_path)
+
+
 @pytest.mark.parametrize("make", [(), ("low",), ("low", "high")])
 def test_a_folder_without_pairs_is_an_error(tmp_path: Path, make: tuple[str, ...]) -> None:
     for half in make:
