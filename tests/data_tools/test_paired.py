@@ -148,6 +148,31 @@ def test_the_same_again_is_the_same_and_stale_files_go(lol: Path, tmp_path: Path
     assert "notes.txt" in second
 
 
+def test_a_call_that_fails_places_nothing(lol: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_image(tmp_path / "same/low/1.png", picture(1, 40))
+    write_image(tmp_path / "same/high/1.png", picture(1, 40))
+    build_paired([lol], out)
+    before = listing(out)
+    with pytest.raises(DataError, match="No pair is left"):
+        build_paired([tmp_path / "same"], out)
+    assert listing(out) == before
+    write_image(out / "high/other.png", picture(1, 40))
+    with pytest.raises(DataError, match=r"images that are not of it(?s:.*)1: high/other\.png"):
+        build_paired([lol], out)
+
+
+def test_no_pair_takes_the_name_of_another(tmp_path: Path) -> None:
+    for number, name in enumerate(("x/1.png", "x@1.png", "y/1.png")):
+        write_image(tmp_path / "set/low" / name, picture(number, 40))
+        write_image(tmp_path / "set/high" / name, picture(number, 250))
+    made = build_paired([tmp_path / "set"], tmp_path / "out")
+    assert made.pairs == 3
+    for half in ("low", "high"):
+        for name, file in (("set@x@1", "x/1"), ("set@x@1-2", "x@1"), ("set@y@1", "y/1")):
+            assert (made.out / half / f"{name}.png").samefile(tmp_path / "set" / half / f"{file}.png")
+
+
 def test_a_manifest_of_another_kind_is_an_error(lol: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
