@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 
 # Roboflow puts this file into each split's folder, beside the images.
 _ROBOFLOW = "_annotations.coco.json"
-_PEEK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,24 @@ def find_annotation_files(root: Path) -> list[CocoFile]:
 
 
 def _looks_like_coco(path: Path) -> bool:
-    """Whether a file's begin and end have COCO's keys; a training set's half gigabyte is not parsed to find out."""
+    """Whether an object in a file has COCO's keys, in any order; half a gigabyte is searched, not parsed."""
     try:
-        with path.open("rb") as file:
-            data = file.read(_PEEK)
-            encoding = json.detect_encoding(data)
-            file.seek(max(len(data), path.stat().st_size - _PEEK))
-            text = (data + file.read(_PEEK)).decode(encoding, "replace")
-    except OSError:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            encoding = json.detect_encoding(data[:4])
+            if encoding.startswith("utf-8"):
+                return _has_coco_keys(data)
+            return _has_coco_keys(data[:].decode(encoding, "replace").encode("utf-8", "replace"))
+    except (OSError, ValueError):  # an empty file cannot be mapped
         return False
-    has = {key: re.search(rf'"{key}"\s*:\s*\[', text) for key in ("images", "annotations", "categories")}
-    has_boxes = '"bbox"' in text or (has["annotations"] and has["categories"])
-    return bool(text.lstrip().startswith("{") and has["images"] and has_boxes)
+
+
+def _has_coco_keys(text: bytes | mmap.mmap) -> bool:
+    def has(pattern: bytes) -> bool:
+        return re.search(pattern, text) is not None
+
+    images, annotations, categories = (rb'"%s"\s*:\s*\[' % key for key in (b"images", b"annotations", b"categories"))
+    is_object = re.match(rb"(?:\xef\xbb\xbf)?\s*\{", text) is not None
+    return is_object and has(images) and (has(b'"bbox"') or (has(annotations) and has(categories)))
 
 
 def split_named(name: str) -> str | None:

@@ -193,13 +193,22 @@ def test_images_of_one_name_need_a_folder(tmp_path: Path) -> None:
     assert open_dataset(root, images="lit", annotations="a.json", split="val").record("1").split == "val"
 
 
-def test_the_format_is_recognised_without_reading_all_of_it(tmp_path: Path) -> None:
-    large = truth(*(f"{number:06d}.jpg" for number in range(3000)))
-    # As the official files have it: images first, categories last, both far from each other.
-    ordered = {key: large[key] for key in ("images", "annotations", "categories")}
+@pytest.mark.parametrize(
+    "keys",
+    [
+        # As the official files have it: images first, categories last, both far from each other.
+        ("images", "annotations", "categories"),
+        # Sorted, with images far from the begin, and further keys far behind them.
+        ("annotations", "categories", "images", "more"),
+    ],
+)
+def test_the_format_is_recognised_whatever_comes_first(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    large = truth(*(f"{number:06d}.jpg" for number in range(3000)), more=["x" * 200_000])
+    ordered = {key: large[key] for key in keys}
     make(tmp_path, {"large.json": ordered, "notes.json": {"a": 1}, "results.json": [{"image_id": 1, "bbox": [1]}]})  # type: ignore[dict-item]
     (tmp_path / "large.json").write_text(json.dumps(ordered, indent=1))
     (tmp_path / "broken.json").write_bytes(b"\xff{")
+    (tmp_path / "empty.json").write_bytes(b"")
     assert find_annotation_files(tmp_path) == [CocoFile(tmp_path / "large.json")]
     assert detect_layout(tmp_path) == "coco"
 
