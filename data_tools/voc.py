@@ -13,7 +13,7 @@ from pathlib import Path
 from duskbench.data_tools.classes import SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.exdark import KNOWN_WITHOUT_BOX
-from duskbench.data_tools.findings import Finding, compare_counts
+from duskbench.data_tools.findings import Finding, compare_counts, several_images
 from duskbench.data_tools.ids import printable, resolve, stem
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.image_sets import IMAGE_SETS, read_image_set
@@ -199,12 +199,7 @@ class VOC(Dataset):
             if annotations[file[:-4]] != file:
                 path = self.root / "Annotations" / file
                 yield Finding("error", "several-annotations", path, f"{annotations[file[:-4]]} is read in its place")
-        for image_id, files in images.items():
-            if len(files) > 1:
-                path = self.root / "JPEGImages" / files[0]
-                yield Finding(
-                    "warning", "several-images", str(path), f"read for {image_id}, not {', '.join(files[1:])}"
-                )
+        yield from several_images(images, self.root / "JPEGImages")
 
 
 class VOCAnnotations(Dataset):
