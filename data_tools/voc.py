@@ -6,7 +6,7 @@ Source: the VOC development kit (2007, 2012); the annotation files themselves ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -81,6 +81,11 @@ class VOC(Dataset):
                 f"image set of {self.root.resolve().name}", split, [*usual, "all"], where=self.root / IMAGE_SETS
             )
         return read_image_set(self._set_files[split], self._in_tree, marked_out), self._set_files[split]
+
+    @property
+    def image_sets(self) -> Mapping[str, Sequence[str]]:
+        """The ids of each image set of the usual names that there is."""
+        return self._main
 
     def select(self, image_ids: Iterable[str]) -> None:
         """Take only these images, which need be in no image set, only in the tree; see `Dataset.select`."""
