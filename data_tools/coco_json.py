@@ -62,8 +62,15 @@ def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress = SI
         progress: Where images done are reported.
 
     Raises:
-        DataError: The data set has no annotations, or one is broken.
+        DataError: The data set has no image, no annotations, or one is broken.
     """
+    if not dataset.ids:
+        raise DataError(
+            "There is no image to write.",
+            where=dataset.root,
+            got="0 images",
+            todo="choose the split or the image ids with --split; `duskbench data verify` says what a tree lacks",
+        )
     images, found = [], []
     for number, image_id in enumerate(dataset.ids, start=1):
         record = dataset.record(image_id)

@@ -69,7 +69,7 @@ class VOC(Dataset):
 
     @classmethod
     def detects(cls, root: Path) -> bool:
-        """By Annotations beside ImageSets/Main or JPEGImages."""
+        """See `is_voc_tree`."""
         return bool(voc_trees(root))
 
     def _select(self, split: str, marked_out: list[str]) -> tuple[list[str], Path]:
@@ -251,9 +251,12 @@ def _union(sets: Mapping[str, list[str]]) -> list[str]:
 
 
 def is_voc_tree(folder: Path) -> bool:
-    """Tell whether a folder is itself a VOC tree: Annotations beside ImageSets/Main or JPEGImages."""
-    has_images = (folder / IMAGE_SETS).is_dir() or (folder / "JPEGImages").is_dir()
-    return (folder / "Annotations").is_dir() and has_images
+    """Tell whether a folder is itself a VOC tree: Annotations beside ImageSets/Main, or with XML beside JPEGImages."""
+    if not (folder / "Annotations").is_dir():
+        return False
+    # Without image sets the XML files say which images there are; others put COCO's JSON into folders of these names.
+    has_lists, has_images = (folder / IMAGE_SETS).is_dir(), (folder / "JPEGImages").is_dir()
+    return has_lists or (has_images and bool(xml_files(folder / "Annotations")))
 
 
 def voc_trees(root: Path) -> dict[str, Path]:

@@ -113,6 +113,13 @@ def test_splits(tmp_path: Path, split: str, ids: list[str]) -> None:
         open_dataset(tmp_path, split="test")
 
 
+def test_folders_may_be_called_as_vocs_are(tmp_path: Path) -> None:
+    root = make(tmp_path, {"Annotations/instances_test.json": truth("a.jpg")}, ("JPEGImages/a.jpg",))
+    assert detect_layout(root) == "coco" and open_dataset(root).image_path("a") == root / "JPEGImages/a.jpg"
+    (root / "Annotations/a.xml").write_text("<annotation/>")
+    assert detect_layout(root) == "voc"
+
+
 def test_two_splits_may_number_their_images_alike(tmp_path: Path) -> None:
     files = {f"{split}/_annotations.coco.json": truth("1.jpg") for split in ("train", "valid")}
     root = make(tmp_path, files, ("train/1.jpg", "valid/1.jpg"))
