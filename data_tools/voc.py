@@ -6,7 +6,7 @@ Source: the VOC development kit (2007, 2012); the annotation files themselves ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -87,10 +87,9 @@ class VOC(Dataset):
         """The ids of each image set of the usual names that there is."""
         return self._main
 
-    def select(self, image_ids: Iterable[str]) -> None:
-        """Take only these images, which need be in no image set, only in the tree; see `Dataset.select`."""
-        self._known = dict.fromkeys([*self._known, *self._annotations, *_union(self._main)])
-        super().select(image_ids)
+    def selectable(self) -> Collection[str]:
+        """The ids that `select` can take: they need be in no image set, only in the tree."""
+        return dict.fromkeys([*self._known, *self._annotations, *_union(self._main)])
 
     @cached_property
     def _set_files(self) -> dict[str, Path]:
