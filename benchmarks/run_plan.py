@@ -139,7 +139,7 @@ def plan_run(config: BenchmarkConfig, options: RunOptions, trained: tuple[Detect
         # What they import, this process need not.
         fork_server.preload(config.enhancers, config.detectors, options.device)
         known.call = fork_server.call
-    enhancers = plan_enhancers(config, options.device, known, keep_broken=options.keep_broken)
+    enhancers = plan_enhancers(config, options.device, known, dataset, keep_broken=options.keep_broken)
     detectors = (*plan_detectors(config, options.checkpoint, options.device, known, dataset), *trained)
     metrics = plan_metrics(config, reference=references is not None, detector=bool(detectors))
     return RunPlan(config, options, dataset, references, known, tuple(enhancers), detectors, metrics)

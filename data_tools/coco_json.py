@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.classes import VOC_CLASSES, class_key
-from duskbench.data_tools.coco import read_json
+from duskbench.data_tools.coco_files import read_json
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.ids import UnknownIdError
@@ -62,8 +62,15 @@ def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress = SI
         progress: Where images done are reported.
 
     Raises:
-        DataError: The data set has no annotations, or one is broken.
+        DataError: The data set has no image, no annotations, or one is broken.
     """
+    if not dataset.ids:
+        raise DataError(
+            "There is no image to write.",
+            where=dataset.root,
+            got="0 images",
+            todo="choose the split or the image ids with --split; `duskbench data verify` says what a tree lacks",
+        )
     images, found = [], []
     for number, image_id in enumerate(dataset.ids, start=1):
         record = dataset.record(image_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -209,6 +209,10 @@ class Dataset(ABC):
             )
         return tuple(notes)
 
+    def selectable(self) -> Collection[str]:
+        """The ids that `select` can take."""
+        return self._known
+
     def select(self, image_ids: Iterable[str]) -> None:
         """Take only these images, in this order.
 
@@ -219,7 +223,7 @@ class Dataset(ABC):
             UnknownIdError: There is no such image.
             DataError: An image is given twice.
         """
-        self.ids = resolve_all(image_ids, self._known, where=self.root)
+        self.ids = resolve_all(image_ids, self.selectable(), where=self.root)
         self._known = dict.fromkeys(self.ids)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.classes import VOC_CLASSES, canonical, class_key, class_list, real_classes
-from duskbench.data_tools.coco import read_json, same_number
+from duskbench.data_tools.coco import same_number
+from duskbench.data_tools.coco_files import read_json
 from duskbench.data_tools.errors import DataError, DetectorError, UnknownNameError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity

@@ -65,6 +65,21 @@ def test_workers_and_batches_change_no_number(bench: Bench, tmp_path: Path) -> N
     assert rows == stored_rows(tmp_path / "own") == stored_rows(tmp_path / "many")
 
 
+def test_a_folder_with_one_picture_for_two_images_is_broken(bench: Bench, tmp_path: Path) -> None:
+    for number, (image_id, folder) in enumerate(zip(bench.ids, "xxxyyy", strict=True)):
+        for path in (bench.root / "JPEGImages" / f"{image_id}.png", bench.root / "Annotations" / f"{image_id}.xml"):
+            path.parent.joinpath(folder).mkdir(exist_ok=True)
+            path.rename(path.parent / folder / f"{number % 3}{path.suffix}")
+    (bench.root / "ImageSets/Main/test.txt").write_text("".join(f"{x}/{n}\n" for x in "xy" for n in range(3)))
+    shutil.copytree(bench.root / "JPEGImages/x", tmp_path / "flat")
+    shutil.copytree(bench.root / "JPEGImages", tmp_path / "nested")
+    config = configure(bench, enhancers=[f"dir:{tmp_path}/{name}" for name in ("flat", "nested")], metrics=[])
+    summary = run(config, RunOptions(tmp_path / "out", workers=1))
+    [broken] = summary.broken
+    assert broken.label == f"dir:{tmp_path}/flat" and "x/0 has 0.png" in str(broken.error)
+    assert results(tmp_path / "out")[f"dir:{tmp_path}/nested"].n_images == 6
+
+
 def test_second_run_measures_nothing(bench: Bench, tmp_path: Path) -> None:
     run(configure(bench), RunOptions(tmp_path / "out"))
     again = run(configure(bench), RunOptions(tmp_path / "out"))
