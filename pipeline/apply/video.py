@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.progress import SILENT, Progress
+from duskbench.pipeline.apply.video_pictures import UNSPECIFIED, from_rgb, pixel_format, to_rgb, usual_matrix
+from duskbench.pipeline.apply.video_streams import OF_THE_ENCODER, add_copy, main_video
 from duskbench.pipeline.enhancers.base import Enhancer
 
 if TYPE_CHECKING:
@@ -24,12 +26,6 @@ if TYPE_CHECKING:
 
 VIDEO_SUFFIXES: frozenset[str] = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".3gp"})
 
-# Values of FFmpeg's enumerations AVColorSpace, AVColorRange and AVColorTransferCharacteristic (ITU-T H.273).
-_BT709, _UNSPECIFIED, _SMPTE170M = 1, 2, 6
-_LIMITED = 1
-_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-# Where a file does not say its matrix, players take that of high definition from this height on.
-_HD_HEIGHT = 720
 # A file whose pictures and sound all stop this much before its stated end was cut short.
 _MISSING_SECONDS, _MISSING_PART = 1.0, 0.05
 
@@ -108,7 +104,7 @@ class _Transcoder:
     ) -> None:
         self.read, self.write, self.source, self.enhancer = read, write, source, enhancer
         self.crf, self.progress = crf, progress
-        self.video = _main_video(read, source)
+        self.video = main_video(read, source)
         self.video.thread_type = "AUTO"
         self.encoder: VideoStream | None = None
         self.done = 0
@@ -142,8 +138,8 @@ class _Transcoder:
         self._check_end(end)
 
     def _put(self, frame: VideoFrame) -> None:
-        frame.colorspace = frame.colorspace if frame.colorspace != _UNSPECIFIED else _usual_matrix(self.video.height)
-        image = np.ascontiguousarray(np.rot90(_to_rgb(frame), frame.rotation // 90))
+        frame.colorspace = frame.colorspace if frame.colorspace != UNSPECIFIED else usual_matrix(self.video.height)
+        image = np.ascontiguousarray(np.rot90(to_rgb(frame), frame.rotation // 90))
         if self.encoder is None:
             self._open_streams(image, upright=frame.rotation % 180 == 0)
         assert self.encoder is not None  # noqa: S101 - for the type checker
@@ -155,7 +151,7 @@ class _Transcoder:
                 got=f"{image.shape[1]} x {image.shape[0]} at picture {self.done}",
             )
         enhanced = self.enhancer(image, image_id=f"{self.source.stem}_{self.done:06d}")
-        made = _from_rgb(enhanced, frame, str(self.encoder.pix_fmt))
+        made = from_rgb(enhanced, frame, str(self.encoder.pix_fmt))
         ticks = (self.video.time_base or 1) / (self.encoder.codec_context.time_base or 1)
         made.time_base, made.pts = self.encoder.codec_context.time_base, round(self._time_stamp(frame) * ticks)
         self.durations[made.pts] = round(frame.duration * ticks)
@@ -193,17 +189,17 @@ class _Transcoder:
                 self._describe(self.encoder, image, upright=upright)
                 copied: Stream = self.encoder
             elif stream.type in ("video", "audio", "subtitle"):
-                copied = self.copies[stream.index] = self._added(stream)
+                copied = self.copies[stream.index] = add_copy(self.write, stream, self.source)
             else:
                 continue
-            copied.metadata.update({key: text for key, text in stream.metadata.items() if key not in _OF_THE_ENCODER})
+            copied.metadata.update({key: text for key, text in stream.metadata.items() if key not in OF_THE_ENCODER})
             copied.disposition = stream.disposition
         self.write.set_chapters(self.read.chapters())
 
     def _describe(self, encoder: VideoStream, image: np.ndarray, *, upright: bool) -> None:
         context, original = encoder.codec_context, self.video.codec_context
         context.height, context.width = image.shape[:2]
-        context.pix_fmt = _pixel_format(str(original.pix_fmt), image.shape[0], image.shape[1])
+        context.pix_fmt = pixel_format(str(original.pix_fmt), image.shape[0], image.shape[1])
         if (ticks := self._ticks()) is not None:
             context.time_base = ticks
         shape = original.sample_aspect_ratio
@@ -218,17 +214,6 @@ class _Transcoder:
         if self.write.format.name == "avi" and rate and rate == self.video.base_rate:
             return 1 / rate
         return self.video.time_base
-
-    def _added(self, stream: Stream) -> Stream:
-        try:
-            return self.write.add_stream_from_template(stream)
-        except ValueError as error:
-            raise DataError(
-                f"The result's container cannot hold the {stream.type} of the video.",
-                where=self.source,
-                got=str(error),
-                todo="give a result with the extension .mkv, which holds any",
-            ) from error
 
     def _copy(self, packets: list[Packet]) -> None:
         for packet in packets:
@@ -255,56 +240,3 @@ class _Transcoder:
                 got=f"{end:.1f} seconds, {self.done} pictures",
                 todo="fetch the file again",
             )
-
-
-# What a muxer or an encoder writes about itself, which would be said twice or be wrong.
-_OF_THE_ENCODER = frozenset({"encoder", "ENCODER", "handler_name", "vendor_id", "BPS", "DURATION", "NUMBER_OF_BYTES"})
-
-
-def _main_video(read: InputContainer, source: Path) -> VideoStream:
-    from av.stream import Disposition
-
-    moving = [each for each in read.streams.video if not each.disposition & Disposition.attached_pic]
-    if not moving:
-        raise DataError("The file has no video.", where=source, got=", ".join(each.type for each in read.streams))
-    transfer = _HDR_TRANSFERS.get(int(moving[0].codec_context.color_trc))
-    if transfer is not None:
-        raise DataError(
-            "High dynamic range cannot be enhanced.",
-            where=source,
-            expected="standard dynamic range, which is what enhancers are made for",
-            got=f"a video with the transfer characteristic {transfer}",
-            todo="map its tones first",
-        )
-    return moving[0]
-
-
-def _usual_matrix(height: int) -> int:
-    return _BT709 if height >= _HD_HEIGHT else _SMPTE170M
-
-
-def _pixel_format(original: str, height: int, width: int) -> str:
-    """Eight bits and the chroma of the original; full chroma where halves do not come out even."""
-    if "444" in original or original.startswith(("gbr", "rgb", "bgr")) or height % 2 or width % 2:
-        return "yuv444p"
-    return "yuv422p" if "422" in original else "yuv420p"
-
-
-def _to_rgb(frame: VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB by the frame's own matrix and range."""
-    return frame.to_ndarray(format="rgb24", src_color_range=frame.color_range or _LIMITED, **_exact())
-
-
-def _from_rgb(image: np.ndarray, like: VideoFrame, pixel_format: str) -> VideoFrame:
-    """A frame by the matrix and range of another one."""
-    import av
-
-    made = av.VideoFrame.from_ndarray(image, format="rgb24")
-    made.colorspace = like.colorspace
-    return made.reformat(format=pixel_format, dst_color_range=like.color_range or _LIMITED, **_exact())
-
-
-def _exact() -> dict[str, Any]:
-    from av.video.reformatter import Interpolation
-
-    return {"interpolation": Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT}
