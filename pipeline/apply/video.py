@@ -11,7 +11,7 @@ import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.progress import SILENT, Progress
-from duskbench.pipeline.apply.video_pictures import UNSPECIFIED, from_rgb, pixel_format, to_rgb, usual_matrix
+from duskbench.pipeline.apply.video_pictures import UNSPECIFIED, from_rgb, matrix, pixel_format, to_rgb, usual_matrix
 from duskbench.pipeline.apply.video_streams import OF_THE_ENCODER, add_copy, main_video
 from duskbench.pipeline.enhancers.base import Enhancer
 
@@ -138,10 +138,10 @@ class _Transcoder:
         self._check_end(end)
 
     def _put(self, frame: VideoFrame) -> None:
-        frame.colorspace = frame.colorspace if frame.colorspace != UNSPECIFIED else usual_matrix(self.video.height)
+        frame.colorspace = matrix(frame)
         image = np.ascontiguousarray(np.rot90(to_rgb(frame), frame.rotation // 90))
         if self.encoder is None:
-            self._open_streams(image, upright=frame.rotation % 180 == 0)
+            self._open_streams(image, frame)
         assert self.encoder is not None  # noqa: S101 - for the type checker
         if image.shape[:2] != (self.encoder.height, self.encoder.width):
             raise DataError(
@@ -176,7 +176,7 @@ class _Transcoder:
             packet.duration = self.durations.pop(packet.pts, 0) or 0
             self.write.mux(packet)
 
-    def _open_streams(self, image: np.ndarray, *, upright: bool) -> None:
+    def _open_streams(self, image: np.ndarray, frame: VideoFrame) -> None:
         """Add the streams in the order of the source, so that players pick the same ones."""
         codec = "libvpx-vp9" if self.write.format.name == "webm" else "libx264"
         options = {"crf": str(self.crf)} | ({"b:v": "0", "cpu-used": "4"} if codec == "libvpx-vp9" else {})
@@ -186,7 +186,7 @@ class _Transcoder:
             if stream.index == self.video.index:
                 made = self.write.add_stream(codec, rate=self.video.average_rate, options=options)
                 self.encoder = cast("VideoStream", made)
-                self._describe(self.encoder, image, upright=upright)
+                self._describe(self.encoder, image, frame)
                 copied: Stream = self.encoder
             elif stream.type in ("video", "audio", "subtitle"):
                 copied = self.copies[stream.index] = add_copy(self.write, stream, self.source)
@@ -196,16 +196,19 @@ class _Transcoder:
             copied.disposition = stream.disposition
         self.write.set_chapters(self.read.chapters())
 
-    def _describe(self, encoder: VideoStream, image: np.ndarray, *, upright: bool) -> None:
+    def _describe(self, encoder: VideoStream, image: np.ndarray, frame: VideoFrame) -> None:
         context, original = encoder.codec_context, self.video.codec_context
         context.height, context.width = image.shape[:2]
-        context.pix_fmt = pixel_format(str(original.pix_fmt), image.shape[0], image.shape[1])
+        context.pix_fmt = pixel_format(frame.format, image.shape[0], image.shape[1])
         if (ticks := self._ticks()) is not None:
             context.time_base = ticks
         shape = original.sample_aspect_ratio
         if shape:
-            context.sample_aspect_ratio = shape if upright else 1 / shape
-        context.colorspace, context.color_range = original.colorspace, original.color_range
+            context.sample_aspect_ratio = shape if frame.rotation % 180 == 0 else 1 / shape
+        # What the source leaves to the player stays so, where a player does not take another matrix for the new height.
+        left_out = original.colorspace == UNSPECIFIED and usual_matrix(context.height) == frame.colorspace
+        context.colorspace = UNSPECIFIED if left_out else frame.colorspace
+        context.color_range = original.color_range
         context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
 
     def _ticks(self) -> Fraction | None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av import VideoFormat, VideoFrame
 
 # Values of FFmpeg's enumerations AVColorSpace and AVColorRange (ITU-T H.273).
-BT709, UNSPECIFIED, SMPTE170M = 1, 2, 6
+_RGB, BT709, UNSPECIFIED, SMPTE170M = 0, 1, 2, 6
 _LIMITED = 1
 # Where a file does not say its matrix, players take that of high definition from this height on.
 _HD_HEIGHT = 720
@@ -21,11 +21,16 @@ def usual_matrix(height: int) -> int:
     return BT709 if height >= _HD_HEIGHT else SMPTE170M
 
 
-def pixel_format(original: str, height: int, width: int) -> str:
+def matrix(frame: VideoFrame) -> int:
+    """The picture's matrix; the usual one where it has none, being RGB, or does not say it."""
+    return usual_matrix(frame.height) if frame.colorspace in (_RGB, UNSPECIFIED) else frame.colorspace
+
+
+def pixel_format(original: VideoFormat, height: int, width: int) -> str:
     """Eight bits and the chroma of the original; full chroma where halves do not come out even."""
-    if "444" in original or original.startswith(("gbr", "rgb", "bgr")) or height % 2 or width % 2:
+    if "444" in original.name or original.is_rgb or original.has_palette or height % 2 or width % 2:
         return "yuv444p"
-    return "yuv422p" if "422" in original else "yuv420p"
+    return "yuv422p" if "422" in original.name else "yuv420p"
 
 
 def to_rgb(frame: VideoFrame) -> np.ndarray:

@@ -156,6 +156,27 @@ def test_a_wrong_matrix_would_show(tmp_path: Path) -> None:
     assert difference.mean() > 2 and np.quantile(difference, 0.99) > 8
 
 
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "source", "target"),
+    [
+        ("libx264rgb", "rgb24", "in.mp4", "out.mp4"), ("libx264rgb", "bgr0", "in.mkv", "out.webm"),
+        ("png", "rgb24", "in.mov", "out.mkv"), ("png", "rgba", "in.mov", "out.avi"),
+        ("libvpx-vp9", "gbrp", "in.webm", "out.webm"), ("qtrle", "argb", "in.mov", "out.mov"),
+    ],
+)  # fmt: skip
+def test_rgb_becomes_yuv_by_a_matrix_that_the_result_names(
+    tmp_path: Path, codec: str, pixel_format: str, source: str, target: str
+) -> None:
+    made = make_video(tmp_path / source, codec=codec, pixel_format=pixel_format, sound=None)
+    enhance_video(made, tmp_path / target, load_enhancer("input"), crf=1)
+    assert described(tmp_path / target)["size"][2] in ("yuv444p", "yuvj444p")
+    # QuickTime's codec says nothing about its colours, and neither does what is made of it.
+    assert described(tmp_path / target)["colour"][0] == (UNSPECIFIED if codec == "qtrle" else SMPTE170M)
+    difference = np.abs(np.array(frames(tmp_path / target)).astype(int) - np.array(frames(made)))
+    assert difference.mean() < 1.5 and difference.max() <= 12
+    assert np.abs(frames(tmp_path / target)[0][12:20, 16:32].astype(int) - (180, 30, 20)).max() <= 3
+
+
 @pytest.mark.parametrize(("height", "width"), [(47, 95), (48, 95), (1, 1)])
 def test_odd_sizes_stay(tmp_path: Path, height: int, width: int) -> None:
     source = make_video(tmp_path / "in.mkv", height=height, width=width, pixel_format="yuv444p", sound=None)
@@ -234,6 +255,15 @@ def test_a_recorded_rotation_is_carried_out(tmp_path: Path) -> None:
         assert frame.rotation == 0
         assert frame.width, frame.height == (48, 96)
     assert described(tmp_path / "out.mp4")["shape"] == Fraction(3, 4)
+
+
+def test_a_matrix_left_out_is_said_where_the_new_height_stands_for_another(tmp_path: Path) -> None:
+    """Players take BT.709 from 720 lines on."""
+    source = make_video(tmp_path / "in.mp4", height=48, width=720, sound=None)
+    rotate_90_clockwise(source)
+    enhance_video(source, tmp_path / "out.mp4", load_enhancer("input"), crf=1)
+    assert described(source)["colour"][0] == UNSPECIFIED
+    assert described(tmp_path / "out.mp4")["colour"][0] == SMPTE170M
 
 
 def test_subtitles_and_chapters_stay(tmp_path: Path) -> None:
