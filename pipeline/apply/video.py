@@ -11,7 +11,7 @@ import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.progress import SILENT, Progress
-from duskbench.pipeline.apply.video_pictures import UNSPECIFIED, from_rgb, matrix, pixel_format, to_rgb, usual_matrix
+from duskbench.pipeline.apply.video_pictures import from_rgb, matrix, matrix_tag, pixel_format, to_rgb, upright
 from duskbench.pipeline.apply.video_streams import OF_THE_ENCODER, add_copy, main_video
 from duskbench.pipeline.enhancers.base import Enhancer
 
@@ -50,7 +50,8 @@ def enhance_video(
 
     Kept: the time stamp of every picture, also at a variable rate; the colour matrix, range and tags; the shape of
     the pixels; sound, subtitles, chapters and metadata, which are copied without being encoded again. A recorded
-    rotation is carried out, so that the enhancer sees the picture upright. Pictures become 8 bits a channel.
+    rotation or reflection is carried out, so that the enhancer sees the picture as it is shown. Pictures become 8 bits
+    a channel.
 
     Args:
         source: A file of one of `VIDEO_SUFFIXES`.
@@ -139,9 +140,9 @@ class _Transcoder:
 
     def _put(self, frame: VideoFrame) -> None:
         frame.colorspace = matrix(frame)
-        image = np.ascontiguousarray(np.rot90(to_rgb(frame), frame.rotation // 90))
+        image, turned = self._upright(frame)
         if self.encoder is None:
-            self._open_streams(image, frame)
+            self._open_streams(image, frame, turned=turned)
         assert self.encoder is not None  # noqa: S101 - for the type checker
         if image.shape[:2] != (self.encoder.height, self.encoder.width):
             raise DataError(
@@ -158,6 +159,18 @@ class _Transcoder:
         self._write(self.encoder.encode(made))
         self.done += 1
         self.progress.update(self.source.name, self.done, max(self._expected(), self.done))
+
+    def _upright(self, frame: VideoFrame) -> tuple[np.ndarray, bool]:
+        try:
+            return upright(to_rgb(frame), frame)
+        except ValueError as error:
+            raise DataError(
+                "The pictures are to be shown slanted.",
+                where=self.source,
+                expected="a display matrix that turns by 0, 90, 180 or 270 degrees, or mirrors",
+                got=str(error),
+                todo="carry out the rotation first: ffmpeg -i IN OUT",
+            ) from error
 
     def _time_stamp(self, frame: VideoFrame) -> int:
         pts = frame.pts
@@ -176,7 +189,7 @@ class _Transcoder:
             packet.duration = self.durations.pop(packet.pts, 0) or 0
             self.write.mux(packet)
 
-    def _open_streams(self, image: np.ndarray, frame: VideoFrame) -> None:
+    def _open_streams(self, image: np.ndarray, frame: VideoFrame, *, turned: bool) -> None:
         """Add the streams in the order of the source, so that players pick the same ones."""
         codec = "libvpx-vp9" if self.write.format.name == "webm" else "libx264"
         options = {"crf": str(self.crf)} | ({"b:v": "0", "cpu-used": "4"} if codec == "libvpx-vp9" else {})
@@ -186,7 +199,7 @@ class _Transcoder:
             if stream.index == self.video.index:
                 made = self.write.add_stream(codec, rate=self.video.average_rate, options=options)
                 self.encoder = cast("VideoStream", made)
-                self._describe(self.encoder, image, frame)
+                self._describe(self.encoder, image, frame, turned=turned)
                 copied: Stream = self.encoder
             elif stream.type in ("video", "audio", "subtitle"):
                 copied = self.copies[stream.index] = add_copy(self.write, stream, self.source)
@@ -196,7 +209,7 @@ class _Transcoder:
             copied.disposition = stream.disposition
         self.write.set_chapters(self.read.chapters())
 
-    def _describe(self, encoder: VideoStream, image: np.ndarray, frame: VideoFrame) -> None:
+    def _describe(self, encoder: VideoStream, image: np.ndarray, frame: VideoFrame, *, turned: bool) -> None:
         context, original = encoder.codec_context, self.video.codec_context
         context.height, context.width = image.shape[:2]
         context.pix_fmt = pixel_format(frame.format, image.shape[0], image.shape[1])
@@ -204,10 +217,8 @@ class _Transcoder:
             context.time_base = ticks
         shape = original.sample_aspect_ratio
         if shape:
-            context.sample_aspect_ratio = shape if frame.rotation % 180 == 0 else 1 / shape
-        # What the source leaves to the player stays so, where a player does not take another matrix for the new height.
-        left_out = original.colorspace == UNSPECIFIED and usual_matrix(context.height) == frame.colorspace
-        context.colorspace = UNSPECIFIED if left_out else frame.colorspace
+            context.sample_aspect_ratio = 1 / shape if turned else shape
+        context.colorspace = matrix_tag(original.colorspace, frame.colorspace, context.height)
         context.color_range = original.color_range
         context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
 

@@ -225,15 +225,66 @@ def test_sound_that_the_container_cannot_hold_is_an_error_that_names_one(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["in.mov"]
 
 
-def rotate_90_clockwise(path: Path) -> None:
-    """Put the matrix (x, y) -> (-y, x) into the first track's header, as a phone held upright does.
+def put_display_matrix(path: Path, a: float, b: float, c: float, d: float) -> None:
+    """Put the matrix (x, y) -> (a x + c y, b x + d y) into the first track's header.
 
     Source: ISO/IEC 14496-12, 8.3.2 and 6.2.2.
     """
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd") + 4 + 40
-    data[place : place + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    a, b, c, d = (round(value * (1 << 16)) for value in (a, b, c, d))
+    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
+
+
+def rotate_90_clockwise(path: Path) -> None:
+    """As a phone held upright does: (x, y) -> (-y, x)."""
+    put_display_matrix(path, 0, 1, -1, 0)
+
+
+# The shape that each of the eight ways to lay a picture leaves, and where its patch (rows 8 to 24, columns 8 to 40 of
+# 48 x 96) is then.
+@pytest.mark.parametrize(
+    ("display_matrix", "shape", "patch"),
+    [
+        ((1, 0, 0, 1), (48, 96), (8, 24, 8, 40)), ((-1, 0, 0, 1), (48, 96), (8, 24, 56, 88)),
+        ((1, 0, 0, -1), (48, 96), (24, 40, 8, 40)), ((-1, 0, 0, -1), (48, 96), (24, 40, 56, 88)),
+        ((0, 1, 1, 0), (96, 48), (8, 40, 8, 24)), ((0, 1, -1, 0), (96, 48), (8, 40, 24, 40)),
+        ((0, -1, 1, 0), (96, 48), (56, 88, 8, 24)), ((0, -1, -1, 0), (96, 48), (56, 88, 24, 40)),
+        ((0.01, 1, -1, 0.01), (96, 48), (8, 40, 24, 40)),
+    ],
+)  # fmt: skip
+def test_turned_and_mirrored_pictures_are_shown_to_the_enhancer_upright(
+    tmp_path: Path,
+    display_matrix: tuple[float, float, float, float],
+    shape: tuple[int, int],
+    patch: tuple[int, int, int, int],
+) -> None:
+    source = make_video(tmp_path / "in.mp4", sound=None)
+    put_display_matrix(source, *display_matrix)
+    seen = []
+
+    def watch(image: np.ndarray) -> np.ndarray:
+        seen.append(image)
+        return image
+
+    enhance_video(source, tmp_path / "out.mp4", load_enhancer(watch), crf=1)
+    top, bottom, left, right = patch
+    for image in (seen[0], frames(tmp_path / "out.mp4")[0]):
+        assert image.shape == (*shape, 3)
+        is_patch = image[..., 0] > 150
+        assert is_patch[top + 2 : bottom - 2, left + 2 : right - 2].all()
+        is_patch[top - 2 : bottom + 2, left - 2 : right + 2] = False
+        assert not is_patch.any()
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        assert not [each for each in next(file.decode(video=0)).side_data if "DISPLAYMATRIX" in str(each)]
+
+
+def test_a_slanted_display_matrix_is_an_error(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", sound=None)
+    put_display_matrix(source, 0.866, 0.5, -0.5, 0.866)
+    with pytest.raises(DataError, match="shown slanted"):
+        enhance_video(source, tmp_path / "out.mp4", load_enhancer("input"))
 
 
 def test_a_recorded_rotation_is_carried_out(tmp_path: Path) -> None:
@@ -253,7 +304,7 @@ def test_a_recorded_rotation_is_carried_out(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mp4")) as file:
         frame = next(file.decode(video=0))
         assert frame.rotation == 0
-        assert frame.width, frame.height == (48, 96)
+        assert (frame.width, frame.height) == (48, 96)
     assert described(tmp_path / "out.mp4")["shape"] == Fraction(3, 4)
 
 
