@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
+
+logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES: frozenset[str] = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".3gp"})
 
@@ -49,6 +52,9 @@ def enhance_video(
     the pixels; sound, subtitles, chapters and metadata, which are copied without being encoded again. A recorded
     rotation or reflection is carried out, so that the enhancer sees the picture as it is shown. Pictures become 8 bits
     a channel.
+
+    Not kept, with a warning: the shape of the pixels in WebM; that pictures are interlaced. They are enhanced with both
+    moments in one, which no player can part in the result.
 
     A warning in the log names the pictures that are damaged, which are enhanced as the decoder mended them, and says
     how many cannot be read. MP4, MOV and AVI list their pictures; in the others a gap of more than a second shows, if
@@ -112,6 +118,7 @@ class _Transcoder:
         self.damage = Damage(read, self.video, source)
         self.encoder: VideoStream | None = None
         self.done = 0
+        self.interlaced = False
         self.last_pts = -1
         self.stamps: deque[int] = deque()
         self.durations: dict[int | None, int] = {}
@@ -142,6 +149,12 @@ class _Transcoder:
 
     def _put(self, frame: VideoFrame) -> None:
         frame.colorspace = matrix(frame)
+        if frame.interlaced_frame and not self.interlaced:
+            self.interlaced = True
+            logger.warning(
+                "%s: the pictures are interlaced; they are enhanced with two moments in one, which no player can part "
+                "in the result: deinterlace first, as with ffmpeg -i IN -vf bwdif OUT", self.source,
+            )  # fmt: skip
         image, turned = self._upright(frame)
         if self.encoder is None:
             self._open_streams(image, frame, turned=turned)
@@ -217,9 +230,16 @@ class _Transcoder:
         context.pix_fmt = pixel_format(frame.format, image.shape[0], image.shape[1])
         if (ticks := self._ticks()) is not None:
             context.time_base = ticks
-        shape = original.sample_aspect_ratio
+        # The container's, if it says one, else the codec's.
+        shape = self.video.sample_aspect_ratio
         if shape:
             context.sample_aspect_ratio = 1 / shape if turned else shape
+            if context.name == "libvpx-vp9" and shape != 1:
+                # VP9 does not store it, and PyAV does not write it into the container.
+                logger.warning(
+                    "%s: a result in .webm cannot say that its pixels are %s times as wide as high; .mkv or .mp4 can",
+                    self.source, context.sample_aspect_ratio,
+                )  # fmt: skip
         context.colorspace = matrix_tag(original.colorspace, frame.colorspace, context.height)
         context.color_range = original.color_range
         context.color_primaries, context.color_trc = original.color_primaries, original.color_trc

@@ -45,12 +45,13 @@ def make_video(
     transfer: int = 2,
     count: int = 8,
     sound: str | None = "aac",
+    options: dict[str, str] | None = None,
 ) -> Path:
     """Write a video at 23.976 pictures a second, or at the given time stamps."""
     stamps = stamps or [number * 1001 for number in range(count)]
     with av.open(str(path), "w") as file:
         file.metadata["title"] = "Night walk"
-        video: Any = file.add_stream(codec, rate=Fraction(24000, 1001), options={"crf": "1"})
+        video: Any = file.add_stream(codec, rate=Fraction(24000, 1001), options={"crf": "1"} | (options or {}))
         context = video.codec_context
         context.width, context.height, context.pix_fmt = width, height, pixel_format
         context.time_base = Fraction(1, TICKS)
@@ -114,7 +115,7 @@ def described(path: Path) -> dict[str, Any]:
             "title": file.metadata.get("title"),
             "size": (context.height, context.width, context.pix_fmt),
             "colour": (context.colorspace, context.color_range, context.color_primaries, context.color_trc),
-            "shape": context.sample_aspect_ratio,
+            "shape": video.sample_aspect_ratio,
             # It is estimated from rounded times.
             "rate": round(float(video.average_rate or 0), 1),
         }
@@ -316,6 +317,38 @@ def test_a_matrix_left_out_is_said_where_the_new_height_stands_for_another(tmp_p
     enhance_video(source, tmp_path / "out.mp4", load_enhancer("input"), crf=1)
     assert described(source)["colour"][0] == UNSPECIFIED
     assert described(tmp_path / "out.mp4")["colour"][0] == SMPTE170M
+
+
+def put_wide_pixels(path: Path) -> None:
+    """Put 2:1 into the container alone. Source: ISO/IEC 14496-12, 12.1.4."""
+    data = bytearray(path.read_bytes())
+    place = data.index(b"pasp")
+    data[place + 4 : place + 12] = struct.pack(">2I", 2, 1)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mov", "out.mkv", "out.avi", "out.ts"])
+@pytest.mark.parametrize("codec", ["libx264", "prores_ks"])
+def test_the_container_says_the_shape_of_the_pixels(tmp_path: Path, codec: str, target: str) -> None:
+    """H.264 says 4:3 itself, ProRes nothing."""
+    pixel_format = "yuv420p" if codec == "libx264" else "yuv422p10le"
+    source = make_video(tmp_path / "in.mov", codec=codec, pixel_format=pixel_format, sound=None)
+    put_wide_pixels(source)
+    enhance_video(source, tmp_path / target, load_enhancer("input"))
+    assert described(source)["shape"] == described(tmp_path / target)["shape"] == 2
+
+
+def test_a_shape_that_the_result_cannot_say_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = make_video(tmp_path / "in.mp4", sound=None)
+    enhance_video(source, tmp_path / "out.webm", load_enhancer("input"))
+    assert "its pixels are 4/3 times as wide as high; .mkv or .mp4 can" in caplog.text
+
+
+def test_interlaced_pictures_are_warned_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = make_video(tmp_path / "in.mp4", options={"x264-params": "tff=1"}, sound=None)
+    enhance_video(source, tmp_path / "out.mp4", load_enhancer("input"))
+    [message] = caplog.messages
+    assert "the pictures are interlaced" in message and "bwdif" in message
 
 
 def test_subtitles_and_chapters_stay(tmp_path: Path) -> None:
