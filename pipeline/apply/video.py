@@ -1,4 +1,4 @@
-"""Enhance video files: the pictures are encoded again, everything else in the file is kept."""
+"""Enhance video files: the pictures are encoded again, sound and what else the result can hold is copied."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.apply.video_damage import Damage
 from duskbench.pipeline.apply.video_pictures import from_rgb, matrix, matrix_tag, pixel_format, to_rgb, upright
-from duskbench.pipeline.apply.video_streams import OF_THE_ENCODER, add_copy, main_video
+from duskbench.pipeline.apply.video_streams import OF_THE_ENCODER, keep, main_video, warn_of_the_rest
 from duskbench.pipeline.enhancers.base import Enhancer
 
 if TYPE_CHECKING:
@@ -49,12 +49,13 @@ def enhance_video(
     with statistics of the whole picture) can flicker.
 
     Kept: the time stamp of every picture, also at a variable rate; the colour matrix, range and tags; the shape of
-    the pixels; sound, subtitles, chapters and metadata, which are copied without being encoded again. A recorded
-    rotation or reflection is carried out, so that the enhancer sees the picture as it is shown. Pictures become 8 bits
-    a channel.
+    the pixels; sound, subtitles, chapters, metadata and, in MKV, attachments, which are copied without being encoded
+    again. A recorded rotation or reflection is carried out, so that the enhancer sees the picture as it is shown.
+    Pictures become 8 bits a channel, and RGB becomes YUV.
 
-    Not kept, with a warning: the shape of the pixels in WebM; that pictures are interlaced. They are enhanced with both
-    moments in one, which no player can part in the result.
+    Not kept, with a warning: streams of data; cover pictures; attachments in other containers than MKV; the shape of
+    the pixels in WebM; that pictures are interlaced, which are enhanced with both moments in one that no player can
+    part again. Of several videos in a file the first is enhanced and the others are copied, with a warning too.
 
     A warning in the log names the pictures that are damaged, which are enhanced as the decoder mended them, and says
     how many cannot be read. MP4, MOV and AVI list their pictures; in the others a gap of more than a second shows, if
@@ -216,13 +217,14 @@ class _Transcoder:
                 self.encoder = cast("VideoStream", made)
                 self._describe(self.encoder, image, frame, turned=turned)
                 copied: Stream = self.encoder
-            elif stream.type in ("video", "audio", "subtitle"):
-                copied = self.copies[stream.index] = add_copy(self.write, stream, self.source)
+            elif (kept := keep(self.write, stream, self.source)) is not None:
+                copied = self.copies[stream.index] = kept
             else:
                 continue
             copied.metadata.update({key: text for key, text in stream.metadata.items() if key not in OF_THE_ENCODER})
             copied.disposition = stream.disposition
         self.write.set_chapters(self.read.chapters())
+        warn_of_the_rest(self.read, self.video, {self.video.index, *self.copies}, self.source)
 
     def _describe(self, encoder: VideoStream, image: np.ndarray, frame: VideoFrame, *, turned: bool) -> None:
         context, original = encoder.codec_context, self.video.codec_context

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from duskbench.data_tools.errors import DataError
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
-    from av.stream import Stream
+    from av.stream import AttachmentStream, Stream
     from av.video.stream import VideoStream
+
+logger = logging.getLogger(__name__)
 
 # Values of FFmpeg's enumeration AVColorTransferCharacteristic (ITU-T H.273).
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
@@ -20,9 +24,7 @@ OF_THE_ENCODER = frozenset({"encoder", "ENCODER", "handler_name", "vendor_id", "
 
 def main_video(read: InputContainer, source: Path) -> VideoStream:
     """The stream that is enhanced: the first that is no cover picture."""
-    from av.stream import Disposition
-
-    moving = [each for each in read.streams.video if not each.disposition & Disposition.attached_pic]
+    moving = _moving(read)
     if not moving:
         raise DataError("The file has no video.", where=source, got=", ".join(each.type for each in read.streams))
     transfer = _HDR_TRANSFERS.get(int(moving[0].codec_context.color_trc))
@@ -37,8 +39,16 @@ def main_video(read: InputContainer, source: Path) -> VideoStream:
     return moving[0]
 
 
-def add_copy(write: OutputContainer, stream: Stream, source: Path) -> Stream:
-    """Add a stream whose packets are copied as they are."""
+def keep(write: OutputContainer, stream: Stream, source: Path) -> Stream | None:
+    """Add a stream that is not enhanced, to be copied as it is; None where its kind cannot be copied."""
+    if stream.type == "attachment" and write.format.name == "matroska":
+        attachment = cast("AttachmentStream", stream)
+        mimetype = attachment.mimetype or "application/octet-stream"
+        return write.add_attachment(attachment.name or "attachment", mimetype, attachment.data)
+    # Whether a container takes a stream of data shows only when its header is written. A cover picture becomes a video
+    # of one picture in MKV and is not written into MP4 with metadata of any name.
+    if stream.type not in ("video", "audio", "subtitle") or _is_cover(stream):
+        return None
     try:
         return write.add_stream_from_template(stream)
     except ValueError as error:
@@ -48,3 +58,38 @@ def add_copy(write: OutputContainer, stream: Stream, source: Path) -> Stream:
             got=str(error),
             todo="give a result with the extension .mkv, which holds any",
         ) from error
+
+
+def warn_of_the_rest(read: InputContainer, video: VideoStream, kept: Collection[int], source: Path) -> None:
+    """Say which streams are not in the result, and which videos are not enhanced, by their indices in the file."""
+    from av.stream import Discard
+
+    # A time code is also a text with the video, and the stream of chapters, which FFmpeg discards, is read as chapters.
+    left_out = [
+        each
+        for each in read.streams
+        if each.index not in kept and "timecode" not in each.metadata and each.discard != Discard.all
+    ]
+    if left_out:
+        named = ", ".join(map(_named, left_out))
+        logger.warning("%s: left out, as it cannot be copied: %s", source, named)
+    others = [each.index for each in _moving(read) if each.index != video.index]
+    if others:
+        named = ", ".join(map(str, others))
+        logger.warning("%s: enhanced the first video only; copied as they are: stream %s, from 0", source, named)
+
+
+def _moving(read: InputContainer) -> list[VideoStream]:
+    return [each for each in read.streams.video if not _is_cover(each)]
+
+
+def _is_cover(stream: Stream) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _named(stream: Stream) -> str:
+    if _is_cover(stream):
+        return "cover picture"
+    return f"{stream.type} {getattr(stream, 'name', None) or stream.index}"
