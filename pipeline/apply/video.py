@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -85,8 +86,8 @@ def enhance_video(
     if not 0 <= crf <= 51:
         raise ConfigError("There is no such constant rate factor.", where="crf", expected="0 to 51", got=str(crf))
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The ending stays last, because the container is picked by it.
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    # The ending stays last, because the container is picked by it. A name may be as long as the file system allows.
+    temporary = target.with_name(f".{os.getpid()}.{threading.get_ident()}{target.suffix}")
     options = {"movflags": "use_metadata_tags"} if target.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
     try:
         with av.open(str(source)) as read, av.open(str(temporary), "w", options=options) as write:

@@ -474,6 +474,13 @@ def test_a_stream_of_data_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert caplog.messages == [f"{source}: left out, as it cannot be copied: data klv"]
 
 
+def test_the_name_of_the_result_may_be_as_long_as_any(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", count=2, sound=None)
+    target = tmp_path / f"{'n' * 251}.mp4"
+    enhance_video(source, target, load_enhancer("input"))
+    assert sorted(tmp_path.iterdir()) == [source, target]
+
+
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
 
