@@ -50,11 +50,11 @@ def enhance_video(
     with statistics of the whole picture) can flicker.
 
     Kept: the time stamp of every picture, also at a variable rate; the colour matrix, range and tags; the shape of
-    the pixels; sound, subtitles, chapters, metadata and, in MKV, attachments, which are copied without being encoded
-    again. A recorded rotation or reflection is carried out, so that the enhancer sees the picture as it is shown.
-    Pictures become 8 bits a channel, and RGB becomes YUV.
+    the pixels; sound, subtitles, chapters, metadata and, in MKV, attachments and cover pictures, which are copied
+    without being encoded again. A recorded rotation or reflection is carried out, so that the enhancer sees the picture
+    as it is shown. Pictures become 8 bits a channel, and RGB becomes YUV.
 
-    Not kept, with a warning: streams of data; cover pictures; attachments in other containers than MKV; the shape of
+    Not kept, with a warning: streams of data; attachments and cover pictures in other containers than MKV; the shape of
     the pixels in WebM; that pictures are interlaced, which are enhanced with both moments in one that no player can
     part again. Of several videos in a file the first is enhanced and the others are copied, with a warning too.
 
@@ -124,12 +124,12 @@ class _Transcoder:
         self.last_pts = -1
         self.stamps: deque[int] = deque()
         self.durations: dict[int | None, int] = {}
+        self.waiting: list[Packet] = []
         self.copies: dict[int, Stream] = {}
 
     def run(self) -> None:
         """Read, enhance and write all of it."""
         self.write.metadata.update(self.read.metadata)
-        waiting: list[Packet] = []
         for packet in self.read.demux():
             self.damage.note_packet(packet)
             if packet.stream.index == self.video.index:
@@ -139,11 +139,11 @@ class _Transcoder:
                     self.damage.note_picture(frame)
                     self._put(frame)
             elif packet.size:  # the last one of each stream is empty
-                waiting.append(packet)
+                self.waiting.append(packet)
             # The size of the upright picture is known with the first one; a stream is not added after that.
             if self.encoder is not None:
-                self._copy(waiting)
-                waiting = []
+                self._copy(self.waiting)
+                self.waiting = []
         if self.encoder is None:
             raise DataError("No picture of the video can be decoded.", where=self.source)
         self._write(self.encoder.encode(None))
@@ -212,20 +212,24 @@ class _Transcoder:
         options = {"crf": str(self.crf)} | ({"b:v": "0", "cpu-used": "4"} if codec == "libvpx-vp9" else {})
         if self.write.format.name == "avi":
             options |= _AVI
+        left_out = []
         for stream in self.read.streams:
             if stream.index == self.video.index:
                 made = self.write.add_stream(codec, rate=self.video.average_rate, options=options)
                 self.encoder = cast("VideoStream", made)
                 self._describe(self.encoder, image, frame, turned=turned)
                 copied: Stream = self.encoder
-            elif (kept := keep(self.write, stream, self.source)) is not None:
-                copied = self.copies[stream.index] = kept
+            elif (kept := keep(self.write, stream, self.waiting, self.source)) is not None:
+                copied = kept
+                if kept.type != "attachment":
+                    self.copies[stream.index] = kept
             else:
+                left_out.append(stream)
                 continue
             copied.metadata.update({key: text for key, text in stream.metadata.items() if key not in OF_THE_ENCODER})
             copied.disposition = stream.disposition
         self.write.set_chapters(self.read.chapters())
-        warn_of_the_rest(self.read, self.video, {self.video.index, *self.copies}, self.source)
+        warn_of_the_rest(self.read, self.video, left_out, self.source)
 
     def _describe(self, encoder: VideoStream, image: np.ndarray, frame: VideoFrame, *, turned: bool) -> None:
         context, original = encoder.codec_context, self.video.codec_context

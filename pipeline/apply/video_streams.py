@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +11,7 @@ from duskbench.data_tools.errors import DataError
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
     from av.stream import AttachmentStream, Stream
     from av.video.stream import VideoStream
 
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 # What a muxer or an encoder writes about itself, which would be said twice or be wrong.
 OF_THE_ENCODER = frozenset({"encoder", "ENCODER", "handler_name", "vendor_id", "BPS", "DURATION", "NUMBER_OF_BYTES"})
+# Codecs of cover pictures: extension and media type of the file that Matroska attaches.
+_COVERS = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
 
 def main_video(read: InputContainer, source: Path) -> VideoStream:
@@ -39,15 +42,20 @@ def main_video(read: InputContainer, source: Path) -> VideoStream:
     return moving[0]
 
 
-def keep(write: OutputContainer, stream: Stream, source: Path) -> Stream | None:
-    """Add a stream that is not enhanced, to be copied as it is; None where its kind cannot be copied."""
-    if stream.type == "attachment" and write.format.name == "matroska":
-        attachment = cast("AttachmentStream", stream)
-        mimetype = attachment.mimetype or "application/octet-stream"
-        return write.add_attachment(attachment.name or "attachment", mimetype, attachment.data)
-    # Whether a container takes a stream of data shows only when its header is written. A cover picture becomes a video
-    # of one picture in MKV and is not written into MP4 with metadata of any name.
-    if stream.type not in ("video", "audio", "subtitle") or _is_cover(stream):
+def keep(write: OutputContainer, stream: Stream, packets: Iterable[Packet], source: Path) -> Stream | None:
+    """Add a stream that is not enhanced, to be copied as it is; None where its kind cannot be copied.
+
+    Args:
+        write: The result.
+        stream: Of the file that is read.
+        packets: Its first ones: the picture of a cover is the first packet of all.
+        source: The file that is read.
+    """
+    if stream.type == "attachment" or _is_cover(stream):
+        # MP4 holds covers too, but PyAV writes none together with metadata of any name.
+        return _attached(write, stream, packets) if write.format.name == "matroska" else None
+    # Whether a container takes a stream of data shows only when its header is written.
+    if stream.type not in ("video", "audio", "subtitle"):
         return None
     try:
         return write.add_stream_from_template(stream)
@@ -60,18 +68,24 @@ def keep(write: OutputContainer, stream: Stream, source: Path) -> Stream | None:
         ) from error
 
 
-def warn_of_the_rest(read: InputContainer, video: VideoStream, kept: Collection[int], source: Path) -> None:
-    """Say which streams are not in the result, and which videos are not enhanced, by their indices in the file."""
+def _attached(write: OutputContainer, stream: Stream, packets: Iterable[Packet]) -> Stream | None:
+    if stream.type == "attachment":
+        file = cast("AttachmentStream", stream)
+        return write.add_attachment(file.name or "attachment", file.mimetype or "application/octet-stream", file.data)
+    picture = next((bytes(each) for each in packets if each.stream.index == stream.index), None)
+    kind = _COVERS.get(str(stream.codec_context and stream.codec_context.name))
+    # Matroska takes an attached image of this name for the cover.
+    return write.add_attachment(f"cover.{kind[0]}", kind[1], picture) if picture and kind else None
+
+
+def warn_of_the_rest(read: InputContainer, video: VideoStream, left_out: Iterable[Stream], source: Path) -> None:
+    """Say which streams are not in the result, and which videos are not enhanced."""
     from av.stream import Discard
 
     # A time code is also a text with the video, and the stream of chapters, which FFmpeg discards, is read as chapters.
-    left_out = [
-        each
-        for each in read.streams
-        if each.index not in kept and "timecode" not in each.metadata and each.discard != Discard.all
-    ]
-    if left_out:
-        named = ", ".join(map(_named, left_out))
+    lost = [each for each in left_out if "timecode" not in each.metadata and each.discard != Discard.all]
+    if lost:
+        named = ", ".join(map(_named, lost))
         logger.warning("%s: left out, as it cannot be copied: %s", source, named)
     others = [each.index for each in _moving(read) if each.index != video.index]
     if others:

@@ -76,7 +76,20 @@ def test_a_second_video_is_copied_and_named(tmp_path: Path, caplog: pytest.LogCa
     assert "enhanced the first video only; copied as they are: stream 1, from 0" in message
 
 
-@pytest.mark.parametrize("target", ["out.mp4", "out.mkv", "out.ts"])
+@pytest.mark.parametrize("source", ["in.mp4", "in.mkv"])
+def test_a_cover_picture_stays_in_mkv(tmp_path: Path, caplog: pytest.LogCaptureFixture, source: str) -> None:
+    made = make_several(tmp_path / "in.mp4", make_video(tmp_path / "plain.mp4", sound=None), cover=True)
+    if source == "in.mkv":
+        enhance_video(made, tmp_path / source, load_enhancer("input"))
+    enhance_video(tmp_path / source, tmp_path / "out.mkv", load_enhancer("gamma(gamma=0.5)"))
+    with av.open(str(made)) as before, av.open(str(tmp_path / "out.mkv")) as after:
+        assert [bool(each.disposition & Disposition.attached_pic) for each in after.streams] == [False, True]
+        [cover], [got] = ([bytes(each) for each in file.demux(video=1) if each.size] for file in (before, after))
+        assert got == cover
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mov", "out.avi", "out.ts"])
 def test_a_cover_picture_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture, target: str) -> None:
     source = make_several(tmp_path / "in.mp4", make_video(tmp_path / "plain.mp4", sound=None), cover=True)
     with av.open(str(source)) as file:
