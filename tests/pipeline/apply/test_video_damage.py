@@ -87,14 +87,14 @@ def test_a_gap_is_named_where_the_rate_is_constant(
 def test_nothing_is_said_of_files_that_are_whole(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, codec: str, stamps: list[int] | None
 ) -> None:
-    source = make_video(tmp_path / name, codec=codec, stamps=stamps, count=60, sound=None)
+    source = make_video(tmp_path / name, codec=codec, stamps=stamps, count=20, sound=None)
     enhance_video(source, tmp_path / f"out{source.suffix}", load_enhancer("input"))
     assert caplog.text == ""
 
 
 def test_a_stream_that_was_cut_from_another_is_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Its first pictures need some before them and are not shown by any player."""
-    source = make_video(tmp_path / "in.ts", count=300, sound=None)
+    source = make_video(tmp_path / "in.ts", count=60, options={"g": "25"}, sound=None)
     data = source.read_bytes()
     source.write_bytes(data[len(data) // 188 // 3 * 188 :])
     with av.open(str(source)) as file:
