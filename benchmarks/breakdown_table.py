@@ -55,7 +55,7 @@ def read_breakdown(run_dir: Path, by: str, *, baseline: str | None = None) -> tu
     )
     missing = gaps(run, {sample.label: sample.measured for _, sample in each if sample is not None})
     breakdown = replace(breakdown, notes=(*breakdown.notes, *missing))
-    return build_breakdown_table(record, breakdown), breakdown, record
+    return build_breakdown_table(record, breakdown).with_cautions(run.cautions), breakdown, record
 
 
 def build_breakdown_table(record: RunRecord, breakdown: Breakdown, bootstrap: BootstrapOptions | None = None) -> Table:

@@ -205,7 +205,9 @@ def build_comparison_table(comparison: RunComparison, titles: tuple[str, str]) -
     if any(one.trainings for one in comparison.enhancers):
         columns += _training_columns(comparison.scores)
     rows = tuple(_row(one, comparison.scores) for one in comparison.enhancers)
-    return Table("2nd run against 1st", tuple(columns), rows, tuple(_notes(comparison, titles)))
+    table = Table("2nd run against 1st", tuple(columns), rows, tuple(_notes(comparison, titles)))
+    sides = (("1st", comparison.before), ("2nd", comparison.after))
+    return table.with_cautions([f"{name} run: {said}" for name, side in sides for said in side.cautions])
 
 
 def _training_columns(scores: Sequence[ScoreColumn]) -> Iterator[Column]:

@@ -101,7 +101,8 @@ def build_curve_table(title: str, curves: Mapping[str, NightCurves], bootstrap: 
         ]
         for curve in made.curves:
             rows.setdefault(curve.label, {"label": curve.label, "bound": False}).update(_cells(noise, made, curve))
-    return Table(title, tuple(columns), tuple(rows.values()), tuple(_notes(curves, bootstrap)))
+    table = Table(title, tuple(columns), tuple(rows.values()), tuple(_notes(curves, bootstrap)))
+    return table.with_cautions(tuple(dict.fromkeys(said for made in curves.values() for said in made.cautions)))
 
 
 def _cells(noise: str, made: NightCurves, curve: Curve) -> dict[str, Any]:

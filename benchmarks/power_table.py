@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, evaluate
+from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, evaluate_run
+from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.power import DEFAULT_POWER, images_needed, smallest_difference
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
@@ -59,7 +60,8 @@ def read_power_table(run_dir: Path, options: PowerOptions | None = None) -> Tabl
     options = options or PowerOptions()
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
         record = store.last_run()
-        results = evaluate(store, record, baseline=options.baseline)
+        run = read_run_images(store, record)
+        results = evaluate_run(store, run, baseline=options.baseline)
     baselines = baseline_labels(record, options.baseline)
     score = chosen_score(record, options.score)
     made = build_power_table(record, results, score, baselines[-1], options) if baselines else None
@@ -68,9 +70,10 @@ def read_power_table(run_dir: Path, options: PowerOptions | None = None) -> Tabl
             "There is no difference to speak of.",
             where=run_dir,
             expected=f"{score.heading} of {(baselines or ['Input'])[-1]} and of another enhancer, with intervals",
+            got="; ".join(run.cautions) or None,
             todo="run `input` and another enhancer, or choose another --baseline or --score",
         )
-    return made
+    return made.with_cautions(run.cautions)
 
 
 def chosen_score(record: RunRecord, name: str | None) -> ScoreColumn:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from duskbench.benchmarks.evaluate import evaluate, with_coco
+from duskbench.benchmarks.evaluate import evaluate_run, with_coco
+from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
@@ -27,7 +28,9 @@ def read_table(run_dir: Path, *, coco: bool = False, baseline: str | None = None
         record = store.last_run()
         if coco:
             record = with_coco(record)
-        return build_table(record, evaluate(store, record, baseline=baseline))
+        run = read_run_images(store, record)
+        table = build_table(record, evaluate_run(store, run, baseline=baseline))
+    return table.with_cautions(run.cautions)
 
 
 def write_tables(run_dir: Path, *, coco: bool = False) -> Table:

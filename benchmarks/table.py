@@ -70,12 +70,21 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns, rows of full-precision values, and the lines under them."""
+    """Columns, rows of full-precision values, and the lines under them.
+
+    Attributes:
+        cautions: Those of the notes that must be said even where a form has none.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
+    cautions: tuple[str, ...] = ()
+
+    def with_cautions(self, cautions: Sequence[str]) -> Table:
+        """The table with these notes before its own."""
+        return replace(self, notes=(*cautions, *self.notes), cautions=(*cautions, *self.cautions))
 
     def best(self, column: Column) -> Any:
         """The best value of a column over the rows that compete; a bound such as the lit twins does not."""

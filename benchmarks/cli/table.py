@@ -70,6 +70,8 @@ def print_as(form: str, table: Table, *, csv: str | None = None) -> None:
         return
     printers = {"markdown": formats.to_markdown, "csv": formats.to_csv, "latex": formats.to_latex}
     typer.echo(csv or printers[form](table), nl=False)
+    for caution in table.cautions if form == "csv" else ():
+        err_console.print(Text(f"Warning: {caution}", style="yellow"))
 
 
 def print_run(summary: RunSummary, run_dir: Path, *, coco: bool = False) -> Table:
