@@ -40,12 +40,11 @@ def table_numbers(table: Table) -> dict[str, float]:
     """`ROW/COLUMN` -> each number of a table as it is shown, and its interval under `ROW/COLUMN low` and `high`."""
     numbers = {}
     for row in table.rows:
-        label = str(row["label"]).removesuffix(" *").removesuffix(" †")
-        for column in table.columns:
-            for end in ("", " low", " high"):
-                value = row.get(column.key + end)
-                if isinstance(value, int | float):
-                    numbers[f"{label}/{column.heading}{end}"] = value * column.factor
+        label = row.label.removesuffix(" *").removesuffix(" †")
+        for name, column, end in table.fields():
+            value = getattr(row[column.key], end)
+            if end != "unsettled" and isinstance(value, int | float):
+                numbers[f"{label}/{name}"] = value * column.factor
     return numbers
 
 

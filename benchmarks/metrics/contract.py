@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -25,6 +26,8 @@ from duskbench.data_tools.registry import build
 
 _LONGEST_TEXT = 1000
 _MOST_DIGITS = 15
+# Stored results have COCO's with a space; in any other key that would look like the key of one of several detectors.
+_KEY = re.compile(r"(coco \w+(:\w+)?|\w+)")
 # Sums and squares of larger numbers are not finite.
 _LARGEST = 1e100
 
@@ -60,7 +63,7 @@ def _check_description(metric: ImageMetric | DetectionMetric, target: str) -> No
     needs = metric.needs if isinstance(metric, ImageMetric) else frozenset()
     tolerance, note = metric.tolerance, metric.describe()
     rules = [
-        ("key", _is_text(getattr(metric, "key", None)), "a text of one line"),
+        ("key", _is_key(getattr(metric, "key", None)), "letters, digits and underscores"),
         ("heading", _is_text(getattr(metric, "heading", None)), "a text of one line"),
         ("better", getattr(metric, "better", None) in get_args(Better), '"lower" or "higher"'),
         ("digits", type(metric.digits) is int and 0 <= metric.digits <= _MOST_DIGITS, f"0 to {_MOST_DIGITS}"),
@@ -80,6 +83,10 @@ def _check_description(metric: ImageMetric | DetectionMetric, target: str) -> No
             raise ConfigError(
                 "A metric does not say what it is.", where=target, expected=f"{name}: {expected}", got=repr(got)[:100]
             )
+
+
+def _is_key(value: object) -> bool:
+    return _is_text(value) and _KEY.fullmatch(str(value)) is not None
 
 
 def _is_text(value: object) -> bool:

@@ -60,7 +60,7 @@ def edited(tmp_path: Path) -> tuple[Path, Path]:
     """A run of the code before it was edited, and one after."""
     file = write(tmp_path / "theirs.py", hits=True, aggregate="sum")
     before = make(tmp_path / "before", file)
-    assert not read_table(before).cautions and read_table(before).rows[0]["mine"] > 0.1
+    assert not read_table(before).cautions and read_table(before).rows[0]["mine",].value > 0.1
     return before, make(tmp_path / "after", write(file, hits=False, aggregate="max"))
 
 
@@ -68,7 +68,7 @@ def test_other_code_than_the_runs_is_named_with_its_numbers(edited: tuple[Path, 
     before, after = edited
     table = read_table(before)
     # Today's code made them, and the table says so.
-    assert table.rows[0]["mine"] == 0 and table.rows[0]["whole"] < 10
+    assert table.rows[0]["mine",].value == 0 and table.rows[0]["whole",].value < 10
     assert [note[: note.index(" (")] for note in table.notes[:2]] == [
         "Whole: computed by today's code, which is not the run's",
         "Mine: computed by today's code, which is not the run's",
@@ -93,8 +93,8 @@ def test_without_the_code_the_other_columns_are_there(edited: tuple[Path, Path],
     before, after = edited
     (tmp_path / "theirs.py").unlink()
     table = read_table(before)
-    assert [row.get(key) for row in table.rows for key in ("mine", "whole")] == [None] * 4
-    assert all(row["niqe"] > 0 for row in table.rows)
+    assert [row[key,].value for row in table.rows for key in ("mine", "whole")] == [None] * 4
+    assert all(row["niqe",].value > 0 for row in table.rows)
     heading = to_csv(table).splitlines()[0]
     assert "Mine" in heading and "Whole" in heading
     text = to_markdown(table)
@@ -109,5 +109,5 @@ def test_the_code_of_another_metric_under_the_name_is_none(tmp_path: Path) -> No
     folder = make(tmp_path / "run", file)
     file.write_text(file.read_text().replace('key, heading = "mine"', 'key, heading = "other"'))
     table = read_table(folder)
-    assert "mine" not in table.rows[0]
+    assert table.rows[0]["mine",].value is None
     assert any("Mine: not computed" in note and "'other'" in note for note in table.cautions)

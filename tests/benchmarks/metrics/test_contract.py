@@ -21,5 +21,13 @@ def test_numbers_whose_mean_would_not_be_finite_are_refused(number: float) -> No
 def test_names_are_of_one_line(key: str, heading: str) -> None:
     """A line break in a heading broke the tables in Markdown and CSV."""
     made = type("Made", (ImageMetric,), {"key": key, "heading": heading, "better": "lower", "measure": lambda *_: 1.0})
-    with pytest.raises(ConfigError, match="a text of one line"):
+    with pytest.raises(ConfigError, match=r"a text of one line|letters, digits and underscores"):
+        build_metric(made, "made", {})
+
+
+@pytest.mark.parametrize("key", ["bright low", "a-b", "a.b", "niqe - Input", "coco ", ""])
+def test_a_key_is_letters_digits_and_underscores(key: str) -> None:
+    """Keys name values in files, and with a space they could be those of one of several detectors."""
+    made = type("Made", (ImageMetric,), {"key": key, "heading": "A", "better": "lower", "measure": lambda *_: 1.0})
+    with pytest.raises(ConfigError, match="key: letters, digits and underscores"):
         build_metric(made, "made", {})

@@ -155,7 +155,7 @@ def test_its_aggregate_runs_there_as_well(acts: ImageMetric) -> None:
         ("os._exit(0)", MetricError, "exit code 0"),
         ("1 / 0", MetricError, "ZeroDivisionError"),
         ("self.digits = 'many'", ConfigError, "digits: 0 to 15"),
-        ("self.key = ''", ConfigError, "key: a text"),
+        ("self.key = ''", ConfigError, "key: letters, digits"),
         ("self.better = 'more'", ConfigError, "better"),
         ("self.tolerance = float('nan')", ConfigError, "tolerance"),
         ("self.factor = 'x'", ConfigError, "factor"),
