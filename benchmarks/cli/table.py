@@ -78,7 +78,7 @@ def print_run(summary: RunSummary, run_dir: Path, *, coco: bool = False) -> Tabl
     """Write, print and return the table of a run, then print what looks wrong in it and what is not there."""
     from duskbench.benchmarks.results import write_tables
 
-    table = write_tables(run_dir, coco=coco)
+    table = write_tables(run_dir, record=summary.record, coco=coco)
     print_table(table, run_dir)
     for warning in summary.warnings:
         err_console.print(Text(f"Warning: {warning}", style="yellow"))
