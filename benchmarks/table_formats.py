@@ -35,22 +35,32 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table) -> str:
     """A Markdown table, the best of each column in bold, notes below."""
     lines = [
-        f"## {table.title}",
+        f"## {_markdown(table.title)}",
         "",
-        "| " + " | ".join(_markdown(column.title) for column in table.columns) + " |",
+        "| " + " | ".join(_markdown_cell(column.title) for column in table.columns) + " |",
         "|" + "|".join("---" if column.key == "label" else "---:" for column in table.columns) + "|",
     ]
     for row in table.rows:
         cells = [
-            _markdown(column.cell(row[column.key], "**{}**" if _is_best(table, column, row) else "{}"))
+            _markdown_cell(column.cell(row[column.key], "**{}**" if _is_best(table, column, row) else "{}"))
             for column in table.columns
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
+    return "\n".join([*lines, "", *(f"- {_markdown(note)}" for note in table.notes), ""])
 
 
-def _markdown(cell: str) -> str:
-    return cell.replace("|", "\\|")
+def _markdown(text: str) -> str:
+    """On one line and without HTML; other markup is left as whoever wrote the text has it."""
+    return _one_line(text).replace("<", "\\<")
+
+
+def _markdown_cell(text: str) -> str:
+    return _markdown(text).replace("|", "\\|")
+
+
+def _one_line(text: str) -> str:
+    """What follows a line break would stand outside of its heading, list item or comment."""
+    return " ".join(text.splitlines())
 
 
 def to_latex(table: Table) -> str:
@@ -65,9 +75,9 @@ def to_latex(table: Table) -> str:
             text = _latex(column.cell(row[column.key], "\0{}\1" if _is_best(table, column, row) else "{}"))
             cells.append(text.replace("\0", r"\textbf{").replace("\1", "}"))
         body.append("  " + " & ".join(cells) + r" \\")
-    notes = [f"% {note}" for note in table.notes]
+    notes = [f"% {_one_line(note)}" for note in table.notes]
     lines = [
-        f"% {table.title}",
+        f"% {_one_line(table.title)}",
         rf"\begin{{tabular}}{{{alignment}}}",
         r"  \toprule",
         f"  {head} \\\\",
@@ -143,7 +153,7 @@ def _is_best(table: Table, column: Column, row: TableRow) -> bool:
 
 
 def _latex(text: str) -> str:
-    return text.translate(_LATEX)
+    return _one_line(text).translate(_LATEX)
 
 
 def _latex_arrow(column: Column) -> str:

@@ -23,7 +23,7 @@ from duskbench.benchmarks.record import (
     RunRecord,
 )
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Draws, Interval, Spread
-from duskbench.benchmarks.table import build_table
+from duskbench.benchmarks.table import Cell, Column, Table, TableRow, build_table
 from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown, to_terminal
 from duskbench.benchmarks.tracking import table_numbers
 from tests.benchmarks.fabricate import metric
@@ -317,3 +317,28 @@ def test_every_name_of_the_csv_is_another() -> None:
         "NIQE low (2)": "4.0", "ms/image": "", "n": "3", "failed": "0",
     }  # fmt: skip
     assert table_numbers(table)["Input/n"] == 3 and table_numbers(table)["Input/n (2)"] == 1
+
+
+HOSTILE = "one\ntwo <script>alert(1)</script>\r\nthree & 50%_"
+
+
+def hostile_table() -> Table:
+    """Whatever others write into a table, in each place where it may stand."""
+    columns = (Column("label", "Enhancer"), Column(("a",), HOSTILE, digits=1))
+    return Table(HOSTILE, columns, (TableRow(HOSTILE, {("a",): Cell(1.0)}),), (HOSTILE,))
+
+
+def test_what_others_wrote_stays_on_its_line_and_is_no_html() -> None:
+    said = r"one two \<script>alert(1)\</script> three & 50%_"
+    assert to_markdown(hostile_table()).splitlines() == [
+        f"## {said}", "", f"| Enhancer | {said} |", "|---|---:|", f"| {said} | 1.0 |", "", f"- {said}",
+    ]  # fmt: skip
+
+
+def test_a_note_or_title_of_two_lines_is_a_comment_in_latex() -> None:
+    """Its second line stood as text after the table, with an alignment tab that stops LaTeX."""
+    first, *table, last = to_latex(hostile_table()).splitlines()
+    assert first == last == "% one two <script>alert(1)</script> three & 50%_"
+    escaped = r"one two <script>alert(1)</script> three \& 50\%\_"
+    assert table[2] == rf"  Enhancer & {escaped} \\" and table[4] == rf"  {escaped} & 1.0 \\"
+    assert len(table) == 7
