@@ -261,8 +261,8 @@ def plan_metrics(config: BenchmarkConfig, *, reference: bool, detector: bool) ->
     Of the default ones those are left out that lack what they need: a data set with references, a detector.
 
     Raises:
-        ConfigError: A name or an argument is wrong, two metrics have the same key, or one that the configuration names
-            lacks what it needs.
+        ConfigError: A name or an argument is wrong, two metrics have the same key or heading, or one that the
+            configuration names lacks what it needs.
     """
     default = DEFAULT_METRICS if config.metrics is None else ()
     planned: dict[str, MetricEntry] = {}
@@ -290,6 +290,16 @@ def plan_metrics(config: BenchmarkConfig, *, reference: bool, detector: bool) ->
                 todo="give one a key of its own, or leave one out",
             )
         planned[metric.key] = metric_entry(metric, spec)
+    named: dict[str, MetricEntry] = {}
+    for entry in planned.values():
+        other = named.setdefault(entry.heading, entry)
+        if other is not entry:
+            raise ConfigError(
+                "Two metrics have the same heading.",
+                where=config.name,
+                got=f"{entry.heading!r}, of {other.spec} and of {entry.spec}",
+                todo="give one a heading of its own, or leave one out",
+            )
     return tuple(planned.values())
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from duskbench.benchmarks import tracking
+from duskbench.benchmarks.cli.table import print_run
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.kept_pictures import folder_name
@@ -84,6 +86,23 @@ def test_second_run_measures_nothing(bench: Bench, tmp_path: Path) -> None:
     run(configure(bench), RunOptions(tmp_path / "out"))
     again = run(configure(bench), RunOptions(tmp_path / "out"))
     assert (again.reused, again.measured) == (12, 0)
+
+
+def test_a_run_s_table_is_its_own_though_another_ends_in_the_same_folder(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It printed the table of the other one."""
+    out = tmp_path / "out"
+    tracked: list[object] = []
+    first = run(configure(bench, enhancers=["input"]), RunOptions(out))
+    second = run(configure(bench, enhancers=["gamma", "he"]), RunOptions(out))
+    table = print_run(first, out)
+    assert [row.label for row in table.rows] == ["Input"]
+    assert "| Input |" in (out / "table.md").read_text() and "Gamma" not in (out / "table.md").read_text()
+    monkeypatch.setattr(tracking, "track", lambda *given, **_: tracked.append(given[2]))
+    tracking.track_run("tensorboard", out, table, first.record)
+    assert tracked == [first.record]
+    assert [row.label for row in print_run(second, out).rows] == ["Gamma", "HE"]
 
 
 def test_changed_image_and_changed_arguments_are_measured_again(bench: Bench, tmp_path: Path) -> None:
