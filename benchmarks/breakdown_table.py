@@ -13,7 +13,7 @@ from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import Column, Table, ends, score_column
+from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def read_breakdown(run_dir: Path, by: str, *, baseline: str | None = None) -> tu
     )
     missing = gaps(run, {sample.label: sample.measured for _, sample in each if sample is not None})
     breakdown = replace(breakdown, notes=(*breakdown.notes, *missing))
-    return build_breakdown_table(record, breakdown), breakdown, record
+    return build_breakdown_table(record, breakdown).with_cautions(run.cautions), breakdown, record
 
 
 def build_breakdown_table(record: RunRecord, breakdown: Breakdown, bootstrap: BootstrapOptions | None = None) -> Table:
@@ -77,7 +77,7 @@ def build_breakdown_table(record: RunRecord, breakdown: Breakdown, bootstrap: Bo
         columns += [
             score_column(
                 score,
-                key=f"{score.key} {part.name}",
+                key=(score.key, part.name),
                 heading=f"{heading} {part.name}",
                 # A digit less: there are many numbers, and each stands on fewer images.
                 digits=score.metric.digits - 1,
@@ -89,10 +89,8 @@ def build_breakdown_table(record: RunRecord, breakdown: Breakdown, bootstrap: Bo
         ]
     rows = []
     for label in breakdown.labels:
-        row: dict[str, Any] = {"label": label, "bound": label in record.bounds}
-        for part in breakdown.parts:
-            row |= _cells(part, label, scores)
-        rows.append(row)
+        cells = {key: cell for part in breakdown.parts for key, cell in _cells(part, label, scores).items()}
+        rows.append(TableRow(label, cells, bound=label in record.bounds))
     title = f"{record.title}, by {_BY[breakdown.by]}"
     return Table(title, tuple(columns), tuple(rows), tuple(_notes(breakdown, bootstrap or record.bootstrap)))
 
@@ -116,16 +114,15 @@ def _short_names(breakdown: Breakdown) -> list[str]:
     return [part.name[:room] for part in breakdown.parts]
 
 
-def _cells(part: Part, label: str, scores: list[ScoreColumn]) -> dict[str, Any]:
+def _cells(part: Part, label: str, scores: list[ScoreColumn]) -> dict[Key, Cell]:
     spread, difference = part.spreads.get(label), part.differences.get(label)
-    cells: dict[str, Any] = {}
-    for score in scores:
-        key = f"{score.key} {part.name}"
-        cells |= ends(key, None if spread is None else spread.scores.get(score.key))
-        moved = None if difference is None else difference.scores.get(score.key)
-        if moved is not None:
-            cells[f"{key} unsettled"] = moved.unsettled
-    return cells
+    return {
+        (score.key, part.name): cell_of(
+            None if spread is None else spread.scores.get(score.key),
+            None if difference is None else difference.scores.get(score.key),
+        )
+        for score in scores
+    }
 
 
 def _notes(breakdown: Breakdown, bootstrap: BootstrapOptions) -> list[str]:

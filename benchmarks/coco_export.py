@@ -13,6 +13,20 @@ from duskbench.data_tools.coco_json import CocoResults, write_coco_results
 from duskbench.data_tools.errors import ConfigError
 
 
+def images_of_run(run_dir: Path) -> tuple[str, ...]:
+    """The images whose detections `write_run_detections` writes, in the run's order.
+
+    Raises:
+        ConfigError: The run has no detector.
+        DataError: There are no results in the folder.
+    """
+    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+        record = store.last_run()
+    if not record.detectors:
+        raise ConfigError("The run has no detector, and so no detections.", where=run_dir)
+    return record.image_ids
+
+
 def write_run_detections(run_dir: Path, truth: Path) -> Iterator[CocoResults]:
     """Write what each detector of a run found in each enhancer's images, `truth.ENHANCER.DETECTOR.json` each.
 
@@ -21,14 +35,11 @@ def write_run_detections(run_dir: Path, truth: Path) -> Iterator[CocoResults]:
         truth: The ground-truth file; the names of the others begin with its.
 
     Raises:
-        ConfigError: The run has no detector.
         DataError: There are no results in the folder, or `truth` is no such file.
         UnknownIdError: An image of the run is not in the ground truth.
     """
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
         run = read_run_images(store, store.last_run())
-        if not run.record.detectors:
-            raise ConfigError("The run has no detector, and so no detections.", where=run_dir)
         for rows in read_enhancers(store, run):
             for detector in run.record.asked_of(rows.entry):
                 parts = rows.found.get(detector.fingerprint, ())

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import stdev
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from duskbench.benchmarks.notes import bracket_note, mark_note, pairing_note
 from duskbench.benchmarks.record import ScoreColumn
 from duskbench.benchmarks.run_differences import Change, differences
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Sample, Spread
-from duskbench.benchmarks.table import Column, Table, ends, score_column
+from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import ConfigError
 
@@ -198,42 +197,43 @@ def build_comparison_table(comparison: RunComparison, titles: tuple[str, str]) -
     for score in comparison.scores:
         # The first block is the one with the labels.
         part = "" if score is comparison.scores[0] else f"{score.heading}{', %' if score.metric.factor == 100 else ''}"
-        for suffix, heading in ((" before", f"{score.heading} 1st"), (" after", f"{score.heading} 2nd")):
-            columns.append(score_column(score, key=score.key + suffix, heading=heading, better=None, part=part))
+        for side, heading in (("before", f"{score.heading} 1st"), ("after", f"{score.heading} 2nd")):
+            columns.append(score_column(score, key=(score.key, side), heading=heading, better=None, part=part))
         columns.append(score_column(score, heading=f"Δ {score.heading}", part=part, signed=True))
     columns.append(Column("n", "n", part=columns[-1].part))
     if any(one.trainings for one in comparison.enhancers):
         columns += _training_columns(comparison.scores)
     rows = tuple(_row(one, comparison.scores) for one in comparison.enhancers)
-    return Table("2nd run against 1st", tuple(columns), rows, tuple(_notes(comparison, titles)))
+    table = Table("2nd run against 1st", tuple(columns), rows, tuple(_notes(comparison, titles)))
+    sides = (("1st", comparison.before), ("2nd", comparison.after))
+    return table.with_cautions([f"{name} run: {said}" for name, side in sides for said in side.cautions])
 
 
 def _training_columns(scores: Sequence[ScoreColumn]) -> Iterator[Column]:
     """How far the trainings of each run lie apart."""
-    for side, name in ((" before", "1st"), (" after", "2nd")):
+    for side, name in (("before", "1st"), ("after", "2nd")):
         part = f"Several trainings, {name}"
-        yield Column(f"trainings{side}", f"trainings {name}", part=part)
+        yield Column(f"trainings {side}", f"trainings {name}", part=part)
         for score in scores:
             heading = f"SD {score.heading} {name}"
-            yield score_column(score, key=f"{score.key}{side} sd", heading=heading, better=None, part=part, bounds=None)
+            key = score.key, side, "sd"
+            yield score_column(score, key=key, heading=heading, better=None, part=part, bounds=None)
 
 
-def _row(one: EnhancerComparison, scores: tuple[ScoreColumn, ...]) -> dict[str, Any]:
-    # As a bound no row competes: the best difference is not the best enhancer.
-    row: dict[str, Any] = {"label": one.label, "bound": True, "n": one.difference.n_images}
+def _row(one: EnhancerComparison, scores: tuple[ScoreColumn, ...]) -> TableRow:
+    cells: dict[Key, Cell] = {"n": Cell(one.difference.n_images)}
     for score in scores:
         interval = one.difference.scores.get(score.key)
-        row |= ends(f"{score.key} before", one.spread_before.scores.get(score.key))
-        row |= ends(f"{score.key} after", one.spread_after.scores.get(score.key))
-        row |= ends(score.key, interval)
-        row[f"{score.key} unsettled"] = interval.unsettled if interval is not None else None
-        for side, spread in ((" before", one.spread_before), (" after", one.spread_after)):
+        cells[score.key,] = cell_of(interval, interval)
+        for side, spread in (("before", one.spread_before), ("after", one.spread_after)):
+            cells[score.key, side] = cell_of(spread.scores.get(score.key))
             numbers = spread.trainings.get(score.key, ())
             if numbers:
-                row[f"trainings{side}"] = len(numbers)
+                cells[f"trainings {side}"] = Cell(len(numbers))
             if len(numbers) > 1:
-                row[f"{score.key}{side} sd"] = stdev(numbers)
-    return row
+                cells[score.key, side, "sd"] = Cell(stdev(numbers))
+    # As a bound no row competes: the best difference is not the best enhancer.
+    return TableRow(one.label, cells, bound=True)
 
 
 def _notes(comparison: RunComparison, titles: tuple[str, str]) -> Iterator[str]:

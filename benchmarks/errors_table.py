@@ -21,7 +21,7 @@ from duskbench.benchmarks.matching import RunImages, gaps, read_run_images
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.samples import detectable
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import Column, Table
+from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow
 from duskbench.data_tools.errors import DataError
 
 
@@ -85,8 +85,8 @@ def build_errors_table(
         each = [numbers[entry.label] for entry in entries if entry.label in numbers]
         if each:
             # Of several trainings the mean.
-            means = {key: float(np.mean([one[key] for one in each])) for key in each[0]}
-            rows.append({"label": label, "bound": label in record.bounds, **means})
+            cells: dict[Key, Cell] = {key: Cell(float(np.mean([one[key] for one in each]))) for key in each[0]}
+            rows.append(TableRow(label, cells, bound=label in record.bounds))
     title = f"{record.title}: kinds of error"
     return Table(title, tuple(columns), tuple(rows), tuple(_notes(base, threshold)))
 

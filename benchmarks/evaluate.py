@@ -76,11 +76,25 @@ def evaluate(
     bootstrap: BootstrapOptions | None = None,
     baseline: str | None = None,
 ) -> list[EnhancerResult]:
-    """Compute every number of a run's table.
+    """Compute every number of a run's table; `evaluate_run` with the images of a record.
 
     Args:
         store: The results.
         record: The run's record, see `ResultStore.last_run` and `with_coco`.
+        bootstrap: As in `evaluate_run`, like `baseline` and the error.
+        baseline: Label.
+    """
+    return evaluate_run(store, read_run_images(store, record), bootstrap=bootstrap, baseline=baseline)
+
+
+def evaluate_run(
+    store: ResultStore, run: RunImages, *, bootstrap: BootstrapOptions | None = None, baseline: str | None = None
+) -> list[EnhancerResult]:
+    """Compute every number of a run's table.
+
+    Args:
+        store: The results.
+        run: The run's images.
         bootstrap: How to resample for the intervals; None for the record's options.
         baseline: Label of an enhancer to compare with, besides Input.
 
@@ -90,8 +104,7 @@ def evaluate(
     Raises:
         UnknownNameError: The run has no such baseline.
     """
-    run = read_run_images(store, record)
-    baselines = baseline_labels(record, baseline)
+    baselines = baseline_labels(run.record, baseline)
 
     def numbers(rows: EnhancerRows) -> tuple[EnhancerResult, Sample | Trainings | None]:
         return counts_of(rows, run), sample_of(rows, run) if rows.rows else None

@@ -109,6 +109,7 @@ class RunEvidence:
         objects: Class -> (N,) objects to find in each image.
         enhancers: Label -> evidence, in the run's order.
         aggregates: Key of a score -> how it is made of its images' numbers, where that is not their mean.
+        cautions: As of `RunImages`.
     """
 
     record: RunRecord
@@ -116,6 +117,7 @@ class RunEvidence:
     objects: dict[str, np.ndarray]
     enhancers: dict[str, EnhancerEvidence]
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
+    cautions: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> dict[str, RowEvidence]:
@@ -156,6 +158,7 @@ def read_evidence(store: ResultStore, *, earlier: Set[Key] = frozenset()) -> Run
         # Not a loop over the rows, which would hold those of one enhancer while the next one's are read.
         enhancers={one.entry.label: one for one in map(take, read_enhancers(store, run))},
         aggregates=run.aggregates(),
+        cautions=run.cautions,
     )
 
 

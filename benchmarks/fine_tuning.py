@@ -20,7 +20,7 @@ from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.training_images import EnhancedSplit, check_apart, enhance_split
-from duskbench.data_tools.classes import canonical
+from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.settings import is_whole
@@ -155,8 +155,8 @@ def _reported(progress: Progress, job: _Job, before: int, total: int) -> Callabl
 
 def _lacking(protocol: Protocol, split: EnhancedSplit) -> list[str]:
     """Classes that are measured, and that a training on these images cannot teach, but make the detector forget."""
-    there = {canonical(each.name) for image in split.images for each in image.record.objects or ()}
-    return [name for name in protocol.classes if canonical(name) not in there]
+    there = {class_key(each.name) for image in split.images for each in image.record.objects or ()}
+    return [name for name in protocol.classes if class_key(name) not in there]
 
 
 def _in_words(asked: FineTuningOptions, split: EnhancedSplit, lacking: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from duskbench.benchmarks.changes import Counted, Tally, count, found_and_lost
 from duskbench.benchmarks.matched import choose_detector, other_detectors, read_each_matched
 from duskbench.benchmarks.matching import RunImages, gaps, read_run_images
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import Column, Table
+from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.images import read_image
@@ -85,10 +84,10 @@ def build_found_table(run: RunImages, counted: Mapping[str, Counted], by: str, b
     for label, entries in record.rows.items():
         each = [tallies[entry.label] for entry in entries if entry.label in tallies]
         if each:
-            row: dict[str, Any] = {"label": label, "bound": label in record.bounds}
+            cells: dict[Key, Cell] = {}
             for name in parts:
-                row |= _cells(name, [one[name] for one in each])
-            rows.append(row)
+                cells |= _cells(name, [one[name] for one in each])
+            rows.append(TableRow(label, cells, bound=label in record.bounds))
     notes = [
         f"gained: objects that a detection of score {threshold:.2f} or more (where F1 is best for {base}) finds on the "
         f"enhanced image and none finds on {base}'s; lost: the other way round."
@@ -100,10 +99,12 @@ def build_found_table(run: RunImages, counted: Mapping[str, Counted], by: str, b
     return Table(f"{record.title}: objects found and lost by {by}", tuple(columns), tuple(rows), tuple(notes))
 
 
-def _cells(name: str, each: list[Tally]) -> dict[str, float]:
+def _cells(name: str, each: list[Tally]) -> dict[Key, Cell]:
     """Of several trainings the mean."""
     kinds = {"gained": "gained", "lost": "lost", "found in both": "kept", "in neither": "missed"}
-    return {f"{name} {shown}": float(np.mean([getattr(one, kind) for one in each])) for shown, kind in kinds.items()}
+    return {
+        f"{name} {shown}": Cell(float(np.mean([getattr(one, kind) for one in each]))) for shown, kind in kinds.items()
+    }
 
 
 def object_parts(run: RunImages, by: str) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.rows import StoredImage
 from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.exdark import ExDark
 from duskbench.data_tools.file_states import stamp
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.records import Dataset, ImageRecord
@@ -93,12 +94,26 @@ def _select(dataset: Dataset, absent: set[str], limit: int | None, drop_cup: boo
             )
         ids = [image_id for image_id in ids if group_of[image_id] in groups]
     if drop_cup:
-        ids = [image_id for image_id in ids if dataset.image_path(image_id).parent.name != "Cup"]
+        ids = _without_cup(dataset, ids)
     if limit is None:
         return ids
     present = [image_id for image_id in ids if image_id not in absent]
     limit = min(limit, len(present))
     return [present[i * len(present) // limit] for i in range(limit)]
+
+
+def _without_cup(dataset: Dataset, ids: Sequence[str]) -> list[str]:
+    kept = [image_id for image_id in ids if dataset.image_path(image_id).parent.name != "Cup"]
+    if len(kept) == len(ids) and not isinstance(dataset, ExDark):
+        # Converted, ExDark keeps no folders: its Cup images would stay, under a table that says that they do not.
+        raise ConfigError(
+            "The data set has no images in a folder Cup that could be left out.",
+            where=dataset.root,
+            expected="ExDark's own folders for protocol.cup_images=drop",
+            got=f"{len(ids)} images in other folders",
+            todo="run it on ExDark as it was before converting, or name the images: --cfg-options data.split=FILE",
+        )
+    return kept
 
 
 def _absent_record(dataset: Dataset, image_id: str) -> ImageRecord:

@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.benchmarks.found import Found, in_one
+from duskbench.benchmarks.metric_code import load_needed, needs_code
 from duskbench.benchmarks.metrics.base import Metric
 from duskbench.benchmarks.metrics.boxes import Boxes
-from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.protocol import Protocol
-from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
+from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry, RunRecord
 from duskbench.benchmarks.rows import Detected, Row, StoredImage
 from duskbench.benchmarks.statistics import Aggregate
 from duskbench.benchmarks.store import ResultStore
-from duskbench.data_tools.classes import canonical
-from duskbench.data_tools.errors import MetricError
+from duskbench.data_tools.classes import class_key
 from duskbench.pipeline.allocator import give_back_freed_memory
 
 # So many images are converted and matched at once.
@@ -36,7 +35,8 @@ class RunImages:
         record: The run's.
         images: In the run's order; arrays of images index this list.
         truth: Objects of the protocol's classes in all of them.
-        metrics: Key of a metric -> its code, of those whose numbers need it: of detections, or no plain mean.
+        metrics: Key of a metric -> its code, of those whose numbers need it and whose code can be had.
+        cautions: On each whose code has gone or is not the run's any more, a sentence each.
         path: The results file, for errors.
     """
 
@@ -44,6 +44,7 @@ class RunImages:
     images: tuple[StoredImage, ...]
     truth: Boxes
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    cautions: tuple[str, ...] = ()
     path: Path = Path()
 
     @property
@@ -70,8 +71,12 @@ class RunImages:
         return {
             c.key: self.metrics[c.metric.key].aggregate  # type: ignore[attr-defined]
             for c in self.record.columns()
-            if not c.metric.is_mean
+            if not c.metric.is_mean and self.can_compute(c.metric)
         }
+
+    def can_compute(self, metric: MetricEntry) -> bool:
+        """Whether the code is there that a metric's number needs."""
+        return metric.key in self.metrics or not needs_code(metric)
 
 
 @dataclass(frozen=True)
@@ -121,27 +126,10 @@ def read_run_images(store: ResultStore, record: RunRecord) -> RunImages:
     Args:
         store: The results.
         record: The run's.
-
-    Raises:
-        MetricError: The code of one of the run's metrics is needed and cannot be had.
     """
     images = store.images_of(record)
-    return RunImages(record, images, ground_truth(images, record.protocol), _needed_metrics(record), store.path)
-
-
-def _needed_metrics(record: RunRecord) -> dict[str, Metric]:
-    needed = {}
-    for entry in record.metrics:
-        if entry.kind == "detections" or not entry.is_mean:
-            needed[entry.key] = load_metric(entry.spec, record.protocol)
-            if needed[entry.key].key != entry.key:
-                raise MetricError(
-                    "A metric of the run is another one now.",
-                    where=str(entry.spec),
-                    expected=f"key {entry.key!r}",
-                    got=repr(needed[entry.key].key),
-                )
-    return needed
+    metrics, cautions = load_needed(record)
+    return RunImages(record, images, ground_truth(images, record.protocol), metrics, cautions, store.path)
 
 
 def read_enhancers(store: ResultStore, run: RunImages, first: Collection[str] = ()) -> Iterator[EnhancerRows]:
@@ -233,12 +221,12 @@ def objects_of(rows: EnhancerRows, run: RunImages) -> Boxes:
 
 def ground_truth(images: Sequence[StoredImage], protocol: Protocol) -> Boxes:
     """Ground truth of the protocol's classes."""
-    index = {canonical(name): i for i, name in enumerate(protocol.classes)}
+    index = {class_key(name): i for i, name in enumerate(protocol.classes)}
     objects = [
         (number, ordinal, index[name], o)
         for number, image in enumerate(images)
         for ordinal, o in enumerate(image.record.objects or ())
-        if (name := canonical(o.name)) in index
+        if (name := class_key(o.name)) in index
     ]
     return Boxes(
         boxes_xyxy=np.array([o.box_xyxy for *_, o in objects], np.float64).reshape(-1, 4),

@@ -22,6 +22,7 @@ from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, 
 from duskbench.data_tools.plugins import naming
 from duskbench.pipeline.allocator import keep_freed_memory
 from duskbench.pipeline.detectors.base import Detector
+from duskbench.pipeline.detectors.results_file import ResultsFile
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.registry import load_detector, load_enhancer
 
@@ -39,6 +40,7 @@ class MeasureOptions:
     protocol: Protocol
     decoder: str
     device: str
+    image_ids: tuple[str, ...] = ()
     batch_size: int | None = None
     save_images: Path | None = None
 
@@ -186,8 +188,10 @@ class Measurer:
         start = time.perf_counter()
         try:
             detector = self._detector(entry)
-            by_id = getattr(detector, "detect_by_id", None)
-            found = by_id([key.image_id for key in keys]) if by_id is not None else detector.detect(images)
+            if isinstance(detector, ResultsFile):
+                found = detector.detect_by_id([key.image_id for key in keys])
+            else:
+                found = detector.detect(images)
         except Exception as error:  # noqa: BLE001 - a foreign detector may raise anything
             if len(images) == 1:
                 return [Detected(error=_describe(error))]
@@ -200,6 +204,9 @@ class Measurer:
         if entry.fingerprint not in self._detectors:
             loaded = load_detector(entry.spec, entry.checkpoint, device=self.options.device)
             _check_fingerprint(f"Detector {entry.label!r}", entry.fingerprint, loaded.fingerprint)
+            if isinstance(loaded, ResultsFile):
+                # Which of its names means which image hangs on all of them, and a worker sees some.
+                loaded.check_images(self.options.image_ids, all_known=False)
             self._detectors[entry.fingerprint] = loaded
         return self._detectors[entry.fingerprint]
 

@@ -58,6 +58,7 @@ class NightCurves:
         n_images: Images that every enhancer has a result of at every exposure: the curves stand on these.
         n_left_out: Images that some enhancer lacks at some exposure.
         without: Labels of the enhancers that have no curve: without a result, or without the score, at some exposure.
+        cautions: As of the runs.
     """
 
     exposures: tuple[float, ...]
@@ -67,6 +68,7 @@ class NightCurves:
     n_images: int
     n_left_out: int
     without: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
 
 def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, options: BootstrapOptions) -> NightCurves:
@@ -110,6 +112,7 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
     return NightCurves(
         exposures, score, baseline if base is not None else None, curves, int(within.sum()),
         int(anywhere.sum() - within.sum()), tuple(label for label in runs[0].rows if label not in drawn),
+        tuple(dict.fromkeys(said for run in runs for said in run.cautions)),
     )  # fmt: skip
 
 

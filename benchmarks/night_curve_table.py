@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from duskbench.benchmarks.evidence import open_evidence
 from duskbench.benchmarks.night_curve import Curve, NightCurves, night_curves
 from duskbench.benchmarks.night_ladder import SENSORS, Ladder, measured_ladders
 from duskbench.benchmarks.power_table import chosen_score
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.table import Column, Table, ends, score_column
+from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
 from duskbench.data_tools.files import write_text
 
@@ -71,7 +70,7 @@ def build_curve_table(title: str, curves: Mapping[str, NightCurves], bootstrap: 
         bootstrap: How the intervals were made.
     """
     columns = [Column("label", "Enhancer")]
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[Key, Cell]] = {}
     for noise, made in curves.items():
         score = made.score
         percent = ", %" if score.metric.factor == 100 else ""
@@ -100,18 +99,19 @@ def build_curve_table(title: str, curves: Mapping[str, NightCurves], bootstrap: 
             for ev in made.exposures
         ]
         for curve in made.curves:
-            rows.setdefault(curve.label, {"label": curve.label, "bound": False}).update(_cells(noise, made, curve))
-    return Table(title, tuple(columns), tuple(rows.values()), tuple(_notes(curves, bootstrap)))
+            rows.setdefault(curve.label, {}).update(_cells(noise, made, curve))
+    made_rows = tuple(TableRow(label, cells) for label, cells in rows.items())
+    table = Table(title, tuple(columns), made_rows, tuple(_notes(curves, bootstrap)))
+    return table.with_cautions(tuple(dict.fromkeys(said for made in curves.values() for said in made.cautions)))
 
 
-def _cells(noise: str, made: NightCurves, curve: Curve) -> dict[str, Any]:
-    cells = ends(f"{noise} area", curve.area)
-    for key, interval in ((f"{noise} stops", curve.stops), (f"{noise} area -", curve.area_difference)):
-        if interval is not None:
-            cells |= ends(key, interval) | {f"{key} unsettled": interval.unsettled}
-    for ev, point in zip(made.exposures, curve.points, strict=True):
-        cells |= ends(f"{noise} {ev:g}", point)
-    return cells
+def _cells(noise: str, made: NightCurves, curve: Curve) -> dict[Key, Cell]:
+    return {
+        f"{noise} area": cell_of(curve.area),
+        f"{noise} stops": cell_of(curve.stops, curve.stops),
+        f"{noise} area -": cell_of(curve.area_difference, curve.area_difference),
+        **{f"{noise} {ev:g}": cell_of(point) for ev, point in zip(made.exposures, curve.points, strict=True)},
+    }
 
 
 def _notes(curves: Mapping[str, NightCurves], bootstrap: BootstrapOptions) -> Iterator[str]:

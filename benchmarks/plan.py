@@ -19,23 +19,25 @@ from duskbench.data_tools.classes import match_classes
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
 from duskbench.data_tools.records import Dataset
 from duskbench.data_tools.specs import split_spec
+from duskbench.pipeline.enhancers.folder import Folder
 from duskbench.pipeline.registry import ENHANCERS, load_detector, load_enhancer
 
 Spec = str | dict[str, Any]
 
 
 def plan_enhancers(
-    config: BenchmarkConfig, device: str, known: Known, *, keep_broken: bool = False
+    config: BenchmarkConfig, device: str, known: Known, dataset: Dataset | None = None, *, keep_broken: bool = False
 ) -> list[EnhancerEntry]:
     """Find out what every enhancer is, so that a wrong name stops the run before it starts.
 
-    Weights that cannot be had do not: that enhancer's row says so and the others stand. With `keep_broken` that holds
-    for whatever keeps an enhancer from being built.
+    Weights that cannot be had do not, nor a folder with one file for several images: that enhancer's row says so and
+    the others stand. With `keep_broken` that holds for whatever keeps an enhancer from being built.
 
     Args:
         config: What to measure.
         device: Torch device.
         known: What was found out before, so that nothing need be built where nothing changed.
+        dataset: Whose images folders of enhanced images are of.
         keep_broken: See above.
 
     Raises:
@@ -52,7 +54,7 @@ def plan_enhancers(
         if same is not None:
             raise _same_label("enhancers", same, config.name)
         entries = [
-            _plan_enhancer(each, label, device, known, keep_broken)
+            _plan_enhancer(each, label, device, known, dataset, keep_broken)
             for each, label in zip(several or [bare], labels, strict=True)
         ]
         _check_different(row, entries, config.name)
@@ -70,8 +72,14 @@ def trainings_of(spec: Spec) -> list[Spec]:
     return [{"type": target, **arguments, "weights": str(each)} for each in files]
 
 
-def _plan_enhancer(spec: Spec, label: str, device: str, known: Known, keep_broken: bool) -> EnhancerEntry:
+def _plan_enhancer(
+    spec: Spec, label: str, device: str, known: Known, dataset: Dataset | None, keep_broken: bool
+) -> EnhancerEntry:
     try:
+        if dataset is not None and split_spec(spec, "enhancer")[0] == "dir":
+            folder = load_enhancer(spec)
+            assert isinstance(folder, Folder)  # noqa: S101 - what "dir" loads
+            folder.check_images(dataset.ids)
         found = known.find("enhancer", spec, device, partial(known.call, _describe_enhancer, spec, device))
     except DuskbenchError as error:
         if not (keep_broken or isinstance(error, (WeightsError, DataError))):
@@ -253,8 +261,8 @@ def plan_metrics(config: BenchmarkConfig, *, reference: bool, detector: bool) ->
     Of the default ones those are left out that lack what they need: a data set with references, a detector.
 
     Raises:
-        ConfigError: A name or an argument is wrong, two metrics have the same key, or one that the configuration names
-            lacks what it needs.
+        ConfigError: A name or an argument is wrong, two metrics have the same key or heading, or one that the
+            configuration names lacks what it needs.
     """
     default = DEFAULT_METRICS if config.metrics is None else ()
     planned: dict[str, MetricEntry] = {}
@@ -282,6 +290,16 @@ def plan_metrics(config: BenchmarkConfig, *, reference: bool, detector: bool) ->
                 todo="give one a key of its own, or leave one out",
             )
         planned[metric.key] = metric_entry(metric, spec)
+    named: dict[str, MetricEntry] = {}
+    for entry in planned.values():
+        other = named.setdefault(entry.heading, entry)
+        if other is not entry:
+            raise ConfigError(
+                "Two metrics have the same heading.",
+                where=config.name,
+                got=f"{entry.heading!r}, of {other.spec} and of {entry.spec}",
+                todo="give one a heading of its own, or leave one out",
+            )
     return tuple(planned.values())
 
 

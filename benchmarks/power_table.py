@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, evaluate
+from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, evaluate_run
+from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.power import DEFAULT_POWER, images_needed, smallest_difference
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.simultaneous import Family, family_of, is_the_same, verdict
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.table import Column, Table, ends, score_column
+from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 
 
@@ -59,7 +59,8 @@ def read_power_table(run_dir: Path, options: PowerOptions | None = None) -> Tabl
     options = options or PowerOptions()
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
         record = store.last_run()
-        results = evaluate(store, record, baseline=options.baseline)
+        run = read_run_images(store, record)
+        results = evaluate_run(store, run, baseline=options.baseline)
     baselines = baseline_labels(record, options.baseline)
     score = chosen_score(record, options.score)
     made = build_power_table(record, results, score, baselines[-1], options) if baselines else None
@@ -68,9 +69,10 @@ def read_power_table(run_dir: Path, options: PowerOptions | None = None) -> Tabl
             "There is no difference to speak of.",
             where=run_dir,
             expected=f"{score.heading} of {(baselines or ['Input'])[-1]} and of another enhancer, with intervals",
+            got="; ".join(run.cautions) or None,
             todo="run `input` and another enhancer, or choose another --baseline or --score",
         )
-    return made
+    return made.with_cautions(run.cautions)
 
 
 def chosen_score(record: RunRecord, name: str | None) -> ScoreColumn:
@@ -140,21 +142,14 @@ def _row(
     baseline: str,
     margin: float | None,
     options: PowerOptions,
-) -> dict[str, Any]:
+) -> TableRow:
     interval, error = family.intervals[result.label], family.standard_errors[result.label]
     difference = result.against[baseline]
     finding: str = verdict(interval, score.metric.better)
     if margin is not None and is_the_same(interval, margin / score.metric.factor):
         same = f"the same within {margin:g}"
         finding = same if finding == "not settled" else f"{finding}, {same}"
-    row: dict[str, Any] = {
-        # As a bound no row competes: the smallest of these is not the best enhancer.
-        "label": result.label,
-        "bound": True,
-        "finding": finding,
-        **ends(score.key, interval),
-        f"{score.key} unsettled": interval.unsettled,
-    }
+    cells: dict[Key, Cell] = {"finding": Cell(finding), (score.key,): cell_of(interval, interval)}
     # More images leave the luck of several trainings as it is.
     trainings = score.key in difference.trainings
     if not trainings or options.images is None:
@@ -163,15 +158,16 @@ def _row(
         if trainings and own.low is not None and own.high is not None:
             # Narrower than the resamples lie apart.
             alone = (own.high - own.low) / (2 * family.alone)
-        row["alone"] = smallest_difference(alone * shrink, family.alone, options.power)
-        row["among"] = smallest_difference(error * shrink, family.critical, options.power)
+        cells["alone"] = Cell(smallest_difference(alone * shrink, family.alone, options.power))
+        cells["among"] = Cell(smallest_difference(error * shrink, family.critical, options.power))
     if not trainings:
         given = None if options.difference is None else options.difference / score.metric.factor
         for key, true in (("images for it", interval.value), ("images for", given)):
             if true is not None:
                 n = difference.n_images
-                row[key] = images_needed(n, true, error, family.critical, options.power)
-    return row
+                cells[key] = Cell(images_needed(n, true, error, family.critical, options.power))
+    # As a bound no row competes: the smallest of these is not the best enhancer.
+    return TableRow(result.label, cells, bound=True)
 
 
 def _notes(

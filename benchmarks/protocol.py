@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from duskbench.data_tools.classes import CLASS_LISTS, SHARED_CLASSES, canonical
+from duskbench.data_tools.classes import CLASS_LISTS, SHARED_CLASSES, canonical, class_key
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.settings import is_whole
 
@@ -78,7 +78,7 @@ class Protocol:
     def _check_kinds(self) -> None:
         """A word where a number or a switch belongs would count as true."""
         named = isinstance(self.classes, tuple) and self.classes and all(isinstance(c, str) for c in self.classes)
-        different = named and len(set(map(canonical, self.classes))) == len(self.classes)
+        different = named and len(set(map(class_key, self.classes))) == len(self.classes)
         limit, threshold = self.max_detections, self.iou_threshold
         for key, is_right, expected in (
             ("classes", different, "a list of one or more names, each of another class"),

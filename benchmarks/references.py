@@ -62,10 +62,9 @@ def find_references(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
     """Find each image's reference by its path or file name without extension, in the folder or below it.
 
     Raises:
-        DataError: An image has none, or several.
+        DataError: An image has none, or several, or shares it with another.
     """
-    lit = find_images(folder)
-    wanted = {image_id: lit.matching(image_id) for image_id in ids}
+    wanted = find_images(folder).matching_each(ids)
     wrong = {image_id: same for image_id, same in wanted.items() if len(same) != 1}
     if wrong:
         named = [
@@ -75,7 +74,7 @@ def find_references(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
         raise DataError(
             "Images have no reference, or more than one.",
             where=folder,
-            expected="one file of the image's stem for each image",
+            expected="one file of the image's path or name for each image, and none for two",
             got=f"{len(wrong)} of {len(wanted)} without: {'; '.join(named)}{'; ...' if len(wrong) > 5 else ''}",
             todo="complete the folder, or restrict the run with --split FILE",
         )

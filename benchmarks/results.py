@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from duskbench.benchmarks.evaluate import evaluate, with_coco
+from duskbench.benchmarks.evaluate import evaluate_run, with_coco
+from duskbench.benchmarks.matching import read_run_images
+from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
 from duskbench.data_tools.files import write_text
 
 
-def read_table(run_dir: Path, *, coco: bool = False, baseline: str | None = None) -> Table:
-    """Compute the table of a run's newest record.
+def read_table(
+    run_dir: Path, *, record: RunRecord | None = None, coco: bool = False, baseline: str | None = None
+) -> Table:
+    """Compute the table of a run.
 
     Args:
         run_dir: Folder of the run.
+        record: What it measured; None for the newest record of the folder.
         coco: Whether to add COCO AP.
         baseline: Label of the row that differences are taken to besides Input.
 
@@ -24,15 +29,17 @@ def read_table(run_dir: Path, *, coco: bool = False, baseline: str | None = None
         UnknownNameError: There is no such row.
     """
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
-        record = store.last_run()
+        record = record or store.last_run()
         if coco:
             record = with_coco(record)
-        return build_table(record, evaluate(store, record, baseline=baseline))
+        run = read_run_images(store, record)
+        table = build_table(record, evaluate_run(store, run, baseline=baseline))
+    return table.with_cautions(run.cautions)
 
 
-def write_tables(run_dir: Path, *, coco: bool = False) -> Table:
-    """Compute the table and write table.md, table.csv and table.tex beside the results; errors as in `read_table`."""
-    table = read_table(run_dir, coco=coco)
+def write_tables(run_dir: Path, *, record: RunRecord | None = None, coco: bool = False) -> Table:
+    """Compute the table and write table.md, table.csv and table.tex beside the results; all else as in `read_table`."""
+    table = read_table(run_dir, record=record, coco=coco)
     # table.md last: who finds it finds the others too.
     write_text(run_dir / "table.csv", to_csv(table))
     write_text(run_dir / "table.tex", to_latex(table))

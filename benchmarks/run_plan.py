@@ -20,7 +20,7 @@ from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry,
 from duskbench.benchmarks.references import reference_folder
 from duskbench.benchmarks.rows import StoredImage
 from duskbench.benchmarks.units import decoder_fingerprint
-from duskbench.data_tools.classes import canonical
+from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.records import Dataset
 from duskbench.pipeline.device import chosen_device
 
@@ -139,7 +139,7 @@ def plan_run(config: BenchmarkConfig, options: RunOptions, trained: tuple[Detect
         # What they import, this process need not.
         fork_server.preload(config.enhancers, config.detectors, options.device)
         known.call = fork_server.call
-    enhancers = plan_enhancers(config, options.device, known, keep_broken=options.keep_broken)
+    enhancers = plan_enhancers(config, options.device, known, dataset, keep_broken=options.keep_broken)
     detectors = (*plan_detectors(config, options.checkpoint, options.device, known, dataset), *trained)
     metrics = plan_metrics(config, reference=references is not None, detector=bool(detectors))
     return RunPlan(config, options, dataset, references, known, tuple(enhancers), detectors, metrics)
@@ -160,8 +160,8 @@ def wanted_workers(rows: int, options: RunOptions) -> int:
 
 def _other_objects(images: Iterable[StoredImage], protocol: Protocol) -> dict[str, int]:
     """Class that a protocol does not ask for -> number of objects, the most frequent first."""
-    asked = set(map(canonical, protocol.classes))
-    names = [o.name for image in images for o in image.record.objects or () if canonical(o.name) not in asked]
+    asked = set(map(class_key, protocol.classes))
+    names = [o.name for image in images for o in image.record.objects or () if class_key(o.name) not in asked]
     return dict(Counter(names).most_common())
 
 

@@ -29,6 +29,8 @@ _FAILURES_SHOWN = 10
 class RunSummary:
     """What became of a run."""
 
+    record: RunRecord | None = None
+    """What was measured: its table is this run's, whatever another one has stored in the same folder since."""
     device: str = "cpu"
     workers: int = 1
     cluster: str | None = None
@@ -131,6 +133,7 @@ def run(
         if not config.data.get("allow_missing", False):
             summary.missing = [image.record.id for image in images if image.sha256 is None]
         store.put_run(record)
+        summary.record = record
         enhancers, decoder = record.enhancers, record.decoder or ""
         wanted = [record.wanted_of(enhancer) for enhancer in enhancers]
         labels = labels_of(enhancers)
@@ -214,6 +217,7 @@ def _measure(
         protocol=record.protocol,
         decoder=record.decoder or "",
         device=options.device,
+        image_ids=record.image_ids,
         batch_size=options.batch_size,
         save_images=options.pictures,
     )

@@ -23,14 +23,15 @@ _T = TypeVar("_T")
 def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
     """What resampling needs of one enhancer: its images' values, and its detections where an AP can be made.
 
-    Where a detector was trained on its images several times, there is a sample for each training.
+    Where a detector was trained on its images several times, there is a sample for each training. A score whose
+    metric's code has gone is left out.
     """
     n = len(run.images)
     values: dict[str, np.ndarray] = {}
     ranked: dict[str, list[Ranked]] = {}
     by_detector: dict[str, dict[str, Ranked]] = {}
     detected = has_detections(rows, run)
-    for column in run.record.columns():
+    for column in (c for c in run.record.columns() if run.can_compute(c.metric)):
         if column.detector is None:
             values[column.key] = rows.values(column.metric.fingerprint, n)
             continue

@@ -22,11 +22,13 @@ from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry,
 from duskbench.benchmarks.rows import Detected, Key, Row, StoredImage
 from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.store import ResultStore
+from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.datasets import open_dataset
-from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import file_sha256
+from duskbench.data_tools.ids import read_names
 from duskbench.data_tools.records import ImageRecord
-from duskbench.data_tools.voc import VOCAnnotations, is_voc_tree
+from duskbench.data_tools.voc import VOCAnnotations, is_voc_tree, voc_trees
 from duskbench.pipeline.detectors.results_file import ResultsFile, known_class
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ def score(
 
     Args:
         annotations: A data set; a VOC tree's Annotations folder, or a lone folder of VOC XML files, which is then taken
-            whole. The images need not be there.
+            whole, or as far as a file of image ids says. The images need not be there.
         detections_file: See `ResultsFile`.
         classes: Classes to score; default: those of the file's `categories` or else VOC's, and the annotated ones.
         exclude: Classes to leave out: their objects and detections are dropped before matching.
@@ -117,7 +119,7 @@ def score(
     Raises:
         DataError: A file that is missing, is no such JSON, or has an unusable entry, which is named by its position.
         UnknownNameError: A class in `exclude` or in the results, or an image, that is not known.
-        ConfigError: A rule that does not exist.
+        ConfigError: A rule or a split that does not exist.
     """
     records, coco_files = _read_truth(Path(annotations), split)
     results = ResultsFile(detections_file, classes, coco_files)
@@ -125,8 +127,9 @@ def score(
     names = results.classes
     if not classes:
         # A class that is annotated and that the detector does not know is shown, and leaves the mean.
-        annotated = {found.name for record in records for found in record.objects or ()}
-        names = (*names, *sorted(annotated.difference(names)))
+        annotated = sorted({found.name for record in records for found in record.objects or ()})
+        by_key = {class_key(name): name for name in (*reversed(annotated), *names)}
+        names = (*names, *sorted(set(by_key.values()).difference(names)))
     excluded = tuple(dict.fromkeys(known_class(name, names, where="--exclude") for name in exclude))
     kept = tuple(name for name in names if name not in excluded)
     # Protocol refuses what is none of its literals.
@@ -235,12 +238,32 @@ def _percent(interval: Interval | None) -> tuple[str, str]:
     return f"{100 * interval.value:.2f}", ends
 
 
+def _is_lone(folder: Path) -> bool:
+    """Whether a folder holds XML files and is no tree, which may have a stray one."""
+    if not folder.is_dir() or voc_trees(folder):
+        return False
+    return any(file.suffix.lower() == ".xml" and not file.name.startswith(".") for file in folder.iterdir())
+
+
+def _lone_folder(folder: Path, split: str) -> VOCAnnotations:
+    dataset = VOCAnnotations(folder)
+    if Path(split).is_file():
+        dataset.select(read_names(split))
+    elif split not in ("test", "all"):
+        raise ConfigError(
+            "A folder of annotations alone has no splits.",
+            where=folder,
+            expected="test or all, which take it whole, or a file of image ids",
+            got=repr(split),
+        )
+    return dataset
+
+
 def _read_truth(annotations: Path, split: str) -> tuple[list[ImageRecord], list[str]]:
     """Every image with its objects, in the data set's order, and the annotation files in COCO's format."""
     if annotations.name == "Annotations" and is_voc_tree(annotations.parent):
         annotations = annotations.parent
-    is_lone = annotations.is_dir() and any(file.suffix.lower() == ".xml" for file in annotations.iterdir())
-    dataset = VOCAnnotations(annotations) if is_lone else open_dataset(annotations, split=split)
+    dataset = _lone_folder(annotations, split) if _is_lone(annotations) else open_dataset(annotations, split=split)
     records = [dataset.record(image_id) for image_id in dataset.ids]
     if any(record.objects is None for record in records):
         raise DataError("The data set has no annotation to score on.", where=annotations, expected="a VOC tree")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from statistics import stdev
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.notes import UNSETTLED, table_notes
@@ -14,6 +15,40 @@ from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 
 # What stands for a number that is not there.
 ABSENT = "–"
+# Of a column: a text, or for a score's a tuple with its key first, so that no name that a user gives is another's.
+Key = str | tuple[str, ...]
+End = Literal["value", "low", "high", "unsettled"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value, the ends of its interval, and whether its difference to the baseline is not settled; None: not there."""
+
+    value: Any = None
+    low: float | None = None
+    high: float | None = None
+    unsettled: bool | None = None
+
+
+_NOTHING = Cell()
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row: cells by the key of their column.
+
+    Attributes:
+        label: In the first column.
+        cells: Those of the other columns; absent ones are empty.
+        bound: Whether it stands for a limit, such as the lit twins, and does not compete for the best value.
+    """
+
+    label: str
+    cells: Mapping[Key, Cell]
+    bound: bool = False
+
+    def __getitem__(self, key: Key) -> Cell:
+        return Cell(self.label) if key == "label" else self.cells.get(key, _NOTHING)
 
 
 @dataclass(frozen=True)
@@ -21,7 +56,7 @@ class Column:
     """One column: its heading, which way is better, and how its numbers are shown.
 
     Attributes:
-        key: Of its values in a row; the row may also hold `KEY low`, `KEY high` and `KEY unsettled`.
+        key: Of its cells.
         heading: Its name.
         better: Which way, for the arrow and the best value.
         digits: Behind the point; None for text and whole numbers.
@@ -32,7 +67,7 @@ class Column:
         short: The heading where the terminal has little room; without an arrow.
     """
 
-    key: str
+    key: Key
     heading: str
     better: Literal["lower", "higher"] | None = None
     digits: int | None = None
@@ -56,33 +91,61 @@ class Column:
         sign = "+" if self.signed else ""
         return f"{value * self.factor:{sign}.{max(0, self.digits if digits is None else digits)}f}"
 
-    def cell(self, row: Mapping[str, Any], form: str = "{}") -> str:
+    def cell(self, cell: Cell, form: str = "{}") -> str:
         """Value, mark and interval; `form` is put round the value alone."""
-        text = form.format(self.show(row.get(self.key)))
-        if row.get(f"{self.key} unsettled"):
+        text = form.format(self.show(cell.value))
+        if cell.unsettled:
             text += UNSETTLED
-        low, high = row.get(f"{self.key} low"), row.get(f"{self.key} high")
-        if self.bounds != "shown" or self.digits is None or low is None or high is None:
+        if self.bounds != "shown" or self.digits is None or cell.low is None or cell.high is None:
             return text
         # A digit less than the value: an end of an interval is not known so well.
-        return f"{text} [{self.show(low, self.digits - 1)}, {self.show(high, self.digits - 1)}]"
+        return f"{text} [{self.show(cell.low, self.digits - 1)}, {self.show(cell.high, self.digits - 1)}]"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns, rows of full-precision values, and the lines under them."""
+    """Columns, rows of full-precision values, and the lines under them.
+
+    Attributes:
+        cautions: Those of the notes that must be said even where a form has none.
+    """
 
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[TableRow, ...]
     notes: tuple[str, ...]
+    cautions: tuple[str, ...] = ()
+
+    def with_cautions(self, cautions: Sequence[str]) -> Table:
+        """The table with these notes before its own."""
+        return replace(self, notes=(*cautions, *self.notes), cautions=(*cautions, *self.cautions))
 
     def best(self, column: Column) -> Any:
         """The best value of a column over the rows that compete; a bound such as the lit twins does not."""
-        values = [v for row in self.rows if not row["bound"] and (v := row.get(column.key)) is not None]
+        values = [v for row in self.rows if not row.bound and (v := row[column.key].value) is not None]
         if column.better is None or len(values) < 2:
             return None
         return min(values) if column.better == "lower" else max(values)
+
+    def fields(self) -> list[tuple[str, Column, End]]:
+        """Names of all values and ends of intervals that are there, each once: the columns of a CSV.
+
+        Where two would have the same name, as where a group of images is called low, the table's own columns and the
+        scores over all images keep theirs, and another's gets the title of its block, or else a number.
+        """
+        places: list[tuple[Column, End]] = [
+            (column, end)
+            for column in self.columns
+            for end in get_args(End)
+            if end == "value" or any(getattr(row[column.key], end) is not None for row in self.rows)
+        ]
+        names: dict[tuple[Key, End], str] = {}
+        for column, end in sorted(places, key=lambda place: (not isinstance(place[0].key, str), bool(place[0].part))):
+            plain = column.heading + ("" if end == "value" else f" {end}")
+            others = (f"{plain} ({each})" for each in chain([column.part] if column.part else [], count(2)))
+            taken = set(names.values())
+            names[column.key, end] = next(name for name in chain([plain], others) if name not in taken)
+        return [(names[column.key, end], column, end) for column, end in places]
 
 
 def build_table(
@@ -123,13 +186,14 @@ def score_column(score: ScoreColumn, **changes: Any) -> Column:
     """A metric's column; numbers of COCO stand in a block of their own."""
     metric = score.metric
     part = "COCO AP, %" if metric.key.startswith("coco ") else ""
-    column = Column(score.key, score.heading, metric.better, metric.digits, metric.factor, part, bounds="shown")
+    column = Column((score.key,), score.heading, metric.better, metric.digits, metric.factor, part, bounds="shown")
     return replace(column, **changes)
 
 
 def _group_column(score: ScoreColumn, group: str) -> Column:
     heading = f"{score.heading} {group}"
-    return score_column(score, key=f"{score.key} {group}", heading=heading, part=f"{score.heading} by set", bounds=None)
+    part = f"{score.heading} by set"
+    return score_column(score, key=(score.key, "group", group), heading=heading, part=part, bounds=None)
 
 
 def _class_columns(record: RunRecord, score: ScoreColumn) -> Iterator[Column]:
@@ -141,9 +205,18 @@ def _class_columns(record: RunRecord, score: ScoreColumn) -> Iterator[Column]:
         yield Column(key, heading, "higher", 1, 100, part, bounds="kept", short=name[:5])
 
 
-def class_key(score: ScoreColumn, name: str) -> str:
+def class_key(score: ScoreColumn, name: str) -> Key:
     """Key of a class's AP in a row."""
-    return f"ap {name}" + score.key.removeprefix(score.metric.key)
+    return score.key, "class", name
+
+
+def difference_key(score: ScoreColumn, baseline: str) -> Key:
+    """Key of a score's difference to a baseline."""
+    return score.key, "less", baseline
+
+
+def _frozen_key(score: ScoreColumn, frozen: ScoreColumn) -> Key:
+    return score.key, "less score", frozen.key
 
 
 def _cost_columns(record: RunRecord) -> list[Column]:
@@ -161,7 +234,7 @@ def _difference_columns(results: Sequence[EnhancerResult], scores: Sequence[Scor
     return [
         score_column(
             score,
-            key=f"{score.key} - {baseline}",
+            key=difference_key(score, baseline),
             heading=f"Δ {score.heading} to {baseline}",
             better=None,
             part=f"Differences to {baseline}",
@@ -179,7 +252,7 @@ def _frozen_columns(record: RunRecord, scores: Sequence[ScoreColumn]) -> Iterato
         if frozen is not None:
             yield score_column(
                 score,
-                key=f"{score.key} - {frozen.key}",
+                key=_frozen_key(score, frozen),
                 heading=f"Δ {score.heading} to {frozen.heading}",
                 better=None,
                 part="Fine-tuned and frozen",
@@ -194,54 +267,51 @@ def _training_columns(results: Sequence[EnhancerResult], scores: Sequence[ScoreC
         return []
     part = "Several trainings"
     spreads = [
-        score_column(score, key=f"{score.key} sd", heading=f"SD {score.heading}", better=None, part=part, bounds=None)
+        score_column(score, key=(score.key, "sd"), heading=f"SD {score.heading}", better=None, part=part, bounds=None)
         for score in scores
         if score.key in trained
     ]
     return [Column("trainings", "trainings", part=part), *spreads]
 
 
-def _row(result: EnhancerResult, record: RunRecord) -> dict[str, Any]:
+def _row(result: EnhancerResult, record: RunRecord) -> TableRow:
     measured = {len(each) for each in result.spread.trainings.values()}
     incomplete = result.n_images < result.n_expected or any(n < len(record.rows[result.label]) for n in measured)
     incomplete = incomplete and result.error is None
-    row: dict[str, Any] = {
-        "label": result.label + (" *" if incomplete else " †" if result.error else ""),
-        "bound": result.label in record.bounds,
-        "ms": result.ms_enhance,
-        "n": result.n_images,
-        "failed": len(result.failures),
-    }
+    own: dict[str, Any] = {"ms": result.ms_enhance, "n": result.n_images, "failed": len(result.failures)}
     for costs in (entry.costs for entry in record.rows.get(result.label, ()) if entry.costs is not None):
-        row |= {"parameters": costs.parameters, "gflops": costs.gflops, "peak_mb": costs.peak_mb}
+        own |= {"parameters": costs.parameters, "gflops": costs.gflops, "peak_mb": costs.peak_mb}
     if measured:
-        row["trainings"] = max(measured)
+        own["trainings"] = max(measured)
+    cells: dict[Key, Cell] = {key: Cell(value) for key, value in own.items()}
     for score in record.columns():
-        if len(trainings := result.spread.trainings.get(score.key, ())) > 1:
-            row[f"{score.key} sd"] = stdev(trainings)
-        row |= ends(score.key, result.score(score.key))
-        frozen = record.frozen_score(score)
-        if frozen is not None and (interval := result.to_frozen.get(score.key)) is not None:
-            row |= ends(f"{score.key} - {frozen.key}", interval)
-            row[f"{score.key} - {frozen.key} unsettled"] = interval.unsettled
-        row |= {f"{score.key} {group}": number for group, number in result.by_group.get(score.key, {}).items()}
-        for number, (baseline, difference) in enumerate(result.against.items()):
-            interval = difference.scores.get(score.key)
-            if interval is None:
-                continue
-            row |= ends(f"{score.key} - {baseline}", interval)
-            row[f"{score.key} - {baseline} unsettled"] = interval.unsettled
-            if number == 0:
-                row[f"{score.key} unsettled"] = interval.unsettled
-        # As `_class_columns`: another metric's APs by class would stand under the same keys.
-        if score.metric.key == "map":
-            for name, interval in result.spread.classes.get(score.key, {}).items():
-                row |= ends(class_key(score, name), interval)
-    return row
+        cells |= _score_cells(score, result, record)
+    label = result.label + (" *" if incomplete else " †" if result.error else "")
+    return TableRow(label, cells, bound=result.label in record.bounds)
 
 
-def ends(key: str, interval: Interval | None) -> dict[str, Any]:
-    """Value and ends of an interval, as a row holds them; nothing for None."""
-    if interval is None:
-        return {}
-    return {key: interval.value, f"{key} low": interval.low, f"{key} high": interval.high}
+def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord) -> dict[Key, Cell]:
+    """All that a row says of one score."""
+    differences = {label: each.scores.get(score.key) for label, each in result.against.items()}
+    first = next(iter(differences.values()), None)
+    cells: dict[Key, Cell] = {
+        (score.key,): cell_of(result.score(score.key), first),
+        **{difference_key(score, label): cell_of(each, each) for label, each in differences.items()},
+        **{(score.key, "group", group): Cell(n) for group, n in result.by_group.get(score.key, {}).items()},
+    }
+    if len(trainings := result.spread.trainings.get(score.key, ())) > 1:
+        cells[score.key, "sd"] = Cell(stdev(trainings))
+    frozen = record.frozen_score(score)
+    if frozen is not None:
+        interval = result.to_frozen.get(score.key)
+        cells[_frozen_key(score, frozen)] = cell_of(interval, interval)
+    classes = result.spread.classes.get(score.key, {})
+    return cells | {class_key(score, name): cell_of(interval) for name, interval in classes.items()}
+
+
+def cell_of(interval: Interval | None, difference: Interval | None = None) -> Cell:
+    """Value and ends of an interval, marked where a difference is not settled; an empty cell for None."""
+    unsettled = None if difference is None else difference.unsettled
+    return (
+        Cell(unsettled=unsettled) if interval is None else Cell(interval.value, interval.low, interval.high, unsettled)
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from duskbench.benchmarks.table import ABSENT, Column, Table
+from duskbench.benchmarks.table import ABSENT, Column, Table, TableRow
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,51 +22,45 @@ _LATEX = str.maketrans(
 _WIDTH = 100
 
 
-def _names(table: Table) -> list[tuple[str, str]]:
-    """(name of a column of the CSV, key in a row)."""
-    return [
-        (f"{column.heading}{suffix}", f"{column.key}{suffix}")
-        for column in table.columns
-        for suffix in _suffixes(table, column)
-    ]
-
-
-def _suffixes(table: Table, column: Column) -> list[str]:
-    """Of the CSV's columns for one of the table: the value's own, and the interval's where any row has one."""
-    return [
-        "",
-        *(s for s in (" low", " high", " unsettled") if any(row.get(column.key + s) is not None for row in table.rows)),
-    ]
-
-
 def to_csv(table: Table) -> str:
     """CSV in full precision; an absent number is an empty cell."""
-    names = _names(table)
+    fields = table.fields()
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([name for name, _ in names])
-    writer.writerows([[row.get(key) for _, key in names] for row in table.rows])
+    writer.writerow([name for name, *_ in fields])
+    writer.writerows([[getattr(row[column.key], end) for _, column, end in fields] for row in table.rows])
     return file.getvalue()
 
 
 def to_markdown(table: Table) -> str:
     """A Markdown table, the best of each column in bold, notes below."""
     lines = [
-        f"## {table.title}",
+        f"## {_markdown(table.title)}",
         "",
-        "| " + " | ".join(_markdown(column.title) for column in table.columns) + " |",
+        "| " + " | ".join(_markdown_cell(column.title) for column in table.columns) + " |",
         "|" + "|".join("---" if column.key == "label" else "---:" for column in table.columns) + "|",
     ]
     for row in table.rows:
         cells = [
-            _markdown(column.cell(row, "**{}**" if _is_best(table, column, row) else "{}")) for column in table.columns
+            _markdown_cell(column.cell(row[column.key], "**{}**" if _is_best(table, column, row) else "{}"))
+            for column in table.columns
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in table.notes), ""])
+    return "\n".join([*lines, "", *(f"- {_markdown(note)}" for note in table.notes), ""])
 
 
-def _markdown(cell: str) -> str:
-    return cell.replace("|", "\\|")
+def _markdown(text: str) -> str:
+    """On one line and without HTML; other markup is left as whoever wrote the text has it."""
+    return _one_line(text).replace("<", "\\<")
+
+
+def _markdown_cell(text: str) -> str:
+    return _markdown(text).replace("|", "\\|")
+
+
+def _one_line(text: str) -> str:
+    """What follows a line break would stand outside of its heading, list item or comment."""
+    return " ".join(text.splitlines())
 
 
 def to_latex(table: Table) -> str:
@@ -78,12 +72,12 @@ def to_latex(table: Table) -> str:
         cells = []
         for column in table.columns:
             # Not braces: they would be escaped.
-            text = _latex(column.cell(row, "\0{}\1" if _is_best(table, column, row) else "{}"))
+            text = _latex(column.cell(row[column.key], "\0{}\1" if _is_best(table, column, row) else "{}"))
             cells.append(text.replace("\0", r"\textbf{").replace("\1", "}"))
         body.append("  " + " & ".join(cells) + r" \\")
-    notes = [f"% {note}" for note in table.notes]
+    notes = [f"% {_one_line(note)}" for note in table.notes]
     lines = [
-        f"% {table.title}",
+        f"% {_one_line(table.title)}",
         rf"\begin{{tabular}}{{{alignment}}}",
         r"  \toprule",
         f"  {head} \\\\",
@@ -123,7 +117,7 @@ def to_terminal(table: Table) -> RenderableType:
                 )
             for row in table.rows:
                 cells = (
-                    Text(column.cell(row), style="bold green" if _is_best(table, column, row) else "")
+                    Text(column.cell(row[column.key]), style="bold green" if _is_best(table, column, row) else "")
                     for column in (label, *block)
                 )
                 drawn.add_row(*cells)
@@ -149,17 +143,17 @@ def _blocks(table: Table, columns: Sequence[Column]) -> Iterator[list[Column]]:
 
 def _width(table: Table, column: Column) -> int:
     """Of its heading and its longest cell, with the space beside them; a label is folded before it takes all room."""
-    cells = max((len(column.cell(row)) for row in table.rows), default=0)
+    cells = max((len(column.cell(row[column.key])) for row in table.rows), default=0)
     return max(len(column.short or column.title), min(cells, _WIDTH // 3) if column.key == "label" else cells) + 3
 
 
-def _is_best(table: Table, column: Column, row: Mapping[str, Any]) -> bool:
+def _is_best(table: Table, column: Column, row: TableRow) -> bool:
     best = table.best(column)
-    return best is not None and not row["bound"] and row.get(column.key) == best
+    return best is not None and not row.bound and row[column.key].value == best
 
 
 def _latex(text: str) -> str:
-    return text.translate(_LATEX)
+    return _one_line(text).translate(_LATEX)
 
 
 def _latex_arrow(column: Column) -> str:

@@ -40,23 +40,29 @@ def table_numbers(table: Table) -> dict[str, float]:
     """`ROW/COLUMN` -> each number of a table as it is shown, and its interval under `ROW/COLUMN low` and `high`."""
     numbers = {}
     for row in table.rows:
-        label = str(row["label"]).removesuffix(" *").removesuffix(" †")
-        for column in table.columns:
-            for end in ("", " low", " high"):
-                value = row.get(column.key + end)
-                if isinstance(value, int | float):
-                    numbers[f"{label}/{column.heading}{end}"] = value * column.factor
+        label = row.label.removesuffix(" *").removesuffix(" †")
+        for name, column, end in table.fields():
+            value = getattr(row[column.key], end)
+            if end != "unsettled" and isinstance(value, int | float):
+                numbers[f"{label}/{name}"] = value * column.factor
     return numbers
 
 
-def track_run(tracker: str, run_dir: Path, table: Table) -> None:
-    """Hand over the table of a run folder's newest record; what a tracker keeps in files lies in that folder.
+def track_run(tracker: str, run_dir: Path, table: Table, record: RunRecord | None = None) -> None:
+    """Hand over the table of a run; what a tracker keeps in files lies in the run's folder.
+
+    Args:
+        tracker: One of `TRACKERS`.
+        run_dir: Folder of the run.
+        table: Its table.
+        record: What it measured; None for the newest record of the folder.
 
     Raises:
         ConfigError, DataError: As `check_tracker` and `track`.
     """
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
-        record = store.last_run()
+    if record is None:
+        with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+            record = store.last_run()
     track(tracker, run_dir, record, table_numbers(table), run=record.environment.started)
 
 

@@ -18,7 +18,7 @@ from duskbench.benchmarks.rows import StoredImage
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.store import ResultStore
-from duskbench.data_tools.classes import canonical
+from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.datasets import missing
 from duskbench.data_tools.errors import DataError, DuskbenchError, TrainingError
 from duskbench.data_tools.files import file_sha256, write_text
@@ -49,7 +49,7 @@ class EnhancedSplit:
             DataError: None of them has such a box.
         """
         listing = self.folder / "boxes" / f"{hashlib.sha256(detector.label.encode()).hexdigest()[:12]}.json"
-        labels = {canonical(name): number for number, name in enumerate(detector.classes)}
+        labels = {class_key(name): number for number, name in enumerate(detector.classes)}
         images = [(f"{i.record.id}.png", image_size(i.record.path), i.record.objects or ()) for i in self.images]
         count = write_listing(listing, images, labels, ends_on_last_pixel=ends_on_last_pixel)
         if not count:

@@ -70,12 +70,17 @@ _CANONICAL: dict[str, str] = {
 
 
 def canonical(name: str) -> str:
-    """Bring a class name to the spelling that is compared: VOC's where VOC has the class, else COCO's.
+    """Bring a class name to the spelling that is shown: VOC's where VOC has the class, else COCO's.
 
     `People`, `TV Monitor`, `dining table` and `motorcycle` become `person`, `tvmonitor`, `diningtable` and `motorbike`.
-    A name of neither, `Pedestrian`, stays as it is but for blanks around it.
+    A name of neither, `Pedestrian`, stays as it is but for blanks around it; two spellings of it have one `class_key`.
     """
     return _CANONICAL.get(_squeeze(name), " ".join(name.split()))
+
+
+def class_key(name: str) -> str:
+    """What two names of one class have in common: `Traffic_Cone` and `traffic cone`, `People` and `person`."""
+    return _squeeze(canonical(name))
 
 
 def is_known(name: str) -> bool:
@@ -105,10 +110,10 @@ class ClassMatch:
 
 
 def match_classes(detector_classes: Sequence[str], protocol_classes: Iterable[str]) -> ClassMatch:
-    """Match a detector's classes with a protocol's by what they mean; see `canonical`."""
+    """Match a detector's classes with a protocol's by what they mean; see `class_key`."""
     wanted = tuple(protocol_classes)
-    positions = {canonical(name): position for position, name in enumerate(wanted)}
-    to_protocol = tuple(positions.get(canonical(name)) for name in detector_classes)
+    positions = {class_key(name): position for position, name in enumerate(wanted)}
+    to_protocol = tuple(positions.get(class_key(name)) for name in detector_classes)
     found = set(to_protocol)
     return ClassMatch(
         to_protocol,

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.classes import VOC_CLASSES, canonical
-from duskbench.data_tools.coco import read_json
+from duskbench.data_tools.classes import VOC_CLASSES, class_key
+from duskbench.data_tools.coco_files import read_json
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.ids import UnknownIdError
@@ -62,8 +62,15 @@ def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress = SI
         progress: Where images done are reported.
 
     Raises:
-        DataError: The data set has no annotations, or one is broken.
+        DataError: The data set has no image, no annotations, or one is broken.
     """
+    if not dataset.ids:
+        raise DataError(
+            "There is no image to write.",
+            where=dataset.root,
+            got="0 images",
+            todo="choose the split or the image ids with --split; `duskbench data verify` says what a tree lacks",
+        )
     images, found = [], []
     for number, image_id in enumerate(dataset.ids, start=1):
         record = dataset.record(image_id)
@@ -143,7 +150,7 @@ def write_coco_results(
     """
     content = read_json(Path(truth))
     number_of = {str(entry.get(_ID, entry["file_name"])): entry["id"] for entry in content["images"]}
-    category = {canonical(entry["name"]): entry["id"] for entry in content["categories"]}
+    category = {class_key(entry["name"]): entry["id"] for entry in content["categories"]}
     rows: list[dict[str, Any]] = []
     left_out: Counter[str] = Counter()
     for image_id, boxes, values, names in zip(image_ids, boxes_xyxy, scores, class_names, strict=True):
@@ -157,7 +164,7 @@ def write_coco_results(
                 got=f"{len(boxes)} boxes, {len(values)} scores, {len(names)} classes",
             )
         for box, score, name in zip(np.asarray(boxes, float).tolist(), np.asarray(values, float), names, strict=True):
-            number = category.get(canonical(name))
+            number = category.get(class_key(name))
             if number is None:
                 left_out[name] += 1
                 continue

@@ -11,17 +11,19 @@ Environments: A Collective Benchmark Study" (IEEE TIP 2020), https://flyywh.gith
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from duskbench.data_tools.boxes import Box, BoxError
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.findings import Finding, several_images
 from duskbench.data_tools.ids import read_text, resolve
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation
 
 
 class DarkFace(Dataset):
-    """DARK FACE's labelled images, in the order of their numbers; there are no splits.
+    """DARK FACE's images, those of its images and labels, in the order of their numbers; there are no splits.
 
     Boxes are read as 0-based corners, which the release does not say: a face of `10 20 30 50` is 20 pixels wide.
 
@@ -29,7 +31,7 @@ class DarkFace(Dataset):
         root: Folder with `image` and `label`, or the folder above (`DarkFace_Train_2021`).
 
     Raises:
-        DataError: There are no such folders, or no image.
+        DataError: There are no such folders.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -42,8 +44,11 @@ class DarkFace(Dataset):
                 got="none",
             )
         found = find_images(tree / "image")
-        self._files = {image_id: files[0] for image_id, files in found.by_id().items()}
-        numbers = sorted(self._files, key=lambda image_id: (len(image_id), image_id))
+        self._files = found.by_id()
+        # Nothing else says which images there should be.
+        labels = [file for file in find_images(tree / "label").others if file.endswith(".txt")]
+        lone = [file[:-4] for file in labels if file[:-4] not in self._files and _is_label(tree / "label" / file)]
+        numbers = sorted([*self._files, *lone], key=lambda image_id: (len(image_id), image_id))
         super().__init__(tree, numbers, name="DARK FACE")
         self.left_out = found.notes
 
@@ -53,8 +58,9 @@ class DarkFace(Dataset):
         return _find_tree(root) is not None
 
     def image_path(self, image_id: str) -> Path:
-        """The image's file."""
-        return self.root / "image" / self._files[resolve(image_id, self._files, where=self.root)]
+        """The image's file; `<id>.png` where there is none."""
+        found = resolve(image_id, self._known, where=self.root)
+        return self.root / "image" / self._files.get(found, [f"{found}.png"])[0]
 
     def annotation_path(self, image_id: str) -> Path:
         """The image's label file."""
@@ -72,6 +78,10 @@ class DarkFace(Dataset):
             raise MissingAnnotationError("The label is missing.", where=path, got="its image is there")
         return ImageRecord(image_id, self.image_path(image_id), parse_label(read_text(path), where=path))
 
+    def check(self) -> Iterator[Finding]:
+        """Images with several files."""
+        return several_images(self._files, self.root / "image")
+
 
 def _find_tree(root: Path) -> Path | None:
     trees = (root, root / "DarkFace_Train_2021")
@@ -79,10 +89,13 @@ def _find_tree(root: Path) -> Path | None:
 
 
 def _has_labels(folder: Path) -> bool:
-    for path in folder.glob("[!.]*.txt"):
-        with path.open("rb") as file:
-            return file.readline(16).removeprefix(b"\xef\xbb\xbf").strip().isdigit()
-    return False
+    first = min(folder.glob("[!.]*.txt"), default=None)
+    return first is not None and _is_label(first)
+
+
+def _is_label(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.readline(16).removeprefix(b"\xef\xbb\xbf").strip().isdigit()
 
 
 def parse_label(text: str, *, where: str | Path = "text") -> tuple[ObjectAnnotation, ...]:

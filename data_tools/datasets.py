@@ -87,7 +87,9 @@ def _open(
         dataset: Dataset = HostedDataset(chosen, root, name, options, **offered)
     else:
         dataset = build_reader(DATASETS.load(chosen), chosen, root, name, options, **offered)
-    if not isinstance(wanted, str):
+    if isinstance(wanted, Path):
+        dataset.select(read_names(wanted, dataset.selectable))
+    elif not isinstance(wanted, str):
         dataset.select(wanted)
     return chosen, dataset
 
@@ -126,12 +128,12 @@ def _is_foreign(layout: str) -> bool:
     return DATASETS.is_foreign(layout)
 
 
-def _wanted(split: str | Path | Sequence[str]) -> str | Sequence[str]:
-    """The name of a split, or ids."""
+def _wanted(split: str | Path | Sequence[str]) -> str | Path | Sequence[str]:
+    """The name of a split, a file of ids, or ids."""
     if isinstance(split, str) and split in (*SPLITS, "trainval", "all"):
         return split
     if isinstance(split, str | Path):
-        return read_names(split) if Path(split).is_file() else str(split)
+        return Path(split) if Path(split).is_file() else str(split)
     return split
 
 

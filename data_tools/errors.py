@@ -81,7 +81,7 @@ class UnknownNameError(ConfigError):
     """A name that is not in a list, with the nearest names and the list itself."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str | Path | None = None) -> None:
-        known = sorted(known)
+        known = sorted(set(known))
         near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
         super().__init__(
             f"Unknown {kind} {name!r}.",

@@ -20,6 +20,8 @@ from duskbench.data_tools.errors import ConfigError
 
 CopyMode = Literal["hardlink", "copy"]
 
+# Characters of up to 4 bytes; file systems take names of 255 bytes.
+_NAME_PART = 40
 # What a file system that has no locks answers, as some network file systems do.
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -30,8 +32,7 @@ def write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None
     `durable` flushes it to the disk before the rename, so that a power cut cannot leave an empty file under the name.
     """
     path = Path(path)
-    # Not mkstemp: it makes files private, and this is half the system calls. No two writers share process and thread.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    temporary = temporary_beside(path)
     try:
         try:
             file = temporary.open("xb")
@@ -53,6 +54,13 @@ def write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None
             # Nobody asked for the temporary one.
             error.filename, error.filename2 = str(path), None
         raise
+
+
+def temporary_beside(path: Path) -> Path:
+    """A hidden name in the same folder, for what is renamed to `path` once it is complete; `leftovers` knows it."""
+    # Not mkstemp: it makes files private, and takes twice the system calls. No two writers share process and thread.
+    # A part of the name: the whole may be as long as a name can be.
+    return path.with_name(f".{path.name[:_NAME_PART]}.{os.getpid()}.{threading.get_ident()}")
 
 
 def user_cache() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
@@ -29,10 +29,10 @@ class UnknownIdError(UnknownNameError):
             expected = f"one of {len(known)} ids from {min(known)!r} to {max(known)!r}"
         ConfigError.__init__(
             self,
-            f"Unknown image id {image_id!r}.",
+            f"Unknown image id {image_id[:200]!r}.",
             where=where,
             expected=expected,
-            got=repr(image_id),
+            got=repr(image_id[:200]),
             todo=f"did you mean {' or '.join(near)}?" if near else None,
         )
 
@@ -135,11 +135,16 @@ def resolve_all(image_ids: Iterable[str], known: Collection[str], *, where: str 
     return list(seen)
 
 
-def numbered_names(path: str | Path) -> list[tuple[int, str]]:
+def numbered_names(path: str | Path, known: Callable[[], Container[str]] = frozenset) -> list[tuple[int, str]]:
     """Read a text file of names, one a line, with their line numbers from 1.
 
     A byte order mark, any line ends, blanks around a name, quotes around it, blank lines, and comments (`#` at the
-    start of a line or behind a blank) are passed over. Blanks inside a name belong to it.
+    start of a line or behind a blank) are passed over. Blanks inside a name belong to it, and so does a `#` where the
+    whole line is a known name.
+
+    Args:
+        path: The file.
+        known: Gives the names that are known; asked only where a line has a comment.
 
     Raises:
         DataError: The file cannot be read as UTF-8 text.
@@ -147,6 +152,8 @@ def numbered_names(path: str | Path) -> list[tuple[int, str]]:
     names = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         name = _COMMENT.sub("", line).strip()
+        if name != line.strip() and _is_name(line.strip(), known()):
+            name = line.strip()
         if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
             name = name[1:-1].strip()
         if name:
@@ -154,13 +161,19 @@ def numbered_names(path: str | Path) -> list[tuple[int, str]]:
     return names
 
 
-def read_names(path: str | Path) -> list[str]:
+def _is_name(line: str, known: Container[str]) -> bool:
+    """Whether a line is a known name with every `#` of it, not a path at the end of a comment."""
+    found = find_id(line, known)
+    return found is not None and found.count("#") == line.count("#")
+
+
+def read_names(path: str | Path, known: Callable[[], Container[str]] = frozenset) -> list[str]:
     """Read a text file of names, such as image ids or classes; see `numbered_names`.
 
     Raises:
         DataError: The file cannot be read as UTF-8 text, or holds no name.
     """
-    names = [name for _, name in numbered_names(path)]
+    names = [name for _, name in numbered_names(path, known)]
     if not names:
         raise DataError("The list holds no name.", where=path, expected="one name a line")
     return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,12 +62,30 @@ class ImageFiles:
     def matching(self, image_id: str) -> list[Path]:
         """The files that belong to an image of a data set, as its enhanced or lit versions do.
 
-        Of an id with folders those of the same path, if there are any; else those of its file name, in whatever folder.
-        Extensions do not matter. More than one is for the caller to settle.
+        Of an id with folders those of the same path, if there are any; else those of its file name, unless their
+        folders are others than the id's: `1.png` and `deep/x/1.png` can be of `x/1`, and `y/1.png` cannot. Of an id
+        without folders those of its name in whatever folder. Extensions do not matter. More than one is for the caller
+        to settle.
         """
         folder, _, name = image_id.rpartition("/")
-        same = [file for file in self.by_name.get(name, []) if stem(file) == image_id] if folder else []
-        return [self.root / file for file in sorted(same or self.by_name.get(name, []))]
+        named = sorted(self.by_name.get(name, []))
+        same = [file for file in named if stem(file) == image_id] if folder else []
+        return [self.root / file for file in same or named if _is_below(stem(file), image_id)]
+
+    def matching_each(self, image_ids: Iterable[str]) -> dict[str, list[Path]]:
+        """The files that belong to each of a data set's images, see `matching`; no file to two of them.
+
+        What could be of two is that image's whose path is the same, else nobody's.
+        """
+        found = {image_id: self.matching(image_id) for image_id in image_ids}
+        takers = Counter(file for files in found.values() for file in files)
+        return {
+            image_id: [file for file in files if takers[file] == 1 or self._id_of(file) == image_id]
+            for image_id, files in found.items()
+        }
+
+    def _id_of(self, file: Path) -> str:
+        return stem(file.relative_to(self.root).as_posix())
 
 
 def find_images(folder: str | Path) -> ImageFiles:
@@ -133,6 +151,11 @@ def _unlisted(error: OSError) -> None:
     raise DataError(
         "Cannot list a folder of images.", where=printable(str(error.filename)), got=str(error.strerror)
     ) from error
+
+
+def _is_below(one: str, other: str) -> bool:
+    """Whether one of two paths is the other, or its end behind further folders."""
+    return f"/{one}".endswith(f"/{other}") or f"/{other}".endswith(f"/{one}")
 
 
 def _group(files: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:

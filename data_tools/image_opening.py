@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +16,7 @@ from PIL import Image, TiffTags, UnidentifiedImageError
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
 from duskbench.data_tools.file_kinds import HEAD, kind_of, remedy
+from duskbench.data_tools.png_chunks import may_hold_exif, pared
 
 # Every format that is opened, as Pillow calls it, with the extensions of its files. Pillow knows many more; most of
 # their readers are written in Python, slow and seldom tested with hostile files.
@@ -32,6 +32,10 @@ FORMATS: dict[str, tuple[str, ...]] = {
 FORMAT_OF: dict[str, str] = {suffix: form for form, suffixes in FORMATS.items() for suffix in suffixes}
 IMAGE_SUFFIXES: frozenset[str] = frozenset(FORMAT_OF)
 
+# Most pixels of a side, where a format has a limit that pictures meet. Source: libjpeg's JPEG_MAX_DIMENSION, RFC 9649
+# section 2.6 (14 bits), AV1 section 5.5.1 (16 bits).
+LARGEST_SIDE: dict[str, int] = {"JPEG": 65_500, "WEBP": 16_383, "AVIF": 65_536}
+
 # 128 million pixels are 384 MB of RGB, and more than all but a few cameras take. A PNG of one colour claims as many in
 # 400 kB.
 MAX_PIXELS = 128_000_000
@@ -39,9 +43,6 @@ MAX_PIXELS_VARIABLE = "DUSKBENCH_MAX_PIXELS"
 
 ORIENTATION = 0x0112
 _OPENING = threading.Lock()
-# PNG chunks that the pixels need, and those that may hold EXIF data.
-_PNG_PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL"})
-_PNG_EXIF = frozenset({b"eXIf", b"zTXt", b"tEXt", b"iTXt"})
 _READ_KINDS = frozenset({
     "a JPEG image", "a PNG image", "a BMP image", "a TIFF image", "a WebP image", "a PPM image", "an AVIF image",
 })  # fmt: skip
@@ -82,6 +83,32 @@ def is_image_file(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
+def format_to_write(path: Path, size: tuple[int, ...]) -> str:
+    """The format that a file name asks for, a key of `FORMATS`, for a picture of `size`: height and width.
+
+    Raises:
+        DataError: The extension names no format, or one that has no room for so many rows or columns.
+    """
+    form = FORMAT_OF.get(path.suffix.lower())
+    if form is None:
+        raise DataError(
+            "Cannot tell the image format from the file name.",
+            where=path,
+            expected=f"an extension of {', '.join(sorted(FORMAT_OF))}",
+            got=repr(path.suffix),
+        )
+    most = LARGEST_SIDE.get(form)
+    if most is not None and max(size[:2]) > most:
+        raise DataError(
+            "The picture is too large for its format.",
+            where=path,
+            expected=f"at most {most:,} rows and columns in {form}",
+            got=f"{size[1]} x {size[0]}",
+            todo="give a name that ends in .png",
+        )
+    return form
+
+
 def max_pixels() -> int:
     """Most pixels that an image may have: `$DUSKBENCH_MAX_PIXELS`, else `MAX_PIXELS`.
 
@@ -118,20 +145,27 @@ def image_size(path: str | Path) -> tuple[int, int]:
         raise _unreadable(path, error) from error
 
 
-def with_image(data: bytes, work: Callable[[Image.Image], T], *, where: str | Path = "bytes") -> T:
+def with_image(
+    data: bytes,
+    work: Callable[[Image.Image], T],
+    *,
+    where: str | Path = "bytes",
+    left_out: Callable[[str], None] = lambda kinds: None,
+) -> T:
     """Open an image with Pillow and return what `work` makes of it; whatever Pillow raises becomes a `DataError`.
 
-    A PNG whose text or profile chunks are broken is opened without them.
+    A PNG whose text or colour chunks are broken is opened without them; `left_out` is told their kinds.
     """
     try:
         with _opened(BytesIO(data), where) as image:
             return work(image)
-    except DamagedImageError:
-        bare = _without_texts(data)
-        if bare == data:
-            raise
-        with _opened(BytesIO(bare), where) as image:
-            return work(image)
+    except DamagedImageError as error:
+        for rest, missing in pared(data):
+            with suppress(DamagedImageError), _opened(BytesIO(rest), where) as image:
+                result = work(image)
+                left_out(missing)
+                return result
+        raise error
 
 
 def load(image: Image.Image) -> None:
@@ -262,34 +296,4 @@ def _header(image: Image.Image) -> ImageHeader:
 def _may_have_exif(image: Image.Image) -> bool:
     """Pillow decodes a whole PNG to look for EXIF data behind the pixels; it is asked only where there may be some."""
     file: Any = getattr(image, "fp", None)
-    if image.format != "PNG" or file is None:
-        return True
-    before = file.tell()
-    file.seek(8)
-    found = any(kind in _PNG_EXIF for kind, _, _ in _png_chunks(file))
-    file.seek(before)
-    return found
-
-
-def _png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and length (with its 12 bytes around the content) of each chunk; the content is skipped."""
-    while len(header := file.read(8)) == 8:
-        start = file.tell() - 8
-        length = int.from_bytes(header[:4], "big") + 12
-        yield header[4:], start, length
-        file.seek(start + length)
-
-
-def _without_texts(data: bytes) -> bytes:
-    """A PNG without the chunks that its pixels do not need, EXIF data with a right checksum excepted; others as is."""
-    if not data.startswith(b"\x89PNG"):
-        return data
-    file = BytesIO(data)
-    file.seek(8)
-    kept = [data[:8]]
-    for kind, start, length in _png_chunks(file):
-        chunk = data[start : start + length]
-        intact = zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
-        if kind in _PNG_PIXELS or (kind == b"eXIf" and intact):
-            kept.append(chunk)
-    return b"".join(kept)
+    return image.format != "PNG" or file is None or may_hold_exif(file)

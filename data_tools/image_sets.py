@@ -31,7 +31,7 @@ def read_image_set(
     Raises:
         DataError: The file cannot be read, or an id could lead out of the tree; says which line.
     """
-    names = numbered_names(path)
+    names = numbered_names(path, lambda: _Marked(in_tree()))
     marks = [_mark(name) for _, name in names]
     all_marked = None not in marks
     known: Container[str] | None = None
@@ -52,6 +52,16 @@ def read_image_set(
             found = at or (bare_id(head) if all_marked else None)
         ids.append(check_id(bare_id(name) if found is None else found, where=f"{path}:{number}"))
     return ids
+
+
+class _Marked:
+    """The ids of a tree, with or without a mark behind them."""
+
+    def __init__(self, known: Container[str]) -> None:
+        self.known = known
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.known or (_mark(str(name)) is not None and str(name).rsplit(maxsplit=1)[0] in self.known)
 
 
 def _mark(name: str) -> str | None:

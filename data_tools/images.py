@@ -10,10 +10,11 @@ from PIL import Image
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_bytes
+from duskbench.data_tools.image_colour import check_dynamic_range
 from duskbench.data_tools.image_opening import (
-    FORMAT_OF,
     FORMATS,
     IMAGE_SUFFIXES,
+    format_to_write,
     image_size,
     is_image_file,
     load,
@@ -21,8 +22,13 @@ from duskbench.data_tools.image_opening import (
     read_bytes,
     with_image,
 )
+from duskbench.data_tools.jpeg_scans import without_end
 
 __all__ = ["IMAGE_SUFFIXES", "decode_image", "image_size", "is_image_file", "read_image", "write_image"]
+
+
+# TIFF 6.0, section 19, tag SampleFormat.
+_SIGNED = 2
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -31,7 +37,8 @@ def read_image(path: str | Path) -> np.ndarray:
     Grey, palette, 16-bit, CMYK and transparent files come back as three 8-bit channels; transparency is dropped. What
     counts as white follows from the file's bit depth and sample format, never from its content: 65535 for 16 bits,
     4095 for 12, 1.0 for floats. Broken EXIF data or text chunks do no harm: the picture is taken as it is stored.
-    Pillow decodes, not OpenCV: OpenCV returns a full-size array with a grey tail for a truncated JPEG.
+    Pillow decodes, not OpenCV: OpenCV returns a full-size array with a grey tail for a truncated JPEG. So does Pillow
+    where its end marker is there; see `jpeg_scans.without_end`.
 
     Args:
         path: The file, of one of `FORMATS`, whatever its extension says.
@@ -41,15 +48,16 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Raises:
         DataError: The file is missing, empty, damaged or not an image; it holds several pictures (an animation,
-            pages); it has more than `max_pixels` pixels; or nothing says what white is (signed integers, floats
-            outside 0 to 1).
+            pages); it has more than `max_pixels` pixels; it is of high dynamic range (PQ, HLG); or nothing says what
+            white is (signed integers, floats outside 0 to 1).
     """
     return decode_image(read_bytes(path), where=path)
 
 
 def decode_image(data: bytes, *, where: str | Path = "bytes") -> np.ndarray:
     """Decode the bytes of an image file; see `read_image`."""
-    return with_image(data, lambda image: _decode(image, where), where=where)
+    check_dynamic_range(data, where=where)
+    return with_image(without_end(data), lambda image: _decode(image, where), where=where)
 
 
 def _decode(image: Image.Image, where: str | Path) -> np.ndarray:
@@ -68,6 +76,13 @@ def _turned(image_rgb: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _to_rgb(image: Image.Image, where: str | Path) -> np.ndarray:
+    tags: Any = getattr(image, "tag_v2", {})
+    if _SIGNED in _tuple(tags.get(339, 1)):
+        raise DataError(
+            "Nothing says what white is in this image of signed samples.",
+            where=where, expected="unsigned integers, or floats from 0 to 1", got="signed integers",
+            todo="save it with 8 or 16 bits, unsigned",
+        )  # fmt: skip
     if image.mode == "F" or image.mode.startswith("I"):
         return np.repeat(_grey_levels(image, where)[:, :, None], 3, axis=2)
     if image.mode == "P" and "transparency" in image.info:
@@ -89,12 +104,6 @@ def _grey_levels(image: Image.Image, where: str | Path) -> np.ndarray:
             )  # fmt: skip
         levels = np.rint(samples * 255.0)
     else:
-        if 2 in _tuple(tags.get(339, 1)):
-            raise DataError(
-                "Nothing says what white is in this image of signed samples.",
-                where=where, expected="unsigned integers, or floats from 0 to 1", got="signed integers",
-                todo="save it with 8 or 16 bits, unsigned",
-            )  # fmt: skip
         bits = int(_tuple(tags.get(258, 16))[0])
         if bits == 32:
             samples, bits = (samples.view(np.uint32) >> 16).astype(np.uint16), 16
@@ -118,7 +127,7 @@ def write_image(path: str | Path, image_rgb: np.ndarray) -> None:
         image_rgb: (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: The array is no such image or the extension names no format.
+        DataError: The array is no such image; or the extension names no format, or one that has no room for it.
     """
     import cv2
 
@@ -130,15 +139,10 @@ def write_image(path: str | Path, image_rgb: np.ndarray) -> None:
             expected="(H, W, 3) uint8 RGB",
             got=f"{image_rgb.shape} {image_rgb.dtype}",
         )
-    if not is_image_file(path):
-        raise DataError(
-            "Cannot tell the image format from the file name.",
-            where=path,
-            expected=f"an extension of {', '.join(sorted(IMAGE_SUFFIXES))}",
-            got=repr(path.suffix),
-        )
+    form = format_to_write(path, image_rgb.shape)
     # No flags for PNG: OpenCV's default (RLE strategy) is twice as fast as level 1 and smaller.
-    form = FORMAT_OF[path.suffix.lower()]
     flags = [cv2.IMWRITE_JPEG_QUALITY, 95] if form == "JPEG" else []
-    _, data = cv2.imencode(FORMATS[form][0], np.ascontiguousarray(image_rgb[:, :, ::-1]), flags)
+    done, data = cv2.imencode(FORMATS[form][0], np.ascontiguousarray(image_rgb[:, :, ::-1]), flags)
+    if not done:
+        raise DataError("Cannot encode the image.", where=path, got=f"{image_rgb.shape}", todo="try another format")
     write_bytes(path, data.tobytes())

@@ -11,7 +11,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 # Every temporary name says which process it belongs to: `.placing.<pid>.x` of `files.place_file`,
-# `.extract-<pid>-x` of `fetch`, `.<name>.<pid>.<thread>` of `files.write_bytes`, `.manifest.x.<pid>` of manifests.
+# `.extract-<pid>-x` of `fetch`, `.<name>.<pid>.<thread>` of `files.temporary_beside`; once `.manifest.x.<pid>`.
 _TEMPORARY = re.compile(
     r"\.placing\.(?P<placing>\d+)\.\w+|\.extract-(?P<extract>\d+)-\w+|\.manifest\.\w+\.(?P<manifest>\d+)"
     r"|\..+\.(?P<file>\d+)\.\d{9,}"

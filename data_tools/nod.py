@@ -15,7 +15,8 @@ import re
 from pathlib import Path
 
 from duskbench.data_tools.classes import SPLITS
-from duskbench.data_tools.coco import CocoDataset, CocoFile
+from duskbench.data_tools.coco import CocoDataset
+from duskbench.data_tools.coco_files import CocoFile
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 
 CAMERAS: dict[str, str] = {"Nikon750": "Nikon", "Sony_RX100m7": "Sony"}
@@ -71,14 +72,12 @@ class NOD(CocoDataset):
                 got="annotations of .NEF and .ARW files",
                 todo="take the JPEGs of NOD, or those that RAW-NOD developed with rawpy",
             )
-        taken = [
-            file
-            for one, file in files
-            if one == chosen and split in (file.split, "all") and camera in (file.group, "both")
-        ]
+        of_variant = [file for one, file in files if one == chosen]
+        taken = [file for file in of_variant if split in (file.split, "all") and camera in (file.group, "both")]
         if not taken:
             raise DataError("No annotation file of NOD for this.", where=root, got=f"{chosen}, {camera}, {split}")
-        super().__init__(Path(root), taken, name="NOD", images=images, tolerant=tolerant)
+        others = [file for file in of_variant if file not in taken]
+        super().__init__(Path(root), taken, others=others, name="NOD", images=images, tolerant=tolerant)
 
     @classmethod
     def detects(cls, root: Path) -> bool:

@@ -11,14 +11,22 @@ from typing import Any
 
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.files import CopyMode, place_file
+from duskbench.data_tools.files import CopyMode
 from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.images import decode_image
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
-from duskbench.data_tools.training_manifest import MANIFEST, Labels, folder_and_part, is_name, open_manifest, read_rows
+from duskbench.data_tools.training_manifest import (
+    MANIFEST,
+    Names,
+    folder_and_part,
+    is_name,
+    open_manifest,
+    place_files,
+    read_rows,
+)
 from duskbench.data_tools.unpaired_selection import luma
 
 LOW, HIGH = "low", "high"
@@ -77,8 +85,8 @@ def build_paired(
     Pairs are taken in the order of the sources and of the ids in them. `manifest.json` names every pair with size,
     brightness and hashes, and every rejected one with the reason: `missing`, `unreadable`, `too small`, `sizes differ`,
     `not darker` (the low image is at least as bright as its twin) or `twice` (both files are in the set already). Same
-    input and arguments, same files. Files of an earlier manifest in `out` that are no longer in the set are removed;
-    nothing else is.
+    input and arguments, same files. They are placed once the set is known to be whole; files of an earlier manifest in
+    `out` that are no longer in the set are removed, nothing else is.
 
     Args:
         sources: Folders; of each all images, or a part where the source is `FOLDER@PART`. One of
@@ -91,7 +99,8 @@ def build_paired(
         progress: Where pairs looked at are reported.
 
     Raises:
-        DataError: A source has no pairs, files of a source have no twin, or no pair passes.
+        DataError: A source has no pairs, files of a source have no twin, no pair passes, or low or high of `out` holds
+            images of neither this set nor an earlier one.
     """
     out = Path(out)
     candidates = list(_candidates(sources))
@@ -99,6 +108,7 @@ def build_paired(
     earlier = _earlier_files(out)
     rejected: Counter[str] = Counter()
     taken: set[tuple[str, str]] = set()
+    files: dict[str, Path] = {}
     with open_manifest(out / MANIFEST, {"min_side": min_side, "copy": copy}) as write_row:
         for done, (candidate, measured) in enumerate(ordered_map(_measure, candidates), start=1):
             reason, detail = _judge(measured, min_side, taken)
@@ -107,9 +117,7 @@ def build_paired(
                 rejected[reason] += 1
             else:
                 for folder, path in ((LOW, candidate.low), (HIGH, candidate.high)):
-                    target = Path(folder, candidate.name + path.suffix)
-                    earlier.discard(target.as_posix())
-                    place_file(path, out / target, copy)
+                    files[f"{folder}/{candidate.name}{path.suffix}"] = path
             progress.update("Looking at pairs", done, len(candidates))
         if not taken:
             raise DataError(
@@ -118,7 +126,8 @@ def build_paired(
                 got=", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items())),
                 todo="add sources, or lower min_side",
             )
-    for stale in earlier:
+        place_files(out, files, earlier, copy)
+    for stale in earlier - files.keys():
         (out / stale).unlink(missing_ok=True)
     return PairedSet(out, out / MANIFEST, len(taken), dict(rejected))
 
@@ -156,12 +165,12 @@ def read_paired_manifest(path: str | Path) -> dict[str, Any]:
 
 
 def _candidates(sources: Sequence[str | Path]) -> Iterator[Candidate]:
-    labels = Labels()
+    labels, names = Names(), Names()
     for source in sources:
         folder, part = folder_and_part(source)
-        label = labels.label(folder.resolve().name)
+        label = labels.take(folder.resolve().name)
         for image_id, (low, high) in _pairs_of(folder, part).items():
-            yield Candidate(label, image_id, low, high, f"{label}@{image_id.replace('/', '@')}")
+            yield Candidate(label, image_id, low, high, names.take(f"{label}@{image_id.replace('/', '@')}"))
 
 
 def _pairs_of(folder: Path, part: str | None) -> dict[str, tuple[Path, Path]]:
@@ -173,14 +182,13 @@ def _pairs_of(folder: Path, part: str | None) -> dict[str, tuple[Path, Path]]:
 
 
 def _matched(low: Any, high: Path) -> dict[str, tuple[Path, Path]]:
-    lit = find_images(high)
-    twins = {image_id: lit.matching(image_id) for image_id in low.ids}
+    twins = find_images(high).matching_each(low.ids)
     wrong = [f"{image_id}: {len(found) or 'none'}" for image_id, found in twins.items() if len(found) != 1]
     if wrong:
         raise DataError(
             "Low-light images have no twin, or more than one.",
             where=high,
-            expected="one file of the image's name for each image",
+            expected="one file of the image's path or name for each image, and none for two",
             got=f"{len(wrong)} of {len(twins)} without: {', '.join(wrong[:5])}{', ...' if len(wrong) > 5 else ''}",
             todo="complete the folder, or take them out of the low-light images",
         )

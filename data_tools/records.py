@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -164,7 +164,8 @@ class Dataset(ABC):
     def record(self, image_id: str) -> ImageRecord:
         """One image: the annotation with class names in their canonical spelling and boxes clipped to the image.
 
-        Where the image file is absent, boxes are clipped at the left and top edges only.
+        Where the image file is absent, the size that the annotation states counts; without either, boxes are clipped at
+        the left and top edges only.
 
         Args:
             image_id: One of `ids`, or the image's file name.
@@ -186,7 +187,7 @@ class Dataset(ABC):
             name = canonical(one.name)
             if is_synonym(one.name):
                 self._renamed.setdefault(f"{one.name} as {name}", set()).add(found)
-            box = clip_box(one.box_xyxy, size, where=f"{where}, object {number} ({one.name})")
+            box = clip_box(one.box_xyxy, size or record.size, where=f"{where}, object {number} ({one.name})")
             objects.append(replace(one, name=name, box_xyxy=box))
         return record if record.objects is None else replace(record, objects=tuple(objects))
 
@@ -208,6 +209,10 @@ class Dataset(ABC):
             )
         return tuple(notes)
 
+    def selectable(self) -> Collection[str]:
+        """The ids that `select` can take."""
+        return self._known
+
     def select(self, image_ids: Iterable[str]) -> None:
         """Take only these images, in this order.
 
@@ -218,7 +223,7 @@ class Dataset(ABC):
             UnknownIdError: There is no such image.
             DataError: An image is given twice.
         """
-        self.ids = resolve_all(image_ids, self._known, where=self.root)
+        self.ids = resolve_all(image_ids, self.selectable(), where=self.root)
         self._known = dict.fromkeys(self.ids)
 
 

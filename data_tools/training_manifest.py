@@ -1,15 +1,17 @@
-"""What unpaired and paired training sets share: the manifest, with a row for every image, and how sources are named."""
+"""What unpaired and paired training sets share: the manifest, with a row for every image, names, and placing files."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import IO, Any
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.files import CopyMode, place_file
+from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.written_whole import written_whole
 
 MANIFEST = "manifest.json"
@@ -64,16 +66,45 @@ def is_name(file: str) -> bool:
     return Path(file).name == file
 
 
-class Labels:
-    """Names of sources, with numbers where two have the same, so that none overwrites another's files."""
+class Names:
+    """Names of sources or files, with numbers where two would have the same, so that none overwrites another's file."""
 
     def __init__(self) -> None:
-        self._count: Counter[str] = Counter()
+        self._taken: set[str] = set()
 
-    def label(self, name: str) -> str:
-        """The label of the next source of this name."""
-        self._count[name] += 1
-        return name if self._count[name] == 1 else f"{name}-{self._count[name]}"
+    def take(self, name: str, suffix: str = "") -> str:
+        """The name with its suffix, numbered between them if it is taken; it is taken from now on."""
+        numbered = (f"{name}-{number}{suffix}" for number in count(2))
+        free = next(one for one in chain([f"{name}{suffix}"], numbered) if one not in self._taken)
+        self._taken.add(free)
+        return free
+
+
+def place_files(out: Path, files: Mapping[str, Path], earlier: Collection[str], copy: CopyMode) -> None:
+    """Put the files of a training set, once it is known to be whole, into the folders that a training reads.
+
+    Args:
+        out: The set's folder.
+        files: Path in it -> the file to place there.
+        earlier: Paths in it of the set that was there before.
+        copy: See `files.place_file`.
+
+    Raises:
+        DataError: A folder holds an image of neither set, which the training would read too; nothing is placed.
+    """
+    folders = [folder for folder in dict.fromkeys(file.partition("/")[0] for file in files) if (out / folder).is_dir()]
+    there = [f"{folder}/{file}" for folder in folders for file in find_images(out / folder).files]
+    foreign = [file for file in there if file not in files and file not in earlier]
+    if foreign:
+        raise DataError(
+            "The folder of the training set holds images that are not of it.",
+            where=out,
+            expected="none: a training reads all that are there",
+            got=f"{len(foreign)}: {', '.join(foreign[:5])}{', ...' if len(foreign) > 5 else ''}",
+            todo="remove them, or choose another folder",
+        )
+    for file, source in files.items():
+        place_file(source, out / file, copy)
 
 
 def folder_and_part(source: str | Path) -> tuple[Path, str | None]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
-from duskbench.data_tools.files import CopyMode, place_file
+from duskbench.data_tools.files import CopyMode
 from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.ordered_map import ordered_map
@@ -23,9 +23,10 @@ from duskbench.data_tools.records import Dataset
 from duskbench.data_tools.training_manifest import (
     FOLDERS,
     MANIFEST,
-    Labels,
+    Names,
     folder_and_part,
     open_manifest,
+    place_files,
     read_manifest,
 )
 from duskbench.data_tools.unpaired_selection import Candidate, Measured, Selection, measure
@@ -66,8 +67,8 @@ def build_unpaired(
     Images are taken in the order of the sources and of the ids in them; of near-duplicates within a domain the first
     stays, and a file that is in A does not enter B. `manifest.json` names every image with brightness and hash, and
     every rejected one with the reason: `missing`, `unreadable`, `too small`, `too bright`, `too dark`,
-    `near-duplicate` or `in A`. Same input and arguments, same files. Files of an earlier manifest in `out` that are
-    no longer in the set are removed; nothing else is.
+    `near-duplicate` or `in A`. Same input and arguments, same files. They are placed once the set is
+    known to be whole; files of an earlier manifest in `out` that are no longer in the set are removed, nothing else is.
 
     Args:
         low: Sources of domain A: data sets, ExDark or VOC trees (all their splits, or one: `data/exdark@train`), plain
@@ -88,7 +89,8 @@ def build_unpaired(
 
     Raises:
         ConfigError: A threshold is out of its range.
-        DataError: A source cannot be read as a data set, or nothing of a domain passes.
+        DataError: A source cannot be read as a data set, nothing of a domain passes, or trainA or trainB of `out` holds
+            images of neither this set nor an earlier one.
     """
     _check_ranges(max_low_brightness, min_brightness, hash_distance, limit)
     out = Path(out)
@@ -109,6 +111,7 @@ def build_unpaired(
     earlier = _earlier_files(out)
     selection = Selection(max_low_brightness, min_brightness, min_side, hash_distance)
     taken, rejected = Counter({"A": 0, "B": 0}), Counter[str]()
+    files: dict[str, Path] = {}
     with open_manifest(out / MANIFEST, settings) as write_row:
         results = ordered_map(measure, _until_full(candidates, taken, limit), workers)
         for done, (candidate, measured) in enumerate(results, start=1):
@@ -118,16 +121,15 @@ def build_unpaired(
             write_row(_row(candidate, measured, reason, detail))
             if reason is None:
                 taken[candidate.domain] += 1
-                target = Path(FOLDERS[candidate.domain], candidate.file)
-                earlier.discard(target.as_posix())
-                place_file(candidate.path, out / target, copy)
+                files[f"{FOLDERS[candidate.domain]}/{candidate.file}"] = candidate.path
             else:
                 rejected[reason] += 1
             progress.update("Looking at images", done, len(candidates))
         for domain, sources in (("A", low), ("B", normal)):
             if not taken[domain]:
                 raise _nothing_left(FOLDERS[domain], sources, rejected)
-    for stale in earlier:
+        place_files(out, files, earlier, copy)
+    for stale in earlier - files.keys():
         (out / stale).unlink(missing_ok=True)
     return UnpairedSet(out, out / MANIFEST, dict(taken), dict(rejected))
 
@@ -167,13 +169,14 @@ def open_source(source: str | Path | Dataset, domain: str) -> Dataset:
 
 
 def _candidates(domain: str, sources: Sequence[str | Path | Dataset]) -> Iterator[Candidate]:
-    labels = Labels()
+    labels, names = Names(), Names()
     for source in sources:
         dataset = open_source(source, domain)
-        label = labels.label(dataset.name)
+        label = labels.take(dataset.name)
         for image_id in dataset.ids:
             path = dataset.image_path(image_id)
-            yield Candidate(domain, label, image_id, path, f"{label}@{image_id.replace('/', '@')}{path.suffix}")
+            file = names.take(f"{label}@{image_id.replace('/', '@')}", path.suffix)
+            yield Candidate(domain, label, image_id, path, file)
 
 
 def _until_full(candidates: list[Candidate], taken: Counter[str], limit: int | None) -> Iterator[Candidate]:

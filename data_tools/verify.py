@@ -11,7 +11,7 @@ from typing import Any
 
 from duskbench.data_tools.bbgt import UnknownClassError
 from duskbench.data_tools.boxes import Box, BoxError, iou
-from duskbench.data_tools.classes import OUTSIDE_VOC, VOC_CLASSES, canonical, is_known, is_synonym
+from duskbench.data_tools.classes import OUTSIDE_VOC, VOC_CLASSES, canonical, class_key, is_known, is_synonym
 from duskbench.data_tools.datasets import open_for_checking
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.findings import Collector, Report
@@ -128,7 +128,7 @@ def _read(dataset: Dataset, image_id: str, found: Collector) -> ImageRecord | No
 def _twice(objects: tuple[ObjectAnnotation, ...]) -> Iterator[str]:
     for number, one in enumerate(objects, start=1):
         for earlier, other in enumerate(objects[: number - 1], start=1):
-            same = canonical(one.name) == canonical(other.name)
+            same = class_key(one.name) == class_key(other.name)
             if same and iou(one.box_xyxy, other.box_xyxy) > _SAME_OBJECT_IOU:
                 yield f"objects {earlier} and {number} ({one.name}) are one, annotated twice"
                 break

@@ -6,14 +6,14 @@ Source: the VOC development kit (2007, 2012); the annotation files themselves ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from duskbench.data_tools.classes import SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.exdark import KNOWN_WITHOUT_BOX
-from duskbench.data_tools.findings import Finding, compare_counts
+from duskbench.data_tools.findings import Finding, compare_counts, several_images
 from duskbench.data_tools.ids import printable, resolve, stem
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.image_sets import IMAGE_SETS, read_image_set
@@ -69,7 +69,7 @@ class VOC(Dataset):
 
     @classmethod
     def detects(cls, root: Path) -> bool:
-        """By Annotations beside ImageSets/Main or JPEGImages."""
+        """See `is_voc_tree`."""
         return bool(voc_trees(root))
 
     def _select(self, split: str, marked_out: list[str]) -> tuple[list[str], Path]:
@@ -82,10 +82,14 @@ class VOC(Dataset):
             )
         return read_image_set(self._set_files[split], self._in_tree, marked_out), self._set_files[split]
 
-    def select(self, image_ids: Iterable[str]) -> None:
-        """Take only these images, which need be in no image set, only in the tree; see `Dataset.select`."""
-        self._known = dict.fromkeys([*self._known, *self._annotations, *_union(self._main)])
-        super().select(image_ids)
+    @property
+    def image_sets(self) -> Mapping[str, Sequence[str]]:
+        """The ids of each image set of the usual names that there is."""
+        return self._main
+
+    def selectable(self) -> Collection[str]:
+        """The ids that `select` can take: they need be in no image set, only in the tree."""
+        return dict.fromkeys([*self._known, *self._annotations, *_union(self._main)])
 
     @cached_property
     def _set_files(self) -> dict[str, Path]:
@@ -199,12 +203,7 @@ class VOC(Dataset):
             if annotations[file[:-4]] != file:
                 path = self.root / "Annotations" / file
                 yield Finding("error", "several-annotations", path, f"{annotations[file[:-4]]} is read in its place")
-        for image_id, files in images.items():
-            if len(files) > 1:
-                path = self.root / "JPEGImages" / files[0]
-                yield Finding(
-                    "warning", "several-images", str(path), f"read for {image_id}, not {', '.join(files[1:])}"
-                )
+        yield from several_images(images, self.root / "JPEGImages")
 
 
 class VOCAnnotations(Dataset):
@@ -251,9 +250,12 @@ def _union(sets: Mapping[str, list[str]]) -> list[str]:
 
 
 def is_voc_tree(folder: Path) -> bool:
-    """Tell whether a folder is itself a VOC tree: Annotations beside ImageSets/Main or JPEGImages."""
-    has_images = (folder / IMAGE_SETS).is_dir() or (folder / "JPEGImages").is_dir()
-    return (folder / "Annotations").is_dir() and has_images
+    """Tell whether a folder is itself a VOC tree: Annotations beside ImageSets/Main, or with XML beside JPEGImages."""
+    if not (folder / "Annotations").is_dir():
+        return False
+    # Without image sets the XML files say which images there are; others put COCO's JSON into folders of these names.
+    has_lists, has_images = (folder / IMAGE_SETS).is_dir(), (folder / "JPEGImages").is_dir()
+    return has_lists or (has_images and bool(xml_files(folder / "Annotations")))
 
 
 def voc_trees(root: Path) -> dict[str, Path]:

@@ -127,7 +127,8 @@ def make_voc_dark(
     Args:
         voc: VOC tree of lit photographs; see `voc.VOC`.
         out: Folder of the dark tree.
-        split: Which images; see `datasets.open_dataset`. Ids or a file of them are written as split `test`.
+        split: Which images; see `datasets.open_dataset`. Ids or a file of them are written as split `test`, `all` as
+            the image sets that the lit tree has.
         year: Which VOC year, where `voc` holds several.
         limit: Only so many of the images that are there, evenly spread.
         seed: Non-negative; each image's own seed comes from it and the image id.
@@ -163,7 +164,8 @@ def make_voc_dark(
                 journal.flush()
             progress.update("Darkening", done, len(ids))
     write_text(out / MANIFEST, _line(_header(settings)) + "".join(_line(rows[image_id]) for image_id in sorted(rows)))
-    write_text(out / IMAGE_SETS / f"{name}.txt", "".join(f"{image_id}\n" for image_id in ids))
+    for each, listed in _image_sets(source, name, ids).items():
+        write_text(out / IMAGE_SETS / f"{each}.txt", "".join(f"{image_id}\n" for image_id in listed))
     return VocDark(out, name, len(ids), darkened)
 
 
@@ -183,6 +185,15 @@ def _select(source: VOC, limit: int | None) -> list[str]:
         raise DataError("The split has no image that is there.", where=source.root, got=f"{len(source.ids)} ids")
     count = min(limit or len(present), len(present))
     return [present[i * len(present) // count] for i in range(count)]
+
+
+def _image_sets(source: VOC, split: str, ids: list[str]) -> dict[str, list[str]]:
+    """The image sets to write: of `all` what the images are in, or `test` where the lit tree has no image sets."""
+    if split != "all":
+        return {split: ids}
+    taken = set(ids)
+    sets = {name: [one for one in listed if one in taken] for name, listed in source.image_sets.items()}
+    return {name: listed for name, listed in sets.items() if listed} or {"test": ids}
 
 
 def _header(settings: dict[str, Any]) -> dict[str, Any]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from duskbench.data_tools.files import temporary_beside
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[str]]:
     """A UTF-8 file to write to, line ends as they are written; what is there stays if the writing fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_beside(path)
     try:
         with temporary.open("w", encoding="utf-8", newline="") as file:
             yield file

@@ -163,21 +163,24 @@ def coco(
     split: Annotated[str, typer.Option(help="test, val, train, all, or a file of image ids.")] = "test",
     layout: Layout = "auto",
     run: Annotated[
-        Path | None, typer.Option(help="Folder of a run: write what it detected too, a file for each enhancer.")
+        Path | None,
+        typer.Option(help="Folder of a run: take its images alone; write what it detected too, a file each enhancer."),
     ] = None,
 ) -> None:
     """Write the boxes of a data set as COCO JSON, for pycocotools, FiftyOne or CVAT."""
+    from duskbench.benchmarks.coco_export import images_of_run, write_run_detections
     from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools.coco_json import write_coco_truth
     from duskbench.data_tools.datasets import open_dataset
 
     dataset = open_dataset(root, layout=layout, split=split)
+    if run is not None:
+        # Images that the run did not measure would count as those in which it found nothing.
+        dataset.select(images_of_run(run))
     with RichProgress(err_console) as progress:
         written = write_coco_truth(out, dataset, progress)
     out_console.print(Text(str(written)))
     if run is not None:
-        from duskbench.benchmarks.coco_export import write_run_detections
-
         for results in write_run_detections(run, out):
             left_out = ", ".join(f"{name} {number}" for name, number in results.left_out.items())
             more = f"; of other classes, left out: {left_out}" if left_out else ""

@@ -19,7 +19,7 @@ def enhance(
     enhancer: Annotated[str, typer.Option(help="A name, name(key=value), file.py:callable, model.onnx.")] = "lime",
     weights: Weights = None,
     device: Device = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Enhance again what OUT already has.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Enhance again what OUT has, or replace it.")] = False,
     png: Annotated[bool, typer.Option("--png", help="Write all images as PNG, which keeps every pixel.")] = False,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
     crf: Annotated[int, typer.Option(min=0, max=51, help="Of H.264 video; smaller is better and larger.")] = 18,

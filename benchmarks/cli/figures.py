@@ -23,12 +23,15 @@ def sheet(
 ) -> None:
     """Draw a contact sheet: photos in rows, enhancers in columns."""
     from duskbench.benchmarks.progress import RichProgress
+    from duskbench.data_tools.image_opening import format_to_write
     from duskbench.data_tools.images import write_image
-    from duskbench.pipeline.apply.contact_sheet import contact_sheet
+    from duskbench.pipeline.apply.contact_sheet import contact_sheet, sheet_size
     from duskbench.pipeline.registry import ENHANCERS, load_enhancer
 
     use_weights(weights)
     specs = enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"]
+    # Before the work: a name or a size that cannot be written would cost all of it.
+    format_to_write(out, sheet_size(photos, len(set(map(ENHANCERS.label, specs))), width=width))
     columns = {ENHANCERS.label(spec): load_enhancer(spec, device=device) for spec in specs}
     with RichProgress(err_console) as progress:
         write_image(out, contact_sheet(photos, columns, width=width, progress=progress))

@@ -102,6 +102,6 @@ def run(
     if tracker is not None:
         from duskbench.benchmarks.tracking import track_run
 
-        track_run(tracker, options.out, made)
+        track_run(tracker, options.out, made, summary.record)
     if not summary.ok:
         raise typer.Exit(EXIT_IMAGES_FAILED)

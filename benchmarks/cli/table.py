@@ -70,13 +70,15 @@ def print_as(form: str, table: Table, *, csv: str | None = None) -> None:
         return
     printers = {"markdown": formats.to_markdown, "csv": formats.to_csv, "latex": formats.to_latex}
     typer.echo(csv or printers[form](table), nl=False)
+    for caution in table.cautions if form == "csv" else ():
+        err_console.print(Text(f"Warning: {caution}", style="yellow"))
 
 
 def print_run(summary: RunSummary, run_dir: Path, *, coco: bool = False) -> Table:
     """Write, print and return the table of a run, then print what looks wrong in it and what is not there."""
     from duskbench.benchmarks.results import write_tables
 
-    table = write_tables(run_dir, coco=coco)
+    table = write_tables(run_dir, record=summary.record, coco=coco)
     print_table(table, run_dir)
     for warning in summary.warnings:
         err_console.print(Text(f"Warning: {warning}", style="yellow"))

@@ -99,7 +99,7 @@ class Ranking:
 
     Attributes:
         images: (D,) integers into the images of the run.
-        tp: (D,) bool: found an object. False: a false alarm.
+        tp: (D,) bool: found an object that is not difficult, each of which is found once. False: a false alarm.
         positions: (D,) integers into the detections that were ranked; None where they are no longer known.
     """
 
@@ -113,7 +113,8 @@ class Ranked:
     """What a detection metric makes of detections: all that its number depends on.
 
     Attributes:
-        by_class: Class -> a ranking for each overlap threshold; the class's AP is the mean over them.
+        by_class: Class -> a ranking for each overlap threshold; the class's AP is the mean over them. A class with an
+            object to find must be there; its ranking is empty where no detection counts.
         mode: How a ranking becomes an AP: `11point`, `area` under the envelope, or COCO's `101point`.
     """
 

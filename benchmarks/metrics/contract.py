@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -25,6 +26,8 @@ from duskbench.data_tools.registry import build
 
 _LONGEST_TEXT = 1000
 _MOST_DIGITS = 15
+# Stored results have COCO's with a space; in any other key that would look like the key of one of several detectors.
+_KEY = re.compile(r"(coco \w+(:\w+)?|\w+)")
 # Sums and squares of larger numbers are not finite.
 _LARGEST = 1e100
 
@@ -60,11 +63,11 @@ def _check_description(metric: ImageMetric | DetectionMetric, target: str) -> No
     needs = metric.needs if isinstance(metric, ImageMetric) else frozenset()
     tolerance, note = metric.tolerance, metric.describe()
     rules = [
-        ("key", _is_text(getattr(metric, "key", None)), "a text of one line"),
+        ("key", _is_key(getattr(metric, "key", None)), "letters, digits and underscores"),
         ("heading", _is_text(getattr(metric, "heading", None)), "a text of one line"),
         ("better", getattr(metric, "better", None) in get_args(Better), '"lower" or "higher"'),
         ("digits", type(metric.digits) is int and 0 <= metric.digits <= _MOST_DIGITS, f"0 to {_MOST_DIGITS}"),
-        ("factor", _is_number(metric.factor), "a finite number"),
+        ("factor", _is_number(metric.factor) and metric.factor != 0, "a finite number, not 0"),
         ("tolerance", tolerance is None or (_is_number(tolerance) and tolerance >= 0), "None, or a number from 0"),
         (
             "needs",
@@ -80,6 +83,10 @@ def _check_description(metric: ImageMetric | DetectionMetric, target: str) -> No
             raise ConfigError(
                 "A metric does not say what it is.", where=target, expected=f"{name}: {expected}", got=repr(got)[:100]
             )
+
+
+def _is_key(value: object) -> bool:
+    return _is_text(value) and _KEY.fullmatch(str(value)) is not None
 
 
 def _is_text(value: object) -> bool:
@@ -119,22 +126,46 @@ def checked_number(given: Any, key: str, image_id: str | None = None) -> float:
     return number
 
 
-def checked_ranked(ranked: Any, found: Boxes, classes: Sequence[str], key: str) -> Ranked:
+def checked_ranked(ranked: Any, truth: Boxes, found: Boxes, classes: Sequence[str], key: str) -> Ranked:
     """What a metric made of detections, on plain arrays that nobody else has.
 
     Raises:
-        MetricError: It is no `Ranked`, or its arrays are not of the lengths, types and ranges they should have.
+        MetricError: It is no `Ranked`, its arrays are not of the lengths, types and ranges they should have, a class
+            with an object to find has no ranking, or more objects are found in an image than there are.
     """
     if not isinstance(ranked, Ranked) or ranked.mode not in get_args(Mode):
         raise _broken(key, f"a Ranked with a mode of {', '.join(get_args(Mode))}", repr(ranked)[:100])
     if not set(ranked.by_class) <= set(classes):
         raise _broken(key, f"classes among {', '.join(classes)}", repr(sorted(map(str, ranked.by_class)))[:100])
     last = int(found.images.max(initial=-1))
-    by_class = {
-        name: tuple(_checked_ranking(each, last, len(found.scores), f"{key}, {name}") for each in rankings)
-        for name, rankings in ranked.by_class.items()
-    }
+    to_find = ~truth.difficult
+    by_class = {}
+    for label, name in enumerate(classes):
+        rankings, objects = ranked.by_class.get(name, ()), truth.images[to_find & (truth.labels == label)]
+        if not isinstance(rankings, list | tuple):
+            raise _broken(f"{key}, {name}", "a tuple of Ranking", type(rankings).__name__)
+        if not rankings and len(objects):
+            # Left out it would not be in the mean, which is over the classes with objects.
+            expected = "a Ranking at least, without detections where none counts"
+            raise _broken(f"{key}, {name}", expected, f"none of a class with {len(objects)} objects to find")
+        if rankings:
+            by_class[name] = tuple(
+                _checked_ranking(each, last, len(found.scores), f"{key}, {name}") for each in rankings
+            )
+        for each in by_class.get(name, ()):
+            _check_hits(each, objects, f"{key}, {name}")
     return Ranked(by_class, ranked.mode)
+
+
+def _check_hits(ranking: Ranking, objects: np.ndarray, where: str) -> None:
+    """An AP of more hits than objects would be above 1; `objects` are the images of those to find."""
+    n = int(max(ranking.images.max(initial=-1), objects.max(initial=-1))) + 1
+    hits, there = np.bincount(ranking.images[ranking.tp], minlength=n), np.bincount(objects, minlength=n)
+    [too_many] = np.nonzero(hits > there)
+    if len(too_many):
+        image = too_many[0]
+        got = f"{hits[image]} of {there[image]} objects found in image {image} of the run, counted from 0"
+        raise _broken(where, "tp: each object found once at most, and none that is difficult", got)
 
 
 def _checked_ranking(ranking: Any, last_image: int, detections: int, where: str) -> Ranking:

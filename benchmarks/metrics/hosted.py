@@ -158,7 +158,7 @@ class ServedMetric:
         half = len(arrays) // 2
         truth, found = Boxes(*arrays[:half]), Boxes(*arrays[half:])
         made = self.metric.rank(truth, found, request["classes"])
-        ranked = checked_ranked(made, found, request["classes"], self.metric.key)
+        ranked = checked_ranked(made, truth, found, request["classes"], self.metric.key)
         columns = [
             column
             for rankings in ranked.by_class.values()

@@ -12,6 +12,8 @@ from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.settings import is_whole
 
+_LEVELS = 256
+
 
 class Loe(ImageMetric):
     """LOE of the enhanced image against the image before it was enhanced.
@@ -63,9 +65,15 @@ def loe(image_rgb: np.ndarray, original_rgb: np.ndarray, *, side: int = 50) -> f
         raise DataError(
             "An image and its original differ in size.", expected=str(original_rgb.shape), got=str(image_rgb.shape)
         )
+    if {image_rgb.dtype, original_rgb.dtype} != {np.dtype(np.uint8)}:
+        got = f"{image_rgb.dtype}, {original_rgb.dtype}"
+        raise DataError("LOE counts levels of 8 bits.", expected="uint8", got=got)
     step = max(1, min(image_rgb.shape[:2]) // side)
     # The middle of each cell: the corner of the image stands for nothing.
     cells = slice(step // 2, None, step)
-    before, after = (each.max(axis=2)[cells, cells].ravel() for each in (original_rgb, image_rgb))
-    changed = (before[:, None] >= before[None]) ^ (after[:, None] >= after[None])
-    return float(changed.sum(axis=1).mean())
+    before, after = (each.max(axis=2)[cells, cells].ravel().astype(np.intp) for each in (original_rgb, image_rgb))
+    # How many pixels are no lighter than a level before, than one after, and both: all pairs, counted by their levels.
+    counts = np.bincount(before * _LEVELS + after, minlength=_LEVELS**2).reshape(_LEVELS, _LEVELS)
+    both = counts.cumsum(axis=0).cumsum(axis=1)
+    changed = both[before, -1] + both[-1, after] - 2 * both[before, after]
+    return float(changed.mean())

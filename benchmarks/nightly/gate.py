@@ -15,7 +15,7 @@ from duskbench.benchmarks.nightly.night import Calibration, Finding, Outcome, sa
 from duskbench.benchmarks.nightly.speed import cost_change, stage_findings, throughput_finding
 from duskbench.benchmarks.record import MetricEntry, ScoreColumn
 from duskbench.benchmarks.statistics import Interval
-from duskbench.benchmarks.table import ends, score_column
+from duskbench.benchmarks.table import cell_of, score_column
 from duskbench.data_tools.errors import ConfigError
 
 _NEW = "not in the baseline yet: its numbers of tonight are its baseline from now on"
@@ -195,7 +195,7 @@ def _change_outcome(
         return "passed", "equal to the last digit"
     over = f" over the {one.difference.n_images} images that both nights have" if n_left_out else ""
     limit = "" if tolerance is None else f", tolerated {tolerance:g}"
-    seen = f"{shown.cell(ends(column.key, change))}{over}{limit}"
+    seen = f"{shown.cell(cell_of(change))}{over}{limit}"
     loss = change.value * metric.factor * (1 if metric.better == "lower" else -1)
     if tolerance is None or loss <= tolerance:
         return "passed", seen

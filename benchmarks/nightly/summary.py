@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer
 from duskbench.benchmarks.notes import training_note
 from duskbench.benchmarks.statistics import Interval
-from duskbench.benchmarks.table import Column, ends, score_column
+from duskbench.benchmarks.table import Column, cell_of, score_column
 
 _SIGNS = {"green": "🟢 green", "red": "🔴 red", "not comparable": "🟠 not comparable"}
 _ABSENT = "–"
@@ -102,7 +102,7 @@ def _line(cells: Iterable[str]) -> str:
 def _number(column: Column, interval: Interval | None) -> str:
     if interval is not None and column.signed and interval.value == interval.low == interval.high == 0:
         return "="
-    return column.cell({} if interval is None else ends(column.key, interval))
+    return column.cell(cell_of(interval))
 
 
 def _mark(night: Night, enhancer: NightEnhancer) -> str:

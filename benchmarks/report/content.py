@@ -147,7 +147,7 @@ def read_content(
     return ReportContent(
         record=record,
         results=tuple(results),
-        table=build_table(record, results, options),
+        table=build_table(record, results, options).with_cautions(run.cautions),
         options=options,
         breakdowns=tuple(_breakdowns(run, kept.values(), drawn)),
         detectors=found,

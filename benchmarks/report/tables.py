@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from duskbench.benchmarks.changes import Changes, Tally
 from duskbench.benchmarks.notes import UNSETTLED
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.charts import Standing
-from duskbench.benchmarks.table import Column, Table, class_key
+from duskbench.benchmarks.table import Column, Key, Table, TableRow, class_key
 
 MARKS: Mapping[str, str] = {"better": "▲", "worse": "▼", "unsettled": UNSETTLED}
 _WORDS: Mapping[str, str] = {"better": "better", "worse": "worse", "unsettled": "not settled"}
@@ -51,7 +51,7 @@ class Sortable:
 
 def main_table(table: Table, scores: Sequence[ScoreColumn]) -> Sortable:
     """The main columns, the scores in this order and first of all: the headline is all that a phone shows at once."""
-    order = {"label": -1, **{score.key: number for number, score in enumerate(scores)}}
+    order: dict[Key, int] = {"label": -1, **{(score.key,): number for number, score in enumerate(scores)}}
     main = sorted((c for c in table.columns if not c.part), key=lambda c: order.get(c.key, len(order)))
     return _sortable("", table, main)
 
@@ -108,8 +108,8 @@ def _with_differences(table: Table, columns: Sequence[Column]) -> Iterator[tuple
     """Columns and which way is better: of a difference, that of the number it is a difference of."""
     for column in columns:
         yield column, column.better
-        for other in table.columns:
-            if other.signed and other.key.startswith(f"{column.key} - "):
+        for other in table.columns if isinstance(column.key, tuple) else ():
+            if other.signed and other.key != column.key and other.key[: len(column.key)] == column.key:
                 yield other, column.better
 
 
@@ -123,35 +123,35 @@ def _head(column: Column, better: Better) -> Head:
     return Head(column.heading, arrow, "descending" if better == "higher" else "ascending", ", ".join(hint))
 
 
-def _cell(table: Table, column: Column, better: Better, row: Mapping[str, Any]) -> Cell:
-    value = row.get(column.key)
+def _cell(table: Table, column: Column, better: Better, row: TableRow) -> Cell:
+    value = row[column.key].value
     best = table.best(column)
     standing = _standing(column, better, row)
     return Cell(
         text=_minus(column.show(value)) if column.digits is not None else column.show(value),
         interval=_interval(column, row),
         sort=value.lower() if isinstance(value, str) else value,
-        best=best is not None and not row["bound"] and value == best,
+        best=best is not None and not row.bound and value == best,
         standing=standing,
         words="" if standing is None else _WORDS[standing],
     )
 
 
-def _interval(column: Column, row: Mapping[str, Any]) -> str:
-    low, high = row.get(f"{column.key} low"), row.get(f"{column.key} high")
+def _interval(column: Column, row: TableRow) -> str:
+    low, high = row[column.key].low, row[column.key].high
     if low is None or high is None or column.digits is None:
         return ""
     # As the other forms of the table have it, a digit less than the value.
     return _minus(" to ".join(column.show(end, column.digits - 1) for end in (low, high)))
 
 
-def _standing(column: Column, better: Better, row: Mapping[str, Any]) -> Standing | None:
-    value, unsettled = row.get(column.key), row.get(f"{column.key} unsettled")
-    if not column.signed or value is None or row["bound"] or row.get(f"{column.key} low") is None:
+def _standing(column: Column, better: Better, row: TableRow) -> Standing | None:
+    cell = row[column.key]
+    if not column.signed or cell.value is None or row.bound or cell.low is None:
         return None
-    if unsettled:
+    if cell.unsettled:
         return "unsettled"
-    return "better" if (value < 0) == (better == "lower") else "worse"
+    return "better" if (cell.value < 0) == (better == "lower") else "worse"
 
 
 def _minus(text: str) -> str:

@@ -230,7 +230,7 @@ def _run_step(
 
         with searched_first(options.searched):
             summary = run_benchmark(config, options.run, RunProgress(progress))
-        write_tables(out)
+        write_tables(out, record=summary.record)
         for line in (*summary.warnings, *summary.shortfalls()):
             progress.message(line, warning=True)
         return summary.ok

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from duskbench.data_tools.images import read_image
+from duskbench.data_tools.images import image_size, read_image
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.enhancers.base import Enhancer
 
@@ -49,6 +49,12 @@ def contact_sheet(
     return np.concatenate(rows, axis=0)
 
 
+def sheet_size(photos: Sequence[Path], columns: int, *, width: int = 240) -> tuple[int, int]:
+    """Height and width of the sheet that `contact_sheet` lays out, from the photos' headers alone."""
+    rows = (_height(*image_size(photo), width) for photo in photos)
+    return CAPTION_HEIGHT + sum(rows), columns * width
+
+
 def captioned(caption: str, panel_rgb: np.ndarray) -> np.ndarray:
     """A white strip with a caption above a panel, (H, W, 3) uint8 RGB to (H + CAPTION_HEIGHT, W, 3)."""
     strip = np.full((CAPTION_HEIGHT, panel_rgb.shape[1], 3), 255, np.uint8)
@@ -57,6 +63,10 @@ def captioned(caption: str, panel_rgb: np.ndarray) -> np.ndarray:
 
 
 def _reduced(image_rgb: np.ndarray, width: int) -> np.ndarray:
-    height = max(round(image_rgb.shape[0] * width / image_rgb.shape[1]), 1)
+    height = _height(image_rgb.shape[1], image_rgb.shape[0], width)
     smaller = width < image_rgb.shape[1]
     return cv2.resize(image_rgb, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+
+
+def _height(photo_width: int, photo_height: int, width: int) -> int:
+    return max(round(photo_height * width / photo_width), 1)

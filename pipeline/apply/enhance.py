@@ -43,7 +43,8 @@ def enhance_files(
             out, with a warning in the log that counts them by extension.
         target: For a file, a file or an existing folder; for a folder, a folder, which gets the same tree.
         enhancer: From `duskbench.load_enhancer`.
-        overwrite: Whether to make again what is there; otherwise a folder is resumed where it was left.
+        overwrite: Whether to make again what is there; otherwise a folder is resumed where it was left, and a file that
+            is there is an error.
         image_suffix: Ending of all images, such as ".png", which keeps every pixel for a detector or a metric. None
             keeps each file's own.
         quality: Of JPEG and WebP, 1 to 100.
@@ -55,9 +56,15 @@ def enhance_files(
 
     Raises:
         DataError: The source does not exist or holds neither image nor video, or two files would become one.
-        ConfigError: The target lies where it would overwrite the source, or the extra `video` is missing.
+        ConfigError: A result would take the place of an original, or of a file that is there although `overwrite` is
+            not given; or the extra `video` is missing.
     """
     pairs = _pairs(source, target, image_suffix)
+    if source.is_file() and not overwrite and pairs[0][1].is_file():
+        raise ConfigError(
+            "There is a file in the result's place already.", where=pairs[0][1],
+            todo="give another name as OUT, or --overwrite to replace it",
+        )  # fmt: skip
     if source.is_dir() and not overwrite:
         left = [pair for pair in pairs if not pair[1].exists()]
         if len(left) < len(pairs):
@@ -136,9 +143,10 @@ def _pairs(source: Path, target: Path, image_suffix: str | None) -> list[tuple[P
             "The results would take the originals' place.", where=target, todo="give another folder as OUT"
         )
     found = find_images(source) if source.is_dir() else ImageFiles(source)
-    # A target inside the source is not enhanced again on the next call.
     everything = sorted(source / file for file in (*found.files, *found.others))
-    inside = [file for file in everything if target.resolve() not in file.resolve().parents]
+    # A target inside the source is not enhanced again on the next call; one above the source holds all of it.
+    is_above = target.resolve() in source.resolve().parents
+    inside = [file for file in everything if is_above or target.resolve() not in file.resolve().parents]
     files = [file for file in inside if is_image_file(file) or is_video_file(file)]
     _log_what_is_left_out(source, [*{*inside}.difference(files)], found.notes)
     if not files:
@@ -156,6 +164,7 @@ def _name(file: Path, image_suffix: str | None) -> str:
 
 def _checked(pairs: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
     seen: dict[Path, Path] = {}
+    originals = {file.resolve() for file, _ in pairs}
     for file, result in pairs:
         if result in seen:
             raise DataError(
@@ -164,9 +173,9 @@ def _checked(pairs: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
                 got=f"{seen[result]} and {file}",
                 todo="rename one",
             )
-        if result.resolve() == file.resolve():
+        if result.resolve() in originals:
             raise ConfigError(
-                "The result would take the original's place.", where=result, todo="give another folder or file as OUT"
+                "The result would take an original's place.", where=result, todo="give another folder or file as OUT"
             )
         if is_video_file(file) and not is_video_file(result):
             raise ConfigError(

@@ -1,16 +1,21 @@
-"""Enhance video files: the pictures are encoded again, everything else in the file is kept."""
+"""Enhance video files: the pictures are encoded again, sound and what else the result can hold is copied."""
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.progress import SILENT, Progress
+from duskbench.pipeline.apply.video_damage import Damage
+from duskbench.pipeline.apply.video_pictures import from_rgb, matrix, matrix_tag, pixel_format, to_rgb, upright
+from duskbench.pipeline.apply.video_streams import OF_THE_ENCODER, keep, main_video, warn_of_the_rest
 from duskbench.pipeline.enhancers.base import Enhancer
 
 if TYPE_CHECKING:
@@ -22,17 +27,9 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
+logger = logging.getLogger(__name__)
+
 VIDEO_SUFFIXES: frozenset[str] = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".3gp"})
-
-# Values of FFmpeg's enumerations AVColorSpace, AVColorRange and AVColorTransferCharacteristic (ITU-T H.273).
-_BT709, _UNSPECIFIED, _SMPTE170M = 1, 2, 6
-_LIMITED = 1
-_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-# Where a file does not say its matrix, players take that of high definition from this height on.
-_HD_HEIGHT = 720
-# A file whose pictures and sound all stop this much before its stated end was cut short.
-_MISSING_SECONDS, _MISSING_PART = 1.0, 0.05
-
 
 # AVI does not store when a picture is shown. Without reordering that is when it is decoded, but FFmpeg reads it as one
 # picture later unless H.264 says it itself, which x264 does with a model of the buffer (as large as level 4.1 allows).
@@ -53,8 +50,17 @@ def enhance_video(
     with statistics of the whole picture) can flicker.
 
     Kept: the time stamp of every picture, also at a variable rate; the colour matrix, range and tags; the shape of
-    the pixels; sound, subtitles, chapters and metadata, which are copied without being encoded again. A recorded
-    rotation is carried out, so that the enhancer sees the picture upright. Pictures become 8 bits a channel.
+    the pixels; sound, subtitles, chapters, metadata and, in MKV, attachments and cover pictures, which are copied
+    without being encoded again. A recorded rotation or reflection is carried out, so that the enhancer sees the picture
+    as it is shown. Pictures become 8 bits a channel, and RGB becomes YUV.
+
+    Not kept, with a warning: streams of data; attachments and cover pictures in other containers than MKV; the shape of
+    the pixels in WebM; that pictures are interlaced, which are enhanced with both moments in one that no player can
+    part again. Of several videos in a file the first is enhanced and the others are copied, with a warning too.
+
+    A warning in the log names the pictures that are damaged, which are enhanced as the decoder mended them, and says
+    how many cannot be read. MP4, MOV and AVI list their pictures; in the others a gap of more than a second shows, if
+    the rate is constant.
 
     Args:
         source: A file of one of `VIDEO_SUFFIXES`.
@@ -66,7 +72,8 @@ def enhance_video(
 
     Raises:
         ConfigError: PyAV, the extra `video`, is missing, or `crf` is out of range.
-        DataError: The file is damaged, cut, has no video, or is high dynamic range.
+        DataError: The file is cut, or damaged where the decoder cannot go on; it has no video, or is high dynamic
+            range.
         EnhancerError: The enhancer broke its contract.
     """
     try:
@@ -79,8 +86,8 @@ def enhance_video(
     if not 0 <= crf <= 51:
         raise ConfigError("There is no such constant rate factor.", where="crf", expected="0 to 51", got=str(crf))
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The ending stays last, because the container is picked by it.
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    # The ending stays last, because the container is picked by it. A name may be as long as the file system allows.
+    temporary = target.with_name(f".{os.getpid()}.{threading.get_ident()}{target.suffix}")
     options = {"movflags": "use_metadata_tags"} if target.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
     try:
         with av.open(str(source)) as read, av.open(str(temporary), "w", options=options) as write:
@@ -108,44 +115,51 @@ class _Transcoder:
     ) -> None:
         self.read, self.write, self.source, self.enhancer = read, write, source, enhancer
         self.crf, self.progress = crf, progress
-        self.video = _main_video(read, source)
+        self.video = main_video(read, source)
         self.video.thread_type = "AUTO"
+        self.damage = Damage(read, self.video, source)
         self.encoder: VideoStream | None = None
         self.done = 0
+        self.interlaced = False
         self.last_pts = -1
         self.stamps: deque[int] = deque()
         self.durations: dict[int | None, int] = {}
+        self.waiting: list[Packet] = []
         self.copies: dict[int, Stream] = {}
 
     def run(self) -> None:
         """Read, enhance and write all of it."""
         self.write.metadata.update(self.read.metadata)
-        waiting: list[Packet] = []
-        end = 0.0
         for packet in self.read.demux():
+            self.damage.note_packet(packet)
             if packet.stream.index == self.video.index:
                 if self.read.format.name == "avi" and packet.dts is not None:
                     self.stamps.append(packet.dts)
                 for frame in self.video.decode(packet):
-                    end = max(end, float((frame.pts or 0) * (frame.time_base or 0)))
+                    self.damage.note_picture(frame)
                     self._put(frame)
             elif packet.size:  # the last one of each stream is empty
-                end = max(end, float((packet.pts or packet.dts or 0) * (packet.time_base or 0)))
-                waiting.append(packet)
+                self.waiting.append(packet)
             # The size of the upright picture is known with the first one; a stream is not added after that.
             if self.encoder is not None:
-                self._copy(waiting)
-                waiting = []
+                self._copy(self.waiting)
+                self.waiting = []
         if self.encoder is None:
             raise DataError("No picture of the video can be decoded.", where=self.source)
         self._write(self.encoder.encode(None))
-        self._check_end(end)
+        self.damage.report()
 
     def _put(self, frame: VideoFrame) -> None:
-        frame.colorspace = frame.colorspace if frame.colorspace != _UNSPECIFIED else _usual_matrix(self.video.height)
-        image = np.ascontiguousarray(np.rot90(_to_rgb(frame), frame.rotation // 90))
+        frame.colorspace = matrix(frame)
+        if frame.interlaced_frame and not self.interlaced:
+            self.interlaced = True
+            logger.warning(
+                "%s: the pictures are interlaced; they are enhanced with two moments in one, which no player can part "
+                "in the result: deinterlace first, as with ffmpeg -i IN -vf bwdif OUT", self.source,
+            )  # fmt: skip
+        image, turned = self._upright(frame)
         if self.encoder is None:
-            self._open_streams(image, upright=frame.rotation % 180 == 0)
+            self._open_streams(image, frame, turned=turned)
         assert self.encoder is not None  # noqa: S101 - for the type checker
         if image.shape[:2] != (self.encoder.height, self.encoder.width):
             raise DataError(
@@ -155,13 +169,25 @@ class _Transcoder:
                 got=f"{image.shape[1]} x {image.shape[0]} at picture {self.done}",
             )
         enhanced = self.enhancer(image, image_id=f"{self.source.stem}_{self.done:06d}")
-        made = _from_rgb(enhanced, frame, str(self.encoder.pix_fmt))
+        made = from_rgb(enhanced, frame, str(self.encoder.pix_fmt))
         ticks = (self.video.time_base or 1) / (self.encoder.codec_context.time_base or 1)
         made.time_base, made.pts = self.encoder.codec_context.time_base, round(self._time_stamp(frame) * ticks)
         self.durations[made.pts] = round(frame.duration * ticks)
         self._write(self.encoder.encode(made))
         self.done += 1
         self.progress.update(self.source.name, self.done, max(self._expected(), self.done))
+
+    def _upright(self, frame: VideoFrame) -> tuple[np.ndarray, bool]:
+        try:
+            return upright(to_rgb(frame), frame)
+        except ValueError as error:
+            raise DataError(
+                "The pictures are to be shown slanted.",
+                where=self.source,
+                expected="a display matrix that turns by 0, 90, 180 or 270 degrees, or mirrors",
+                got=str(error),
+                todo="carry out the rotation first: ffmpeg -i IN OUT",
+            ) from error
 
     def _time_stamp(self, frame: VideoFrame) -> int:
         pts = frame.pts
@@ -180,36 +206,49 @@ class _Transcoder:
             packet.duration = self.durations.pop(packet.pts, 0) or 0
             self.write.mux(packet)
 
-    def _open_streams(self, image: np.ndarray, *, upright: bool) -> None:
+    def _open_streams(self, image: np.ndarray, frame: VideoFrame, *, turned: bool) -> None:
         """Add the streams in the order of the source, so that players pick the same ones."""
         codec = "libvpx-vp9" if self.write.format.name == "webm" else "libx264"
         options = {"crf": str(self.crf)} | ({"b:v": "0", "cpu-used": "4"} if codec == "libvpx-vp9" else {})
         if self.write.format.name == "avi":
             options |= _AVI
+        left_out = []
         for stream in self.read.streams:
             if stream.index == self.video.index:
                 made = self.write.add_stream(codec, rate=self.video.average_rate, options=options)
                 self.encoder = cast("VideoStream", made)
-                self._describe(self.encoder, image, upright=upright)
+                self._describe(self.encoder, image, frame, turned=turned)
                 copied: Stream = self.encoder
-            elif stream.type in ("video", "audio", "subtitle"):
-                copied = self.copies[stream.index] = self._added(stream)
+            elif (kept := keep(self.write, stream, self.waiting, self.source)) is not None:
+                copied = kept
+                if kept.type != "attachment":
+                    self.copies[stream.index] = kept
             else:
+                left_out.append(stream)
                 continue
-            copied.metadata.update({key: text for key, text in stream.metadata.items() if key not in _OF_THE_ENCODER})
+            copied.metadata.update({key: text for key, text in stream.metadata.items() if key not in OF_THE_ENCODER})
             copied.disposition = stream.disposition
         self.write.set_chapters(self.read.chapters())
+        warn_of_the_rest(self.read, self.video, left_out, self.source)
 
-    def _describe(self, encoder: VideoStream, image: np.ndarray, *, upright: bool) -> None:
+    def _describe(self, encoder: VideoStream, image: np.ndarray, frame: VideoFrame, *, turned: bool) -> None:
         context, original = encoder.codec_context, self.video.codec_context
         context.height, context.width = image.shape[:2]
-        context.pix_fmt = _pixel_format(str(original.pix_fmt), image.shape[0], image.shape[1])
+        context.pix_fmt = pixel_format(frame.format, image.shape[0], image.shape[1])
         if (ticks := self._ticks()) is not None:
             context.time_base = ticks
-        shape = original.sample_aspect_ratio
+        # The container's, if it says one, else the codec's.
+        shape = self.video.sample_aspect_ratio
         if shape:
-            context.sample_aspect_ratio = shape if upright else 1 / shape
-        context.colorspace, context.color_range = original.colorspace, original.color_range
+            context.sample_aspect_ratio = 1 / shape if turned else shape
+            if context.name == "libvpx-vp9" and shape != 1:
+                # VP9 does not store it, and PyAV does not write it into the container.
+                logger.warning(
+                    "%s: a result in .webm cannot say that its pixels are %s times as wide as high; .mkv or .mp4 can",
+                    self.source, context.sample_aspect_ratio,
+                )  # fmt: skip
+        context.colorspace = matrix_tag(original.colorspace, frame.colorspace, context.height)
+        context.color_range = original.color_range
         context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
 
     def _ticks(self) -> Fraction | None:
@@ -218,17 +257,6 @@ class _Transcoder:
         if self.write.format.name == "avi" and rate and rate == self.video.base_rate:
             return 1 / rate
         return self.video.time_base
-
-    def _added(self, stream: Stream) -> Stream:
-        try:
-            return self.write.add_stream_from_template(stream)
-        except ValueError as error:
-            raise DataError(
-                f"The result's container cannot hold the {stream.type} of the video.",
-                where=self.source,
-                got=str(error),
-                todo="give a result with the extension .mkv, which holds any",
-            ) from error
 
     def _copy(self, packets: list[Packet]) -> None:
         for packet in packets:
@@ -243,68 +271,3 @@ class _Transcoder:
             return self.video.frames
         seconds = (self.read.duration or 0) / 1e6
         return round(seconds * (self.video.average_rate or 0))
-
-    def _check_end(self, end: float) -> None:
-        length = (self.read.duration or 0) / 1e6
-        missing = length + (self.read.start_time or 0) / 1e6 - end
-        if missing > _MISSING_SECONDS + _MISSING_PART * length:
-            raise DataError(
-                "The video is cut short.",
-                where=self.source,
-                expected=f"{length:.1f} seconds, as its header says",
-                got=f"{end:.1f} seconds, {self.done} pictures",
-                todo="fetch the file again",
-            )
-
-
-# What a muxer or an encoder writes about itself, which would be said twice or be wrong.
-_OF_THE_ENCODER = frozenset({"encoder", "ENCODER", "handler_name", "vendor_id", "BPS", "DURATION", "NUMBER_OF_BYTES"})
-
-
-def _main_video(read: InputContainer, source: Path) -> VideoStream:
-    from av.stream import Disposition
-
-    moving = [each for each in read.streams.video if not each.disposition & Disposition.attached_pic]
-    if not moving:
-        raise DataError("The file has no video.", where=source, got=", ".join(each.type for each in read.streams))
-    transfer = _HDR_TRANSFERS.get(int(moving[0].codec_context.color_trc))
-    if transfer is not None:
-        raise DataError(
-            "High dynamic range cannot be enhanced.",
-            where=source,
-            expected="standard dynamic range, which is what enhancers are made for",
-            got=f"a video with the transfer characteristic {transfer}",
-            todo="map its tones first",
-        )
-    return moving[0]
-
-
-def _usual_matrix(height: int) -> int:
-    return _BT709 if height >= _HD_HEIGHT else _SMPTE170M
-
-
-def _pixel_format(original: str, height: int, width: int) -> str:
-    """Eight bits and the chroma of the original; full chroma where halves do not come out even."""
-    if "444" in original or original.startswith(("gbr", "rgb", "bgr")) or height % 2 or width % 2:
-        return "yuv444p"
-    return "yuv422p" if "422" in original else "yuv420p"
-
-
-def _to_rgb(frame: VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB by the frame's own matrix and range."""
-    return frame.to_ndarray(format="rgb24", src_color_range=frame.color_range or _LIMITED, **_exact())
-
-
-def _from_rgb(image: np.ndarray, like: VideoFrame, pixel_format: str) -> VideoFrame:
-    """A frame by the matrix and range of another one."""
-    import av
-
-    made = av.VideoFrame.from_ndarray(image, format="rgb24")
-    made.colorspace = like.colorspace
-    return made.reformat(format=pixel_format, dst_color_range=like.color_range or _LIMITED, **_exact())
-
-
-def _exact() -> dict[str, Any]:
-    from av.video.reformatter import Interpolation
-
-    return {"interpolation": Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT}

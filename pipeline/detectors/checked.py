@@ -101,9 +101,12 @@ class CheckedDetector:
     def _own_text(self, attribute: str) -> str:
         """What the detector says of itself; empty where it says nothing."""
         text = getattr(self.detector, attribute, "")
-        if not isinstance(text, str):
+        if not isinstance(text, str) or not text.isprintable():
             raise ConfigError(
-                f"The detector's {attribute} is no text.", where=type(self.detector).__name__, got=repr(text)[:100]
+                f"The detector's {attribute} is no text of one line.",
+                where=type(self.detector).__name__,
+                expected=f'a text such as "rfb", or no {attribute}',
+                got=repr(text)[:100],
             )
         return text
 

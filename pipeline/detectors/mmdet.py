@@ -19,6 +19,7 @@ from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detections, need_image
+from duskbench.pipeline.detectors.nan_outputs import refuse_nan
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 from duskbench.pipeline.mmdet_config import load_config
 
@@ -72,6 +73,7 @@ class MMDetDetector:
         # A fifth faster than the default layout on CPUs.
         self.model: Any = self._freeze(model).to(memory_format=torch.channels_last).to(device)
         self.model.cfg = loaded
+        refuse_nan(self.model, self.name)
         _convolve_by_onednn(self.model)
         self._pipeline = _test_pipeline(loaded)
         self._to_exclusive = np.array([0, 0, 1, 1] if ends_on_last_pixel else [0, 0, 0, 0], np.float32)
@@ -119,7 +121,7 @@ class MMDetDetector:
             One `Detections` for each image, in order.
 
         Raises:
-            DetectorError: Something given is no such image.
+            DetectorError: Something given is no such image, or the network makes NaN of it.
         """
         from mmengine.dataset import pseudo_collate
         from mmengine.registry import DefaultScope

@@ -18,6 +18,7 @@ from duskbench.data_tools.errors import DetectorError, UnknownNameError, Weights
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.pipeline.detectors.base import Detections
 from duskbench.pipeline.detectors.letterbox import Frame, letterbox, stretch
+from duskbench.pipeline.detectors.nan_outputs import nan_found
 from duskbench.pipeline.detectors.onnx_classes import class_names, metadata_value
 from duskbench.pipeline.detectors.onnx_layouts import LAYOUTS, Candidates, find_layout
 from duskbench.pipeline.onnx_session import model_hashes, open_session
@@ -108,7 +109,7 @@ class OnnxDetector:
             One `Detections` for each image, boxes clipped to it.
 
         Raises:
-            DetectorError: The model failed or returned something of another shape.
+            DetectorError: The model failed, or returned something of another shape or a score that is NaN.
         """
         if not images:
             return []
@@ -141,6 +142,7 @@ class OnnxDetector:
         expects = self._layout.expects
         try:
             found = self._layout.read(outputs, self.size)
+            self._check_numbers(found)
             fits = len(found) == count and all(self._fits(each) for each in found)
         except (ValueError, IndexError, KeyError) as error:
             fits, expects = False, str(error) if type(error) is ValueError else expects
@@ -152,6 +154,14 @@ class OnnxDetector:
                 got=_shapes(outputs),
             )
         return found
+
+    def _check_numbers(self, found: list[Candidates]) -> None:
+        """No threshold is below or above NaN: without this it would count as nothing found."""
+        count = sum(int(np.isnan(each.scores).sum()) for each in found)
+        if count:
+            raise nan_found(
+                self.name, "scores that are numbers", f"{count} of {sum(each.scores.size for each in found)} are NaN"
+            )
 
     def _fits(self, found: Candidates) -> bool:
         rows, *columns = found.scores.shape

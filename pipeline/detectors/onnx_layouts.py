@@ -95,8 +95,9 @@ def _yolov8(outputs: Outputs, size: Size) -> list[Candidates]:
 
 
 def _labelled(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Candidates:
-    # What is left of a fixed number of rows is filled up with zeros.
-    found = scores > 0
+    # What is left of a fixed number of rows is filled up with zeros. NaN is not one of these.
+    found = ~(scores <= 0)
+    labels = np.where(np.isnan(labels), -1, labels)
     return Candidates(boxes[found], scores[found], labels[found].astype(np.int64))
 
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.classes import VOC_CLASSES, canonical, class_list, real_classes
-from duskbench.data_tools.coco import read_json, same_number
+from duskbench.data_tools.classes import VOC_CLASSES, canonical, class_key, class_list, real_classes
+from duskbench.data_tools.coco import same_number
+from duskbench.data_tools.coco_files import read_json
 from duskbench.data_tools.errors import DataError, DetectorError, UnknownNameError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
-from duskbench.data_tools.ids import UnknownIdError, bare_id
+from duskbench.data_tools.ids import UnknownIdError, stem
 from duskbench.pipeline.detectors.base import Detections
+from duskbench.pipeline.detectors.results_names import ResultsNames, spellings
 
 
 class ResultsFile:
@@ -50,17 +50,19 @@ class ResultsFile:
         annotations: str | Sequence[str] | None = None,
     ) -> None:
         self.path = Path(path)
-        entries, categories, self._file_names = _read(self.path)
+        entries, categories, file_names = _read(self.path)
         self.weights = {"results": file_sha256(self.path)}
-        asks_classes = not categories and not classes and _has_numbers(entries, "category_id")
-        asks_images = not self._file_names and _has_numbers(entries, "image_id")
-        if annotations and (asks_classes or asks_images):
+        asks_classes = not categories and not classes and any(map(_is_number, _given(entries, "category_id")))
+        asked = set() if file_names else {*filter(_is_no_file_name, _given(entries, "image_id"))}
+        if annotations and (asks_classes or asked):
             files = [Path(annotations)] if isinstance(annotations, str) else [Path(each) for each in annotations]
             numbered = [_numbers(read_json(file), file) for file in files]
             if asks_classes:
                 categories = _one_each([each for each, _ in numbered], files)
-            if asks_images:
-                self._file_names = _one_each([images for _, images in numbered], files)
+            if asked:
+                spelled = set(chain.from_iterable(map(spellings, asked)))
+                images = [{n: name for n, name in each.items() if n in spelled} for _, each in numbered]
+                file_names = _one_each(images, files)
             self.weights |= {f"annotations {number}": file_sha256(file) for number, file in enumerate(files, start=1)}
         listed = class_list(classes) if classes else tuple(categories.values()) or VOC_CLASSES
         names = tuple(dict.fromkeys(real_classes(listed)))
@@ -75,12 +77,14 @@ class ResultsFile:
         self.identity = identity(arguments, self.weights)
         self.fingerprint = fingerprint(type(self), arguments, self.weights)
         self._by_image: dict[Any, list[tuple[float, ...]]] = {}
-        self._first_entry: dict[Any, int] = {}
+        self._of_image: dict[str, list[Any]] | None = None
+        first_entry: dict[Any, int] = {}
         labels: dict[Any, int] = {}
         for position, entry in enumerate(entries):
             image, row = self._parse(position, entry, labels)
             self._by_image.setdefault(image, []).append(row)
-            self._first_entry.setdefault(image, position)
+            first_entry.setdefault(image, position)
+        self._names = ResultsNames(self.path, first_entry, file_names)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Nothing can be detected in an image that has no id.
@@ -93,63 +97,45 @@ class ResultsFile:
         )
 
     def detect_by_id(self, image_ids: Sequence[str]) -> list[Detections]:
-        """What the file has of each image; nothing for an image that it does not name."""
-        return [self._detections(image_id) for image_id in image_ids]
+        """What the file has of each image; nothing for an image that it does not name.
+
+        Where the data set has other images than these, `check_images` is to be asked first: it says which of the
+        file's names means which of them.
+        """
+        if self._of_image is None:
+            self._of_image, _ = self._names.settle(image_ids)
+        return [self._detections(self._of_image.get(image_id, ())) for image_id in image_ids]
 
     def check_images(self, image_ids: Iterable[str], *, all_known: bool = True) -> None:
-        """See that the file speaks of these images.
+        """See that the file speaks of these images, and settle which of its names means which of them.
+
+        A name means the image of that id, else of the id that is left when folders are taken away, else the only one
+        of its number (`12`, 000012).
 
         Args:
-            image_ids: Of the data set.
+            image_ids: All of the data set.
             all_known: Whether every entry must be of one of them, or only some.
 
         Raises:
             UnknownIdError: An entry is of another image, or of several by its number; or all entries are.
+            DataError: Two names mean one image.
         """
         known = set(image_ids)
-        numbered = Counter(map(_number, known))
-        unknown = {}
-        for image, position in self._first_entry.items():
-            names = self._names_of(image)
-            same_number = numbered[_number(names[-1])]
-            if known.isdisjoint(names) and same_number != 1:
-                unknown[names[0]] = position
-                if all_known or same_number:
-                    break
-        else:
-            if all_known or len(unknown) < len(self._first_entry):
-                return
-        if unknown:
-            name, position = next(reversed(unknown.items()))
-            raise UnknownIdError(name, known, where=f"{self.path}, entry {position}")
+        self._of_image, unknown = self._names.settle(known)
+        several = {image for image, count in unknown.items() if count}
+        wrong = list(unknown) if all_known or len(unknown) == len(self._by_image) else [*several]
+        if wrong:
+            image = next((each for each in wrong if each in several), wrong[0])
+            raise UnknownIdError(self._names.of(image)[0], known, where=self._names.where(image))
 
-    def _detections(self, image_id: str) -> Detections:
-        rows = [row for image in self._images_named(image_id) for row in self._by_image[image]]
+    def _detections(self, images: Iterable[Any]) -> Detections:
+        rows = [row for image in images for row in self._by_image[image]]
         table = np.array(rows, np.float64).reshape(-1, 6)
         order = np.argsort(-table[:, 4], kind="stable")
         table = table[order]
         return Detections(
             table[:, :4].astype(np.float32), table[:, 4].astype(np.float32), table[:, 5].astype(np.int64), self.classes
         )
-
-    def _images_named(self, image_id: str) -> list[Any]:
-        # `12` in the file is 000012 here; where the file names it in full, other spellings are other images.
-        spellings = (image_id, f"*/{image_id}", _number(image_id))
-        return next(filter(None, (self._images_by_name.get(each) for each in spellings)), [])
-
-    @cached_property
-    def _images_by_name(self) -> dict[str, list[Any]]:
-        by_name: dict[str, list[Any]] = {}
-        for image in self._by_image:
-            whole, *within = self._names_of(image)
-            for key in {whole, *(f"*/{name}" for name in within), _number([whole, *within][-1])}:
-                by_name.setdefault(key, []).append(image)
-        return by_name
-
-    def _names_of(self, image: Any) -> list[str]:
-        """The ids that an image may have in a data set: without extension, with ever fewer folders, of Windows too."""
-        parts = PurePosixPath(bare_id(str(self._file_names.get(image, image)))).parts
-        return ["/".join(parts[first:]) for first in range(len(parts))] or [""]
 
     def _parse(self, position: int, entry: Any, labels: dict[Any, int]) -> tuple[Any, tuple[float, ...]]:
         try:
@@ -167,7 +153,9 @@ class ResultsFile:
             if category not in labels:
                 labels[category] = self.classes.index(self._class_of(category, position))
             hash(image)
-        except (KeyError, TypeError, ValueError) as error:
+            # As pandas writes a column of numbers with gaps.
+            image = int(image) if isinstance(image, float) and image.is_integer() else image
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._unusable(position, entry) from error
         if not usable:
             raise self._unusable(position, entry)
@@ -232,8 +220,18 @@ def _numbers(content: Mapping[str, Any], path: Path) -> tuple[dict[Any, str], di
     return categories, images
 
 
-def _has_numbers(entries: Sequence[Any], key: str) -> bool:
-    return any(isinstance(entry, dict) and type(entry.get(key)) is int for entry in entries)
+def _given(entries: Sequence[Any], key: str) -> set[Any]:
+    """What the entries have under a key."""
+    values = (entry.get(key) for entry in entries if isinstance(entry, dict))
+    return {each for each in values if each is not None and isinstance(each, Hashable)}
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, int | float)
+
+
+def _is_no_file_name(given: Any) -> bool:
+    return not isinstance(given, str) or stem(given) == given
 
 
 def _one_each(numbered: Sequence[Mapping[Any, str]], files: Sequence[Path]) -> dict[Any, str]:
@@ -250,12 +248,6 @@ def _names_by_number(pairs: Iterable[tuple[Any, str]], path: str | Path) -> dict
     return names
 
 
-def _number(name: str) -> str:
-    """`000012` loses its zeros where an id is stored as a number, `2008_000012` its underscore too."""
-    digits = name.replace("_", "")
-    return f"#{int(digits)}" if digits.isdecimal() else name
-
-
 def known_class(name: str, known: Iterable[str], *, where: str | Path) -> str:
     """Bring a class name in any usual spelling to the known one.
 
@@ -266,6 +258,6 @@ def known_class(name: str, known: Iterable[str], *, where: str | Path) -> str:
     if name in known:
         return name
     for candidate in known:
-        if canonical(candidate) == canonical(name):
+        if class_key(candidate) == class_key(name):
             return candidate
     raise UnknownNameError("class", name, known, where=where)

@@ -18,6 +18,7 @@ from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detections, need_image
+from duskbench.pipeline.detectors.nan_outputs import refuse_nan
 from duskbench.pipeline.weights import load_into
 
 RANDOM = "random"
@@ -63,6 +64,7 @@ class TorchvisionDetector:
         if path is not None:
             load_into(self.model, _state_dict(path), where=path)
         self.model.to(device)
+        refuse_nan(self.model, self.name)
         self._transform = published.transforms()
         self._device = device
         arguments = {"model": model, "classes": self.classes, "options": dict(options or {})}
@@ -81,7 +83,7 @@ class TorchvisionDetector:
             One `Detections` for each image, boxes clipped to it.
 
         Raises:
-            DetectorError: Something given is no such image.
+            DetectorError: Something given is no such image, or the network makes NaN of it.
         """
         if not images:
             return []

@@ -54,7 +54,7 @@ class Enhancer:
         """Enhance one image.
 
         Args:
-            image_rgb: (H, W, 3) uint8 RGB, any height and width from 1.
+            image_rgb: (H, W, 3) uint8 RGB, any height and width from 1, in any order in memory.
             image_id: The image's id in its data set, for enhancers that look results up.
 
         Returns:
@@ -63,7 +63,7 @@ class Enhancer:
         Raises:
             EnhancerError: The input is no such image, or the result breaks the contract.
         """
-        self._check_input(image_rgb, image_id)
+        image_rgb = self._input(image_rgb, image_id)
         if not self.foreign:
             return self._checked(self.enhance(image_rgb, image_id), image_rgb, image_id)
         given = image_rgb.copy()
@@ -80,8 +80,7 @@ class Enhancer:
         Raises:
             EnhancerError: An input is no image, or the enhancer failed as a whole.
         """
-        for image, image_id in zip(images_rgb, image_ids, strict=True):
-            self._check_input(image, image_id)
+        images_rgb = [self._input(image, image_id) for image, image_id in zip(images_rgb, image_ids, strict=True)]
         given = [image.copy() for image in images_rgb] if self.foreign else images_rgb
         with naming(EnhancerError, f"Enhancer {self.name!r} failed on {len(images_rgb)} images.", self.code):
             results = list(self.enhance_many(given, image_ids))
@@ -129,8 +128,10 @@ class Enhancer:
         except EnhancerError as error:
             return error
 
-    def _check_input(self, image_rgb: np.ndarray, image_id: str | None) -> None:
+    def _input(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
+        """The image that was given, C-contiguous as `read_image` has it: views and Fortran's order are images too."""
         check_image(image_rgb, what=f"Enhancer {self.name!r} was given something that is no image.", where=image_id)
+        return np.ascontiguousarray(image_rgb)
 
     def _checked(self, result: np.ndarray, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
         what = f"Enhancer {self.name!r} broke its contract."

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.data_tools.errors import ConfigError, DataError, EnhancerError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint
 from duskbench.data_tools.image_files import find_images
@@ -18,6 +19,8 @@ from duskbench.pipeline.enhancers.base import Enhancer
 
 class Folder(Enhancer):
     """Looks enhanced images up by the image's id: the file name without extension, in the folder or below it.
+
+    Where ids have folders, a file has the same or none; see `image_files.ImageFiles.matching`.
 
     The list of files is read once; the fingerprint covers the names and the content of all of them, not the place of
     the folder, so that a changed picture is measured anew and a moved folder is not.
@@ -59,6 +62,27 @@ class Folder(Enhancer):
                 todo="save it as large as its original: boxes and metrics are compared pixel by pixel",
             )
         return enhanced
+
+    def check_images(self, image_ids: Iterable[str]) -> None:
+        """See that no file would be looked up for two images.
+
+        Args:
+            image_ids: Of the data set.
+
+        Raises:
+            DataError: One would.
+        """
+        own = self._images.matching_each(image_ids)
+        shared = {image_id: self._images.matching(image_id) for image_id, files in own.items() if not files}
+        named = [f"{image_id} has {files[0].relative_to(self.path)}" for image_id, files in shared.items() if files]
+        if named:
+            raise DataError(
+                "A file of the folder would be the enhanced image of several images.",
+                where=self.path,
+                expected="a file for each image",
+                got=f"{', '.join(named[:5])}{', ...' if len(named) > 5 else ''}",
+                todo="name the files with the folders of the ids, x/1.png and y/1.png",
+            )
 
     @cached_property
     def _content(self) -> dict[str, str]:

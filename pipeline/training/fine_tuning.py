@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
+from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.records import ObjectAnnotation
@@ -241,7 +242,7 @@ def write_listing(
     Args:
         path: The file, `.json`.
         images: Path below a folder, width and height, and objects of each.
-        labels: Canonical name of a class -> its number. Objects of others are left out.
+        labels: `class_key` of a class -> its number. Objects of others are left out.
         ends_on_last_pixel: Whether boxes end on their last pixel, see `MMDetDetector`.
 
     Returns:
@@ -253,11 +254,11 @@ def write_listing(
         instances = [
             {
                 "bbox": [o.box_xyxy[0], o.box_xyxy[1], o.box_xyxy[2] - last, o.box_xyxy[3] - last],
-                "bbox_label": labels[o.name],
+                "bbox_label": labels[class_key(o.name)],
                 "ignore_flag": int(o.difficult),
             }
             for o in objects
-            if o.name in labels
+            if class_key(o.name) in labels
         ]
         if instances:
             rows.append({"img_path": file, "img_id": file, "width": width, "height": height, "instances": instances})

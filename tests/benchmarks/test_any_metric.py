@@ -175,6 +175,13 @@ def test_wrong_metrics_stop_before_anything_is_measured(bench: Bench, tmp_path: 
         with pytest.raises(ConfigError, match=text):
             plan_metrics(asked, reference=False, detector=False)
     assert [m.key for m in plan_metrics(config, reference=False, detector=True)] == ["niqe", "map"]
+    (tmp_path / "same.py").write_text(
+        "from duskbench import ImageMetric\n\n\nclass Same(ImageMetric):\n"
+        "    key, heading, better = 'mine', 'NIQE', 'lower'\n"
+    )
+    asked = load_benchmark_config(bench.config, more_metrics=[f"{tmp_path}/same.py:Same"])
+    with pytest.raises(ConfigError, match=r"same heading[\s\S]*'NIQE', of niqe and of .*same\.py:Same"):
+        plan_metrics(asked, reference=False, detector=True)
 
 
 def test_an_aggregate_of_its_own_is_resampled(bench: Bench, tmp_path: Path, duskbench: Callable[..., object]) -> None:

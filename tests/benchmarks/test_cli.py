@@ -130,6 +130,14 @@ def test_a_name_is_no_markup_and_an_error_stays_on_its_line(duskbench, tmp_path:
     assert code == 2 and f"where: {folder}/not there [/].png" in err
 
 
+def test_a_sheet_that_cannot_be_written_is_refused_before_the_work(duskbench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_image(tmp_path / "high.png", np.zeros((4400, 16, 3), np.uint8))
+    # The enhancer, of which there is none, is not even looked for.
+    for name, text in (("sheet.jpg", "too large for its format"), ("sheet.xyz", "Cannot tell the image format")):
+        code, _, err = duskbench("sheet", tmp_path / name, tmp_path / "high.png", "--enhancer", "no/such.py:enhancer")
+        assert code == 2 and text in err and "no/such" not in err
+
+
 def test_list_and_version(duskbench) -> None:  # type: ignore[no-untyped-def]
     code, text, _ = duskbench("list")
     assert code == 0

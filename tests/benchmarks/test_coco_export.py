@@ -12,16 +12,18 @@ import pytest
 from tests.benchmarks.conftest import Bench
 
 
+@pytest.mark.parametrize(("limit", "detections"), [([], 3), (["--limit", 2], 1)])
 def test_pycocotools_scores_a_run_as_it_does_here(  # type: ignore[no-untyped-def]
-    bench: Bench, tmp_path: Path, duskbench
+    bench: Bench, tmp_path: Path, duskbench, limit: list[object], detections: int
 ) -> None:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    assert duskbench("run", bench.config, "--out", tmp_path / "out", "--coco", "--enhancer", "input")[0] == 0
+    asked = ("--out", tmp_path / "out", "--coco", "--enhancer", "input", *limit)
+    assert duskbench("run", bench.config, *asked)[0] == 0
     code, out, err = duskbench("data", "coco", bench.root, tmp_path / "truth.json", "--run", tmp_path / "out")
     assert code == 0, err
-    assert "truth.Input.colours.json: 3 detections" in out
+    assert f"truth.Input.colours.json: {detections} detections" in out
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(tmp_path / "truth.json"))
         found = truth.loadRes(str(tmp_path / "truth.Input.colours.json"))
@@ -39,3 +41,4 @@ def test_a_run_without_detector_has_none(bench: Bench, tmp_path: Path, duskbench
     duskbench("run", bench.config, "--out", tmp_path / "out", "--detector", "none", "--enhancer", "input")
     code, _, err = duskbench("data", "coco", bench.root, tmp_path / "truth.json", "--run", tmp_path / "out")
     assert code == 2 and "no detector" in err
+    assert not (tmp_path / "truth.json").exists()

@@ -203,15 +203,15 @@ def test_nothing_wrong_costs_nothing_and_a_class_all_missed_stays_in_the_mean() 
 def test_the_table_of_a_run(tmp_path: Path) -> None:
     record = make_run(tmp_path, make_images(40), {"Input": 0.4, "Better": 0.9})
     table = read_errors_table(tmp_path)
-    assert [row["label"] for row in table.rows] == ["Input", "Better"]
+    assert [row.label for row in table.rows] == ["Input", "Better"]
     with ResultStore(tmp_path / "results.sqlite", reading=True) as store:
         one = read_each_matched(store, read_run_images(store, record), lambda one: one)["Better"]
     better = table.rows[1]
     assert (
-        better["cost missed"]
+        better["cost missed"].value
         == costs(one, find_errors(one, record.protocol), record.protocol, dict.fromkeys(CLASSES))["missed"]
     )
-    assert better["n found"] > table.rows[0]["n found"]
+    assert better["n found"].value > table.rows[0]["n found"].value
     assert any("where F1 is best for Input" in note for note in table.notes)
     result = CliRunner().invoke(app, ["table", str(tmp_path), "--errors"])
     assert result.exit_code == 0 and "background" in result.output

@@ -36,14 +36,14 @@ def test_parts_add_up_to_all_objects(tmp_path: Path, by: str) -> None:
         run = read_run_images(store, record)
         counted = read_each_matched(store, run, partial(count, run=run))
     whole = {one.label: one.total for one in changes(run, counted)}
-    assert [row["label"] for row in table.rows] == list(whole)
+    assert [row.label for row in table.rows] == list(whole)
     for row in table.rows:
-        total = whole[row["label"]]
+        total = whole[row.label]
         for shown, expected in (
             ("gained", total.gained), ("lost", total.lost), ("found in both", total.kept), ("in neither", total.missed),
         ):  # fmt: skip
-            assert sum(value for key, value in row.items() if str(key).endswith(f" {shown}")) == expected
-    assert table.rows[0]["label"] == "Better" and whole["Better"].gained > whole["Better"].lost
+            assert sum(cell.value for key, cell in row.cells.items() if str(key).endswith(f" {shown}")) == expected
+    assert table.rows[0].label == "Better" and whole["Better"].gained > whole["Better"].lost
 
 
 def test_any_of_several_detectors(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_any_of_several_detectors(tmp_path: Path) -> None:
     for label in (DETECTOR.label, other.label):
         table = read_found_table(tmp_path, "size", detector=label)
         assert any(note.startswith(f"Of {label}. ") for note in table.notes)
-        totals[label] = sum(v for key, v in table.rows[0].items() if key not in ("label", "bound"))
+        totals[label] = sum(cell.value for cell in table.rows[0].cells.values())
         assert read_errors_table(tmp_path, detector=label).columns[1].part.endswith(f"{label}, %")
     assert totals[DETECTOR.label] - totals["no people"] == persons
     assert read_found_table(tmp_path, "size") == read_found_table(tmp_path, "size", detector=DETECTOR.label)
@@ -76,11 +76,11 @@ def test_what_the_detector_was_never_asked_for_is_not_missed(tmp_path: Path) -> 
         make_run(folder, images, SKILLS, failing={"Other": ["0001"]}, detectors=(replace(DETECTOR, classes=classes),))
         asked = [o for o in objects if o.name in classes]
         [better, other] = read_found_table(folder, "size").rows
-        assert sum(value for key, value in better.items() if str(key).endswith(kinds)) == len(asked)
+        assert sum(cell.value for key, cell in better.cells.items() if str(key).endswith(kinds)) == len(asked)
         gone = sum(not o.difficult and o.name in classes for o in images[1].record.objects or ())
-        assert sum(value for key, value in other.items() if str(key).endswith(kinds)) == len(asked) - gone
+        assert sum(cell.value for key, cell in other.cells.items() if str(key).endswith(kinds)) == len(asked) - gone
         errors = read_errors_table(folder).rows[0]
-        assert errors["n found"] + errors["n missed"] <= len(asked)
+        assert errors["n found"].value + errors["n missed"].value <= len(asked)
         for table in (read_found_table(folder, "size"), read_errors_table(folder), read_breakdown(folder, "class")[0]):
             assert "Other: over 59 of 60 images." in table.notes
 

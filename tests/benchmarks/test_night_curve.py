@@ -203,10 +203,10 @@ def test_the_levels_are_what_the_camera_makes_of_them(measured: tuple[Bench, Pat
 def test_table_and_report(measured: tuple[Bench, Path]) -> None:
     _, out = measured
     table = write_night_curves(out, Ladder((-1.0, -3.0), ("none", "high")), "Curve <b>", BootstrapOptions(50))
-    assert [row["label"] for row in table.rows] == ["Input", "Brighten"]
+    assert [row.label for row in table.rows] == ["Input", "Brighten"]
     for noise in ("none", "high"):
         assert table.rows[0][f"{noise} 0"] == table.rows[0]["none 0"]
-        assert table.rows[0][f"{noise} -3"] <= table.rows[0][f"{noise} 0"]
+        assert table.rows[0][f"{noise} -3"].value <= table.rows[0][f"{noise} 0"].value
     assert list(measured_ladders(out)) == [Ladder((-1.0, -3.0), (noise,)) for noise in ("none", "high")]
     page = write_report(out, images=0, bootstrap=BootstrapOptions(50)).read_text(encoding="utf-8")
     assert page.count('data-charts="night"') == 2 and "Brighten at -3 stops" in page

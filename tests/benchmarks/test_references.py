@@ -155,6 +155,13 @@ def test_references_are_found_by_stem(tmp_path: Path) -> None:
         find_references(tmp_path, ["notes"])
 
 
+def test_no_file_is_the_reference_of_two_images(tmp_path: Path) -> None:
+    write_image(tmp_path / "y/1.png", np.zeros((8, 8, 3), np.uint8))
+    assert find_references(tmp_path, ["y/1"]) == {"y/1": tmp_path / "y/1.png"}
+    with pytest.raises(DataError, match="1 of 2 without: x/1: none"):
+        find_references(tmp_path, ["x/1", "y/1"])
+
+
 def test_a_file_is_hashed_again_only_when_it_may_have_changed(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"one")

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from duskbench.benchmarks import images
+from duskbench.benchmarks import images, tracking
+from duskbench.benchmarks.cli.table import print_run
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.kept_pictures import folder_name
@@ -67,10 +69,42 @@ def test_workers_and_batches_change_no_number(bench: Bench, tmp_path: Path) -> N
     assert rows == stored_rows(tmp_path / "own") == stored_rows(tmp_path / "many")
 
 
+def test_a_folder_with_one_picture_for_two_images_is_broken(bench: Bench, tmp_path: Path) -> None:
+    for number, (image_id, folder) in enumerate(zip(bench.ids, "xxxyyy", strict=True)):
+        for path in (bench.root / "JPEGImages" / f"{image_id}.png", bench.root / "Annotations" / f"{image_id}.xml"):
+            path.parent.joinpath(folder).mkdir(exist_ok=True)
+            path.rename(path.parent / folder / f"{number % 3}{path.suffix}")
+    (bench.root / "ImageSets/Main/test.txt").write_text("".join(f"{x}/{n}\n" for x in "xy" for n in range(3)))
+    shutil.copytree(bench.root / "JPEGImages/x", tmp_path / "flat")
+    shutil.copytree(bench.root / "JPEGImages", tmp_path / "nested")
+    config = configure(bench, enhancers=[f"dir:{tmp_path}/{name}" for name in ("flat", "nested")], metrics=[])
+    summary = run(config, RunOptions(tmp_path / "out", workers=1))
+    [broken] = summary.broken
+    assert broken.label == f"dir:{tmp_path}/flat" and "x/0 has 0.png" in str(broken.error)
+    assert results(tmp_path / "out")[f"dir:{tmp_path}/nested"].n_images == 6
+
+
 def test_second_run_measures_nothing(bench: Bench, tmp_path: Path) -> None:
     run(configure(bench), RunOptions(tmp_path / "out"))
     again = run(configure(bench), RunOptions(tmp_path / "out"))
     assert (again.reused, again.measured) == (12, 0)
+
+
+def test_a_run_s_table_is_its_own_though_another_ends_in_the_same_folder(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It printed the table of the other one."""
+    out = tmp_path / "out"
+    tracked: list[object] = []
+    first = run(configure(bench, enhancers=["input"]), RunOptions(out))
+    second = run(configure(bench, enhancers=["gamma", "he"]), RunOptions(out))
+    table = print_run(first, out)
+    assert [row.label for row in table.rows] == ["Input"]
+    assert "| Input |" in (out / "table.md").read_text() and "Gamma" not in (out / "table.md").read_text()
+    monkeypatch.setattr(tracking, "track", lambda *given, **_: tracked.append(given[2]))
+    tracking.track_run("tensorboard", out, table, first.record)
+    assert tracked == [first.record]
+    assert [row.label for row in print_run(second, out).rows] == ["Gamma", "HE"]
 
 
 def test_changed_image_and_changed_arguments_are_measured_again(bench: Bench, tmp_path: Path) -> None:
@@ -202,6 +236,7 @@ def test_groups_of_a_plain_folder(tmp_path: Path) -> None:
 
 
 def test_cup_images_may_be_dropped(tmp_path: Path) -> None:
+    from duskbench.data_tools.convert import exdark_to_voc
     from duskbench.data_tools.miniature import make_miniature
 
     make_miniature(tmp_path / "mini", voc_images=0, night_images=(0, 0, 12), size=(160, 120), workers=1)
@@ -215,6 +250,10 @@ def test_cup_images_may_be_dropped(tmp_path: Path) -> None:
         overrides={"data.root": str(tmp_path / "mini"), "enhancers": ["input"], "detector": "none"},
     )
     assert run(dropped, RunOptions(tmp_path / "drop")).total == 11
+    # Converted, the set has no folders by class; the table would say "drop" over images that stayed.
+    exdark_to_voc(tmp_path / "mini", tmp_path / "voc")
+    with pytest.raises(ConfigError, match="no images in a folder Cup"):
+        run(replace(dropped, data={"root": str(tmp_path / "voc"), "split": "test"}), RunOptions(tmp_path / "voc_drop"))
 
 
 def test_images_are_saved(bench: Bench, tmp_path: Path) -> None:

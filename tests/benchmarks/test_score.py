@@ -151,6 +151,47 @@ def test_split_and_annotations_folder(tree: Path, tmp_path: Path) -> None:
     assert score(alone, path).n_images == 3
 
 
+def test_a_lone_folder_of_annotations_is_taken_as_far_as_a_list_says(tree: Path, tmp_path: Path) -> None:
+    lone = (tree / "Annotations").rename(tmp_path / "lone")
+    listed = tmp_path / "ids.txt"
+    listed.write_text("000123\n")
+    found = results(tmp_path, [PERSON])
+    assert score(lone, found).n_images == 3
+    assert (part := score(lone, found, split=str(listed))).n_images == 1 and value(part.map) == 1.0
+    with pytest.raises(ConfigError, match="has no splits"):
+        score(lone, found, split="val")
+
+
+def test_a_stray_xml_file_does_not_make_a_tree_a_lone_folder(tree: Path, tmp_path: Path) -> None:
+    for stray in ("._dataset.xml", "dataset.xml"):
+        (tree / stray).write_text("<annotation></annotation>")
+        assert score(tree, results(tmp_path, [entry()]), split="val").n_images == 1
+
+
+def test_boxes_are_clipped_by_the_stated_size_where_there_is_no_image(tree: Path, tmp_path: Path) -> None:
+    """The number must not hang on whether the picture happens to be there."""
+    body = OBJECT.format("car", 0, 61, 11, 160, 50)
+    size = "<size><width>100</width><height>80</height><depth>3</depth></size>"
+    (tree / "Annotations/000012.xml").write_text(f"<annotation>{size}{body}</annotation>")
+    found = results(tmp_path, [entry(box=(60, 10, 40, 40))])
+    without = score(tree, found, split="val").ap["car"]
+    write_image(tree / "JPEGImages/000012.jpg", np.zeros((80, 100, 3), np.uint8))
+    assert value(without) == value(score(tree, found, split="val").ap["car"]) == 1.0
+
+
+def test_spellings_of_a_class_outside_the_table(tree: Path, tmp_path: Path) -> None:
+    for image_id, name in (("000012", "Traffic_Cone"), ("000123", "traffic-cone")):
+        body = OBJECT.format(name, 0, 1, 1, 10, 10)
+        (tree / f"Annotations/{image_id}.xml").write_text(f"<annotation>{body}</annotation>")
+    content = {
+        "categories": [{"id": 7, "name": "TrafficCone"}],
+        "annotations": [entry("000012"), entry("000123")],
+    }
+    found = score(tree, results(tmp_path, content))
+    assert {name: value(ap) for name, ap in found.ap.items()} == {"TrafficCone": 1.0}
+    assert found.n_gt == {"TrafficCone": 2} and found.n_det == {"TrafficCone": 2}
+
+
 def test_coco_figures_on_request(tree: Path, tmp_path: Path) -> None:
     path = results(tmp_path, [entry(), PERSON])
     assert score(tree, path).coco == {}

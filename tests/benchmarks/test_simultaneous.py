@@ -103,21 +103,22 @@ def test_the_table_says_what_was_found(tmp_path: Path) -> None:
     make_run(tmp_path, make_images(150), SKILLS, enhancers=BOUND, bootstrap=BootstrapOptions(300))
     table = read_power_table(tmp_path, PowerOptions(difference=2.0, within=90.0))
     better, other = table.rows
-    assert (better["label"], better["finding"]) == ("Better", "better, the same within 90")
-    assert (other["label"], other["finding"]) == ("Other", "the same within 90")
+    assert (better.label, better["finding"].value) == ("Better", "better, the same within 90")
+    assert (other.label, other["finding"].value) == ("Other", "the same within 90")
     for row in table.rows:
         # All at once is harder than alone, and a smaller difference needs more images.
-        assert row["among"] > row["alone"] > 0
-        assert row["images for"] == pytest.approx(150 * (row["among"] / 0.02) ** 2, abs=1)
-    assert better["images for it"] < 150 < other["images for it"]
+        assert row["among"].value > row["alone"].value > 0
+        assert row["images for"].value == pytest.approx(150 * (row["among"].value / 0.02) ** 2, abs=1)
+    assert better["images for it"].value < 150 < other["images for it"].value
     more = read_power_table(tmp_path, PowerOptions(images=600))
     # Four times the images, half the difference; what was found on these images stays.
-    assert [row["alone"] * 2 for row in more.rows] == pytest.approx([row["alone"] for row in table.rows])
-    assert [row["map low"] for row in more.rows] == [row["map low"] for row in table.rows]
+    assert [row["alone"].value * 2 for row in more.rows] == pytest.approx([row["alone"].value for row in table.rows])
+    assert [row["map",].low for row in more.rows] == [row["map",].low for row in table.rows]
     narrow = read_power_table(tmp_path, PowerOptions(power=0.5))
-    assert narrow.rows[0]["finding"] == "better" and narrow.rows[1]["finding"] == "not settled"
+    assert [row["finding"].value for row in narrow.rows] == ["better", "not settled"]
     # Half of the runs settle what is as large as the half-width of the interval.
-    assert narrow.rows[0]["among"] == pytest.approx(narrow.rows[0]["map high"] - narrow.rows[0]["map"])
+    difference = narrow.rows[0]["map",]
+    assert narrow.rows[0]["among"].value == pytest.approx(difference.high - difference.value)
     [note] = [
         note for note in read_table(tmp_path).notes if note.startswith("All 2 differences of mAP to Input at once")
     ]
@@ -129,7 +130,7 @@ def test_a_single_image_settles_nothing(tmp_path: Path) -> None:
     images = make_images(20)
     all_but_one = [image.record.id for image in images[1:]]
     make_run(tmp_path, images, SKILLS, failing={"Better": all_but_one})
-    assert [row["label"] for row in read_power_table(tmp_path).rows] == ["Other", "Lit"]
+    assert [row.label for row in read_power_table(tmp_path).rows] == ["Other", "Lit"]
     assert any(note.startswith("All 2 differences of mAP") for note in read_table(tmp_path).notes)
     make_run(tmp_path / "one", images[:1], SKILLS)
     with pytest.raises(DataError, match="no difference to speak of"):
@@ -141,12 +142,12 @@ def test_several_trainings_need_more_than_images(tmp_path: Path) -> None:
     entries = tuple(EnhancerEntry(x, x.lower(), x, method="Ours" if "Ours" in x else None) for x in labels)
     make_run(tmp_path, make_images(60), labels, enhancers=entries)
     table = read_power_table(tmp_path, PowerOptions(difference=1.0))
-    assert [row["label"] for row in table.rows] == ["Ours", "Other"]
-    assert "images for" not in table.rows[0] and "images for" in table.rows[1]
+    assert [row.label for row in table.rows] == ["Ours", "Other"]
+    assert table.rows[0]["images for"].value is None and table.rows[1]["images for"].value is not None
     # Half of the runs settle what is as large as half the width of the interval in the table.
-    own = read_table(tmp_path).rows[1]
-    half = (own["map - Input high"] - own["map - Input low"]) / 2
-    assert read_power_table(tmp_path, PowerOptions(power=0.5)).rows[0]["alone"] == pytest.approx(half)
+    own = read_table(tmp_path).rows[1]["map", "less", "Input"]
+    half = (own.high - own.low) / 2
+    assert read_power_table(tmp_path, PowerOptions(power=0.5)).rows[0]["alone"].value == pytest.approx(half)
     assert any("luck of training" in note for note in table.notes)
 
 

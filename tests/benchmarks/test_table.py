@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from dataclasses import replace
 from typing import Any
@@ -22,8 +23,9 @@ from duskbench.benchmarks.record import (
     RunRecord,
 )
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Draws, Interval, Spread
-from duskbench.benchmarks.table import build_table
+from duskbench.benchmarks.table import Cell, Column, Table, TableRow, build_table
 from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown, to_terminal
+from duskbench.benchmarks.tracking import table_numbers
 from tests.benchmarks.fabricate import metric
 
 DETECTOR = DetectorEntry("rfb", "rfb", "f" * 64, "i" * 64, ("car", "dog"))
@@ -279,3 +281,64 @@ def test_a_terminal_of_a_hundred_columns_is_wide_enough() -> None:
     for cell in ("12.345~ [11.11, 13.33]", "43.21~ [40.0, 50.0]", "1234.5", "-12.30~ [-20.0, +11.1]", "60.00"):
         assert cell in text
     assert text.count(" 50.0 ") >= len(names)
+
+
+def test_a_set_of_images_called_low_is_no_end_of_an_interval() -> None:
+    """The ends that the table showed of the interval were the means of the two sets."""
+    sets = record(data=DataEntry("LOL", "lol", "all", ("low", "high")), detectors=(), metrics=(metric("niqe"),))
+    number = Spread({"niqe": Interval(4.0, 3.6, 4.5)})
+    table = build_table(
+        sets, [EnhancerResult("Input", 3, 3, spread=number, by_group={"niqe": {"low": 3.0, "high": 5.0}})]
+    )
+    assert to_markdown(table).splitlines()[4] == "| Input | 3.000 | 5.000 | 4.000 [3.60, 4.50] | – | 3 | 0 |"
+    assert to_csv(table).splitlines() == [
+        "Enhancer,NIQE low (NIQE by set),NIQE high (NIQE by set),NIQE,NIQE low,NIQE high,ms/image,n,failed",
+        "Input,3.0,5.0,4.0,3.6,4.5,,3,0",
+    ]
+
+
+@pytest.mark.parametrize("key", ["label", "bound", "ms", "n", "failed", "parameters", "gflops", "peak_mb", "trainings"])
+def test_a_metric_s_key_is_no_other_column(key: str) -> None:
+    mine = replace(metric("niqe"), key=key, heading="Mine")
+    results = [EnhancerResult("Input", 2, 3, {"1": "dark"}, Spread({key: Interval(7.0)}), ms_enhance=5.0)]
+    text = to_csv(build_table(record(detectors=(), metrics=(mine,)), results))
+    assert text == "Enhancer,Mine,ms/image,n,failed\nInput *,7.0,5.0,2,1\n"
+
+
+def test_every_name_of_the_csv_is_another() -> None:
+    """Of results whose metrics have the heading of another column, as none may have that is measured today."""
+    named = {"a": "n", "b": "NIQE", "c": "NIQE", "d": "NIQE low"}
+    metrics = tuple(replace(metric("niqe"), key=key, heading=heading) for key, heading in named.items())
+    scores = {"a": Interval(1.0), "b": Interval(2.0, 1.5, 2.5), "c": Interval(3.0), "d": Interval(4.0)}
+    table = build_table(record(detectors=(), metrics=metrics), [EnhancerResult("Input", 3, 3, spread=Spread(scores))])
+    header, row = csv.reader(to_csv(table).splitlines())
+    assert dict(zip(header, row, strict=True)) == {
+        "Enhancer": "Input", "n (2)": "1.0", "NIQE": "2.0", "NIQE low": "1.5", "NIQE high": "2.5", "NIQE (2)": "3.0",
+        "NIQE low (2)": "4.0", "ms/image": "", "n": "3", "failed": "0",
+    }  # fmt: skip
+    assert table_numbers(table)["Input/n"] == 3 and table_numbers(table)["Input/n (2)"] == 1
+
+
+HOSTILE = "one\ntwo <script>alert(1)</script>\r\nthree & 50%_"
+
+
+def hostile_table() -> Table:
+    """Whatever others write into a table, in each place where it may stand."""
+    columns = (Column("label", "Enhancer"), Column(("a",), HOSTILE, digits=1))
+    return Table(HOSTILE, columns, (TableRow(HOSTILE, {("a",): Cell(1.0)}),), (HOSTILE,))
+
+
+def test_what_others_wrote_stays_on_its_line_and_is_no_html() -> None:
+    said = r"one two \<script>alert(1)\</script> three & 50%_"
+    assert to_markdown(hostile_table()).splitlines() == [
+        f"## {said}", "", f"| Enhancer | {said} |", "|---|---:|", f"| {said} | 1.0 |", "", f"- {said}",
+    ]  # fmt: skip
+
+
+def test_a_note_or_title_of_two_lines_is_a_comment_in_latex() -> None:
+    """Its second line stood as text after the table, with an alignment tab that stops LaTeX."""
+    first, *table, last = to_latex(hostile_table()).splitlines()
+    assert first == last == "% one two <script>alert(1)</script> three & 50%_"
+    escaped = r"one two <script>alert(1)</script> three \& 50\%\_"
+    assert table[2] == rf"  Enhancer & {escaped} \\" and table[4] == rf"  {escaped} & 1.0 \\"
+    assert len(table) == 7

@@ -172,11 +172,11 @@ def test_a_row_is_the_mean_of_its_trainings(tmp_path: Path) -> None:
 def test_table_breakdown_and_report_have_one_row(tmp_path: Path) -> None:
     make_run(tmp_path, make_images(30), SKILLS, enhancers=entries())
     table = read_table(tmp_path)
-    assert [row["label"] for row in table.rows] == ["Input", "Ours", "Other"]
+    assert [row.label for row in table.rows] == ["Input", "Ours", "Other"]
     ours = table.rows[1]
-    assert ours["trainings"] == 3 and "trainings" not in table.rows[0]
+    assert ours["trainings"].value == 3 and table.rows[0]["trainings"].value is None
     numbers = results(tmp_path)["Ours"].spread.trainings["map"]
-    assert ours["map sd"] == pytest.approx(np.std(numbers, ddof=1))
+    assert ours["map", "sd"].value == pytest.approx(np.std(numbers, ddof=1))
     listed = ", ".join(f"{100 * number:.2f}" for number in numbers)
     assert any("Ours: mean of 3 trainings; of each: NIQE" in n and f"mAP {listed}" in n for n in table.notes)
     assert any("holds the luck of training" in note for note in table.notes)
@@ -230,7 +230,8 @@ def test_two_runs_of_a_method_are_compared_as_one_row(tmp_path: Path, weights: s
     table = build_comparison_table(together, ("a", "b"))
     row = table.rows[1]
     numbers = [one.spread_after.scores["map"].value for one in apart]
-    assert (row["trainings before"], row["map after sd"]) == (3, pytest.approx(np.std(numbers, ddof=1)))
+    assert row["trainings before"].value == 3
+    assert row["map", "after", "sd"].value == pytest.approx(np.std(numbers, ddof=1))
     assert any(said in note for note in table.notes)
     assert "SD mAP 2nd" in to_markdown(table)
 
@@ -246,7 +247,7 @@ def test_a_training_that_is_not_there_is_said(tmp_path: Path) -> None:
     with ResultStore(tmp_path / "results.sqlite") as store:
         store.put_run(replace(store.last_run(), enhancers=entries("Ours, training 2")))
     table = read_table(tmp_path)
-    assert table.rows[1]["label"] == "Ours †"
+    assert table.rows[1].label == "Ours †"
     notes = "\n".join(table.notes)
     assert "† Ours stands on the trainings that could be built: Ours, training 2: no such file" in notes
     assert "2 of 3 trainings measured" in notes and "mean of 2 trainings" in notes
@@ -258,7 +259,7 @@ def test_a_training_that_is_not_measured_yet_marks_the_row(tmp_path: Path) -> No
         more = EnhancerEntry("Ours, training 4", "x", "not measured", method="Ours")
         store.put_run(replace(store.last_run(), enhancers=(*entries(), more)))
     table = read_table(tmp_path)
-    assert table.rows[1]["label"] == "Ours *"
+    assert table.rows[1].label == "Ours *"
     assert any("3 of 4 trainings measured" in note for note in table.notes)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from duskbench.data_tools.boxes import BoxError
-from duskbench.data_tools.coco import COCO, find_annotation_files
-from duskbench.data_tools.datasets import detect_layout, open_dataset
+from duskbench.data_tools.coco import COCO
+from duskbench.data_tools.coco_files import CocoFile, find_annotation_files
+from duskbench.data_tools.datasets import detect_layout, missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.records import ObjectAnnotation
@@ -112,13 +113,81 @@ def test_splits(tmp_path: Path, split: str, ids: list[str]) -> None:
         open_dataset(tmp_path, split="test")
 
 
+def test_folders_may_be_called_as_vocs_are(tmp_path: Path) -> None:
+    root = make(tmp_path, {"Annotations/instances_test.json": truth("a.jpg")}, ("JPEGImages/a.jpg",))
+    assert detect_layout(root) == "coco" and open_dataset(root).image_path("a") == root / "JPEGImages/a.jpg"
+    (root / "Annotations/a.xml").write_text("<annotation/>")
+    assert detect_layout(root) == "voc"
+
+
 def test_two_splits_may_number_their_images_alike(tmp_path: Path) -> None:
     files = {f"{split}/_annotations.coco.json": truth("1.jpg") for split in ("train", "valid")}
     root = make(tmp_path, files, ("train/1.jpg", "valid/1.jpg"))
     assert open_dataset(root, split="val").image_path("1") == root / "valid/1.jpg"
     assert open_dataset(root, split="train").image_path("1") == root / "train/1.jpg"
+    both = open_dataset(root, split="all")
+    assert [both.image_path(one) for one in both.ids] == [root / "train/1.jpg", root / "valid/1.jpg"]
+    assert both.ids == ["train/1", "valid/1"] and [both.record(one).split for one in both.ids] == ["train", "val"]
+    report = verify(root)
+    assert report.ok and report.counts["images present"] == 2
+
+
+def test_one_image_in_the_lists_of_two_splits_is_there_twice(tmp_path: Path) -> None:
+    root = make(tmp_path, {f"annotations/{split}.json": truth("1.jpg") for split in ("train", "val")}, ("all/1.jpg",))
     with pytest.raises(DataError, match="given twice"):
         open_dataset(root, split="all")
+
+
+@pytest.mark.parametrize(
+    ("files", "there"),
+    [
+        (("train/_annotations.coco.json", "valid/_annotations.coco.json"), "train/1.jpg"),
+        (("annotations/instances_train2017.json", "annotations/instances_val2017.json"), "images/train2017/1.jpg"),
+        (("annotations/train.json", "annotations/val.json"), "images/train/1.jpg"),
+    ],
+)
+def test_another_splits_image_is_not_taken_for_one_that_is_missing(
+    tmp_path: Path, files: tuple[str, str], there: str
+) -> None:
+    """Its objects would be looked for in a picture of the training set, and nobody would be told."""
+    root = make(tmp_path, {file: truth("1.jpg") for file in files}, (there,))
+    assert open_dataset(root, split="train").image_path("1") == root / there
+    assert missing(open_dataset(root, split="val")) == ["1"]
+    assert [finding.code for finding in verify(root).findings if finding.severity == "error"] == ["missing-image"]
+
+
+def test_a_split_may_be_drawn_from_the_folder_of_another(tmp_path: Path) -> None:
+    files = {"train.json": truth("1.jpg"), "val.json": truth("2.jpg"), "trainval.json": truth("1.jpg", "2.jpg")}
+    root = make(tmp_path, files, ("train/1.jpg", "train/2.jpg"))
+    for split in ("train", "val", "trainval"):
+        assert missing(open_dataset(root, split=split)) == []
+    # Named with its folder, it is meant.
+    make(root, {"val.json": truth("train/1.jpg")})
+    assert open_dataset(root, split="val").image_path("train/1") == root / "train/1.jpg"
+
+
+@pytest.mark.parametrize(
+    ("listed", "there", "expected"),
+    [
+        (("day/1.jpg", "night/1.jpg"), ("images/day/1.jpg",), ("images/day/1.jpg", None)),
+        (("c1/1.jpg", "c2/1.jpg", "c3/1.jpg"), ("c1/1.jpg", "c2/1.jpg"), ("c1/1.jpg", "c2/1.jpg", None)),
+        (("1.jpg", "day/1.jpg"), ("day/1.jpg",), (None, "day/1.jpg")),
+        (("1.jpg", "day/1.jpg"), ("1.jpg", "day/1.jpg"), ("1.jpg", "day/1.jpg")),
+        # Of a flat folder it cannot be told whose it is.
+        (("day/1.jpg", "night/1.jpg"), ("images/1.jpg",), (None, None)),
+        (("day/1.jpg", "night/2.jpg"), ("images/1.jpg", "images/2.jpg"), ("images/1.jpg", "images/2.jpg")),
+    ],
+)
+def test_no_file_is_the_image_of_two_entries(
+    tmp_path: Path, listed: tuple[str, ...], there: tuple[str, ...], expected: tuple[str | None, ...]
+) -> None:
+    root = make(tmp_path, {"annotations/instances_test.json": truth(*listed)}, there)
+    dataset = open_dataset(root)
+    found = {file: dataset.image_path(file.removesuffix(".jpg")) for file in listed}
+    wanted = {file: root / (path or file) for file, path in zip(listed, expected, strict=True)}
+    assert found == wanted
+    lost = expected.count(None)
+    assert [finding.code for finding in verify(root).findings].count("missing-image") == lost
 
 
 def test_images_of_one_name_need_a_folder(tmp_path: Path) -> None:
@@ -131,14 +200,23 @@ def test_images_of_one_name_need_a_folder(tmp_path: Path) -> None:
     assert open_dataset(root, images="lit", annotations="a.json", split="val").record("1").split == "val"
 
 
-def test_the_format_is_recognised_without_reading_all_of_it(tmp_path: Path) -> None:
-    large = truth(*(f"{number:06d}.jpg" for number in range(3000)))
-    # As the official files have it: images first, categories last, both far from each other.
-    ordered = {key: large[key] for key in ("images", "annotations", "categories")}
+@pytest.mark.parametrize(
+    "keys",
+    [
+        # As the official files have it: images first, categories last, both far from each other.
+        ("images", "annotations", "categories"),
+        # Sorted, with images far from the begin, and further keys far behind them.
+        ("annotations", "categories", "images", "more"),
+    ],
+)
+def test_the_format_is_recognised_whatever_comes_first(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    large = truth(*(f"{number:06d}.jpg" for number in range(3000)), more=["x" * 200_000])
+    ordered = {key: large[key] for key in keys}
     make(tmp_path, {"large.json": ordered, "notes.json": {"a": 1}, "results.json": [{"image_id": 1, "bbox": [1]}]})  # type: ignore[dict-item]
     (tmp_path / "large.json").write_text(json.dumps(ordered, indent=1))
     (tmp_path / "broken.json").write_bytes(b"\xff{")
-    assert find_annotation_files(tmp_path) == [tmp_path / "large.json"]
+    (tmp_path / "empty.json").write_bytes(b"")
+    assert find_annotation_files(tmp_path) == [CocoFile(tmp_path / "large.json")]
     assert detect_layout(tmp_path) == "coco"
 
 

@@ -129,6 +129,14 @@ def test_the_form_of_both_files(tmp_path: Path) -> None:
     assert done.left_out == {"zebra": 1}
 
 
+def test_no_file_without_an_image(tmp_path: Path) -> None:
+    for folder in ("Annotations", "ImageSets/Main", "JPEGImages"):
+        (tmp_path / "voc" / folder).mkdir(parents=True)
+    with pytest.raises(DataError, match="no image to write"):
+        write_coco_truth(tmp_path / "truth.json", open_dataset(tmp_path / "voc", split="all"))
+    assert not (tmp_path / "truth.json").exists()
+
+
 def test_what_cannot_be_written(voc: Path, tmp_path: Path) -> None:
     truth = write_coco_truth(tmp_path / "truth.json", open_dataset(voc, split="all")).path
     box, score = np.zeros((1, 4)), np.zeros(1)

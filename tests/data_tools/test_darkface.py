@@ -7,7 +7,7 @@ import pytest
 
 from duskbench.data_tools.boxes import BoxError
 from duskbench.data_tools.darkface import DarkFace, parse_label
-from duskbench.data_tools.datasets import detect_layout, open_dataset
+from duskbench.data_tools.datasets import detect_layout, missing, open_dataset
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.records import MissingAnnotationError, ObjectAnnotation
@@ -70,6 +70,16 @@ def test_verify(tree: Path) -> None:
     assert ("error", "missing-annotation", "label/10.txt") in {
         (finding.severity, finding.code, finding.file) for finding in verify(tree).findings
     }
+
+
+def test_labels_without_image_and_images_with_two_files_are_found(tree: Path) -> None:
+    (tree / "image/2.png").unlink()
+    (tree / "label/readme.txt").write_text("Faces.\n")
+    write_image(tree / "image/1.jpg", np.zeros((30, 40, 3), np.uint8))
+    assert open_dataset(tree).ids == ["1", "2", "10"] and missing(open_dataset(tree)) == ["2"]
+    found = {(finding.severity, finding.code, finding.file): finding.message for finding in verify(tree).findings}
+    assert found["error", "missing-image", "image/2.png"] == "not there"
+    assert found["warning", "several-images", "image/1.jpg"] == "read for 1, not 1.png"
 
 
 def test_only_such_a_folder_is_taken_for_it(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ def test_split_from_a_file(exdark: Path, folder: Path, tmp_path: Path) -> None:
     assert open_dataset(exdark, split=["b.png"]).ids == ["b"]
     with pytest.raises(UnknownIdError, match=r"image id 'c\.JPG'"):
         open_dataset(folder, split=listed)
+    for name in ("c.png", "c #1.png"):
+        (folder / name).touch()
+    listed.write_text("c #1\nc # bicycle\n")
+    assert open_dataset(folder, split=listed).ids == ["c #1", "c"]
 
 
 @pytest.mark.parametrize("content", [b"", b"# nothing\n\n", b"\xff\xfe\x00"])

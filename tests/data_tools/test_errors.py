@@ -24,7 +24,7 @@ def test_parts_are_named_lines() -> None:
     ("name", "near"), [("clahee", "clahe"), ("LIME", "lime"), ("zero-dce", "zero_dce"), ("quite else", None)]
 )
 def test_unknown_name_suggests(name: str, near: str | None) -> None:
-    error = UnknownNameError("enhancer", name, ["lime", "clahe", "zero_dce"], where="run.py")
+    error = UnknownNameError("enhancer", name, ["lime", "clahe", "zero_dce", "lime"], where="run.py")
     assert error.expected == "one of clahe, lime, zero_dce"
     assert (near is None) == (error.todo is None)
     assert near is None or near in str(error.todo)

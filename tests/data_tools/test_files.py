@@ -12,6 +12,7 @@ import pytest
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import file_sha256, listing_sha256, only_one, place_file, write_bytes, write_text
+from duskbench.data_tools.written_whole import written_whole
 
 _HOLD = """
 import sys, time
@@ -34,6 +35,15 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(OSError, match="No space left"):
         write_bytes(path, b"second")
     assert path.read_bytes() == b"first" and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["夜" * 80 + ".png", "a" * 251 + ".png", "🌙" * 62 + ".csv", "a"])
+def test_a_name_as_long_as_names_can_be_is_written(tmp_path: Path, name: str) -> None:
+    write_bytes(tmp_path / name, b"first")
+    assert (tmp_path / name).read_bytes() == b"first"
+    with written_whole(tmp_path / name) as file:
+        file.write("second")
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "second"
 
 
 def test_sha256_of_a_file(tmp_path: Path) -> None:

@@ -78,7 +78,27 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path) -> None:
 def test_files_that_belong_to_an_id(tmp_path: Path) -> None:
     found = find_images(touch(tmp_path, "cam1/a.png", "cam2/a.png", "b.v2.jpg", "x/c.bmp"))
     for image_id, files in (
-        ("cam1/a", ["cam1/a.png"]), ("a", ["cam1/a.png", "cam2/a.png"]), ("cam9/a", ["cam1/a.png", "cam2/a.png"]),
-        ("b.v2", ["b.v2.jpg"]), ("c", ["x/c.bmp"]), ("y/c", ["x/c.bmp"]), ("d", []),
+        ("cam1/a", ["cam1/a.png"]), ("a", ["cam1/a.png", "cam2/a.png"]), ("b.v2", ["b.v2.jpg"]), ("c", ["x/c.bmp"]),
+        ("z/x/c", ["x/c.bmp"]), ("cam2/b.v2", ["b.v2.jpg"]), ("d", []),
+        # In another folder than the id's is another image.
+        ("cam9/a", []), ("y/c", []),
     ):  # fmt: skip
         assert found.matching(image_id) == [tmp_path / file for file in files]
+
+
+@pytest.mark.parametrize(
+    ("files", "ids", "expected"),
+    [
+        (["y/1.png"], ["x/1", "y/1"], {"x/1": [], "y/1": ["y/1.png"]}),
+        (["1.png"], ["x/1", "y/2"], {"x/1": ["1.png"], "y/2": []}),
+        # Whose it is cannot be told.
+        (["1.png"], ["x/1", "y/1"], {"x/1": [], "y/1": []}),
+        (["1.png"], ["x/1", "1"], {"x/1": [], "1": ["1.png"]}),
+        (["1.jpg", "1.png"], ["1"], {"1": ["1.jpg", "1.png"]}),
+    ],
+)
+def test_no_file_belongs_to_two_ids(
+    tmp_path: Path, files: list[str], ids: list[str], expected: dict[str, list[str]]
+) -> None:
+    found = find_images(touch(tmp_path, *files)).matching_each(ids)
+    assert found == {image_id: [tmp_path / file for file in files] for image_id, files in expected.items()}

@@ -121,6 +121,46 @@ def test_truncated_file_is_an_error(tmp_path: Path, form: str, share: float) -> 
         read_image(path)
 
 
+NOISE = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"optimize": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("how", ["half is missing", "last tenth is missing", "a tenth is zero", "the end is zero"])
+def test_a_jpeg_that_lacks_pixels_before_its_end_marker_is_an_error(
+    tmp_path: Path, mode: str, options: dict[str, Any], how: str
+) -> None:
+    # As in a night photo, blocks take less than the bits that zeros are taken for.
+    data = encode(Image.fromarray(NOISE // 12).convert(mode), "JPEG", quality=75, **options)
+    scan = data.rindex(b"\xff\xda") + 14
+    size = len(data) - scan
+    broken = {
+        "half is missing": data[: scan + size // 2] + b"\xff\xd9",
+        "last tenth is missing": data[: scan + size * 9 // 10] + b"\xff\xd9",
+        "the end is zero": data[: scan + size // 2] + bytes(9 * size),
+        "a tenth is zero": data[: scan + size // 2] + bytes(size // 10) + data[scan + size // 2 + size // 10 :],
+    }[how]
+    with pytest.raises(DataError, match=r"(?s)a\.jpg.*truncated"):
+        decode_image(broken, where="a.jpg")
+    (tmp_path / "a.jpg").write_bytes(broken)
+    assert [problem[:2] for problem in check_image(tmp_path / "a.jpg").problems] == [("error", "truncated-image")]
+
+
+@pytest.mark.parametrize("behind", [b"", bytes(9), b"\xff\xd9", b"\xff\xd8\xff\xe0", NOISE.tobytes()[:99]])
+@pytest.mark.parametrize("fill", [b"", b"\xff\xff"])
+@pytest.mark.parametrize("pixels", [NOISE, NOISE[:1, :1], np.full((17, 33, 3), 128, np.uint8)])
+@pytest.mark.parametrize("options", [
+    {}, {"subsampling": 2}, {"optimize": True}, {"progressive": True}, {"restart_marker_rows": 1}, {"quality": 1},
+    {"exif": b"Exif\0\0\xff\xd9\xff\xda", "comment": b"\xff\xd9"},
+])  # fmt: skip
+def test_a_whole_jpeg_is_read_whatever_lies_around_its_end(
+    pixels: np.ndarray, options: dict[str, Any], fill: bytes, behind: bytes
+) -> None:
+    data = encode(Image.fromarray(pixels), "JPEG", **options)
+    padded = data[:-2] + fill + data[-2:] + behind
+    assert np.array_equal(decode_image(padded), np.asarray(Image.open(BytesIO(data))))
+
+
 def test_missing_file_names_itself(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.png"):
         read_image(tmp_path / "nowhere.png")
@@ -207,6 +247,7 @@ def test_white_follows_from_depth_and_format_and_not_from_the_content(data: byte
         (tiff(struct.pack("<4f", 0, 1, 128, 255), 32, FLOAT), "0 to 255"),
         (tiff(struct.pack("<4f", 0, 0.5, float("nan"), 1), 32, FLOAT), "nan"),
         (tiff(struct.pack("<4f", -0.1, 0.5, 0.5, 1), 32, FLOAT), "-0.1 to 1"),
+        (tiff(bytes((0, 1, 127, 128)), 8, SIGNED), "signed integers"),
         (tiff(struct.pack("<4h", 0, 1, 128, 255), 16, SIGNED), "signed integers"),
         (tiff(struct.pack("<4i", 0, 1, 128, 255), 32, SIGNED), "signed integers"),
     ],

@@ -120,6 +120,13 @@ def test_an_image_without_a_twin_is_an_error(lol: Path, tmp_path: Path) -> None:
     assert "5: none" in str(caught.value)
 
 
+def test_no_image_is_the_twin_of_two(tmp_path: Path) -> None:
+    for name in ("low/x/1.png", "low/y/1.png", "high/y/1.png", "high/z/9.png"):
+        write_image(tmp_path / name, picture(len(name), 250 if name.startswith("high") else 40))
+    with pytest.raises(DataError, match="1 of 2 without: x/1: none"):
+        find_pairs(tmp_path)
+
+
 @pytest.mark.parametrize("make", [(), ("low",), ("low", "high")])
 def test_a_folder_without_pairs_is_an_error(tmp_path: Path, make: tuple[str, ...]) -> None:
     for half in make:
@@ -139,6 +146,31 @@ def test_the_same_again_is_the_same_and_stale_files_go(lol: Path, tmp_path: Path
     second = listing(out)
     assert set(first) - set(second) == {"low/LOL@5.png", "high/LOL@5.png"}
     assert "notes.txt" in second
+
+
+def test_a_call_that_fails_places_nothing(lol: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_image(tmp_path / "same/low/1.png", picture(1, 40))
+    write_image(tmp_path / "same/high/1.png", picture(1, 40))
+    build_paired([lol], out)
+    before = listing(out)
+    with pytest.raises(DataError, match="No pair is left"):
+        build_paired([tmp_path / "same"], out)
+    assert listing(out) == before
+    write_image(out / "high/other.png", picture(1, 40))
+    with pytest.raises(DataError, match=r"images that are not of it(?s:.*)1: high/other\.png"):
+        build_paired([lol], out)
+
+
+def test_no_pair_takes_the_name_of_another(tmp_path: Path) -> None:
+    for number, name in enumerate(("x/1.png", "x@1.png", "y/1.png")):
+        write_image(tmp_path / "set/low" / name, picture(number, 40))
+        write_image(tmp_path / "set/high" / name, picture(number, 250))
+    made = build_paired([tmp_path / "set"], tmp_path / "out")
+    assert made.pairs == 3
+    for half in ("low", "high"):
+        for name, file in (("set@x@1", "x/1"), ("set@x@1-2", "x@1"), ("set@y@1", "y/1")):
+            assert (made.out / half / f"{name}.png").samefile(tmp_path / "set" / half / f"{file}.png")
 
 
 def test_a_manifest_of_another_kind_is_an_error(lol: Path, tmp_path: Path) -> None:

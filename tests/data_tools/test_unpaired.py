@@ -158,6 +158,51 @@ def test_errors(sources: tuple[Path, Path], tmp_path: Path) -> None:
     assert (low / "n0.png").exists()
 
 
+def test_a_call_that_fails_places_nothing(sources: tuple[Path, Path], tmp_path: Path) -> None:
+    """What it left would be learned from: a training reads the folder, not the manifest."""
+    low, normal = sources
+    with pytest.raises(DataError, match="No image is left for trainB"):
+        build_unpaired([normal], [low], tmp_path / "out", hash_distance=-1)
+    assert listing(tmp_path / "out") == {}
+    made = build_unpaired([low], [normal], tmp_path / "out")
+    whole = listing(made.out)
+    placed = [f"trainA/night@n{i}.png" for i in range(4)] + [f"trainB/day@d{i}.png" for i in range(4)]
+    assert sorted(whole) == ["manifest.json", *placed]
+    with pytest.raises(DataError, match="No image is left for trainB"):
+        build_unpaired([normal], [low], tmp_path / "out", hash_distance=-1)
+    assert listing(made.out) == whole
+
+
+def test_images_of_no_set_are_an_error(sources: tuple[Path, Path], tmp_path: Path) -> None:
+    low, normal = sources
+    write_image(tmp_path / "out/trainA/other@a.png", scene(60, 0.5))
+    before = listing(tmp_path / "out")
+    with pytest.raises(DataError, match=r"images that are not of it(?s:.*)1: trainA/other@a\.png"):
+        build_unpaired([low], [normal], tmp_path / "out")
+    assert listing(tmp_path / "out") == before
+
+
+def test_no_image_takes_the_name_of_another(sources: tuple[Path, Path], tmp_path: Path) -> None:
+    pictures = ("a/day/0.png", "b/day/0.png", "c/day-2/0.png", "n/x/1.png", "n/x@1.png", "n/y/1.png")
+    for number, name in enumerate(pictures):
+        write_image(tmp_path / name, scene(number, 0.5))
+    days = [tmp_path / folder for folder in ("a/day", "b/day", "c/day-2")]
+    made = build_unpaired([tmp_path / "n"], days, tmp_path / "out")
+    assert made.taken == {"A": 3, "B": 3}
+    placed = {file.removeprefix("train"): (made.out / file).stat().st_ino for file in listing(made.out) if "/" in file}
+    assert placed == {
+        name: (tmp_path / file).stat().st_ino
+        for name, file in {
+            "A/n@x@1.png": "n/x/1.png",
+            "A/n@x@1-2.png": "n/x@1.png",
+            "A/n@y@1.png": "n/y/1.png",
+            "B/day@0.png": "a/day/0.png",
+            "B/day-2@0.png": "b/day/0.png",
+            "B/day-2-2@0.png": "c/day-2/0.png",
+        }.items()
+    }
+
+
 def test_falls_back_to_copies(sources: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError("links are not supported")

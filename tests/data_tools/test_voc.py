@@ -335,14 +335,19 @@ def test_an_encoding_that_is_not_known_is_named() -> None:
         ("'a'\n\"b.jpg\"\n", ["a", "b"]),
         ("cam/a\ncam\\a.png\n", ["cam/a", "cam/a"]),
         ("# list\n\na # first\n", ["a"]),
+        # A name with its `#` is a name where the tree has it.
+        ("a #1\nJPEGImages/a #1.jpg\n'a #1'\n", ["a #1", "a #1", "a #1"]),
+        ("a #1 1\nb -1\n", ["a #1"]),
+        ("a #2\n", ["a"]),
+        ("b # as JPEGImages/a #1\n", ["b"]),
         ("gone.v2\ngone 7\n", ["gone.v2", "gone 7"]),
     ],
 )
 def test_image_sets_as_other_tools_write_them(tmp_path: Path, text: str, ids: list[str]) -> None:
-    images = ("a.jpg", "b.png", "night 1.jpg", "night 2.jpg", "cam/a.png")
+    images = ("a.jpg", "a #1.jpg", "b.png", "night 1.jpg", "night 2.jpg", "cam/a.png")
     root = small_voc(tmp_path, {}, images, test=text)
     (root / "Annotations").mkdir()
-    in_tree = {"a", "b", "night 1", "night 2", "cam/a"}
+    in_tree = {"a", "a #1", "b", "night 1", "night 2", "cam/a"}
     assert read_image_set(root / "ImageSets/Main/test.txt", lambda: in_tree) == ids
     if len(set(ids)) == len(ids):
         assert VOC(root).ids == ids

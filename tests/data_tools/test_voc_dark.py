@@ -143,6 +143,16 @@ def test_another_split_and_a_limit_are_added(lit: Path, tmp_path: Path) -> None:
     assert list(read_manifest(out / "manifest.jsonl")[1]) == IDS
 
 
+def test_all_images_keep_their_image_sets(lit: Path, tmp_path: Path) -> None:
+    assert make_voc_dark(lit, tmp_path / "dark", split="all").images == len(IDS)
+    assert (VOC(tmp_path / "dark").ids, VOC(tmp_path / "dark", split="trainval").ids) == (IDS[:4], IDS[4:])
+    assert VOC(tmp_path / "dark", split="all").ids == VOC(lit, split="all").ids
+    assert not any(finding.code == "no-image-sets" for finding in verify(tmp_path / "dark").findings)
+    shutil.rmtree(lit / "ImageSets")
+    make_voc_dark(lit, tmp_path / "none", split="all")
+    assert VOC(tmp_path / "none").ids == sorted(IDS)
+
+
 def test_other_settings_and_other_folders_are_refused(lit: Path, tmp_path: Path) -> None:
     out = tmp_path / "dark"
     make_voc_dark(lit, out)

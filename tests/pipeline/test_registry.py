@@ -391,6 +391,14 @@ def test_a_detector_that_breaks_its_contract_is_named(tmp_path: Path, how: str, 
     assert np.array_equal(images[0], IMAGE)
 
 
+@pytest.mark.parametrize("name", [repr("my\ndet"), "5"])
+def test_a_detector_s_name_is_a_text_of_one_line(tmp_path: Path, name: str) -> None:
+    """It stands in headings and notes, where a second line would be outside of the table."""
+    (tmp_path / "mine.py").write_text(f"class Mine:\n    classes, name = ('car',), {name}\n    detect = None\n")
+    with pytest.raises(ConfigError, match=r"name is no text of one line[\s\S]*Mine[\s\S]*expected[\s\S]*got"):
+        load_detector(f"{tmp_path}/mine.py:Mine")
+
+
 def test_a_detector_without_a_fingerprint_gets_one(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(BAD_DETECTORS)
     specs = ["mine.py:Mine", "mine.py:Mine", "mine.py:Mine(how='good')"]

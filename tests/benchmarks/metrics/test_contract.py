@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from duskbench.benchmarks.metrics.base import ImageMetric, Value
-from duskbench.benchmarks.metrics.contract import build_metric, checked_value
+from duskbench.benchmarks.metrics.base import ImageMetric, Ranked, Ranking, Value
+from duskbench.benchmarks.metrics.boxes import Boxes
+from duskbench.benchmarks.metrics.contract import build_metric, checked_ranked, checked_value
 from duskbench.data_tools.errors import ConfigError, MetricError
 
 
@@ -21,5 +23,57 @@ def test_numbers_whose_mean_would_not_be_finite_are_refused(number: float) -> No
 def test_names_are_of_one_line(key: str, heading: str) -> None:
     """A line break in a heading broke the tables in Markdown and CSV."""
     made = type("Made", (ImageMetric,), {"key": key, "heading": heading, "better": "lower", "measure": lambda *_: 1.0})
-    with pytest.raises(ConfigError, match="a text of one line"):
+    with pytest.raises(ConfigError, match=r"a text of one line|letters, digits and underscores"):
         build_metric(made, "made", {})
+
+
+@pytest.mark.parametrize("key", ["bright low", "a-b", "a.b", "niqe - Input", "coco ", ""])
+def test_a_key_is_letters_digits_and_underscores(key: str) -> None:
+    """Keys name values in files, and with a space they could be those of one of several detectors."""
+    made = type("Made", (ImageMetric,), {"key": key, "heading": "A", "better": "lower", "measure": lambda *_: 1.0})
+    with pytest.raises(ConfigError, match="key: letters, digits and underscores"):
+        build_metric(made, "made", {})
+
+
+def boxes(labels: list[int], images: list[int], difficult: list[bool]) -> Boxes:
+    n = len(labels)
+    places = np.arange(n)
+    return Boxes(np.zeros((n, 4)), np.array(labels), np.array(images), np.ones(n), np.array(difficult), places)
+
+
+CLASSES = ("car", "dog", "bus", "cat")
+# Two cars in image 0 and one in 2, a dog in 1; the only bus is difficult, and there is no cat.
+TRUTH = boxes([0, 0, 0, 1, 2], [0, 0, 2, 1, 1], [False, False, False, False, True])
+FOUND = boxes([0] * 6, [0, 0, 0, 1, 1, 2], [False] * 6)
+
+
+def ranking(images: list[int], tp: list[bool]) -> tuple[Ranking, ...]:
+    return (Ranking(np.array(images, np.int64), np.array(tp, bool)),)
+
+
+ALL_CARS = ranking([0, 2, 0, 1], [True, True, True, False])
+
+
+@pytest.mark.parametrize(
+    ("by_class", "says"),
+    [
+        ({"car": ALL_CARS}, r"'x, dog' broke its contract[\s\S]*a Ranking at least[\s\S]*class with 1 objects"),
+        ({"car": (), "dog": ranking([], [])}, r"'x, car'[\s\S]*class with 3 objects"),
+        ({"car": 1, "dog": ranking([], [])}, r"'x, car'[\s\S]*a tuple of Ranking[\s\S]*int"),
+        # As many hits as objects, but not in the same images: in a resample they would be more.
+        ({"car": ranking([0, 0, 0], [True] * 3), "dog": ranking([], [])}, r"3 of 2 objects found in image 0"),
+        ({"car": ranking([0, 1], [True] * 2), "dog": ranking([], [])}, r"1 of 0 objects found in image 1"),
+        ({"car": ALL_CARS, "dog": ranking([1, 1], [True] * 2)}, r"'x, dog'[\s\S]*2 of 1 objects found in image 1"),
+        ({"car": ALL_CARS, "dog": ranking([], []), "bus": ranking([1], [True])}, r"'x, bus'[\s\S]*1 of 0 objects"),
+    ],
+)
+def test_no_class_is_left_out_and_no_object_found_twice(by_class: dict[str, tuple[Ranking, ...]], says: str) -> None:
+    """A mean over the classes in which something was found was twice the true one; twice the hits were an AP of 600."""
+    with pytest.raises(MetricError, match=says):
+        checked_ranked(Ranked(by_class), TRUTH, FOUND, CLASSES, "x")
+
+
+def test_a_class_without_an_object_to_find_may_be_left_out() -> None:
+    made = checked_ranked(Ranked({"car": ALL_CARS, "dog": ranking([], []), "cat": ()}), TRUTH, FOUND, CLASSES, "x")
+    assert list(made.by_class) == ["car", "dog"]
+    assert made.by_class["car"][0].tp.tolist() == [True, True, True, False] and not len(made.by_class["dog"][0].tp)

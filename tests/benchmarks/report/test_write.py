@@ -60,8 +60,8 @@ def test_a_run_becomes_a_page_with_its_own_numbers(run_dir: Path) -> None:
     table = read_table(run_dir)
     for row in table.rows:
         for column in table.columns:
-            if column.part == "" and column.better is not None and row.get(column.key) is not None:
-                assert column.show(row[column.key]) in page
+            if column.part == "" and column.better is not None and row[column.key].value is not None:
+                assert column.show(row[column.key].value) in page
     data = data_of(page)
     assert data["labels"] == ["Input", "Brighten"] and len(data["images"]) == 2
     assert all(set(image["pictures"]) == {"Input", "Brighten"} for image in data["images"])

@@ -163,11 +163,46 @@ def test_single_files(tree: Path, tmp_path: Path) -> None:
     assert (read_image(tmp_path / "a.png") == 20).all()
 
 
+def test_a_single_result_that_is_there_needs_overwrite(tree: Path, tmp_path: Path) -> None:
+    there = tmp_path / "there" / "a.png"
+    write_image(there, np.full((3, 4, 3), 7, np.uint8))
+    for target in (there, there.parent):
+        with pytest.raises(ConfigError, match=r"(?s)in the result's place already.*there/a\.png.*--overwrite"):
+            enhance_files(tree / "a.png", target, load_enhancer(double))
+        assert (read_image(there) == 7).all()
+    assert enhance_files(tree / "a.png", there, load_enhancer(double), overwrite=True) == []
+    assert (read_image(there) == 20).all()
+
+
+def test_a_target_above_the_source(tree: Path, tmp_path: Path) -> None:
+    assert enhance_files(tree / "Night", tree, load_enhancer(double)) == []
+    assert names(tree) == [
+        "Night/b.JPG",
+        "Night/deep/c.bmp",
+        "Night/raw.CR2",
+        "a.png",
+        "b.JPG",
+        "deep/c.bmp",
+        "notes.txt",
+    ]
+    assert (read_image(tree / "deep/c.bmp") == 120).all() and (read_image(tree / "Night/deep/c.bmp") == 60).all()
+
+
+def test_a_result_in_the_place_of_another_original_is_refused(tmp_path: Path) -> None:
+    for name in ("n/a.png", "n/n/a.png"):
+        write_image(tmp_path / name, np.full((3, 4, 3), 7, np.uint8))
+    for overwrite in (False, True):
+        # n/n/a.png would become n/a.png.
+        with pytest.raises(ConfigError, match=r"(?s)an original's place.*n/a\.png"):
+            enhance_files(tmp_path / "n", tmp_path, load_enhancer(double), overwrite=overwrite)
+    assert (read_image(tmp_path / "n/a.png") == 7).all() and names(tmp_path) == ["n/a.png", "n/n/a.png"]
+
+
 def test_wrong_calls_are_errors(tree: Path, tmp_path: Path) -> None:
     enhancer = load_enhancer(double)
     with pytest.raises(ConfigError, match="originals' place"):
         enhance_files(tree, tree, enhancer)
-    with pytest.raises(ConfigError, match="original's place"):
+    with pytest.raises(ConfigError, match="an original's place"):
         enhance_files(tree / "a.png", tree, enhancer)
     with pytest.raises(DataError, match="no image to enhance"):
         enhance_files(tmp_path / "nowhere", tmp_path / "out", enhancer)

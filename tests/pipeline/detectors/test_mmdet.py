@@ -217,6 +217,14 @@ def test_boxes_that_end_on_their_last_pixel_are_moved_to_exclusive_ends(small: t
     assert as_is.fingerprint != moved.fingerprint
 
 
+def test_nan_is_not_nothing_found(small: tuple[Config, Path]) -> None:
+    detector = MMDetDetector(*small)
+    assert len(detector.detect([image(60, 80)])[0])
+    detector.model.bbox_head.cls_convs[0][0].bias.data[3] = torch.nan
+    with pytest.raises(DetectorError, match=r"ssd300_voc0712' returned NaN[\s\S]*are NaN"):
+        detector.detect([image(60, 80)])
+
+
 @pytest.mark.slow
 def test_a_config_of_mmdet_s_zoo_with_coco_s_classes(tmp_path: Path) -> None:
     from mmdet.apis import inference_detector, init_detector

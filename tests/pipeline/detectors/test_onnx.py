@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from duskbench.data_tools.classes import VOC_CLASSES
-from duskbench.data_tools.errors import ConfigError, UnknownNameError, WeightsError
+from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline.detectors.base import Detector
 from duskbench.pipeline.detectors.onnx import OnnxDetector
@@ -198,7 +198,7 @@ CORNERS = [[0.1, 0.1, 0.4, 0.5], [0.5, 0.2, 1.1, 0.9]]
         ),
         ([[0.5, 0.4, 0.2, 0.3], [0.7, 0.7, 0.1, 0.1]], [[0.9], [0.5]], r"x1 y1 x2 y2[\s\S]*100%[\s\S]*corners"),
         (CORNERS, [[-3.5], [4.0]], r"scores in \[0, 1\][\s\S]*-3\.5 to 4[\s\S]*sigmoid"),
-        (CORNERS, [[np.nan], [0.5]], r"scores in \[0, 1\][\s\S]*nan"),
+        (CORNERS, [[np.nan], [0.5]], r"scores that are numbers[\s\S]*1 of 2 are NaN"),
         (CORNERS, [[0.5, 0.5], [0.5, 0.5]], r"fit the ONNX detector[\s\S]*2 names"),
         ([[0, 0, 1], [0, 0, 1]], [[0.5], [0.5]], r"boxes \(1, M, 4\)[\s\S]*\(1, 2, 3\)"),
         ([[0, 0, 1, 1]], [[0.5], [0.5]], r"boxes \(1, 1, 4\), scores \(1, 2, 1\)"),
@@ -354,3 +354,52 @@ def one_output(path: Path, output: np.ndarray, sides: tuple[Any, Any] = (32, 32)
     helper.set_model_props(model, metadata)
     onnx.save(model, path)
     return path
+
+
+def nan_when_bright(path: Path, output: np.ndarray, nan: tuple[Any, ...]) -> Path:
+    """An ONNX model that returns the same for every picture, but for NaN at one place where the picture is white."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    bad = output.copy()
+    bad[nan] = np.nan
+    constants = {"good": output, "bad": bad, "limit": np.array(0.9, np.float32)}
+    graph = helper.make_graph(
+        [
+            *(helper.make_node("Constant", [], [n], value=numpy_helper.from_array(v)) for n, v in constants.items()),
+            helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+            helper.make_node("Less", ["mean", "limit"], ["dark"]),
+            helper.make_node("Where", ["dark", "good", "bad"], ["output"]),
+        ],
+        "made",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 32, 32])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, list(output.shape))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.save(model, path)
+    return path
+
+
+# One box in the middle: with suppression left to the caller, and with it inside.
+_YOLOV8 = np.zeros((1, 6, 21), np.float32)
+_YOLOV8[0, :5, 0] = 16, 16, 8, 8, 0.9
+_YOLO_NMS = np.zeros((1, 3, 6), np.float32)
+_YOLO_NMS[0, 0] = 12, 12, 20, 20, 0.9, 0
+
+
+@pytest.mark.parametrize(
+    ("output", "nan", "says"),
+    [
+        (_YOLOV8, (0, 4, 0), r"returned NaN[\s\S]*1 of 42 are NaN"),
+        (_YOLO_NMS, (0, 0, 4), r"returned NaN[\s\S]*1 of 1 are NaN"),
+        (_YOLO_NMS, (0, 0), r"returned NaN[\s\S]*1 of 1 are NaN"),
+        (_YOLO_NMS, (0, 0, 5), "another shape"),
+    ],
+)
+def test_nan_is_not_nothing_found(tmp_path: Path, output: np.ndarray, nan: tuple[Any, ...], says: str) -> None:
+    detector = OnnxDetector(nan_when_bright(tmp_path / "made.onnx", output, nan), classes=["car", "dog"])
+    [found] = detector.detect([np.full((32, 32, 3), 100, np.uint8)])
+    assert found.scores.tolist() == pytest.approx([0.9])
+    with pytest.raises(DetectorError, match=says):
+        detector.detect([np.full((32, 32, 3), 255, np.uint8)])

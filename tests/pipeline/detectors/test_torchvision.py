@@ -155,6 +155,15 @@ def test_wrong_names_options_and_images(detector: TorchvisionDetector) -> None:
         detector.detect([np.zeros((4, 4), np.uint8)])
 
 
+def test_nan_is_not_nothing_found(saved: Path) -> None:
+    detector = TorchvisionDetector(NAME, weights=saved, options=OPTIONS)
+    assert len(detector.detect([image(40, 50)])[0])
+    first = detector.model.head.classification_head.module_list[0][1]
+    first.bias.data[3] = torch.nan
+    with pytest.raises(DetectorError, match=rf"{NAME}' returned NaN[\s\S]*are NaN"):
+        detector.detect([image(40, 50)])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
@@ -172,3 +181,7 @@ def test_one_of_each_family_runs(model: str) -> None:
     detector = TorchvisionDetector(model, weights="random", options=small)
     assert detector.classes == (("person",) if model.startswith("keypoint") else COCO_CLASSES)
     detector.detect([image(60, 80)])
+    for weights in detector.model.backbone.parameters():
+        weights.data.fill_(torch.nan)
+    with pytest.raises(DetectorError, match="returned NaN"):
+        detector.detect([image(60, 80)])

@@ -111,6 +111,14 @@ def test_ids_with_folders(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     for number, image_id in enumerate(("cam1/1", "cam2/1", "cam3/flat")):
         assert (folder(picture(9), image_id=image_id) == picture(number)).all()
-    for ambiguous in ("1", "cam3/1"):
-        with pytest.raises(EnhancerError, match=r"several images(?s:.*)cam1/1\.png, cam2/1\.png"):
-            folder(picture(9), image_id=ambiguous)
+    with pytest.raises(EnhancerError, match=r"several images(?s:.*)cam1/1\.png, cam2/1\.png"):
+        folder(picture(9), image_id="1")
+    with pytest.raises(EnhancerError, match="lacks an image"):
+        folder(picture(9), image_id="cam3/1")
+
+
+def test_no_file_is_looked_up_for_two_images(tmp_path: Path) -> None:
+    write_image(tmp_path / "1.png", picture(1))
+    Folder(tmp_path).check_images(["x/1", "y/2"])
+    with pytest.raises(DataError, match=r"several images(?s:.*)x/1 has 1\.png, y/1 has 1\.png"):
+        Folder(tmp_path).check_images(["x/1", "y/1"])

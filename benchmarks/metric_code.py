@@ -1,0 +1,53 @@
+"""The code of a run's metrics as it is today: without it some stored results make no number."""
+
+from __future__ import annotations
+
+from duskbench.benchmarks.metrics.base import DetectionMetric, Metric
+from duskbench.benchmarks.metrics.registry import load_metric
+from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.record import MetricEntry, RunRecord
+from duskbench.data_tools.errors import DuskbenchError, MetricError
+
+
+def needs_code(entry: MetricEntry) -> bool:
+    """Whether a metric's number is made of stored results by its code: of detections, or of values but no mean."""
+    return entry.kind == "detections" or not entry.is_mean
+
+
+def load_needed(record: RunRecord) -> tuple[dict[str, Metric], tuple[str, ...]]:
+    """Load the code that a run's numbers are made with.
+
+    Args:
+        record: The run's.
+
+    Returns:
+        Key of a metric -> its code, and a sentence on each whose code has gone, which is absent, or is another one than
+        the run had.
+    """
+    metrics, notes = {}, []
+    for entry in filter(needs_code, record.metrics):
+        try:
+            metric = _load(entry, record.protocol)
+        except DuskbenchError as error:
+            notes.append(f"{entry.heading}: not computed, for its code cannot be had: {error.one_line}")
+            continue
+        metrics[entry.key] = metric
+        if metric.fingerprint != entry.fingerprint:
+            notes.append(
+                f"{entry.heading}: computed by today's code, which is not the run's (fingerprint "
+                f"{entry.fingerprint[:12]} then, {metric.fingerprint[:12]} now)."
+            )
+    return metrics, tuple(notes)
+
+
+def _load(entry: MetricEntry, protocol: Protocol) -> Metric:
+    metric = load_metric(entry.spec, protocol)
+    got = metric.key, "detections" if isinstance(metric, DetectionMetric) else "image"
+    if got != (entry.key, entry.kind):
+        raise MetricError(
+            "A metric of the run is another one now.",
+            where=str(entry.spec),
+            expected=f"key {entry.key!r}, of {entry.kind}",
+            got="{!r}, of {}".format(*got),
+        )
+    return metric

@@ -1,0 +1,107 @@
+"""Which file below a folder is the picture that an entry of a COCO annotation file names; never one file for two."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from duskbench.data_tools.coco_files import CocoFile, read_json, split_named
+from duskbench.data_tools.image_files import ImageFiles
+
+
+class Pictures:
+    """The pictures below a folder, given to the entries of a data set's annotation files.
+
+    Args:
+        found: The pictures.
+        files: All annotation files of the data set. Another one than that of the entries is read only where a picture
+            lies in its split's folder and could be meant by an entry all the same.
+    """
+
+    def __init__(self, found: ImageFiles, files: Sequence[CocoFile]) -> None:
+        self.root, self._files = found.root, files
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for file in found.files:
+            self._by_name[PurePosixPath(file).name].append(file)
+        self._listed: dict[CocoFile, frozenset[str]] = {}
+
+    def locate(self, source: CocoFile, file_names: Iterable[str]) -> dict[str, list[str]]:
+        """The files of an annotation file's entries, relative to the folder.
+
+        A name's file is the one whose path ends in it. A name that no path ends in, as one from another machine, takes
+        a file of its last part, unless that is an entry's already, or two such names could take it. Of several files
+        those count that lie in the split's folder or beside the annotation file; what lies in the folder of another
+        split, whose annotation file lists it, is that entry's.
+
+        Returns:
+            For each `file_name` its file; none where it is missing, several where it cannot be told which it is.
+
+        Raises:
+            DataError: An annotation file of another split, which had to be read, is broken.
+        """
+        wanted = {name: _path(name) for name in file_names}
+        self._listed[source] = frozenset(path.name for path in wanted.values())
+        located: dict[str, list[str]] = {}
+        taken: dict[str, PurePosixPath] = {}
+        # The more folders a name has, the more surely it means its file.
+        for name, path in sorted(wanted.items(), key=lambda item: -len(item[1].parts)):
+            free = [file for file in self._by_name.get(path.name, ()) if taken.get(file, path) == path]
+            ends = [file for file in free if f"/{file}".endswith(f"/{path}")]
+            located[name] = self._of_source(ends, source, names_folder=len(path.parts) > 1)
+            if len(located[name]) == 1:
+                taken[located[name][0]] = path
+        for name, path in ((name, path) for name, path in wanted.items() if not located[name]):
+            free = [file for file in self._by_name.get(path.name, ()) if file not in taken]
+            located[name] = self._of_source(free, source)
+        takers: dict[str, set[PurePosixPath]] = defaultdict(set)
+        for name, files in located.items():
+            for file in files if len(files) == 1 else ():
+                takers[file].add(wanted[name])
+        return {name: [] if any(len(takers[file]) > 1 for file in files) else files for name, files in located.items()}
+
+    def _of_source(self, files: list[str], source: CocoFile, *, names_folder: bool = False) -> list[str]:
+        """Of the files that a name could mean those that are the annotation file's."""
+        own = [file for file in files if names_folder or not self._is_of_another(file, source)]
+        if len(own) < 2:
+            return own
+        closest = max(self._closeness(file, source) for file in own)
+        return [file for file in own if self._closeness(file, source) == closest]
+
+    def _is_of_another(self, file: str, source: CocoFile) -> bool:
+        # Without a split of its own (`trainval`), its images may lie in the folder of any.
+        if (source.split is None and not source.is_beside_images) or self._closeness(file, source):
+            return False
+        name = PurePosixPath(file).name
+        others = (one for one in self._files if one != source and self._closeness(file, one))
+        return any(name in self._names(one) for one in others)
+
+    def _closeness(self, file: str, source: CocoFile) -> int:
+        """2 in a folder named as the annotation file or its split, or beside it; 1 in one of its split; else 0."""
+        folders = PurePosixPath(file).parts[:-1]
+        named = any(folder == source.split or source.path.stem.endswith(folder) for folder in folders)
+        if named or (self.root / file).parent == source.path.parent:
+            return 2
+        return int(source.split is not None and source.split in map(split_named, folders))
+
+    def _names(self, source: CocoFile) -> frozenset[str]:
+        """The last part of each name in an annotation file."""
+        if source not in self._listed:
+            self._listed[source] = frozenset(_path(name).name for name in names_in(read_json(source.path)))
+        return self._listed[source]
+
+
+def names_in(content: dict[str, Any]) -> list[str]:
+    """The `file_name` of each entry of an annotation file that has one."""
+    return [str(one["file_name"]) for one in content["images"] if isinstance(one, dict) and "file_name" in one]
+
+
+def _path(file_name: str) -> PurePosixPath:
+    return PurePosixPath(file_name.replace("\\", "/").removeprefix("./"))
+
+
+def missing_picture(file_name: str, source: CocoFile, root: Path) -> Path:
+    """Where a picture that is not there should lie."""
+    beside = source.is_beside_images and source.path.is_relative_to(root)
+    return (source.path.parent if beside else root) / file_name

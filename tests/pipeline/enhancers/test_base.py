@@ -1,0 +1,27 @@
+"""What every enhancer is given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from duskbench.pipeline import load_enhancer
+
+PICTURE = np.random.default_rng(0).integers(0, 60, (14, 17, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", ["lime", "npe", "clahe", "he", "zero_dce", "guided"])
+@pytest.mark.parametrize(
+    "stored",
+    [
+        np.asfortranarray(PICTURE), np.repeat(PICTURE, 2, axis=1)[:, ::2], PICTURE[::-1].copy()[::-1],
+        PICTURE[:, :, ::-1].copy()[:, :, ::-1],
+    ],
+    ids=["Fortran's order", "every second column", "upside down", "BGR"],
+)  # fmt: skip
+def test_an_image_counts_by_its_pixels_and_not_by_its_order_in_memory(name: str, stored: np.ndarray) -> None:
+    assert not stored.flags.c_contiguous and np.array_equal(stored, PICTURE)
+    enhancer = load_enhancer(name)
+    expected = enhancer(PICTURE)
+    assert np.array_equal(enhancer(stored), expected)
+    assert np.array_equal(enhancer.many([stored], [None])[0], expected)  # type: ignore[arg-type]
