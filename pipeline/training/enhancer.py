@@ -29,8 +29,8 @@ from duskbench.pipeline.checkpoint import RECORD, safe_load, trained_network
 from duskbench.pipeline.config_settings import runner_settings
 from duskbench.pipeline.networks.features import frozen_features
 from duskbench.pipeline.registered import import_named
-from duskbench.pipeline.training.launch import join_launcher, read_config, run, unwrapped
-from duskbench.pipeline.training.trainable import SharedGradients, TrainableEnhancer
+from duskbench.pipeline.training.launch import join_launcher, read_config, run
+from duskbench.pipeline.training.trainable import SharedGradients, TrainableEnhancer, unwrapped
 from duskbench.pipeline.weights import safetensors_bytes
 
 KEYS = ("model", "train_dataloader", "schedule", "optim_wrapper")

@@ -107,6 +107,11 @@ class UnpairedCrops(Samples):
         }
         self._order: dict[tuple[str, int], np.ndarray] = {}
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of images of each domain."""
+        return {NAMES[domain]: len(names) for domain, names in self._names.items()}
+
     def __len__(self) -> int:
         """Samples of an epoch: images of the larger domain."""
         return max(len(names) for names in self._names.values())
