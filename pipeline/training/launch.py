@@ -24,7 +24,7 @@ from duskbench.data_tools.plugins import raised_at
 from duskbench.data_tools.settings import is_whole
 from duskbench.pipeline.config_settings import check_file
 from duskbench.pipeline.mmdet_config import load_config
-from duskbench.pipeline.training.resuming import TrainingRecord
+from duskbench.pipeline.training.resuming import TrainingRecord, check_start
 from duskbench.pipeline.training.trainable import unwrapped
 
 _RUNS = itertools.count()
@@ -135,7 +135,7 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
     Raises:
         ConfigError: The checkpoint is of another training (`TrainingRecord`), or there is one and it is not to be
             resumed; or what the configuration describes cannot be built.
-        WeightsError: The run left no checkpoint.
+        WeightsError: `load_from` is not there, or its weights do not fit; or the run left no checkpoint.
         DataError: A training image cannot be read.
         TrainingError: Something raised an error on the way.
     """
@@ -163,6 +163,8 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
     config.resume = bool(earlier)
     if earlier:
         config.load_from = str(earlier[-1])
+    else:
+        check_start(config.get("load_from"))
     with _built_from(config):
         runner = Runner.from_cfg(config)
     _check_checkpoint_hook(config, runner.hooks)

@@ -13,7 +13,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.pipeline.checkpoint import safe_load
 from duskbench.pipeline.training.trainable import unwrapped
 from duskbench.pipeline.weights import check_fit
@@ -120,6 +120,32 @@ class TrainingRecord(Hook):
                 + _from_its_weights(self.checkpoint),
             )
         return changed
+
+
+def check_start(load_from: str | None) -> None:
+    """Refuse what `load_from` cannot start a training from; whether the weights fit is seen when they are loaded.
+
+    Raises:
+        WeightsError: The file is missing or damaged, or exported weights.
+    """
+    # mmengine fetches addresses.
+    if load_from is None or "://" in str(load_from):
+        return
+    file = Path(load_from)
+    expected = "a checkpoint of a training, iter_N.pth or epoch_N.pth"
+    if not file.is_file():
+        raise WeightsError("The checkpoint to start from is not there.", where=file, expected=expected)
+    if file.suffix == ".safetensors":
+        raise WeightsError(
+            "A training does not load exported weights.",
+            where=file,
+            expected=expected,
+            got="a .safetensors file",
+            todo="name the checkpoint that it was exported from; to start the network that enhances alone: "
+            f"custom_hooks=[dict(type='StartFrom', weights={str(file)!r})]",
+        )
+    if not isinstance(safe_load(file, mapped=True), Mapping):
+        raise WeightsError("The file is not a checkpoint.", where=file, expected=expected)
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
-from duskbench.pipeline.training.enhancer import train
+from duskbench.pipeline.training.enhancer import export, train
 from duskbench.pipeline.training.launch import checkpoints
 from duskbench.pipeline.training.resuming import _scale_rates
 from tests.pipeline.training.conftest import CONFIGS
@@ -188,3 +188,29 @@ def test_several_processes_go_on_from_one_with_the_same_global_batch(
     assert resumed(stopped, half)[0].name == "iter_6.pth"
     with pytest.raises(ConfigError, match=r"train_dataloader\.batch_size=4"):
         resumed(stopped, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent.pth", "(?s)to start from is not there.*absent.pth.*iter_N.pth"),
+        ("exported.safetensors", "(?s)does not load exported weights.*StartFrom"),
+        ("other.pth", "(?s)do not fit ZeroDCE.*other.pth.*14 missing.*1 unexpected: a"),
+        ("bare.pth", "(?s)do not fit ZeroDCE.*bare.pth.*14 missing.*14 unexpected: e_conv1.weight"),
+        ("empty.pth", "(?s)holds no weights.*empty.pth.*an empty file"),
+        ("list.pth", "(?s)not a checkpoint.*list.pth"),
+    ],
+)
+def test_a_training_does_not_start_from_what_does_not_fit(
+    stopped: Path, options: dict[str, Any], tmp_path: Path, name: str, message: str
+) -> None:
+    content = torch.load(stopped / "iter_2.pth", weights_only=False)
+    bare = {key.removeprefix("generator."): value for key, value in content["state_dict"].items()}
+    export(stopped / "iter_2.pth", tmp_path / "exported.safetensors")
+    torch.save({"state_dict": {"a": torch.zeros(1)}, "meta": {}}, tmp_path / "other.pth")
+    torch.save(bare, tmp_path / "bare.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    with pytest.raises(WeightsError, match=message):
+        train(CONFIG, work_dir=tmp_path / "new", cfg_options={**options, "load_from": str(tmp_path / name)})
+    assert not checkpoints(tmp_path / "new")
