@@ -380,6 +380,12 @@ ZERO_DCE = CONFIGS / "zero_dce_small.py"
         ({"model.spatial_weigt": 2.0}, ConfigError, "(?s)cannot be built.*zero_dce_small.py.*'spatial_weigt'"),
         ({"train_dataloader.dataset.crops": 5}, ConfigError, "(?s)cannot be built.*'crops'"),
         ({"optim_wrapper.generator.optimizer.lr": -1}, ConfigError, "(?s)cannot be built.*learning rate: -1"),
+        ({"optim_wrapper.generator.accumulative_counts": 2}, ConfigError, r"(?s)gradients.*generator\.accum.*got: 2"),
+        ({"optim_wrapper.paramwise_cfg.bias_lr_mult": 2.0}, ConfigError, "(?s)single weights.*paramwise_cfg.*2.0"),
+        ({"optim_wrapper.generator.paramwise_cfg.bias_lr_mult": 2.0}, ConfigError, "cannot be built.*"),
+        ({"optim_wrapper.type": "AmpOptimWrapper"}, ConfigError, r"(?s)optim_wrapper\.type.*'type'"),
+        ({"optim_wrapper.clip_grad": {"max_norm": 1.0}}, ConfigError, r"(?s)optim_wrapper\.clip_grad.*'clip_grad'"),
+        ({"optim_wrapper.accumulative_counts": 2}, ConfigError, r"(?s)optim_wrapper\.accumulative_counts"),
         ({"randomness.sed": 1}, ConfigError, "(?s)cannot be built.*'sed'"),
         (
             {"default_hooks.checkpoint.max_keep_ckpt": 2},
