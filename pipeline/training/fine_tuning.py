@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.settings import is_whole
+from duskbench.pipeline.training.batches import count_batches
 from duskbench.pipeline.training.detector import KEYS, export, train
 from duskbench.pipeline.training.launch import checkpoints
 from duskbench.pipeline.training.trainable import unwrapped
@@ -156,7 +156,7 @@ class FineTuning:
     def steps(self) -> int:
         """Optimisation steps of a whole training."""
         batch = int(self.config.train_dataloader.get("batch_size", 1))
-        return self.schedule.epochs * math.ceil(self.images.count / batch)
+        return self.schedule.epochs * count_batches(self.images.count, batch)
 
     @property
     def name(self) -> str:
