@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmengine.registry import DATA_SAMPLERS
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATA_SAMPLERS, FUNCTIONS
 from torch.utils.data import BatchSampler, Sampler
+
+from duskbench.data_tools.errors import DataError
 
 
 def count_batches(images: int, size: int) -> int:
@@ -25,6 +28,12 @@ def without_single_images(loader: Mapping[str, Any]) -> dict[str, Any]:
     if not usual or loader.get("drop_last") or (given or {}).get("drop_last"):
         return dict(loader)
     return {**loader, "batch_sampler": {"type": "BatchesOfSeveral", "batches": given}}
+
+
+@FUNCTIONS.register_module()
+def collate_unless_error(samples: Any) -> Any:
+    """Join the samples of a batch as mmengine does; an error stays as it is."""
+    return samples if isinstance(samples, DataError) else pseudo_collate(samples)
 
 
 @DATA_SAMPLERS.register_module()

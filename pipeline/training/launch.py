@@ -176,11 +176,20 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
         runner.register_hook(hook)
     with _built_from(config):
         # `train` would build them first of all.
-        _ = runner.train_loop
+        for note in _notes(runner.train_loop.dataloader.dataset):
+            print_log(note, "current", logging.WARNING)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     _train(runner)
     barrier()
     return last_checkpoint(work_dir)
+
+
+def _notes(dataset: Any) -> Iterator[str]:
+    """What a data set, or those that it wraps, say of themselves."""
+    yield from getattr(dataset, "notes", ())
+    for inner in (getattr(dataset, "dataset", None), *(getattr(dataset, "datasets", None) or ())):
+        if inner is not None:
+            yield from _notes(inner)
 
 
 @contextmanager

@@ -356,6 +356,20 @@ def test_an_image_that_cannot_be_read_is_named(
     assert "Traceback" not in str(caught.value)
 
 
+def test_what_a_set_leaves_out_is_said_once(tmp_path: Path, unpaired: Path, tiny_guided: dict[str, Any]) -> None:
+    root = shutil.copytree(unpaired, tmp_path / "set")
+    (root / "trainA" / "a.heic").write_bytes(b"")
+    (root / "trainA" / "b.png").symlink_to(tmp_path / "nowhere.png")
+    (root / "trainB" / "c.gif").write_bytes(b"")
+    # In epochs, for which the images are counted before.
+    options = {**tiny_guided, "data_root": str(root), "schedule": {"unit": "epochs", "constant": 1, "decay": 0}}
+    train(CONFIG, work_dir=tmp_path / "run", cfg_options=options)
+    said = "".join(log.read_text() for log in (tmp_path / "run").glob("*/*.log"))
+    assert said.count(f"WARNING - {root / 'trainA'}: 1 left out, HEIF") == 1
+    assert said.count(f"WARNING - {root / 'trainA'}: 1 left out, links that lead nowhere: b.png") == 1
+    assert said.count(f"WARNING - {root / 'trainB'}: 1 left out, no format that is read") == 1
+
+
 def test_resume_says_that_there_is_no_checkpoint(
     tmp_path: Path, tiny_guided: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
