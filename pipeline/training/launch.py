@@ -31,11 +31,11 @@ _RUNS = itertools.count()
 
 
 class AtomicBackend(LocalBackend):
-    """mmengine's local files, written to a temporary name and renamed: a checkpoint is whole or not there."""
+    """mmengine's local files, flushed to disk, then renamed: a checkpoint is whole or not there, whatever happens."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes to a file."""
-        write_bytes(filepath, bytes(obj))
+        write_bytes(filepath, bytes(obj), durable=True)
 
 
 register_backend("atomic", AtomicBackend, force=True)
@@ -159,7 +159,7 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
         config.visualizer.name = config.experiment_name
     if config.get("default_hooks", {}).get("checkpoint"):
         config.default_hooks.checkpoint.backend_args = {"backend": "atomic"}
-    record = TrainingRecord(config, earlier[-1] if earlier else None)
+    record = TrainingRecord(config, earlier)
     config.resume = bool(earlier)
     if earlier:
         config.load_from = str(earlier[-1])

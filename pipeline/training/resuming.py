@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class TrainingRecord(Hook):
 
     Args:
         config: The Runner's.
-        checkpoint: To go on from; None for a training that begins.
+        earlier: Checkpoints, of which the last one is to be gone on from; none for a training that begins.
 
     Raises:
         ConfigError: The checkpoint is of a training with other settings, or of other images, or it leaves out what
@@ -56,12 +56,13 @@ class TrainingRecord(Hook):
     # Before any other hook, and the model, take something from a checkpoint.
     priority = "HIGHEST"
 
-    def __init__(self, config: Config, checkpoint: Path | None) -> None:
-        self.checkpoint, self.source = checkpoint, checkpoint or config.get("load_from")
+    def __init__(self, config: Config, earlier: Sequence[Path]) -> None:
+        self.checkpoint = earlier[-1] if earlier else None
+        self.source = self.checkpoint or config.get("load_from")
         self.settings = _settings(config)
         self.saved: dict[str, Any] | None = None
-        if checkpoint is not None:
-            saved = (safe_load(checkpoint, mapped=True).get("meta") or {}).get(TRAINING)
+        if earlier:
+            saved = (_newest(earlier).get("meta") or {}).get(TRAINING)
             self.saved = None if saved is None else json.loads(saved)
         self.changed: dict[str, tuple[Any, Any]] = {}
         if self.saved is not None:
@@ -146,6 +147,39 @@ def check_start(load_from: str | None) -> None:
         )
     if not isinstance(safe_load(file, mapped=True), Mapping):
         raise WeightsError("The file is not a checkpoint.", where=file, expected=expected)
+
+
+def _newest(earlier: Sequence[Path]) -> Any:
+    """The content of the last checkpoint.
+
+    Raises:
+        WeightsError: It cannot be read; names the last one that can.
+    """
+    try:
+        return safe_load(earlier[-1], mapped=True)
+    except WeightsError as error:
+        good = next((number for number, path in reversed([*enumerate(earlier)]) if _is_readable(path)), None)
+        damaged = earlier if good is None else earlier[good + 1 :]
+        raise WeightsError(
+            "The newest checkpoint cannot be read.",
+            where=earlier[-1],
+            expected="a whole file; a power cut or a full disk may have cut it short",
+            got=error.got,
+            todo=f"remove {', '.join(path.name for path in damaged)}; --resume "
+            + (
+                "then begins anew, as no checkpoint can be read"
+                if good is None
+                else f"then goes on from {earlier[good]}"
+            ),
+        ) from error
+
+
+def _is_readable(checkpoint: Path) -> bool:
+    try:
+        safe_load(checkpoint, mapped=True)
+    except WeightsError:
+        return False
+    return True
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.pipeline.training.enhancer import export, train
-from duskbench.pipeline.training.launch import checkpoints
+from duskbench.pipeline.training.launch import AtomicBackend, checkpoints
 from duskbench.pipeline.training.resuming import _scale_rates
 from tests.pipeline.training.conftest import CONFIGS
 
@@ -178,6 +178,28 @@ def test_weights_that_do_not_fit_are_refused_whatever_the_checkpoint_says(
     without_record(stopped / "iter_2.pth")
     with pytest.raises(WeightsError, match=r"(?s)do not fit ZeroDCE.*iter_2\.pth.*13 of another shape"):
         resumed(stopped, {**options, "model.generator.width": 8})
+
+
+def test_the_last_checkpoint_that_can_be_read_is_named(stopped: Path, options: dict[str, Any]) -> None:
+    whole = (stopped / "iter_2.pth").read_bytes()
+    (stopped / "iter_4.pth").write_bytes(whole[: len(whole) // 2])
+    (stopped / "iter_6.pth").write_bytes(b"")
+    with pytest.raises(
+        WeightsError, match=r"(?s)newest checkpoint cannot be read.*iter_6\.pth.*an empty file"
+    ) as caught:
+        resumed(stopped, options)
+    assert caught.value.todo == (f"remove iter_4.pth, iter_6.pth; --resume then goes on from {stopped / 'iter_2.pth'}")
+    (stopped / "iter_2.pth").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"remove iter_2\.pth, iter_4\.pth, iter_6\.pth; --resume then begins anew"):
+        resumed(stopped, options)
+
+
+def test_a_checkpoint_is_flushed_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr("duskbench.data_tools.files.os.fsync", flushed.append)
+    AtomicBackend().put(b"weights", tmp_path / "iter_1.pth")
+    assert len(flushed) == 1
+    assert (tmp_path / "iter_1.pth").read_bytes() == b"weights"
 
 
 def test_several_processes_go_on_from_one_with_the_same_global_batch(
