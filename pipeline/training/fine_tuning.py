@@ -35,8 +35,8 @@ class Schedule:
     """How long, and how fast.
 
     Attributes:
-        epochs: An epoch is every training image once. The rate rises over the first and falls as a cosine over the
-            others.
+        epochs: An epoch is every training image once, but for a last batch of one image. The rate rises over the first
+            and falls as a cosine over the others.
         rate: The highest learning rate, as a share of that of the detector's configuration.
     """
 
