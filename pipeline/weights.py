@@ -344,17 +344,29 @@ def load_into(
         ignore: Prefixes of keys that may be missing from the file or be in it without a place in the module.
 
     Raises:
+        WeightsError: See `check_fit`.
+    """
+    check_fit(module, state_dict, where=where, ignore=ignore)
+    own = module.state_dict()
+    module.load_state_dict({key: state_dict[key] for key in own if key in state_dict}, strict=False)
+
+
+def check_fit(
+    module: nn.Module, state_dict: Mapping[str, Tensor], *, where: str | Path, ignore: Sequence[str] = ()
+) -> None:
+    """Refuse weights that `load_into` could not load; the arguments are the same.
+
+    Raises:
         WeightsError: Keys are missing or too many, or shapes differ; the first five of each and how many.
     """
     own = module.state_dict()
     prefixes = tuple(ignore)
     missing = [key for key in own if key not in state_dict and not key.startswith(prefixes)]
     unexpected = [key for key in state_dict if key not in own and not key.startswith(prefixes)]
-    shared = {key: state_dict[key] for key in own if key in state_dict}
     shapes = [
-        f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
-        for key, value in shared.items()
-        if value.shape != own[key].shape
+        f"{key} {tuple(state_dict[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in state_dict and state_dict[key].shape != value.shape
     ]
     found = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
     if any(items for _, items in found):
@@ -365,7 +377,6 @@ def load_into(
             got="; ".join(f"{len(items)} {kind}: {_some(items)}" for kind, items in found if items),
             todo="check that this is the file for this network and this version of it",
         )
-    module.load_state_dict(shared, strict=False)
 
 
 def _some(items: Iterable[str]) -> str:

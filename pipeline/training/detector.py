@@ -15,7 +15,9 @@ from duskbench.data_tools.files import write_bytes
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.config_settings import runner_settings
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.training.batches import without_single_images
 from duskbench.pipeline.training.launch import join_launcher, read_config, run
+from duskbench.pipeline.training.samples import RaiseDataErrors  # noqa: F401 - registers it
 from duskbench.pipeline.weights import safetensors_bytes
 
 KEYS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
@@ -46,6 +48,9 @@ def train(
     loaded = read_config(config, cfg_options, KEYS, runner_settings() | {"channels_last"})
     _check_data(loaded)
     _fill_registries()
+    loaded.train_dataloader = without_single_images(loaded.train_dataloader)
+    loaded.train_dataloader.setdefault("collate_fn", {"type": "collate_unless_error"})
+    loaded.custom_hooks = [*(loaded.get("custom_hooks") or []), {"type": "RaiseDataErrors"}]
     # Convolutions of this size are a fifth faster on CPUs in this layout, and no slower on GPUs.
     loaded.setdefault("channels_last", True)
     if not torch.cuda.is_available():

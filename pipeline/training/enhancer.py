@@ -29,8 +29,8 @@ from duskbench.pipeline.checkpoint import RECORD, safe_load, trained_network
 from duskbench.pipeline.config_settings import runner_settings
 from duskbench.pipeline.networks.features import frozen_features
 from duskbench.pipeline.registered import import_named
-from duskbench.pipeline.training.launch import join_launcher, read_config, run, unwrapped
-from duskbench.pipeline.training.trainable import SharedGradients, TrainableEnhancer
+from duskbench.pipeline.training.launch import join_launcher, read_config, run
+from duskbench.pipeline.training.trainable import SharedGradients, TrainableEnhancer, unwrapped
 from duskbench.pipeline.weights import safetensors_bytes
 
 KEYS = ("model", "train_dataloader", "schedule", "optim_wrapper")
@@ -166,11 +166,30 @@ class PerNetworkOptimizers:
     """One optimizer for each trained network, by the network's attribute name in the model.
 
     Raises:
-        ConfigError: The model has no such network, or nothing of it is to be trained.
+        ConfigError: The model has no such network, or nothing of it is to be trained; or a setting of mmengine's would
+            have no effect here, or another one.
     """
 
     def __init__(self, optim_wrapper_cfg: Mapping[str, Any], paramwise_cfg: Any = None) -> None:
         self.configs = dict(optim_wrapper_cfg)
+        if paramwise_cfg:
+            raise ConfigError(
+                "An enhancer's training has no settings for single weights.",
+                where="optim_wrapper.paramwise_cfg",
+                expected=f"none; the settings of whole networks: {', '.join(self.configs)}",
+                got=str(dict(paramwise_cfg)),
+            )
+        for name, config in self.configs.items():
+            # `TrainableEnhancer.descend` makes a step of every batch.
+            counts = config.get("accumulative_counts", 1) if isinstance(config, Mapping) else 1
+            if counts != 1:
+                raise ConfigError(
+                    "An enhancer's training does not sum up the gradients of several batches.",
+                    where=f"optim_wrapper.{name}.accumulative_counts",
+                    expected="1",
+                    got=repr(counts),
+                    todo="set train_dataloader.batch_size, or train in several processes, which share a batch",
+                )
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
         """Build the optimizers of a model."""
@@ -178,7 +197,7 @@ class PerNetworkOptimizers:
         wrappers = {}
         for name, config in self.configs.items():
             network = getattr(model, name, None)
-            parameters = [p for p in network.parameters() if p.requires_grad] if network is not None else []
+            parameters = [p for p in network.parameters() if p.requires_grad] if isinstance(network, nn.Module) else []
             if not parameters:
                 raise ConfigError(
                     "There is nothing to optimise.",

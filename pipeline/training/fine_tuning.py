@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +18,10 @@ from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.settings import is_whole
+from duskbench.pipeline.training.batches import count_batches
 from duskbench.pipeline.training.detector import KEYS, export, train
-from duskbench.pipeline.training.launch import checkpoints, unwrapped
+from duskbench.pipeline.training.launch import checkpoints
+from duskbench.pipeline.training.trainable import unwrapped
 from duskbench.pipeline.weights import load_into
 
 # Wrappers that only repeat or join data sets; an epoch is here each image once.
@@ -34,8 +35,8 @@ class Schedule:
     """How long, and how fast.
 
     Attributes:
-        epochs: An epoch is every training image once. The rate rises over the first and falls as a cosine over the
-            others.
+        epochs: An epoch is every training image once, but for a last batch of one image. The rate rises over the first
+            and falls as a cosine over the others.
         rate: The highest learning rate, as a share of that of the detector's configuration.
     """
 
@@ -155,7 +156,7 @@ class FineTuning:
     def steps(self) -> int:
         """Optimisation steps of a whole training."""
         batch = int(self.config.train_dataloader.get("batch_size", 1))
-        return self.schedule.epochs * math.ceil(self.images.count / batch)
+        return self.schedule.epochs * count_batches(self.images.count, batch)
 
     @property
     def name(self) -> str:

@@ -22,8 +22,8 @@ from duskbench.data_tools.errors import ConfigError, TrainingError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.settings import is_number, is_whole
 from duskbench.pipeline.networks.features import frozen_features
-from duskbench.pipeline.training.launch import checkpoints, unwrapped
-from duskbench.pipeline.training.trainable import TrainableEnhancer
+from duskbench.pipeline.training.launch import checkpoints
+from duskbench.pipeline.training.trainable import TrainableEnhancer, unwrapped
 from duskbench.pipeline.weights import load_into, load_state_dict
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import os
 import re
@@ -18,28 +17,25 @@ from mmengine.dist import barrier, init_dist, is_distributed
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
-from mmengine.registry import HOOKS
-from torch import nn
 
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, TrainingError, WeightsError
 from duskbench.data_tools.files import write_bytes
 from duskbench.data_tools.plugins import raised_at
 from duskbench.data_tools.settings import is_whole
-from duskbench.pipeline.checkpoint import safe_load
 from duskbench.pipeline.config_settings import check_file
 from duskbench.pipeline.mmdet_config import load_config
+from duskbench.pipeline.training.resuming import TrainingRecord, check_start
+from duskbench.pipeline.training.trainable import unwrapped
 
 _RUNS = itertools.count()
-# Under this key of a checkpoint's meta is the schedule of its run.
-_SCHEDULE = "duskbench_schedule"
 
 
 class AtomicBackend(LocalBackend):
-    """mmengine's local files, written to a temporary name and renamed: a checkpoint is whole or not there."""
+    """mmengine's local files, flushed to disk, then renamed: a checkpoint is whole or not there, whatever happens."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes to a file."""
-        write_bytes(filepath, bytes(obj))
+        write_bytes(filepath, bytes(obj), durable=True)
 
 
 register_backend("atomic", AtomicBackend, force=True)
@@ -137,9 +133,9 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
         The last checkpoint.
 
     Raises:
-        ConfigError: The checkpoint is of a run with another schedule, or there is one and it is not to be resumed; or
-            what the configuration describes cannot be built.
-        WeightsError: The run left no checkpoint.
+        ConfigError: The checkpoint is of another training (`TrainingRecord`), or there is one and it is not to be
+            resumed; or what the configuration describes cannot be built.
+        WeightsError: `load_from` is not there, or its weights do not fit; or the run left no checkpoint.
         DataError: A training image cannot be read.
         TrainingError: Something raised an error on the way.
     """
@@ -163,28 +159,37 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
         config.visualizer.name = config.experiment_name
     if config.get("default_hooks", {}).get("checkpoint"):
         config.default_hooks.checkpoint.backend_args = {"backend": "atomic"}
-    config.custom_hooks = [*config.get("custom_hooks", []), {"type": "ScheduleRecord", "schedule": _schedule(config)}]
+    record = TrainingRecord(config, earlier)
     config.resume = bool(earlier)
     if earlier:
         config.load_from = str(earlier[-1])
+    else:
+        check_start(config.get("load_from"))
     with _built_from(config):
         runner = Runner.from_cfg(config)
     _check_checkpoint_hook(config, runner.hooks)
-    if earlier:
-        _check_schedule(config, earlier[-1])
-    elif resume:
+    if resume and not earlier:
         print_log(f"There is no checkpoint in {work_dir}: training starts at step 0.", "current", logging.WARNING)
     if config.get("channels_last"):
         unwrapped(runner.model).to(memory_format=torch.channels_last)
-    for hook in hooks:
+    for hook in (record, *hooks):
         runner.register_hook(hook)
     with _built_from(config):
         # `train` would build them first of all.
-        _ = runner.train_loop
+        for note in _notes(runner.train_loop.dataloader.dataset):
+            print_log(note, "current", logging.WARNING)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     _train(runner)
     barrier()
     return last_checkpoint(work_dir)
+
+
+def _notes(dataset: Any) -> Iterator[str]:
+    """What a data set, or those that it wraps, say of themselves."""
+    yield from getattr(dataset, "notes", ())
+    for inner in (getattr(dataset, "dataset", None), *(getattr(dataset, "datasets", None) or ())):
+        if inner is not None:
+            yield from _notes(inner)
 
 
 @contextmanager
@@ -216,12 +221,6 @@ def _train(runner: Any) -> None:
         ) from error
 
 
-def _schedule(config: Config) -> list[dict[str, Any]]:
-    """What changes the learning rates and the like on the way, as plain values."""
-    schedule: list[dict[str, Any]] = json.loads(json.dumps(config.get("param_scheduler") or [], default=str))
-    return schedule
-
-
 def _check_checkpoint_hook(config: Config, hooks: Sequence[Hook]) -> None:
     """Refuse settings that mmengine's hook does not know: they fail with the first checkpoint, after hours."""
     for hook in hooks:
@@ -232,50 +231,6 @@ def _check_checkpoint_hook(config: Config, hooks: Sequence[Hook]) -> None:
                 expected="the arguments of mmengine's CheckpointHook",
                 got=", ".join(f"{key}={value!r}" for key, value in hook.args.items()),
             )
-
-
-def _check_schedule(config: Config, checkpoint: Path) -> None:
-    """Refuse another schedule: the checkpoint's replaces it, so that a longer training would go on at a rate of 0."""
-    saved = (safe_load(checkpoint, mapped=True).get("meta") or {}).get(_SCHEDULE)
-    if saved is None:
-        print_log(
-            f"{checkpoint} does not say its schedule (an earlier version wrote it): make sure that it is "
-            "the configuration's, as learning rates follow the checkpoint's.",
-            "current",
-            logging.WARNING,
-        )
-        return
-    before, now = json.loads(saved), _schedule(config)
-    if before != now:
-        raise ConfigError(
-            "The checkpoint is of a run with another schedule.",
-            where=checkpoint,
-            expected=f"param_scheduler = {before}",
-            got=f"param_scheduler = {now}",
-            todo="resume with the schedule it began with, or begin anew in another --work-dir; to start from its "
-            f"weights: --cfg-options load_from={checkpoint}",
-        )
-
-
-@HOOKS.register_module()
-class ScheduleRecord(Hook):
-    """Write the schedule into each checkpoint, so that a resumed run can be compared with it.
-
-    Args:
-        schedule: The configuration's `param_scheduler`, as plain values.
-    """
-
-    def __init__(self, schedule: Sequence[Mapping[str, Any]]) -> None:
-        self.schedule = json.dumps(schedule)
-
-    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Add the schedule to the checkpoint's meta."""
-        checkpoint["meta"][_SCHEDULE] = self.schedule
-
-
-def unwrapped(model: nn.Module) -> Any:
-    """The model without what mmengine wraps around it for several processes."""
-    return getattr(model, "module", model)
 
 
 def checkpoints(work_dir: str | Path) -> list[Path]:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image
-from duskbench.data_tools.paired import find_pairs
+from duskbench.data_tools.paired import HIGH, LOW, find_pairs
 from duskbench.data_tools.settings import is_whole
-from duskbench.pipeline.training.samples import Samples, folders_of, is_range
+from duskbench.pipeline.training.samples import Samples, folders_of, is_range, left_out_of
 
 SYMMETRIES = 8
 
@@ -78,6 +78,7 @@ class PairedCrops(Samples):
         self.crop, self.short_side, self.symmetries, self.stretch = crop, short_side, symmetries, stretch
         self.seed = seed
         pairs = [pair for each in folders_of(root) for pair in find_pairs(each).values()][:limit]
+        self.notes = left_out_of(each / half for each in folders_of(root) for half in (LOW, HIGH))
         # Paths as one array of bytes: workers that are forked share its pages, which a list of strings would not.
         self._names = np.array([[os.fsencode(file) for file in pair] for pair in pairs])
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))

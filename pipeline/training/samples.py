@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,38 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.settings import is_pair
 
 
-class Samples(Dataset[dict[str, Tensor]]):
-    """A data set that hands the error of a sample over as a value.
+def samples_or_error(dataset: Any, numbers: Sequence[int]) -> list[Any] | DataError:
+    """Make the samples of a batch, or hand the error of one over as a value.
 
     Of an exception, the processes of PyTorch's DataLoader hand over the text of the traceback.
     """
+    try:
+        return [dataset[number] for number in numbers]
+    except DataError as error:
+        return error
+
+
+class Samples(Dataset[dict[str, Tensor]]):
+    """A data set that hands the error of a sample over as a value, and says what of its folders it leaves out.
+
+    Attributes:
+        notes: Sentences for the log.
+    """
+
+    notes: tuple[str, ...] = ()
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Tensor]] | DataError:
         """Make the samples of a batch; the DataLoader calls it."""
-        try:
-            return [self[number] for number in numbers]
-        except DataError as error:
-            return error
+        return samples_or_error(self, numbers)
+
+
+def left_out_of(folders: Iterable[Path]) -> tuple[str, ...]:
+    """What is no image that a training reads, though it looks like one: a sentence for each folder and reason."""
+    return tuple(f"{folder}: {note}" for folder in folders for note in find_images(folder).notes)
 
 
 def folders_of(root: str | Path | Sequence[str | Path]) -> list[Path]:

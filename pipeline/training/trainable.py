@@ -18,6 +18,11 @@ from duskbench.pipeline.networks.sync_batch_norm import synchronise_batch_norm
 Batch = Mapping[str, Tensor]
 
 
+def unwrapped(model: nn.Module) -> Any:
+    """The model without what mmengine wraps around it for several processes."""
+    return getattr(model, "module", model)
+
+
 class UnpairedPreprocessor(BaseDataPreprocessor):
     """Move a batch to the model's device; pictures become float32 in [0, 1].
 

@@ -23,7 +23,7 @@ from duskbench.data_tools.images import read_image
 from duskbench.data_tools.settings import is_number, is_whole
 from duskbench.data_tools.training_manifest import FOLDERS
 from duskbench.data_tools.unpaired_selection import luma
-from duskbench.pipeline.training.samples import Samples, folders_of, is_range
+from duskbench.pipeline.training.samples import Samples, folders_of, is_range, left_out_of
 
 NAMES = {"A": "low", "B": "normal"}
 REDRAWS = 8
@@ -105,7 +105,13 @@ class UnpairedCrops(Samples):
             domain: np.array([os.fsencode(file) for each in folders_of(root) for file in _images(each, domain)])
             for domain in domains
         }
+        self.notes = left_out_of(each / FOLDERS[domain] for each in folders_of(root) for domain in domains)
         self._order: dict[tuple[str, int], np.ndarray] = {}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of images of each domain."""
+        return {NAMES[domain]: len(names) for domain, names in self._names.items()}
 
     def __len__(self) -> int:
         """Samples of an epoch: images of the larger domain."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar
-from xml.etree.ElementTree import Element, ElementTree
+from xml.etree.ElementTree import Element, ElementTree, ParseError
 
 import numpy as np
 import torch
 
-from duskbench.data_tools.classes import SHARED_CLASSES
+from duskbench.data_tools.classes import SHARED_CLASSES, class_key
+from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.images import read_image
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
+from duskbench.pipeline.training.samples import samples_or_error
 
 # mmdet.datasets imports mmcv.ops, so the operators must be there first.
 provide_mmcv_ops()
@@ -44,7 +49,16 @@ class RepeatableAugmentation:
             random.seed(state)
             np.random.seed(state)
             torch.manual_seed(state)
-        return super().prepare_data(idx)  # type: ignore[misc]
+        try:
+            return super().prepare_data(idx)  # type: ignore[misc]
+        except Exception:
+            # What mmcv says of an image that it cannot read, or does not find, does not name it as the fault.
+            read_image(self.get_data_info(idx)["img_path"])  # type: ignore[attr-defined]
+            raise
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[Any] | DataError:
+        """Make the samples of a batch; the DataLoader calls it."""
+        return [self[number] for number in numbers] if self.test_mode else samples_or_error(self, numbers)  # type: ignore[index]
 
 
 @DATASETS.register_module()
@@ -52,16 +66,66 @@ class VOCBoxes(RepeatableAugmentation, XMLDataset):
     """A VOC tree whose boxes are 0-based and end-exclusive, like those of `Detections`.
 
     mmdet's own reader subtracts 1 from all four coordinates of VOC's 1-based inclusive boxes, which leaves x2 and y2 on
-    the last pixel inside.
+    the last pixel inside. It also leaves out a class in another spelling than its own.
 
     Args:
         seed: Of the augmentation.
         kwargs: See mmdet's XMLDataset.
+
+    Raises:
+        DataError: An annotation is missing or damaged.
     """
 
     METAINFO: ClassVar[dict[str, Any]] = {"classes": SHARED_CLASSES}
 
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Read the annotations."""
+        self._spellings = {class_key(name): name for name in self._metainfo["classes"]}
+        self._others: Counter[str] = Counter()
+        rows: list[dict[str, Any]] = super().load_data_list()
+        return rows
+
+    def filter_data(self) -> list[dict[str, Any]]:
+        """Leave out what `filter_cfg` says, and keep how much that was."""
+        rows: list[dict[str, Any]] = super().filter_data()
+        self._images = (len(self.data_list), len(rows))
+        return rows
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is left out of the training, in sentences for the log."""
+        listed, kept = self._images
+        others = ", ".join(f"{name} ({count})" for name, count in sorted(self._others.items()))
+        sentences = (
+            f"{self._others.total()} objects left out, of other classes than the detector's: {others}",
+            f"{listed - kept} of {listed} images left out, without an object of the detector's classes or too small",
+        )
+        return tuple(
+            f"{self.ann_file}: {sentence}"
+            for sentence, is_so in zip(sentences, (self._others, listed > kept), strict=True)
+            if is_so
+        )
+
+    def parse_data_info(self, img_info: dict[str, Any]) -> dict[str, Any]:
+        """Read an annotation; see mmdet's XMLDataset."""
+        try:
+            row: dict[str, Any] = super().parse_data_info(img_info)
+        except (OSError, ParseError, AttributeError, TypeError, ValueError) as error:
+            raise DataError(
+                "Cannot read the annotation of a training image.",
+                where=img_info["xml_path"],
+                expected="VOC's XML, with a name and four numbers for each object",
+                got=f"{type(error).__name__}: {error}",
+                todo=f"repair it, or take {img_info['img_id']} out of {self.ann_file}",
+            ) from error
+        return row
+
     def _parse_instance_info(self, raw_ann_info: ElementTree[Element], minus_one: bool = True) -> list[dict[str, Any]]:
+        for name in raw_ann_info.iterfind("object/name"):
+            given = name.text or ""
+            if given not in self._metainfo["classes"]:
+                name.text = self._spellings.get(class_key(given), given)
+                self._others.update([] if class_key(given) in self._spellings else [given.strip()])
         instances: list[dict[str, Any]] = super()._parse_instance_info(raw_ann_info, minus_one)
         for instance in instances:
             x1, y1, x2, y2 = instance["bbox"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,75 @@ def test_boxes_are_read_end_exclusive(devkit: Path) -> None:
         (annotated,) = voc.record(image_id).objects or ()
         assert tuple(instance["bbox"]) == annotated.box_xyxy
         assert SHARED_CLASSES[instance["bbox_label"]] == annotated.name
+
+
+def voc_boxes(root: Path) -> Any:
+    from mmdet.registry import DATASETS
+    from mmengine.registry import DefaultScope
+
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        return DATASETS.build(load_config(CONFIG, options(root)).train_dataloader.dataset)
+
+
+def renamed(devkit: Path, root: Path, names: dict[int, str]) -> Path:
+    """A copy of which some images' objects have another name."""
+    shutil.copytree(devkit, root)
+    for number, name in names.items():
+        file = root / f"VOC2007/Annotations/{number:06d}.xml"
+        file.write_text(re.sub("<name>.*</name>", f"<name>{name}</name>", file.read_text()))
+    return root
+
+
+def test_a_class_counts_in_any_spelling_and_what_is_left_out_is_said(devkit: Path, tmp_path: Path) -> None:
+    assert voc_boxes(devkit).notes == ()
+    root = renamed(devkit, tmp_path / "set", {0: "Bus", 1: " people", 2: "Dining Table", 3: "horse", 4: "Cup"})
+    dataset = voc_boxes(root)
+    labels = [SHARED_CLASSES[dataset.get_data_info(n)["instances"][0]["bbox_label"]] for n in range(3)]
+    assert labels == ["bus", "person", "diningtable"]
+    assert len(dataset) == 10
+    ids = f"{root}/VOC2007/ImageSets/Main/trainval.txt"
+    assert dataset.notes == (
+        f"{ids}: 2 objects left out, of other classes than the detector's: Cup (1), horse (1)",
+        f"{ids}: 2 of 12 images left out, without an object of the detector's classes or too small",
+    )
+
+
+@pytest.mark.slow
+def test_a_training_says_what_it_leaves_out(devkit: Path, tmp_path: Path) -> None:
+    root = renamed(devkit, tmp_path / "set", {3: "horse"})
+    train(CONFIG, work_dir=tmp_path / "run", cfg_options=options(root, **{"train_cfg.max_epochs": 1}))
+    said = "".join(log.read_text() for log in (tmp_path / "run").glob("*/*.log"))
+    assert said.count("1 objects left out, of other classes than the detector's: horse (1)") == 1
+    assert said.count("1 of 12 images left out") == 1
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(None, "(?i)not there|no such|cannot"), (b"none", "not an image"), (b"", "(?i)empty|not an image")],
+)
+def test_an_image_that_cannot_be_read_is_named(
+    devkit: Path, tmp_path: Path, processes: int, content: bytes | None, what: str
+) -> None:
+    image = shutil.copytree(devkit, tmp_path / "set") / "VOC2007/JPEGImages/000005.jpg"
+    image.unlink()
+    if content is not None:
+        image.write_bytes(content)
+    given = options(tmp_path / "set", **{"train_dataloader.num_workers": processes})
+    with pytest.raises(DataError, match=what) as caught:
+        train(CONFIG, work_dir=tmp_path / "run", cfg_options=given)
+    assert Path(str(caught.value.where)) == image
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, "", "<annotation>", XML.format(name="car", x1="", y1=1, x2=5, y2=5)])
+def test_an_annotation_that_cannot_be_read_is_named(devkit: Path, tmp_path: Path, content: str | None) -> None:
+    file = shutil.copytree(devkit, tmp_path / "set") / "VOC2007/Annotations/000005.xml"
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(DataError, match=r"(?s)annotation of a training image.*000005\.xml.*take 000005 out of"):
+        train(CONFIG, work_dir=tmp_path / "run", cfg_options=options(tmp_path / "set"))
 
 
 def test_augmentation_depends_on_epoch_and_image_alone(devkit: Path) -> None:

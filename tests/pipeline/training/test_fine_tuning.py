@@ -100,6 +100,17 @@ def test_an_interrupted_training_goes_on_and_a_finished_one_is_not_done_again(
 
 
 @pytest.mark.slow
+def test_one_image_too_many_for_whole_batches_is_left_out(tuning: FineTuning, tmp_path: Path) -> None:
+    content = json.loads(tuning.images.listing.read_text())
+    listing = tmp_path / "five.json"
+    listing.write_text(json.dumps({**content, "data_list": content["data_list"][:5]}))
+    five = replace(tuning, images=TrainingImages(listing, tuning.images.folder, "five", 5))
+    steps: list[tuple[int, int]] = []
+    assert five.run(tmp_path, lambda *step: steps.append(step)).is_file()
+    assert steps == [(1, 2), (2, 2)] and five.steps == 2
+
+
+@pytest.mark.slow
 def test_the_file_says_the_classes_it_was_trained_on(trained: Path) -> None:
     assert read_checkpoint(trained)[1] == CLASSES
 

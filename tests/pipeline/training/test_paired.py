@@ -119,6 +119,15 @@ def test_a_pair_of_two_sizes_is_an_error(pairs: Path) -> None:
         [dataset[number] for number in range(3)]
 
 
+def test_what_looks_like_a_picture_and_is_not_read_is_said(pairs: Path) -> None:
+    assert PairedCrops(pairs, crop=16).notes == ()
+    (pairs / "low" / "9.heic").write_bytes(b"")
+    (pairs / "high" / "9.png").symlink_to(pairs / "nowhere.png")
+    low, high = PairedCrops(pairs, crop=16).notes
+    assert low.startswith(f"{pairs / 'low'}: 1 left out, HEIF")
+    assert high == f"{pairs / 'high'}: 1 left out, links that lead nowhere: 9.png"
+
+
 def test_no_pairs(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no pairs"):
         PairedCrops(tmp_path)
