@@ -201,11 +201,11 @@ def _class_columns(record: RunRecord, score: ScoreColumn) -> Iterator[Column]:
     for name in record.protocol.classes:
         part = f"AP by class{f' of {score.detector.label}' if several and score.detector else ''}, %"
         heading = f"{name} {score.detector.label}" if several and score.detector else name
-        key = class_key(score, name)
+        key = class_ap_key(score, name)
         yield Column(key, heading, "higher", 1, 100, part, bounds="kept", short=name[:5])
 
 
-def class_key(score: ScoreColumn, name: str) -> Key:
+def class_ap_key(score: ScoreColumn, name: str) -> Key:
     """Key of a class's AP in a row."""
     return score.key, "class", name
 
@@ -306,7 +306,7 @@ def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord) 
         interval = result.to_frozen.get(score.key)
         cells[_frozen_key(score, frozen)] = cell_of(interval, interval)
     classes = result.spread.classes.get(score.key, {})
-    return cells | {class_key(score, name): cell_of(interval) for name, interval in classes.items()}
+    return cells | {class_ap_key(score, name): cell_of(interval) for name, interval in classes.items()}
 
 
 def cell_of(interval: Interval | None, difference: Interval | None = None) -> Cell:

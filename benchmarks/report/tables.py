@@ -10,7 +10,7 @@ from duskbench.benchmarks.changes import Changes, Tally
 from duskbench.benchmarks.notes import UNSETTLED
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.charts import Standing
-from duskbench.benchmarks.table import Column, Key, Table, TableRow, class_key
+from duskbench.benchmarks.table import Column, Key, Table, TableRow, class_ap_key
 
 MARKS: Mapping[str, str] = {"better": "▲", "worse": "▼", "unsettled": UNSETTLED}
 _WORDS: Mapping[str, str] = {"better": "better", "worse": "worse", "unsettled": "not settled"}
@@ -72,7 +72,9 @@ def whole_table(table: Table) -> Sortable:
 
 def class_parts(table: Table, record: RunRecord) -> frozenset[str]:
     """Titles of the parts of the table that hold APs by class."""
-    keys = {class_key(score, name) for score in record.columns() for name in record.protocol.classes if score.detector}
+    keys = {
+        class_ap_key(score, name) for score in record.columns() for name in record.protocol.classes if score.detector
+    }
     return frozenset(column.part for column in table.columns if column.key in keys)
 
 
