@@ -132,8 +132,7 @@ def run(
             summary.without_costs = [e.label for e in record.enhancers if e.costs is not None and e.costs.error]
         if not config.data.get("allow_missing", False):
             summary.missing = [image.record.id for image in images if image.sha256 is None]
-        store.put_run(record)
-        summary.record = record
+        summary.record = store.run(store.put_run(record))
         enhancers, decoder = record.enhancers, record.decoder or ""
         wanted = [record.wanted_of(enhancer) for enhancer in enhancers]
         labels = labels_of(enhancers)

@@ -303,8 +303,22 @@ class ResultStore:
         Raises:
             DataError: Nothing was run here yet, or the record is damaged.
         """
+        return self._run(None)
+
+    def run(self, number: int) -> RunRecord:
+        """The record of a run by the number that `put_run` gave it, as all who read it later see it.
+
+        Raises:
+            DataError: There is no such run, or the record is damaged.
+        """
+        return self._run(number)
+
+    def _run(self, number: int | None) -> RunRecord:
         with self._naming("Cannot read the results."):
-            row = self._db.execute("SELECT record, checksum FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
+            row = self._db.execute(
+                "SELECT record, checksum FROM runs WHERE run_id = coalesce(?, (SELECT max(run_id) FROM runs))",
+                (number,),
+            ).fetchone()
         if row is None:
             raise DataError("Nothing was run here yet.", where=self.path, todo="`duskbench run CONFIG --out DIR`")
         if checksum(row[0]) != row[1]:
