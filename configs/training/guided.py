@@ -4,8 +4,8 @@
 # docs/readings.md has the list. For smaller batches take norm="instance" too: batch normalisation learns from a batch's
 # own statistics and enhances by averages, and those of few night photos are unlike any average.
 # Whether these settings light a picture is not known: trainings far shorter than 200 epochs, SqueezeNet for VGG-16,
-# left pictures as they were, and it was the extractor that held them back (docs/readings.md, "Whether the paper's
-# settings light a picture"). guided_photos_small.py is what lights.
+# left pictures as they were, and the extractor delays the light (docs/readings.md, "Whether the paper's settings
+# light a picture"). guided_photos_small.py is what lights.
 #   duskbench data unpaired data/unpaired --low data/exdark --normal data/VOCdevkit/VOC2007
 #   duskbench train configs/training/guided.py --export weights/guided.safetensors
 _base_ = ["../_base_/training.py"]
