@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import SourceLoader
 from pathlib import Path
 from types import ModuleType
 
@@ -108,7 +109,7 @@ def _module_of_file(target: str, place: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # noqa: S101 - a .py file always has a loader
+    assert spec is not None and isinstance(spec.loader, SourceLoader)  # noqa: S101 - a .py file's always is
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     folder = str(path.parent)
@@ -116,7 +117,8 @@ def _module_of_file(target: str, place: str) -> ModuleType:
         _refuse_namesakes(path, source)
         sys.path.insert(0, folder)
         try:
-            spec.loader.exec_module(module)
+            # What was read, not Python's cache: that goes by size and time, which another content may share.
+            exec(spec.loader.source_to_code(source, str(path)), module.__dict__)  # noqa: S102 - as an import does
         finally:
             sys.path.remove(folder)
     except DuskbenchError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -105,16 +106,19 @@ def test_detectors_that_only_their_name_tells_apart(alike: str) -> None:
         "import deco_of_print\ndeco_of_print.GAIN = 1\nfrom deco_of_print import enh\n",
     ],
 )
-def test_an_edit_of_the_file_that_is_named_counts(tmp_path: Path, mine: str) -> None:
-    """What it names may have been written elsewhere."""
+def test_an_edit_of_the_file_that_is_named_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mine: str) -> None:
+    """What it names may have been written elsewhere; and Python keeps what it compiled of a file by size and time."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     (tmp_path / "deco_of_print.py").write_text(
         "GAIN = 0\n\ndef enh(image): return image + GAIN\n\n"
         "def pair(function):\n    def wrapper(image): return function(image)\n    return wrapper\n"
     )
     file = tmp_path / "mine.py"
     file.write_text(mine)
+    written = file.stat().st_mtime_ns
     before = load_enhancer(f"{file}:enh")
     file.write_text(mine.replace("1", "2"))
+    os.utime(file, ns=(written, written))
     after = load_enhancer(f"{file}:enh")
     assert after(IMAGE).max() == before(IMAGE).max() + 1 == 202
     assert after.fingerprint != before.fingerprint
