@@ -165,7 +165,6 @@ def _from_mirror(
 def _from_drive(file_id: str, part: PartialFile, progress: Progress, limits: Limits) -> None:
     # gdown resumes from whatever begins with the name it is given, so it gets a folder of its own.
     folder = part.path.with_name(f"{part.path.name}.drive")
-    name = part.path.name.removesuffix(".part")
     try:
         got = download_from_drive(
             file_id,
@@ -173,7 +172,7 @@ def _from_drive(file_id: str, part: PartialFile, progress: Progress, limits: Lim
             seconds=limits.timeout,
             least_rate=limits.least_rate,
             max_bytes=limits.max_bytes,
-            progress=lambda size: progress.update(f"{name}, kB", size // 1024, None),
+            progress=lambda size: progress.update(f"{part.name}, kB", size // 1024, None),
         )
     except DriveError as error:
         raise MirrorError(f"Google Drive: {error}") from error
