@@ -75,13 +75,7 @@ def download(
     dest, check = Path(dest), Checksum(sha256.lower() if sha256 else None, md5.lower() if md5 else None, size)
     if _is_there(dest, check):
         return dest
-    if os.environ.get(OFFLINE_VARIABLE):
-        raise DataError(
-            "Downloads are switched off.",
-            where=dest,
-            got=f"${OFFLINE_VARIABLE} is set",
-            todo=f"unset it, or get the file elsewhere: {', '.join(urls)}",
-        )
+    check_allowed(dest, urls)
     dest.parent.mkdir(parents=True, exist_ok=True)
     limits = Limits(timeout, attempts, backoff, max_bytes if size is None else size, least_rate)
     failures: list[tuple[str, str]] = []
@@ -102,6 +96,21 @@ def download(
                 failures.append((url, "another file"))
             logger.warning("%s: %s", *failures[-1])
     raise _no_mirror(dest, failures, wrong)
+
+
+def check_allowed(dest: Path, urls: Sequence[str]) -> None:
+    """Refuse a download where $DUSKBENCH_OFFLINE switches them off.
+
+    Raises:
+        DataError: It does.
+    """
+    if os.environ.get(OFFLINE_VARIABLE):
+        raise DataError(
+            "Downloads are switched off.",
+            where=dest,
+            got=f"${OFFLINE_VARIABLE} is set",
+            todo=f"unset it, or get the file elsewhere: {', '.join(urls)}",
+        )
 
 
 def _is_there(dest: Path, check: Checksum) -> bool:
