@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+_CHUNK = 1 << 20
+
 
 @dataclass(frozen=True)
 class Member:
@@ -33,7 +35,7 @@ def members_of(source: tarfile.TarFile | zipfile.ZipFile) -> Iterator[Member]:
     """All members, in the archive's order.
 
     Raises:
-        tarfile.TarError: A header of a tar archive is damaged, or the archive ends too early.
+        tarfile.TarError, OSError, EOFError: A tar archive is damaged or ends too early.
     """
     if isinstance(source, zipfile.ZipFile):
         for info in source.infolist():
@@ -46,9 +48,10 @@ def members_of(source: tarfile.TarFile | zipfile.ZipFile) -> Iterator[Member]:
 
 
 def _check_end(source: tarfile.TarFile) -> None:
-    """Refuse a tar archive that does not end where its last member was found.
+    """Refuse a tar archive that does not end where its last member was found, and read what is behind its end.
 
     tarfile takes a header that is damaged or cut off for the end, and what follows would be missing without a word.
+    The checksum of a gzipped one is at its very end, and is compared when that is read.
     """
     file: Any = source.fileobj
     file.seek(source.offset)
@@ -56,6 +59,8 @@ def _check_end(source: tarfile.TarFile) -> None:
     if block != bytes(tarfile.BLOCKSIZE):
         found = "a damaged header" if len(block) == tarfile.BLOCKSIZE else "the end of the file"
         raise tarfile.ReadError(f"{found} at byte {source.offset}, before the mark that ends the archive")
+    while file.read(_CHUNK):
+        pass
 
 
 def _is_folder(info: zipfile.ZipInfo) -> bool:

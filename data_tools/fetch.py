@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.archives import extract
@@ -76,7 +77,7 @@ def fetch(
         agreed.add(source.terms)
         _fetch_source(source, root, given, progress, timeout)
     if wanted and not keep_archives:
-        shutil.rmtree(root / ".downloads", ignore_errors=True)
+        _remove_downloads(wanted, root / ".downloads")
     return root
 
 
@@ -108,21 +109,47 @@ def _fetch_source(
     for file in source.files:
         path = _obtain(source, file, root, given.get(file), progress, timeout)
         archives.setdefault(path, []).append(file)
+    # Nothing but what they hold tells whether these are the files.
+    unsure = {path for path, files in archives.items() if not any(f in given or f.checksum.has_hash for f in files)}
     root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(root, deep=False)
     with tempfile.TemporaryDirectory(dir=root, prefix=f".extract-{os.getpid()}-") as temporary:
-        moves = [
-            move
-            for number, (path, files) in enumerate(archives.items())
-            for move in _unpacked(path, files, Path(temporary, str(number)))
-        ]
+        moves = []
+        for number, (path, files) in enumerate(archives.items()):
+            with _removed_if_refused(unsure & {path}):
+                moves += _unpacked(path, files, Path(temporary, str(number)))
         # From here to the last move a stop would leave a tree that looks whole.
         _marker(source, root).touch()
         for unpacked, to in moves:
             _move(unpacked, root / to)
-    _verify(source, root)
+    with _removed_if_refused(unsure):
+        _verify(source, root)
     _marker(source, root).unlink()
     logger.info("%s is complete in %s", source.name, root)
+
+
+@contextlib.contextmanager
+def _removed_if_refused(downloads: Collection[Path]) -> Iterator[None]:
+    """Remove downloads that turn out to be something else; the next call would take them for what it wants again."""
+    try:
+        yield
+    except DataError:
+        for path in downloads:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _remove_downloads(sources: Sequence[DataSource], folder: Path) -> None:
+    """Remove what was downloaded of these sources; what is there of others, finished or not, stays."""
+    if not folder.is_dir():
+        return
+    names = {file.filename for source in sources for file in source.files}
+    for path in folder.iterdir():
+        if path.name.partition(".part")[0] in names:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    # A lock protects nothing once the file is gone that it is for.
+    if all(path.suffix == ".lock" for path in folder.iterdir()):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _obtain(

@@ -379,6 +379,21 @@ def test_a_tar_with_a_damaged_header_or_without_its_end(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (lambda packed: packed.replace(b"alpha", b"alphb"), "CRC check failed"),
+        (lambda packed: packed[:-5], "ended before the end-of-stream marker"),
+    ],
+)
+def test_the_checksum_of_a_gzipped_tar_is_compared(tmp_path: Path, spoil: Callable[[bytes], bytes], what: str) -> None:
+    # Behind the end mark and longer than what is read ahead, as blocks of pictures are; not compressed.
+    plain = make_tar(tmp_path / "a.tar", FILES).read_bytes() + bytes(1 << 20)
+    (tmp_path / "a.tar.gz").write_bytes(spoil(gzip.compress(plain, compresslevel=0)))
+    with pytest.raises(DataError, match=rf"(?s)Cannot read the archive.*{what}.*fetch it again"):
+        extract(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
 def test_folders_of_windows(tmp_path: Path) -> None:
     archive = make_zip(tmp_path / "a.zip", {"ExDark\\": b"", "ExDark\\Bicycle\\": b"", "ExDark\\Bicycle\\1.jpg": b"x"})
     assert tree(extract(archive, tmp_path / "out")) == {"ExDark/Bicycle/1.jpg": b"x"}
