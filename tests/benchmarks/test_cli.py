@@ -130,6 +130,18 @@ def test_a_name_is_no_markup_and_an_error_stays_on_its_line(duskbench, tmp_path:
     assert code == 2 and f"where: {folder}/not there [/].png" in err
 
 
+def test_enhancers_of_one_label_have_a_column_each(duskbench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_image(tmp_path / "a.png", np.full((16, 16, 3), 40, np.uint8))
+    specs = []
+    for name, grey in (("one", 80), ("two", 120)):
+        (tmp_path / f"{name}.py").write_text(f"def enhance(image):\n    return image * 0 + {grey}\n")
+        specs += ["--enhancer", f"{tmp_path / name}.py:enhance"]
+    # Given twice, it is one column.
+    code, _, err = duskbench("sheet", tmp_path / "s.png", tmp_path / "a.png", "--width", 16, *specs, *specs[:2])
+    assert code == 0, err
+    assert read_image(tmp_path / "s.png")[-16:, :, 0].tolist() == [[80] * 16 + [120] * 16] * 16
+
+
 def test_a_sheet_that_cannot_be_written_is_refused_before_the_work(duskbench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     write_image(tmp_path / "high.png", np.zeros((4400, 16, 3), np.uint8))
     # The enhancer, of which there is none, is not even looked for.
