@@ -66,6 +66,9 @@ def fetch(
     root, sources = Path(root), find_sources(name)
     wanted = [source for source in sources if not is_complete(source, root)]
     given = assign(from_archives or (), sources)
+    used = {given[file].path for source in wanted for file in source.files if file in given}
+    for path in dict.fromkeys(one.path for one in given.values() if one.path not in used):
+        logger.warning("nothing was taken from %s: what it holds of %s is in %s already", path, name, root)
     agreed: set[str] = set()
     for source in wanted:
         if source.terms not in agreed and not accept_terms(source):
@@ -83,7 +86,16 @@ def fetch(
 
 def is_complete(source: DataSource, root: Path) -> bool:
     """Whether everything the source expects is there and no call was interrupted while laying it out."""
-    return not _marker(source, root).exists() and all((root / path).exists() for path in source.expects)
+    return not _marker(source, root).exists() and not _missing(source, root)
+
+
+def _missing(source: DataSource, root: Path) -> list[str]:
+    """What the source expects and is not there; a folder without anything in it is not."""
+    return [path for path in source.expects if not _holds_something(root / path)]
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
 def tree_sha256(folder: Path) -> str:
@@ -229,7 +241,7 @@ def _move(unpacked: Path, target: Path) -> None:
 
 
 def _verify(source: DataSource, root: Path) -> None:
-    missing = [path for path in source.expects if not (root / path).exists()]
+    missing = _missing(source, root)
     if missing:
         raise DataError(
             f"The archives of {source.name} do not hold all of it.",

@@ -150,6 +150,18 @@ def test_a_sheet_that_cannot_be_written_is_refused_before_the_work(duskbench, tm
         assert code == 2 and text in err and "no/such" not in err
 
 
+@pytest.mark.parametrize("option", ["--root", "--from-archive"])
+def test_published_weights_go_nowhere_but_to_the_cache(
+    duskbench,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,  # type: ignore[no-untyped-def]
+) -> None:
+    monkeypatch.setenv("DUSKBENCH_OFFLINE", "1")
+    code, _, err = duskbench("data", "fetch", "sci/easy.pt", option, tmp_path)
+    assert code == 2 and "go to the cache" in err and f"got: {option}" in err
+
+
 def test_list_and_version(duskbench) -> None:  # type: ignore[no-untyped-def]
     code, text, _ = duskbench("list")
     assert code == 0

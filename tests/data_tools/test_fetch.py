@@ -402,6 +402,18 @@ def test_a_set_without_address(tmp_path: Path) -> None:
     assert tree(tmp_path / "data") == {"NPE/1.jpg": b"1"}
 
 
+def test_an_empty_folder_is_no_set_and_an_archive_that_is_not_needed_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "data/NPE").mkdir(parents=True)
+    (tmp_path / "mine.zip").write_bytes(zip_of({"NPE/1.jpg": b"1"}))
+    for _ in range(2):
+        assert "nothing was taken" not in caplog.text
+        fetch("npe", tmp_path / "data", accept_terms=agree, from_archives=[tmp_path / "mine.zip"])
+        assert tree(tmp_path / "data") == {"NPE/1.jpg": b"1"}
+    assert f"nothing was taken from {tmp_path / 'mine.zip'}: what it holds of npe is in" in caplog.text
+
+
 def test_a_hostile_archive_leaves_nothing(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packed = zip_of({"NPE/1.jpg": b"1", "NPE/../../../evil": b"evil"})
     monkeypatch.setitem(SOURCES, "npe", host.publish(sources.NPE, [packed]))
