@@ -136,7 +136,8 @@ def _fetch_source(
             _move(unpacked, root / to)
     with _removed_if_refused(unsure):
         _verify(source, root)
-    _marker(source, root).unlink()
+    # Gone where another call has laid out the same at the same time.
+    _marker(source, root).unlink(missing_ok=True)
     logger.info("%s is complete in %s", source.name, root)
 
 
@@ -153,15 +154,15 @@ def _removed_if_refused(downloads: Collection[Path]) -> Iterator[None]:
 
 def _remove_downloads(sources: Sequence[DataSource], folder: Path) -> None:
     """Remove what was downloaded of these sources; what is there of others, finished or not, stays."""
-    if not folder.is_dir():
-        return
     names = {file.filename for source in sources for file in source.files}
-    for path in folder.iterdir():
-        if path.name.partition(".part")[0] in names:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    # A lock protects nothing once the file is gone that it is for.
-    if all(path.suffix == ".lock" for path in folder.iterdir()):
-        shutil.rmtree(folder, ignore_errors=True)
+    # Where all archives were the user's there is no folder, and another call may be the one that removes it.
+    with contextlib.suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            if path.name.partition(".part")[0] in names:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # A lock protects nothing once the file is gone that it is for.
+        if all(path.suffix == ".lock" for path in folder.iterdir()):
+            shutil.rmtree(folder)
 
 
 def _obtain(

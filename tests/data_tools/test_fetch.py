@@ -221,6 +221,20 @@ def test_the_downloads_of_other_sets_stay(voc: Host, tmp_path: Path) -> None:
     assert sorted(path.name for path in downloads.iterdir() if path.suffix != ".lock") == others
 
 
+def test_two_calls_for_the_same_set_at_once(voc: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "duskbench.data_tools.fetch._verify"
+
+    def meanwhile(source: DataSource, root: Path) -> None:
+        monkeypatch.setattr(place, verify)
+        fetch("voc2007-test", root, accept_terms=agree)
+        verify(source, root)
+
+    verify = sys.modules[fetch.__module__]._verify
+    monkeypatch.setattr(place, meanwhile)
+    fetch("voc2007-test", tmp_path / "data", accept_terms=agree)
+    assert tree(tmp_path / "data") == VOC_TEST
+
+
 def bare(source: DataSource, **changes: object) -> DataSource:
     """Published without hashes."""
     files = tuple(dataclasses.replace(file, sha256=None, size=None) for file in source.files)
