@@ -7,16 +7,15 @@ import gzip
 import lzma
 import os
 import shutil
-import stat
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from duskbench.data_tools.archive_members import Member, members_of
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.file_kinds import kind_of_file, remedy
 from duskbench.data_tools.ids import path_parts
@@ -28,21 +27,13 @@ MAX_FILES = 200_000
 # No real data set is near either.
 _DEEPEST, _LONGEST_PATH = 64, 1024
 _CHUNK = 1 << 20
+_REPACK = "unpack it with another program, and pack the folder as a zip"
 # tarfile reads a header's extension (long names) into memory in one piece; no real one is near this long.
 _LONGEST_READ = 4 << 20
 _DAMAGE = (
     tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError,
     NotImplementedError, ValueError,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Member:
-    name: str
-    size: int
-    is_folder: bool
-    refused: str | None  # why it is neither a plain file nor a folder
-    handle: tarfile.TarInfo | zipfile.ZipInfo
 
 
 def extract(archive: str | Path, dest: str | Path, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> Path:
@@ -94,7 +85,7 @@ def paths_in(archive: str | Path) -> tuple[list[PurePosixPath], list[PurePosixPa
     folders: set[PurePosixPath] = set()
     files: list[PurePosixPath] = []
     with _opened(Path(archive), MAX_BYTES) as source:
-        for count, member in enumerate(_members(source), start=1):
+        for count, member in enumerate(members_of(source), start=1):
             where = f"{archive}: {member.name!r:.200}"
             if count > MAX_FILES:
                 raise _too_many(where, MAX_FILES)
@@ -127,9 +118,11 @@ def _unreadable(archive: Path, error: Exception) -> DataError:
     kind = kind_of_file(archive)
     expected = "a complete zip, tar or tar.gz file"
     if kind in _READ_KINDS or kind is None:
-        got, todo = f"{type(error).__name__}: {error}", "fetch it again"
+        # A way of packing that is not known, as Windows' Deflate64, is no damage.
+        todo = _REPACK if isinstance(error, NotImplementedError) else "fetch it again"
+        got = f"{type(error).__name__}: {error}"
         return DataError("Cannot read the archive.", where=archive, expected=expected, got=got, todo=todo)
-    todo = remedy(kind) or "unpack it with another program, and pack the folder as a zip"
+    todo = remedy(kind) or _REPACK
     return DataError("The file is no archive that is read.", where=archive, expected=expected, got=kind, todo=todo)
 
 
@@ -160,7 +153,7 @@ def _extract_all(
     source: tarfile.TarFile | zipfile.ZipFile, archive: Path, folder: Path, max_bytes: int, max_files: int
 ) -> None:
     declared = written = 0
-    for count, member in enumerate(_members(source), start=1):
+    for count, member in enumerate(members_of(source), start=1):
         where = f"{archive}: {member.name!r:.200}"
         declared += max(member.size, 0)
         if count > max_files:
@@ -202,7 +195,7 @@ def _too_many(where: str, most: int) -> DataError:
     return DataError("The archive has too many members.", where=where, expected=f"at most {most}")
 
 
-def _copy(source: tarfile.TarFile | zipfile.ZipFile, member: _Member, out: IO[bytes], most: int, where: str) -> int:
+def _copy(source: tarfile.TarFile | zipfile.ZipFile, member: Member, out: IO[bytes], most: int, where: str) -> int:
     """Copy one member's content; its real size counts, whatever its header says."""
     written = 0
     for chunk in _content(source, member):
@@ -215,7 +208,7 @@ def _copy(source: tarfile.TarFile | zipfile.ZipFile, member: _Member, out: IO[by
     return written
 
 
-def _content(source: tarfile.TarFile | zipfile.ZipFile, member: _Member) -> Iterator[bytes]:
+def _content(source: tarfile.TarFile | zipfile.ZipFile, member: Member) -> Iterator[bytes]:
     handle: Any = member.handle
     try:
         content: Any = source.open(handle) if isinstance(source, zipfile.ZipFile) else source.extractfile(handle)
@@ -262,36 +255,3 @@ def safe_parts(name: str, *, where: str) -> tuple[str, ...]:
             todo="do not use this archive",
         )
     return parts
-
-
-def _members(source: tarfile.TarFile | zipfile.ZipFile) -> Iterator[_Member]:
-    if isinstance(source, zipfile.ZipFile):
-        for info in source.infolist():
-            # `filename` was cut at the first NUL; what the archive says is what is checked.
-            yield _Member(info.orig_filename, info.file_size, _is_folder(info), _refused_in_zip(info), info)
-        return
-    for entry in source:
-        yield _Member(entry.name, entry.size, entry.isdir(), _refused_in_tar(entry), entry)
-
-
-def _is_folder(info: zipfile.ZipInfo) -> bool:
-    return info.filename.endswith("/")
-
-
-def _refused_in_zip(info: zipfile.ZipInfo) -> str | None:
-    if info.flag_bits & 0x1:
-        return "an encrypted file"
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind in (0, stat.S_IFREG) or (kind == stat.S_IFDIR and _is_folder(info)):
-        return None
-    return "a symbolic link" if kind == stat.S_IFLNK else f"file type {kind:#o}"
-
-
-def _refused_in_tar(entry: tarfile.TarInfo) -> str | None:
-    if entry.issym():
-        return f"a symbolic link to {entry.linkname!r}"
-    if entry.islnk():
-        return f"a hard link to {entry.linkname!r}"
-    if entry.issparse() or not (entry.isreg() or entry.isdir()):
-        return f"a sparse file, device or other special file (type {entry.type!r})"
-    return None

@@ -75,13 +75,7 @@ def download(
     dest, check = Path(dest), Checksum(sha256.lower() if sha256 else None, md5.lower() if md5 else None, size)
     if _is_there(dest, check):
         return dest
-    if os.environ.get(OFFLINE_VARIABLE):
-        raise DataError(
-            "Downloads are switched off.",
-            where=dest,
-            got=f"${OFFLINE_VARIABLE} is set",
-            todo=f"unset it, or get the file elsewhere: {', '.join(urls)}",
-        )
+    check_allowed(dest, urls)
     dest.parent.mkdir(parents=True, exist_ok=True)
     limits = Limits(timeout, attempts, backoff, max_bytes if size is None else size, least_rate)
     failures: list[tuple[str, str]] = []
@@ -102,6 +96,21 @@ def download(
                 failures.append((url, "another file"))
             logger.warning("%s: %s", *failures[-1])
     raise _no_mirror(dest, failures, wrong)
+
+
+def check_allowed(dest: Path, urls: Sequence[str]) -> None:
+    """Refuse a download where $DUSKBENCH_OFFLINE switches them off.
+
+    Raises:
+        DataError: It does.
+    """
+    if os.environ.get(OFFLINE_VARIABLE):
+        raise DataError(
+            "Downloads are switched off.",
+            where=dest,
+            got=f"${OFFLINE_VARIABLE} is set",
+            todo=f"unset it, or get the file elsewhere: {', '.join(urls)}",
+        )
 
 
 def _is_there(dest: Path, check: Checksum) -> bool:
@@ -165,7 +174,6 @@ def _from_mirror(
 def _from_drive(file_id: str, part: PartialFile, progress: Progress, limits: Limits) -> None:
     # gdown resumes from whatever begins with the name it is given, so it gets a folder of its own.
     folder = part.path.with_name(f"{part.path.name}.drive")
-    name = part.path.name.removesuffix(".part")
     try:
         got = download_from_drive(
             file_id,
@@ -173,7 +181,7 @@ def _from_drive(file_id: str, part: PartialFile, progress: Progress, limits: Lim
             seconds=limits.timeout,
             least_rate=limits.least_rate,
             max_bytes=limits.max_bytes,
-            progress=lambda size: progress.update(f"{name}, kB", size // 1024, None),
+            progress=lambda size: progress.update(f"{part.name}, kB", size // 1024, None),
         )
     except DriveError as error:
         raise MirrorError(f"Google Drive: {error}") from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.archives import extract
@@ -65,6 +66,9 @@ def fetch(
     root, sources = Path(root), find_sources(name)
     wanted = [source for source in sources if not is_complete(source, root)]
     given = assign(from_archives or (), sources)
+    used = {given[file].path for source in wanted for file in source.files if file in given}
+    for path in dict.fromkeys(one.path for one in given.values() if one.path not in used):
+        logger.warning("nothing was taken from %s: what it holds of %s is in %s already", path, name, root)
     agreed: set[str] = set()
     for source in wanted:
         if source.terms not in agreed and not accept_terms(source):
@@ -76,13 +80,22 @@ def fetch(
         agreed.add(source.terms)
         _fetch_source(source, root, given, progress, timeout)
     if wanted and not keep_archives:
-        shutil.rmtree(root / ".downloads", ignore_errors=True)
+        _remove_downloads(wanted, root / ".downloads")
     return root
 
 
 def is_complete(source: DataSource, root: Path) -> bool:
     """Whether everything the source expects is there and no call was interrupted while laying it out."""
-    return not _marker(source, root).exists() and all((root / path).exists() for path in source.expects)
+    return not _marker(source, root).exists() and not _missing(source, root)
+
+
+def _missing(source: DataSource, root: Path) -> list[str]:
+    """What the source expects and is not there; a folder without anything in it is not."""
+    return [path for path in source.expects if not _holds_something(root / path)]
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
 def tree_sha256(folder: Path) -> str:
@@ -108,21 +121,48 @@ def _fetch_source(
     for file in source.files:
         path = _obtain(source, file, root, given.get(file), progress, timeout)
         archives.setdefault(path, []).append(file)
+    # Nothing but what they hold tells whether these are the files.
+    unsure = {path for path, files in archives.items() if not any(f in given or f.checksum.has_hash for f in files)}
     root.mkdir(parents=True, exist_ok=True)
     remove_leftovers(root, deep=False)
     with tempfile.TemporaryDirectory(dir=root, prefix=f".extract-{os.getpid()}-") as temporary:
-        moves = [
-            move
-            for number, (path, files) in enumerate(archives.items())
-            for move in _unpacked(path, files, Path(temporary, str(number)))
-        ]
+        moves = []
+        for number, (path, files) in enumerate(archives.items()):
+            with _removed_if_refused(unsure & {path}):
+                moves += _unpacked(path, files, Path(temporary, str(number)))
         # From here to the last move a stop would leave a tree that looks whole.
         _marker(source, root).touch()
         for unpacked, to in moves:
             _move(unpacked, root / to)
-    _verify(source, root)
-    _marker(source, root).unlink()
+    with _removed_if_refused(unsure):
+        _verify(source, root)
+    # Gone where another call has laid out the same at the same time.
+    _marker(source, root).unlink(missing_ok=True)
     logger.info("%s is complete in %s", source.name, root)
+
+
+@contextlib.contextmanager
+def _removed_if_refused(downloads: Collection[Path]) -> Iterator[None]:
+    """Remove downloads that turn out to be something else; the next call would take them for what it wants again."""
+    try:
+        yield
+    except DataError:
+        for path in downloads:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _remove_downloads(sources: Sequence[DataSource], folder: Path) -> None:
+    """Remove what was downloaded of these sources; what is there of others, finished or not, stays."""
+    names = {file.filename for source in sources for file in source.files}
+    # Where all archives were the user's there is no folder, and another call may be the one that removes it.
+    with contextlib.suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            if path.name.partition(".part")[0] in names:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # A lock protects nothing once the file is gone that it is for.
+        if all(path.suffix == ".lock" for path in folder.iterdir()):
+            shutil.rmtree(folder)
 
 
 def _obtain(
@@ -202,7 +242,7 @@ def _move(unpacked: Path, target: Path) -> None:
 
 
 def _verify(source: DataSource, root: Path) -> None:
-    missing = [path for path in source.expects if not (root / path).exists()]
+    missing = _missing(source, root)
     if missing:
         raise DataError(
             f"The archives of {source.name} do not hold all of it.",

@@ -150,8 +150,7 @@ def _chunks(response: requests.Response, limits: Limits) -> Iterator[bytes]:
 
 
 def _report(progress: Progress, part: PartialFile, total: int | None) -> None:
-    name = part.path.name.removesuffix(".part")
-    progress.update(f"{name}, kB", part.size // 1024, None if total is None else total // 1024)
+    progress.update(f"{part.name}, kB", part.size // 1024, None if total is None else total // 1024)
 
 
 def _accept(response: requests.Response, part: PartialFile, url: str, check: Checksum) -> int | None:
@@ -170,8 +169,8 @@ def _accept(response: requests.Response, part: PartialFile, url: str, check: Che
         raise _InterruptedError("the server has another file than the one begun")
     if status not in (200, 206):
         raise MirrorError(f"HTTP {status}")
-    if not check.has_hash and response.headers.get("Content-Type", "").startswith("text/html"):
-        raise MirrorError("answers with a web page, not with a file")
+    if not check.has_hash:
+        _check_kind(response.headers, part.name)
     length = response.headers.get("Content-Length", "")
     total = int(length) if length.isdecimal() else None
     if status == 206:
@@ -179,13 +178,26 @@ def _accept(response: requests.Response, part: PartialFile, url: str, check: Che
         if sent is None or int(sent[1]) != part.size:
             part.clear()
             raise _InterruptedError("the server sent another range than the one asked for")
+        if part.is_of_another_version(url, response.headers):
+            part.clear()
+            raise _InterruptedError("the server has another file than the one begun")
         total = int(sent[2]) if sent[2] != "*" else None
     else:
         part.clear()
+        part.remember(url, response.headers)
     if check.size is not None and total is not None and total != check.size:
         raise MirrorError(f"has a file of {total} bytes, expected {check.size}")
-    part.remember(url, response.headers)
     return total if total is not None else check.size
+
+
+def _check_kind(headers: Mapping[str, str], name: str) -> None:
+    """Refuse an answer whose head says that its body is not the file, where no hash would show it."""
+    if headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
+        raise MirrorError("answers with a web page, not with a file")
+    encoding = headers.get("Content-Encoding", "").lower()
+    # Of a file that is compressed itself, servers say the same of the file as it is.
+    if encoding not in ("", "identity") and not name.endswith((".gz", ".tgz")):
+        raise MirrorError(f"sends the file compressed ({encoding}), which was not asked for")
 
 
 def _shortly(error: Exception) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, UnknownNameError
-from duskbench.data_tools.files import user_cache
+from duskbench.data_tools.files import file_sha256, user_cache
 
 FORM = "hf://owner/repository/file, hf://owner/repository@revision/file, or hf://datasets/owner/repository/file"
 # What pathlib makes of an address has one slash.
@@ -200,7 +200,8 @@ def hub_file(address: str | Path, *, folder: Path | None = None, **limits: Any) 
     """A copy of a file on the Hub.
 
     The file of a commit is downloaded once. Of a branch or tag the Hub is asked each time whether the file has changed,
-    and where there is no answer the copy is used, with a warning in the log.
+    and where there is no answer the copy is used, with a warning in the log. In a folder that is named, the Hub is
+    always asked, and another file of the same name stays.
 
     Args:
         address: `hf://owner/repository[@revision]/file`.
@@ -208,9 +209,10 @@ def hub_file(address: str | Path, *, folder: Path | None = None, **limits: Any) 
         limits: See `download`: `progress`, `max_bytes`, ...
 
     Raises:
-        DataError, UnknownNameError, ConfigError: See `locate` and `download`.
+        DataError: See `locate` and `download`; or another file of this name is in `folder`.
+        UnknownNameError, ConfigError: See `locate`.
     """
-    from duskbench.data_tools.download import OFFLINE_VARIABLE, download
+    from duskbench.data_tools.download import OFFLINE_VARIABLE, check_allowed, download
 
     parsed = _parse_file(address)
     repository = "--".join([f"{parsed.kind}s", *parsed.repository.split("/")])
@@ -218,20 +220,38 @@ def hub_file(address: str | Path, *, folder: Path | None = None, **limits: Any) 
         copy = user_cache() / "hub" / repository / parsed.revision.replace("/", "--") / parsed.path
     else:
         copy = folder / PurePosixPath(parsed.path).name
-    if (_COMMIT.fullmatch(parsed.revision) and copy.is_file()) or os.environ.get(OFFLINE_VARIABLE):
-        return download([parsed.text], copy, **limits)
+    # In a folder of the user's, a file of this name may be any file.
+    is_known = folder is None and copy.is_file()
+    if is_known and (_COMMIT.fullmatch(parsed.revision) or os.environ.get(OFFLINE_VARIABLE)):
+        return copy
+    check_allowed(copy, [parsed.text])
     try:
         found = locate(parsed.text)
     except HubUnreachableError as error:
-        if not copy.is_file():
+        if not is_known:
             raise
         logger.warning("%s; the copy in the cache is used, which may be old: %s", error.one_line, copy)
         return copy
+    if copy.is_file() and not _is_content(found, copy):
+        if folder is not None:
+            raise DataError(
+                "Another file of this name is there.",
+                where=copy,
+                expected=f"no file, or that of {parsed.text}",
+                todo="move it away, or name another folder",
+            )
+        if found.sha256 is None:
+            copy.unlink()
+    return download([parsed.text], copy, sha256=found.sha256, **limits)
+
+
+def _is_content(found: HubFile, path: Path) -> bool:
+    """Whether a file on disk is the one that the Hub has."""
     from huggingface_hub.utils.sha import git_hash
 
-    if found.sha256 is None and copy.is_file() and found.etag != git_hash(copy.read_bytes()):
-        copy.unlink()
-    return download([parsed.text], copy, sha256=found.sha256, **limits)
+    if found.sha256 is not None:
+        return file_sha256(path) == found.sha256
+    return bool(git_hash(path.read_bytes()) == found.etag)
 
 
 def hub_copy(given: Any) -> Any:

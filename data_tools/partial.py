@@ -80,6 +80,11 @@ class PartialFile:
                     part._note.unlink(missing_ok=True)
 
     @property
+    def name(self) -> str:
+        """Of the file that it is to become."""
+        return self.path.name.removesuffix(".part")
+
+    @property
     def size(self) -> int:
         """Bytes so far."""
         return self._file.seek(0, os.SEEK_END)
@@ -114,16 +119,29 @@ class PartialFile:
         """The headers that ask for the rest; empties the file where the rest might be that of another file."""
         if self.size == 0:
             return {}
-        try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            note = {}
-        validator = note.get("validator") if isinstance(note, dict) and note.get("url") == url else None
+        validator = self._validator(url)
         if validator is None and not check.has_hash:
             self.clear()
             return {}
-        tie = {"If-Range": str(validator)} if validator is not None else {}
+        tie = {"If-Range": validator} if validator is not None else {}
         return {"Range": f"bytes={self.size}-", **tie}
+
+    def is_of_another_version(self, url: str, headers: Mapping[str, str]) -> bool:
+        """Whether an answer with the rest names another version than the one begun: some servers ignore `If-Range`."""
+        validator = self._validator(url)
+        if validator is None:
+            return False
+        given = headers.get("ETag" if validator.startswith('"') else "Last-Modified", validator)
+        return given.removeprefix("W/") != validator
+
+    def _validator(self, url: str) -> str | None:
+        """What `remember` noted of an answer from this address."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        validator = note.get("validator") if isinstance(note, dict) and note.get("url") == url else None
+        return None if validator is None else str(validator)
 
     def publish(self, dest: Path) -> None:
         """Give the file its name, once it is on the disk."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,12 @@ class Registry(Mapping[str, Entry]):
         head, bracket, arguments = target.partition("(")
         plain = ":" not in head or is_hub_address(head)
         return (Path(head).name if plain else head.rpartition(":")[2]) + bracket + arguments
+
+    def labels(self, targets: Iterable[str]) -> dict[str, str]:
+        """Each target once, with what to call it beside the others: its label, or itself where two have the same."""
+        labels = {target: self.label(target) for target in targets}
+        shared = Counter(labels.values())
+        return {target: label if shared[label] == 1 else target for target, label in labels.items()}
 
 
 def load_foreign(kind: Kind, target: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.hub import FORM, HubAddress, library, parse_hub_address, refusal
+from duskbench.data_tools.ids import read_text
 from duskbench.pipeline.weights import metadata
 
 LIBRARY = "duskbench"
@@ -40,12 +41,21 @@ def push(
 
     Raises:
         WeightsError: The weights cannot be read, there is no card, or it names no licence or another file's sha256.
-        ConfigError: The address is none of a model, or huggingface_hub is not installed.
-        DataError: The Hub refuses the upload.
+        ConfigError: The address is none of a model or of a .safetensors file, or huggingface_hub is not installed.
+        DataError: The card is no UTF-8 text, or the Hub refuses the upload.
     """
     weights, parsed = Path(weights).expanduser(), parse_hub_address(address)
     if parsed.kind != "model":
         raise ConfigError("Weights go to a model's repository.", where=parsed.text, expected=FORM, got=parsed.kind)
+    if parsed.path and not parsed.path.endswith(".safetensors"):
+        # README.md would be the card's own, and the bare name of a folder a file that nothing can read.
+        raise ConfigError(
+            "Weights go to a .safetensors file of the repository.",
+            where=parsed.text,
+            expected="an address of that ending, or of the repository alone",
+            got=parsed.path,
+            todo=f"end it with {weights.name}, in a folder of the repository or not, or name the repository alone",
+        )
     if weights.suffix != ".safetensors" or not weights.is_file():
         raise WeightsError(
             "There are no weights to upload.",
@@ -67,8 +77,8 @@ def _readme(weights: Path, card: Path, described: dict[str, str], licence: str |
             expected="what they are, in Markdown: network, data, command, numbers, licence",
             todo="write one beside them, or name it: --card FILE",
         )
-    text = card.read_text(encoding="utf-8")
-    named = set(_SHA256.findall(text))
+    text = read_text(card)
+    named = set(_SHA256.findall(text.lower()))
     if named and file_sha256(weights) not in named:
         raise WeightsError(
             "The card is of another file.",

@@ -335,7 +335,7 @@ def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:
 def load_into(
     module: nn.Module, state_dict: Mapping[str, Tensor], *, where: str | Path, ignore: Sequence[str] = ()
 ) -> None:
-    """Load weights into a module, strictly: every key on both sides, every shape.
+    """Load weights into a module, strictly: every key on both sides, every shape, real numbers where they belong.
 
     Args:
         module: Changed in place, and only if everything fits.
@@ -357,7 +357,8 @@ def check_fit(
     """Refuse weights that `load_into` could not load; the arguments are the same.
 
     Raises:
-        WeightsError: Keys are missing or too many, or shapes differ; the first five of each and how many.
+        WeightsError: Keys are missing or too many, shapes differ, or numbers are whole or complex where real ones
+            belong; the first five of each and how many.
     """
     own = module.state_dict()
     prefixes = tuple(ignore)
@@ -368,7 +369,15 @@ def check_fit(
         for key, value in own.items()
         if key in state_dict and state_dict[key].shape != value.shape
     ]
-    found = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+    # Torch would cast them: whole numbers are quantised weights without their scales, and nothing says so later.
+    kinds = [
+        f"{key} {state_dict[key].dtype} instead of {value.dtype}"
+        for key, value in own.items()
+        if key in state_dict and value.is_floating_point() and not state_dict[key].is_floating_point()
+    ]
+    found = (
+        ("missing", missing), ("unexpected", unexpected), ("of another shape", shapes), ("of another kind", kinds),
+    )  # fmt: skip
     if any(items for _, items in found):
         raise WeightsError(
             f"The weights do not fit {type(module).__name__}.",

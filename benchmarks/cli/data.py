@@ -43,6 +43,7 @@ def fetch(
     """
     from duskbench.benchmarks.progress import RichProgress
     from duskbench.data_tools import sources
+    from duskbench.data_tools.errors import ConfigError
     from duskbench.data_tools.fetch import fetch as fetch_source
     from duskbench.data_tools.hub import hub_file, is_hub_address
     from duskbench.pipeline.registry import weight_files
@@ -63,6 +64,13 @@ def fetch(
         if on_hub:
             where = hub_file(name, progress=progress, folder=root)
         elif weights is not None:
+            if root or from_archive:
+                raise ConfigError(
+                    "Published weights go to the cache.",
+                    where=name,
+                    got="--root" if root else "--from-archive",
+                    todo="leave it out; a file that you have is used where it is: --weights DIR, or weights=FILE",
+                )
             where = find_weights(weights, progress=progress)
         else:
             where = fetch_source(
@@ -73,7 +81,7 @@ def fetch(
                 progress=progress,
                 keep_archives=keep_archives,
             )
-    out_console.print(f"{name} is in {where}")
+    out_console.print(Text(f"{name} is in {where}"), soft_wrap=True)
 
 
 def _list_sources() -> None:

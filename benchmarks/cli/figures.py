@@ -29,10 +29,10 @@ def sheet(
     from duskbench.pipeline.registry import ENHANCERS, load_enhancer
 
     use_weights(weights)
-    specs = enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"]
+    labels = ENHANCERS.labels(enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"])
     # Before the work: a name or a size that cannot be written would cost all of it.
-    format_to_write(out, sheet_size(photos, len(set(map(ENHANCERS.label, specs))), width=width))
-    columns = {ENHANCERS.label(spec): load_enhancer(spec, device=device) for spec in specs}
+    format_to_write(out, sheet_size(photos, len(labels), width=width))
+    columns = {label: load_enhancer(spec, device=device) for spec, label in labels.items()}
     with RichProgress(err_console) as progress:
         write_image(out, contact_sheet(photos, columns, width=width, progress=progress))
     out_console.print(f"Written: {out}", soft_wrap=True)

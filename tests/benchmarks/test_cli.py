@@ -130,12 +130,36 @@ def test_a_name_is_no_markup_and_an_error_stays_on_its_line(duskbench, tmp_path:
     assert code == 2 and f"where: {folder}/not there [/].png" in err
 
 
+def test_enhancers_of_one_label_have_a_column_each(duskbench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_image(tmp_path / "a.png", np.full((16, 16, 3), 40, np.uint8))
+    specs = []
+    for name, grey in (("one", 80), ("two", 120)):
+        (tmp_path / f"{name}.py").write_text(f"def enhance(image):\n    return image * 0 + {grey}\n")
+        specs += ["--enhancer", f"{tmp_path / name}.py:enhance"]
+    # Given twice, it is one column.
+    code, _, err = duskbench("sheet", tmp_path / "s.png", tmp_path / "a.png", "--width", 16, *specs, *specs[:2])
+    assert code == 0, err
+    assert read_image(tmp_path / "s.png")[-16:, :, 0].tolist() == [[80] * 16 + [120] * 16] * 16
+
+
 def test_a_sheet_that_cannot_be_written_is_refused_before_the_work(duskbench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     write_image(tmp_path / "high.png", np.zeros((4400, 16, 3), np.uint8))
     # The enhancer, of which there is none, is not even looked for.
     for name, text in (("sheet.jpg", "too large for its format"), ("sheet.xyz", "Cannot tell the image format")):
         code, _, err = duskbench("sheet", tmp_path / name, tmp_path / "high.png", "--enhancer", "no/such.py:enhancer")
         assert code == 2 and text in err and "no/such" not in err
+
+
+@pytest.mark.parametrize("option", ["--root", "--from-archive"])
+def test_published_weights_go_nowhere_but_to_the_cache(
+    duskbench,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,  # type: ignore[no-untyped-def]
+) -> None:
+    monkeypatch.setenv("DUSKBENCH_OFFLINE", "1")
+    code, _, err = duskbench("data", "fetch", "sci/easy.pt", option, tmp_path)
+    assert code == 2 and "go to the cache" in err and f"got: {option}" in err
 
 
 def test_list_and_version(duskbench) -> None:  # type: ignore[no-untyped-def]

@@ -351,3 +351,59 @@ def test_a_safe_path_stays_inside(name: str) -> None:
     resolved = os.path.normpath(os.path.join(root, *parts))  # noqa: PTH118
     assert resolved == root or resolved.startswith(root + "/")
     assert all(part not in ("", ".", "..") and "/" not in part and "\x00" not in part for part in parts)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("read", [lambda archive, folder: extract(archive, folder / "out"), lambda a, _: paths_in(a)])
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (lambda whole: whole[:1029] + b"?" + whole[1030:], "a damaged header at byte 1024"),
+        (lambda whole: whole[:1124], "the end of the file at byte 1024"),
+        (lambda whole: whole[:1024], "the end of the file at byte 1024"),
+    ],
+)
+def test_a_tar_with_a_damaged_header_or_without_its_end(
+    tmp_path: Path,
+    mode: str,
+    read: Callable[[Path, Path], object],
+    spoil: Callable[[bytes], bytes],
+    what: str,
+) -> None:
+    # A header and a block of content each.
+    whole = make_tar(tmp_path / "whole.tar", {"a": b"1", "b": b"2", "c": b"3"}).read_bytes()
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(gzip.compress(spoil(whole)) if mode == "w:gz" else spoil(whole))
+    with pytest.raises(DataError, match=rf"(?s)Cannot read the archive.*{what}.*fetch it again"):
+        read(archive, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (lambda packed: packed.replace(b"alpha", b"alphb"), "CRC check failed"),
+        (lambda packed: packed[:-5], "ended before the end-of-stream marker"),
+    ],
+)
+def test_the_checksum_of_a_gzipped_tar_is_compared(tmp_path: Path, spoil: Callable[[bytes], bytes], what: str) -> None:
+    # Behind the end mark and longer than what is read ahead, as blocks of pictures are; not compressed.
+    plain = make_tar(tmp_path / "a.tar", FILES).read_bytes() + bytes(1 << 20)
+    (tmp_path / "a.tar.gz").write_bytes(spoil(gzip.compress(plain, compresslevel=0)))
+    with pytest.raises(DataError, match=rf"(?s)Cannot read the archive.*{what}.*fetch it again"):
+        extract(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
+def test_folders_of_windows(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", {"ExDark\\": b"", "ExDark\\Bicycle\\": b"", "ExDark\\Bicycle\\1.jpg": b"x"})
+    assert tree(extract(archive, tmp_path / "out")) == {"ExDark/Bicycle/1.jpg": b"x"}
+    assert list(map(str, paths_in(archive)[1])) == ["ExDark/Bicycle/1.jpg"]
+
+
+def test_a_way_of_packing_that_is_not_known_is_no_damage(tmp_path: Path) -> None:
+    content = bytearray(make_zip(tmp_path / "a.zip", {"1.jpg": bytes(100)}).read_bytes())
+    deflate64 = 9
+    content[8] = content[content.index(b"PK\x01\x02") + 10] = deflate64
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DataError, match=r"(?s)compression method.*unpack it with another program"):
+        extract(tmp_path / "a.zip", tmp_path / "out")

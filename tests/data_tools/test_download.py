@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 import threading
@@ -30,6 +31,9 @@ class Resource:
     cut_at: list[int] = field(default_factory=list)  # bytes of the body after which a request is cut, one a request
     ranges: bool = True
     etag: str | None = '"v1"'
+    date: str | None = None  # Last-Modified, of a whole answer alone
+    ties: bool = True  # If-Range is heeded
+    encoding: str | None = None
     stall: bool = False
     drip: str = ""  # "head" or "body": a byte at a time, for ever
     endless: bool = False
@@ -91,7 +95,7 @@ class Server:
             self.released.wait(20) if resource.stall else self._drip(handler, b"HTTP/1.0 200 OK\r\nX-Long: ")
             return
         start = 0
-        if asked and resource.ranges and (tie is None or tie == resource.etag):
+        if asked and resource.ranges and (tie in (None, resource.etag, resource.date) or not resource.ties):
             start = int(asked.removeprefix("bytes=").rstrip("-"))
             if start >= len(resource.body):
                 handler.send_response(416)
@@ -103,13 +107,7 @@ class Server:
             handler.send_header("Content-Range", f"bytes {start}-{end}/{len(resource.body)}")
         else:
             handler.send_response(200)
-        if resource.length:
-            handler.send_header("Content-Length", str(len(resource.body) - start))
-        if resource.etag:
-            handler.send_header("ETag", resource.etag)
-        handler.send_header("Content-Type", resource.content_type)
-        handler.send_header("Content-Disposition", 'attachment; filename="../../evil"')
-        handler.end_headers()
+        self._send_head(handler, resource, start)
         if resource.drip == "body":
             self._drip(handler, b"")
         if resource.endless:
@@ -118,6 +116,17 @@ class Server:
         if resource.cut_at:
             body = body[: resource.cut_at.pop(0)]
         handler.wfile.write(body)
+
+    def _send_head(self, handler: BaseHTTPRequestHandler, resource: Resource, start: int) -> None:
+        if resource.length:
+            handler.send_header("Content-Length", str(len(resource.body) - start))
+        date = resource.date if start == 0 else None
+        for name, value in (("ETag", resource.etag), ("Last-Modified", date), ("Content-Encoding", resource.encoding)):
+            if value:
+                handler.send_header(name, value)
+        handler.send_header("Content-Type", resource.content_type)
+        handler.send_header("Content-Disposition", 'attachment; filename="../../evil"')
+        handler.end_headers()
 
     def _drip(
         self, handler: BaseHTTPRequestHandler, beginning: bytes, *, piece: bytes = b"x", pause: float = 0.02
@@ -205,6 +214,22 @@ def test_a_file_that_changes_between_the_halves_is_read_anew(server: Server, tmp
     server.add("/a", body=BODY[::-1], etag='"v2"')
     assert fetch([url], tmp_path / "f").read_bytes() == BODY[::-1]
     assert server.requests[-1] == ("/a", "bytes=1000-", '"v1"')
+
+
+def test_a_file_that_changes_where_the_server_passes_over_if_range(server: Server, tmp_path: Path) -> None:
+    url = server.add("/a", cut_at=[1000])
+    with pytest.raises(DataError, match=r"\(1 tries\)"):
+        fetch([url], tmp_path / "f", attempts=1)
+    server.add("/a", body=BODY[::-1], etag='"v2"', ties=False)
+    assert fetch([url], tmp_path / "f").read_bytes() == BODY[::-1]
+    assert [asked for _, asked, _ in server.requests] == [None, "bytes=1000-", None]
+
+
+def test_what_a_date_alone_ties_is_resumed_more_than_once(server: Server, tmp_path: Path) -> None:
+    # The rest of a file is sent without its date.
+    url = server.add("/a", etag=None, date="Thu, 01 Oct 2026 00:00:00 GMT", cut_at=[100_000, 200_000])
+    assert fetch([url], tmp_path / "f").read_bytes() == BODY
+    assert [asked for _, asked, _ in server.requests] == [None, "bytes=100000-", "bytes=300000-"]
 
 
 def test_without_etag_and_hash_nothing_is_resumed(server: Server, tmp_path: Path) -> None:
@@ -325,9 +350,23 @@ def test_a_file_that_is_announced_as_too_large_is_not_taken(server: Server, tmp_
         fetch([server.add("/a")], tmp_path / "f", max_bytes=1_000_000)
 
 
-def test_a_web_page_is_no_file(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "Text/HTML", "application/xhtml+xml"])
+def test_a_web_page_is_no_file(server: Server, tmp_path: Path, kind: str) -> None:
     with pytest.raises(DataError, match="web page"):
-        fetch([server.add("/a", content_type="text/html; charset=utf-8")], tmp_path / "f")
+        fetch([server.add("/a", content_type=kind)], tmp_path / "f")
+    assert left(tmp_path) == []
+
+
+def test_a_body_that_the_server_compressed_is_not_the_file(server: Server, tmp_path: Path) -> None:
+    packed = gzip.compress(BODY)
+    urls = [server.add("/a", body=packed, encoding="gzip"), server.add("/b")]
+    with pytest.raises(DataError, match=r"sends the file compressed \(gzip\)"):
+        fetch(urls[:1], tmp_path / "f")
+    assert fetch(urls, tmp_path / "f").read_bytes() == BODY
+    # Servers that tell the encoding by the name say the same of an archive as it is.
+    assert fetch(urls[:1], tmp_path / "f.tar.gz").read_bytes() == packed
+    known = hashlib.sha256(packed).hexdigest()
+    assert fetch(urls[:1], tmp_path / "g", sha256=known).read_bytes() == packed
 
 
 def test_a_stalled_server_times_out(server: Server, tmp_path: Path) -> None:

@@ -207,6 +207,74 @@ def test_downloads_are_kept_when_asked(voc: Host, tmp_path: Path) -> None:
     assert (tmp_path / "data/.downloads/VOCtest_06-Nov-2007.tar").is_file()
 
 
+def test_the_downloads_of_other_sets_stay(voc: Host, tmp_path: Path) -> None:
+    downloads = tmp_path / "data/.downloads"
+    downloads.mkdir(parents=True)
+    others = [
+        "VOCtrainval_06-Nov-2007.tar",
+        "VOCtrainval_11-May-2012.tar.part",
+        "VOCtrainval_11-May-2012.tar.part.json",
+    ]
+    for name in [*others, "VOCtest_06-Nov-2007.tar.part"]:
+        (downloads / name).write_bytes(b"begun")
+    fetch("voc2007-test", tmp_path / "data", accept_terms=agree)
+    assert sorted(path.name for path in downloads.iterdir() if path.suffix != ".lock") == others
+
+
+def test_two_calls_for_the_same_set_at_once(voc: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "duskbench.data_tools.fetch._verify"
+
+    def meanwhile(source: DataSource, root: Path) -> None:
+        monkeypatch.setattr(place, verify)
+        fetch("voc2007-test", root, accept_terms=agree)
+        verify(source, root)
+
+    verify = sys.modules[fetch.__module__]._verify
+    monkeypatch.setattr(place, meanwhile)
+    fetch("voc2007-test", tmp_path / "data", accept_terms=agree)
+    assert tree(tmp_path / "data") == VOC_TEST
+
+
+def bare(source: DataSource, **changes: object) -> DataSource:
+    """Published without hashes."""
+    files = tuple(dataclasses.replace(file, sha256=None, size=None) for file in source.files)
+    return dataclasses.replace(source, files=files, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sha256", ["of the listing", None])
+def test_a_download_that_turns_out_to_be_something_else_is_not_taken_again(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sha256: str | None
+) -> None:
+    inside = "Zero-DCE-e0f4/Zero-DCE_code/data/test_data/DICM/01.jpg"
+    right = tar_of({inside: b"1"})
+    listing = f"{hashlib.sha256(b'1').hexdigest()}  01.jpg\n".encode()
+    tree_sha256 = (("DICM", hashlib.sha256(listing).hexdigest()),) if sha256 else ()
+    wrong = tar_of({inside: b"2"}) if sha256 else right[:-20]
+    monkeypatch.setitem(SOURCES, "dicm", bare(host.publish(sources.DICM, [wrong]), tree_sha256=tree_sha256))
+    with pytest.raises(DataError, match="not the published ones" if sha256 else "fetch it again"):
+        fetch("dicm", tmp_path / "data", accept_terms=agree)
+    host.publish(sources.DICM, [right])
+    fetch("dicm", tmp_path / "data", accept_terms=agree)
+    assert tree(tmp_path / "data") == {"DICM/01.jpg": b"1"}
+
+
+def test_what_has_arrived_whole_and_what_is_the_users_stays(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, annotations, names = exdark_files("ExDark", "ExDark_Annno")
+    published = host.publish(sources.EXDARK, [images, annotations[:-30], names])
+    monkeypatch.setitem(SOURCES, "exdark", bare(published))
+    given = tmp_path / "data/.downloads/ExDark_Annno.zip"
+    with pytest.raises(DataError, match=r"(?s)ExDark_Annno\.zip.*fetch it again"):
+        fetch("exdark", tmp_path / "data", accept_terms=agree)
+    assert not given.exists()
+    assert (given.parent / "ExDark.zip").read_bytes() == images
+    given.write_bytes(zip_of({"ExDark_Annno/Bicycle": b"", "ExDark_Annno/Table/a/../b": b""}))
+    with pytest.raises(DataError):
+        fetch("exdark", tmp_path / "data", accept_terms=agree, from_archives=[given])
+    assert given.exists()
+
+
 def exdark_files(images: str, annotations: str) -> list[bytes]:
     stems = {name: f"{name}/2015_{i:05}.jpg" for i, name in enumerate(EXDARK_CLASSES)}
     return [
@@ -346,6 +414,18 @@ def test_a_set_without_address(tmp_path: Path) -> None:
     (tmp_path / "drive-download-001.zip").write_bytes(zip_of({"NPE/1.jpg": b"1"}))
     fetch("npe", tmp_path / "data", accept_terms=agree, from_archives=[tmp_path / "drive-download-001.zip"])
     assert tree(tmp_path / "data") == {"NPE/1.jpg": b"1"}
+
+
+def test_an_empty_folder_is_no_set_and_an_archive_that_is_not_needed_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "data/NPE").mkdir(parents=True)
+    (tmp_path / "mine.zip").write_bytes(zip_of({"NPE/1.jpg": b"1"}))
+    for _ in range(2):
+        assert "nothing was taken" not in caplog.text
+        fetch("npe", tmp_path / "data", accept_terms=agree, from_archives=[tmp_path / "mine.zip"])
+        assert tree(tmp_path / "data") == {"NPE/1.jpg": b"1"}
+    assert f"nothing was taken from {tmp_path / 'mine.zip'}: what it holds of npe is in" in caplog.text
 
 
 def test_a_hostile_archive_leaves_nothing(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

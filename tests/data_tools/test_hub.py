@@ -92,6 +92,33 @@ def test_data_sets_and_folders(stand_in: StandIn, tmp_path: Path) -> None:
     assert copy.read_bytes() == b"PK"
 
 
+@pytest.mark.parametrize("name", ["w/net.pth", "config.json"])
+@pytest.mark.parametrize("revision", ["", f"@{1:040x}"])
+def test_in_a_folder_no_file_is_taken_by_its_name_nor_lost(
+    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, revision: str
+) -> None:
+    address, mine = f"hf://night/lamp{revision}/{name}", tmp_path / Path(name).name
+    mine.write_bytes(b"mine")
+    with pytest.raises(DataError, match="Another file of this name is there"):
+        hub_file(address, folder=tmp_path)
+    assert mine.read_bytes() == b"mine"
+    stand_in.status = 503
+    with pytest.raises(DataError, match="does not answer"):
+        hub_file(address, folder=tmp_path)
+    monkeypatch.setenv("DUSKBENCH_OFFLINE", "1")
+    with pytest.raises(DataError, match="Downloads are switched off"):
+        hub_file(address, folder=tmp_path)
+    stand_in.status = None
+    monkeypatch.delenv("DUSKBENCH_OFFLINE")
+    mine.unlink()
+    # The second call finds what the first one brought.
+    for methods in ({"HEAD", "GET"}, {"HEAD"}):
+        stand_in.asked.clear()
+        assert hub_file(address, folder=tmp_path) == mine
+        assert mine.read_bytes() == stand_in.repositories["night/lamp"].commits[1][name]
+        assert {line.split()[0] for line in stand_in.asked} == methods
+
+
 def test_an_interrupted_download_is_resumed(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in.break_after = 300_000
     # One try: what a call leaves behind, the next one goes on with.

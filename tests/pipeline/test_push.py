@@ -160,3 +160,20 @@ def test_the_command(stand_in: StandIn, weights: Path) -> None:
     assert (there / "lamp.safetensors").read_bytes() == weights.read_bytes()
     refused = CliRunner().invoke(app, ["data", "fetch", f"{ADDRESS}/lump.safetensors"])
     assert refused.exit_code == 2
+
+
+def test_a_card_with_a_byte_order_mark_or_in_another_encoding(stand_in: StandIn, weights: Path) -> None:
+    weights.with_suffix(".md").write_bytes(b"\xef\xbb\xbf---\nlicense: mit\n---\nA lamp.\n")
+    push(weights, ADDRESS)
+    _, header, text = stand_in.repositories["night/lamp"].commits[-1]["README.md"].decode().split("---\n", 2)
+    assert (yaml.safe_load(header)["license"], text) == ("mit", "A lamp.\n")
+    weights.with_suffix(".md").write_bytes("| licence | mit |\nF\u00fcr Nachtbilder".encode("latin-1"))
+    with pytest.raises(DataError, match=r"(?s)lamp\.md.*UTF-8"):
+        push(weights, ADDRESS)
+
+
+@pytest.mark.parametrize("path", ["README.md", "v2", "v2/", "lamp.pth"])
+def test_weights_go_to_no_other_kind_of_file(stand_in: StandIn, weights: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match=rf"(?s)\.safetensors file.*got: {path.rstrip('/')}.*end it with lamp"):
+        push(weights, f"{ADDRESS}/{path}")
+    assert not stand_in.repositories

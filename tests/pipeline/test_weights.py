@@ -336,6 +336,23 @@ def test_load_into_lists_what_does_not_and_changes_nothing() -> None:
     assert all(torch.equal(module.state_dict()[key], value) for key, value in before.items())
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.int32, torch.bool, torch.complex64])
+def test_load_into_refuses_what_a_cast_would_spoil(kind: torch.dtype) -> None:
+    state = {**STATE, "weight": STATE["weight"].to(kind)}
+    with pytest.raises(WeightsError, match=f"1 of another kind: weight {kind} instead of torch.float32"):
+        load_into(nn.Linear(3, 2), state, where="w.pth")
+
+
+def test_load_into_takes_floats_of_any_length_and_counts_as_floats() -> None:
+    module = nn.BatchNorm1d(2)
+    for kind in (torch.float16, torch.bfloat16, torch.float64):
+        load_into(
+            module, {key: torch.ones_like(value, dtype=kind) for key, value in module.state_dict().items()}, where="w"
+        )
+        assert {str(value.dtype) for value in module.state_dict().values()} == {"torch.float32", "torch.int64"}
+        assert all((value == 1).all() for value in module.state_dict().values())
+
+
 def test_load_into_ignores_by_prefix() -> None:
     module = nn.ModuleDict({"enhance": nn.Linear(3, 2), "extra": nn.Linear(1, 1)})
     state = {f"enhance.{key}": value for key, value in STATE.items()} | {"calibrate.weight": torch.zeros(1)}
