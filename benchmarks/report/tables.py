@@ -10,6 +10,7 @@ from duskbench.benchmarks.changes import Changes, Tally
 from duskbench.benchmarks.notes import UNSETTLED
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.charts import Standing
+from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.table import Column, Key, Table, TableRow, class_ap_key
 
 MARKS: Mapping[str, str] = {"better": "▲", "worse": "▼", "unsettled": UNSETTLED}
@@ -153,6 +154,9 @@ def _standing(column: Column, better: Better, row: TableRow) -> Standing | None:
         return None
     if cell.unsettled:
         return "unsettled"
+    # Nor is a difference of 0 in every resample, as of two equal rows, better or worse.
+    if not Interval(cell.value, cell.low, cell.high).settled:
+        return None
     return "better" if (cell.value < 0) == (better == "lower") else "worse"
 
 
