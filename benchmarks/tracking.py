@@ -40,7 +40,7 @@ def table_numbers(table: Table) -> dict[str, float]:
     """`ROW/COLUMN` -> each number of a table as it is shown, and its interval under `ROW/COLUMN low` and `high`."""
     numbers = {}
     for row in table.rows:
-        label = row.label.removesuffix(" *").removesuffix(" †")
+        label = row.label.removesuffix(row.mark)
         for name, column, end in table.fields():
             value = getattr(row[column.key], end)
             if end != "unsettled" and isinstance(value, int | float):

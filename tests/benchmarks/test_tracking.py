@@ -41,6 +41,13 @@ def test_the_numbers_are_those_of_the_table(run: tuple[Path, Table]) -> None:
     }  # fmt: skip
 
 
+def test_a_label_that_ends_like_a_mark_is_a_row_of_its_own(tmp_path: Path) -> None:
+    make_run(tmp_path, make_images(8), {"Ours": 0.4, "Ours *": 0.7})
+    table = read_table(tmp_path)
+    numbers = table_numbers(table)
+    assert [numbers[f"{label}/mAP"] for label in ("Ours", "Ours *")] == [100 * row["map",].value for row in table.rows]
+
+
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Name -> (step, value) of all event files of a folder, by TensorBoard's reader."""
     reader = need_module("tensorboard.backend.event_processing.event_accumulator")
