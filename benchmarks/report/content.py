@@ -144,10 +144,11 @@ def read_content(
         shown = read_shown(store, run.only(chosen), found_by, lowest=lowest)
     maker = PictureMaker(record, folder / "images", device)
     pictures = make_pictures(shown, maker, progress=progress)
+    night, left_out = measured_night_curves(run_dir, options)
     return ReportContent(
         record=record,
         results=tuple(results),
-        table=build_table(record, results, options).with_cautions(run.cautions),
+        table=build_table(record, results, options).with_cautions((*run.cautions, *left_out)),
         options=options,
         breakdowns=tuple(_breakdowns(run, kept.values(), drawn)),
         detectors=found,
@@ -155,7 +156,7 @@ def read_content(
         pictures=tuple(pictures),
         remade=tuple(entry.label for entry in record.enhancers if entry.label in maker.remade),
         more=tuple(_more_tables(record, results, scores, options, kept)),
-        night=measured_night_curves(run_dir, options),
+        night=night,
         history=tuple(night for night in history if night.config == record.name),
     )
 
