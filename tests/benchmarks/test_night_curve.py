@@ -172,7 +172,9 @@ def test_a_report_draws_what_was_measured_as_the_lit_photos_were(tmp_path: Path)
 def test_ladders() -> None:
     assert Ladder((-2.0, -1.0, -2.0)).exposures == (0.0, -1.0, -2.0)
     assert [Ladder().folder("low", ev) for ev in (0.0, -1.0, -2.5)] == ["lit", "noise_low/-1ev", "noise_low/-2.5ev"]
-    for exposures in ((), (1.0,), (-17.0,)):
+    # Else two levels would lie in one folder.
+    assert Ladder((-1.0, -1.0000001, -0.00001)).exposures == (0.0, -1.0)
+    for exposures in ((), (1.0,), (-17.0,), (float("nan"), -1.0), (-1.0, float("nan"))):
         with pytest.raises(ConfigError, match="--exposures"):
             Ladder(exposures)
     with pytest.raises(UnknownNameError, match="low"):
