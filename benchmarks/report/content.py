@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -225,7 +225,9 @@ def _more_tables(
         found = _found_by(detector, kept)
         if found:
             [threshold] = {one.counted.threshold for one in found.values()}
-            yield build_errors_table(record, detector, {label: one.errors for label, one in found.items()}, threshold)
+            table = build_errors_table(record, detector, {label: one.errors for label, one in found.items()}, threshold)
+            several = len(record.detectors) > 1
+            yield replace(table, title=f"{table.title}, {label_of_matched(detector)}") if several else table
 
 
 def _breakdowns(run: RunImages, kept: Collection[_Kept], drawn: Bootstrap) -> list[Breakdown]:

@@ -66,9 +66,11 @@ def other_tables(table: Table) -> list[Sortable]:
     ]
 
 
-def whole_table(table: Table) -> Sortable:
-    """All columns of a table that is none of the run's main one's."""
-    return _sortable(table.title, table, table.columns)
+def blocks_of(table: Table) -> list[Sortable]:
+    """A table that is none of the run's own, block by block: a heading may stand in several of them."""
+    first, *columns = table.columns
+    parts = dict.fromkeys(column.part for column in columns)
+    return [_sortable(part, table, [first, *(c for c in columns if c.part == part)]) for part in parts]
 
 
 def class_parts(table: Table, record: RunRecord) -> frozenset[str]:
