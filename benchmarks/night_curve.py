@@ -21,7 +21,7 @@ import numpy as np
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evidence import RunEvidence
 from duskbench.benchmarks.record import ScoreColumn
-from duskbench.benchmarks.run_differences import differences
+from duskbench.benchmarks.run_differences import Change, differences, in_words
 from duskbench.benchmarks.statistics import BootstrapOptions, Draws, Interval, interval_of
 from duskbench.data_tools.errors import DataError
 
@@ -128,9 +128,13 @@ def apart_from(lit: RunEvidence, level: RunEvidence) -> list[str]:
     """
     photos, pictures = ([replace(each, sha256="") for each in run.images] for run in (lit, level))
     changes = differences(lit.record, level.record, photos, pictures)
-    found = [str(change) for change in changes if change.blocking or change.field.endswith(".fingerprint")]
-    in_order = found or [state.id for state in lit.images] == [state.id for state in level.images]
-    return found if in_order else ["its images stand in another order"]
+    found = [change for change in changes if change.blocking or change.field.endswith(".fingerprint")]
+    scores = [[column.key for column in run.record.columns()] for run in (lit, level)]
+    if scores[0] != scores[1]:
+        found.append(Change("scores", in_words(scores[0]), in_words(scores[1])))
+    if not found and [state.id for state in lit.images] != [state.id for state in level.images]:
+        return ["its images stand in another order"]
+    return [str(change) for change in found]
 
 
 def _curve(

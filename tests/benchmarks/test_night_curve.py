@@ -137,6 +137,8 @@ def test_other_images_or_one_exposure_make_no_curve(tmp_path: Path) -> None:
 def of_another(record: RunRecord, what: str) -> RunRecord:
     if what == "detector":
         return replace(record, detectors=tuple(replace(each, label="other") for each in record.detectors))
+    if what == "detectors":
+        return replace(record, detectors=(*record.detectors, replace(record.detectors[0], label="other")))
     if what == "protocol":
         return replace(record, protocol=replace(record.protocol, iou_threshold=0.6))
     return replace(record, enhancers=tuple(replace(each, fingerprint="f" * 64) for each in record.enhancers))
@@ -144,7 +146,13 @@ def of_another(record: RunRecord, what: str) -> RunRecord:
 
 @pytest.mark.parametrize(
     ("what", "said"),
-    [("detector", "detector.name"), ("protocol", "protocol.iou_threshold"), ("weights", "enhancers.Input.fingerprint")],
+    [
+        ("detector", "detector.name"),
+        # The key of a mAP has the detector's name where there are several.
+        ("detectors", "scores: niqe, map ->"),
+        ("protocol", "protocol.iou_threshold"),
+        ("weights", "enhancers.Input.fingerprint"),
+    ],
 )
 def test_levels_that_were_measured_otherwise_make_no_curve(tmp_path: Path, what: str, said: str) -> None:
     levels = fabricated(tmp_path, {0.0: {"Input": 0.5}, -1.0: {"Input": 0.4}, -2.0: {"Input": 0.3}})
