@@ -57,8 +57,9 @@ def measured_night_curves(out: Path, bootstrap: BootstrapOptions) -> tuple[dict[
             lit = levels[0.0]
             apart = {ev: said for ev, level in levels.items() if (said := apart_from(lit, level))}
             left_out += [
-                f"Noise {noise}, {ev:g} stops: not in the curves, because the lit photos were measured otherwise since "
-                f"({'; '.join(said)}); `duskbench night-curve` with this exposure measures it again."
+                f"Noise {noise}, {ev:g} stops: not in the curves, because it was not measured as the lit photos were "
+                f"last (theirs -> its own: {'; '.join(said)}); `duskbench night-curve` with this exposure measures it "
+                "again."
                 for ev, said in apart.items()
             ]
             alike = {ev: level for ev, level in levels.items() if ev not in apart}
