@@ -252,8 +252,10 @@ def _notes(comparison: RunComparison, titles: tuple[str, str]) -> Iterator[str]:
         for detector in (d for d in side.record.detectors if d.frozen is not None):
             yield f"{detector.label}, of the {name} run: not compared; `duskbench table` has its numbers."
         yield from (f"{label}: only in the {name} run." for label in comparison.only(side))
-        theirs = {metric.key for metric in (comparison.after if name == "1st" else comparison.before).record.metrics}
-        lacking = [metric.heading for metric in side.record.metrics if metric.key not in theirs]
+        other = (comparison.after if name == "1st" else comparison.before).record
+        metrics, detectors = {m.key for m in other.metrics}, {d.label for d in other.detectors}
+        lacking = [metric.heading for metric in side.record.metrics if metric.key not in metrics]
+        lacking += [d.label for d in side.record.detectors if d.frozen is None and d.label not in detectors]
         if lacking:
             yield f"{', '.join(lacking)}: only in the {name} run."
     yield from map(str, comparison.changes)

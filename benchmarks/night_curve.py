@@ -14,13 +14,14 @@ Source: Bjøntegaard, "Calculation of average PSNR differences between RD-curves
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evidence import RunEvidence
 from duskbench.benchmarks.record import ScoreColumn
+from duskbench.benchmarks.run_differences import Change, differences, in_words
 from duskbench.benchmarks.statistics import BootstrapOptions, Draws, Interval, interval_of
 from duskbench.data_tools.errors import DataError
 
@@ -80,15 +81,19 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
         options: How to resample.
 
     Raises:
-        DataError: Fewer than two exposures, other images at one of them, or nothing measured at all of them.
+        DataError: Fewer than two exposures, one of them measured otherwise than another or of other images, or nothing
+            measured at all of them.
     """
     exposures = tuple(sorted(levels, reverse=True))
     runs = [levels[ev] for ev in exposures]
-    if len(runs) < 2 or any([s.id for s in run.images] != [s.id for s in runs[0].images] for run in runs):
+    apart = [
+        f"{ev:g} stops: {said}" for ev, run in zip(exposures, runs, strict=True) for said in apart_from(runs[0], run)
+    ]
+    if len(runs) < 2 or apart:
         raise DataError(
             "The exposures do not make a curve.",
-            expected="the same images at two exposures or more",
-            got=", ".join(f"{ev:g} stops: {len(run.images)} images" for ev, run in zip(exposures, runs, strict=True)),
+            expected="two exposures or more, all measured alike and of the same images",
+            got="; ".join(apart) or f"{len(runs)} exposure",
         )
     rows = [{label: row.sample for label, row in run.rows.items() if not row.is_empty} for run in runs]
     labels = [label for label in rows[0] if all(label in of for of in rows)]
@@ -114,6 +119,22 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
         int(anywhere.sum() - within.sum()), tuple(label for label in runs[0].rows if label not in drawn),
         tuple(dict.fromkeys(said for run in runs for said in run.cautions)),
     )  # fmt: skip
+
+
+def apart_from(lit: RunEvidence, level: RunEvidence) -> list[str]:
+    """Why the numbers of a level do not belong on a curve with those of the lit photos, a line for each reason.
+
+    Its pictures are others by their making; the ids, the ground truth, and all that measures must be the same.
+    """
+    photos, pictures = ([replace(each, sha256="") for each in run.images] for run in (lit, level))
+    changes = differences(lit.record, level.record, photos, pictures)
+    found = [change for change in changes if change.blocking or change.field.endswith(".fingerprint")]
+    scores = [[column.key for column in run.record.columns()] for run in (lit, level)]
+    if scores[0] != scores[1]:
+        found.append(Change("scores", in_words(scores[0]), in_words(scores[1])))
+    if not found and [state.id for state in lit.images] != [state.id for state in level.images]:
+        return ["its images stand in another order"]
+    return [str(change) for change in found]
 
 
 def _curve(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from duskbench.benchmarks.evidence import open_evidence
-from duskbench.benchmarks.night_curve import Curve, NightCurves, night_curves
+from duskbench.benchmarks.evidence import RunEvidence, open_evidence
+from duskbench.benchmarks.night_curve import Curve, NightCurves, apart_from, night_curves
 from duskbench.benchmarks.night_ladder import SENSORS, Ladder, measured_ladders
 from duskbench.benchmarks.power_table import chosen_score
 from duskbench.benchmarks.statistics import BootstrapOptions
@@ -25,27 +25,47 @@ def read_night_curves(
         UnknownNameError: There is no such score.
     """
     made = {}
-    evidence = {}
-    for noise in ladder.noise:
-        for ev in ladder.exposures:
-            folder = ladder.folder(noise, ev)
-            if folder not in evidence:
-                evidence[folder] = open_evidence(out / "runs" / folder)
-        levels = {ev: evidence[ladder.folder(noise, ev)] for ev in ladder.exposures}
+    for noise, levels in _levels(out, ladder):
         record = levels[0.0].record
         made[noise] = night_curves(levels, chosen_score(record, score), bootstrap or record.bootstrap)
     return made
 
 
-def measured_night_curves(out: Path, bootstrap: BootstrapOptions) -> dict[str, NightCurves]:
-    """Noise -> the curves of all that was measured below a folder; empty where nothing was.
+def _levels(out: Path, ladder: Ladder) -> Iterator[tuple[str, dict[float, RunEvidence]]]:
+    """Noise and what was measured at each exposure; the lit photos, which all have, are read once."""
+    evidence: dict[str, RunEvidence] = {}
+    for noise in ladder.noise:
+        for ev in ladder.exposures:
+            folder = ladder.folder(noise, ev)
+            if folder not in evidence:
+                evidence[folder] = open_evidence(out / "runs" / folder)
+        yield noise, {ev: evidence[ladder.folder(noise, ev)] for ev in ladder.exposures}
+
+
+def measured_night_curves(out: Path, bootstrap: BootstrapOptions) -> tuple[dict[str, NightCurves], list[str]]:
+    """Noise -> the curves of all that was measured below a folder, and what is left out of them, a line each.
+
+    Several commands may have measured there, with another detector or other photos; the lit photos are part of each,
+    so what was measured as they were last is the newest.
 
     Raises:
-        DataError: A level has no results, or other images than the others.
+        DataError: A level has no results.
     """
-    return {
-        n: made for each in measured_ladders(out) for n, made in read_night_curves(out, each, None, bootstrap).items()
-    }
+    made, left_out = {}, []
+    for ladder in measured_ladders(out):
+        for noise, levels in _levels(out, ladder):
+            lit = levels[0.0]
+            apart = {ev: said for ev, level in levels.items() if (said := apart_from(lit, level))}
+            left_out += [
+                f"Noise {noise}, {ev:g} stops: not in the curves, because it was not measured as the lit photos were "
+                f"last (theirs -> its own: {'; '.join(said)}); `duskbench night-curve` with this exposure measures it "
+                "again."
+                for ev, said in apart.items()
+            ]
+            alike = {ev: level for ev, level in levels.items() if ev not in apart}
+            if len(alike) > 1:
+                made[noise] = night_curves(alike, chosen_score(lit.record, None), bootstrap)
+    return made, left_out
 
 
 def write_night_curves(out: Path, ladder: Ladder, title: str, bootstrap: BootstrapOptions | None = None) -> Table:

@@ -31,7 +31,7 @@ class Ladder:
     """Which levels.
 
     Attributes:
-        exposures: Stops, 0 or below; 0, the lit photos as they are, is always among them.
+        exposures: Stops, 0 or below, to four decimals; 0, the lit photos as they are, is always among them.
         noise: Names of `SENSORS`; a curve for each.
         seed: Of the noise.
     """
@@ -41,11 +41,13 @@ class Ladder:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exposures", tuple(sorted({0.0, *self.exposures}, reverse=True)))
+        # No finer than the names of the folders tell apart.
+        exposures = {0.0, *(round(ev, 4) for ev in self.exposures)}
+        object.__setattr__(self, "exposures", tuple(sorted(exposures, reverse=True)))
         for name in self.noise:
             if name not in SENSORS:
                 raise UnknownNameError("noise", name, SENSORS)
-        if len(self.exposures) < 2 or self.exposures[0] > 0 or self.exposures[-1] < -16:
+        if len(exposures) < 2 or not all(-16 <= ev <= 0 for ev in exposures):
             raise ConfigError(
                 "These exposures make no ladder.",
                 where="--exposures",

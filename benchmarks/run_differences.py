@@ -60,11 +60,18 @@ def differences(
     """
     blocking = [
         *_changes("protocol", before.protocol.to_dict(), after.protocol.to_dict()),
+        *_other_metrics(before, after),
         *_metric_changes(before, after, "identity"),
         *_detector_changes(before, after),
         *_image_changes(images_before, images_after),
     ]
     return [Change(c.field, c.before, c.after, blocking=True) for c in blocking] + list(_other_changes(before, after))
+
+
+def _other_metrics(before: RunRecord, after: RunRecord) -> Iterator[Change]:
+    one, other = ({metric.key: metric.heading for metric in record.metrics} for record in (before, after))
+    if (one or other) and not one.keys() & other.keys():
+        yield Change("metrics", ", ".join(one.values()) or "none", ", ".join(other.values()) or "none")
 
 
 def _metric_changes(before: RunRecord, after: RunRecord, key: Literal["identity", "fingerprint"]) -> Iterator[Change]:

@@ -41,11 +41,13 @@ class TableRow:
         label: In the first column.
         cells: Those of the other columns; absent ones are empty.
         bound: Whether it stands for a limit, such as the lit twins, and does not compete for the best value.
+        mark: What the label has behind the enhancer's own: ` *` where images are missing, ` †` where it was not built.
     """
 
     label: str
     cells: Mapping[Key, Cell]
     bound: bool = False
+    mark: str = ""
 
     def __getitem__(self, key: Key) -> Cell:
         return Cell(self.label) if key == "label" else self.cells.get(key, _NOTHING)
@@ -286,8 +288,8 @@ def _row(result: EnhancerResult, record: RunRecord) -> TableRow:
     cells: dict[Key, Cell] = {key: Cell(value) for key, value in own.items()}
     for score in record.columns():
         cells |= _score_cells(score, result, record)
-    label = result.label + (" *" if incomplete else " †" if result.error else "")
-    return TableRow(label, cells, bound=result.label in record.bounds)
+    mark = " *" if incomplete else " †" if result.error else ""
+    return TableRow(result.label + mark, cells, bound=result.label in record.bounds, mark=mark)
 
 
 def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord) -> dict[Key, Cell]:

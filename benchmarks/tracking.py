@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +42,7 @@ def table_numbers(table: Table) -> dict[str, float]:
     """`ROW/COLUMN` -> each number of a table as it is shown, and its interval under `ROW/COLUMN low` and `high`."""
     numbers = {}
     for row in table.rows:
-        label = row.label.removesuffix(" *").removesuffix(" †")
+        label = row.label.removesuffix(row.mark)
         for name, column, end in table.fields():
             value = getattr(row[column.key], end)
             if end != "unsettled" and isinstance(value, int | float):
@@ -63,11 +65,19 @@ def track_run(tracker: str, run_dir: Path, table: Table, record: RunRecord | Non
     if record is None:
         with ResultStore(run_dir / "results.sqlite", reading=True) as store:
             record = store.last_run()
-    track(tracker, run_dir, record, table_numbers(table), run=record.environment.started)
+    n_images = len(record.image_ids)
+    track(tracker, run_dir, record, table_numbers(table), run=record.environment.started, n_images=n_images)
 
 
 def track(
-    tracker: str, folder: Path, record: RunRecord, numbers: Mapping[str, float], *, run: str, step: int = 0
+    tracker: str,
+    folder: Path,
+    record: RunRecord,
+    numbers: Mapping[str, float],
+    *,
+    run: str,
+    n_images: int,
+    step: int = 0,
 ) -> None:
     """Hand numbers over.
 
@@ -75,8 +85,10 @@ def track(
         tracker: One of `TRACKERS`.
         folder: Where a tracker keeps what it keeps in files.
         record: What they were measured with.
-        numbers: Name -> number; characters that some tracker does not allow in a name become underscores.
+        numbers: Name -> number; characters that some tracker does not allow in a name become underscores, and names
+            that this makes one get a hash behind them.
         run: Name of the run; the configuration is the project or experiment.
+        n_images: Images of the run; the record of a night does not list them.
         step: Position on a curve of several runs.
 
     Raises:
@@ -84,7 +96,7 @@ def track(
         DataError: The tracker failed.
     """
     check_tracker(tracker)
-    about = _about(record, folder)
+    about = _about(record, folder, n_images)
     try:
         backend = _backend(tracker, folder, record.name, run, about)
         if tracker != "wandb":
@@ -92,7 +104,7 @@ def track(
             from mmengine.config import Config
 
             backend.add_config(Config(about))
-        backend.add_scalars({_NOT_ALLOWED.sub("_", name): number for name, number in numbers.items()}, step)
+        backend.add_scalars(_with_allowed_names(numbers), step)
         backend.close()
     except Exception as error:
         raise DataError(
@@ -101,6 +113,15 @@ def track(
             got=f"{type(error).__name__}: {error}",
             todo="set it up as its documentation says and give the same command again: nothing is measured again",
         ) from error
+
+
+def _with_allowed_names(numbers: Mapping[str, float]) -> dict[str, float]:
+    allowed = {name: _NOT_ALLOWED.sub("_", name) for name in numbers}
+    times = Counter(allowed.values())
+    for name, made in allowed.items():
+        if times[made] > 1:
+            allowed[name] = f"{made}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return {allowed[name]: number for name, number in numbers.items()}
 
 
 def _backend(tracker: str, folder: Path, project: str, run: str, about: dict[str, Any]) -> BaseVisBackend:
@@ -122,13 +143,13 @@ def _backend(tracker: str, folder: Path, project: str, run: str, about: dict[str
     )
 
 
-def _about(record: RunRecord, folder: Path) -> dict[str, Any]:
+def _about(record: RunRecord, folder: Path, n_images: int) -> dict[str, Any]:
     made = record.environment
     return {
         "title": record.title,
         "data": record.data.name,
         "split": record.data.split,
-        "images": len(record.image_ids),
+        "images": n_images,
         "detectors": ", ".join(detector.label for detector in record.detectors) or "none",
         "device": made.gpu or made.device,
         "commit": made.git or "unknown",

@@ -73,6 +73,7 @@ def open_night(
     taken: Collection[str],
     asked: str | None = None,
     is_same: Callable[[NightFolder], bool] = lambda _: True,
+    others: Collection[str] = (),
 ) -> NightFolder:
     """The folder of the night that was interrupted, or of a new one.
 
@@ -86,9 +87,10 @@ def open_night(
         out: `--out`.
         config: Name of the configuration.
         made_with: Of tonight.
-        taken: Ids of the nights in the history.
+        taken: Ids of the configuration's nights in the history.
         asked: As in `NightFolder`.
         is_same: Whether a night of the history would measure the same now; asked where all else is equal.
+        others: Ids of the other nights in the history, whose folders are elsewhere: no two nights share one.
     """
     now = datetime.now(UTC)
     for folder in night_folders(out):
@@ -109,7 +111,7 @@ def open_night(
             shutil.rmtree(folder.path)
     first = now.strftime("%Y-%m-%dT%H-%M-%SZ")
     names = [first, *(f"{first}-{number}" for number in range(2, 1000))]
-    name = next(name for name in names if name not in taken and not (out / name).exists())
+    name = next(name for name in names if name not in {*taken, *others} and not (out / name).exists())
     folder = NightFolder(out / name, config, now.isoformat(timespec="seconds"), dict(made_with), asked=asked)
     folder.write()
     return folder

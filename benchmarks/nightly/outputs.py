@@ -61,8 +61,15 @@ class Outputs:
             from duskbench.benchmarks.tracking import track
 
             before = [each.id for each in read_history(self.history) if each.config == night.config]
-            numbers = tracked_numbers(night)
-            track(self.tracker, folder.parent, night.record, numbers, run=night.id, step=before.index(night.id))
+            track(
+                self.tracker,
+                folder.parent,
+                night.record,
+                tracked_numbers(night),
+                run=night.id,
+                n_images=night.n_images,
+                step=before.index(night.id),
+            )
 
     def _links(self, night: Night) -> dict[str, str]:
         """The report beside the summary, and the page of the CI run, which has it among its files."""

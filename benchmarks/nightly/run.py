@@ -91,7 +91,8 @@ def run_night(
         history = History(options.history)
         nights = {night.id: night for night in history.nights(config.name)}
         is_same = partial(_is_same, config, options, nights)
-        folder = open_night(out, config.name, _made_with(options.run), nights, _asked(config, options), is_same)
+        asked, others = _asked(config, options), {night.id for night in history.nights()}
+        folder = open_night(out, config.name, _made_with(options.run), nights, asked, is_same, others)
         if folder.id in nights:
             progress.message(f"Night {folder.id} was interrupted after it was measured; only its files are written.")
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -144,10 +144,11 @@ def read_content(
         shown = read_shown(store, run.only(chosen), found_by, lowest=lowest)
     maker = PictureMaker(record, folder / "images", device)
     pictures = make_pictures(shown, maker, progress=progress)
+    night, left_out = measured_night_curves(run_dir, options)
     return ReportContent(
         record=record,
         results=tuple(results),
-        table=build_table(record, results, options).with_cautions(run.cautions),
+        table=build_table(record, results, options).with_cautions((*run.cautions, *left_out)),
         options=options,
         breakdowns=tuple(_breakdowns(run, kept.values(), drawn)),
         detectors=found,
@@ -155,7 +156,7 @@ def read_content(
         pictures=tuple(pictures),
         remade=tuple(entry.label for entry in record.enhancers if entry.label in maker.remade),
         more=tuple(_more_tables(record, results, scores, options, kept)),
-        night=measured_night_curves(run_dir, options),
+        night=night,
         history=tuple(night for night in history if night.config == record.name),
     )
 
@@ -224,7 +225,9 @@ def _more_tables(
         found = _found_by(detector, kept)
         if found:
             [threshold] = {one.counted.threshold for one in found.values()}
-            yield build_errors_table(record, detector, {label: one.errors for label, one in found.items()}, threshold)
+            table = build_errors_table(record, detector, {label: one.errors for label, one in found.items()}, threshold)
+            several = len(record.detectors) > 1
+            yield replace(table, title=f"{table.title}, {label_of_matched(detector)}") if several else table
 
 
 def _breakdowns(run: RunImages, kept: Collection[_Kept], drawn: Bootstrap) -> list[Breakdown]:

@@ -28,11 +28,11 @@ from duskbench.benchmarks.report.summary import summary_lines
 from duskbench.benchmarks.report.tables import (
     MARKS,
     Sortable,
+    blocks_of,
     changes_table,
     class_parts,
     main_table,
     other_tables,
-    whole_table,
 )
 from duskbench.benchmarks.report.viewer import viewer_data
 from duskbench.benchmarks.run_differences import in_words
@@ -103,7 +103,7 @@ class Page:
     curves: tuple[DetectorCurves, ...]
     legend: tuple[Legend, ...]
     changes: tuple[DetectorChanges, ...]
-    more: tuple[tuple[Sortable, tuple[str, ...]], ...]
+    more: tuple[tuple[str, tuple[Sortable, ...], tuple[str, ...]], ...]
     viewer: dict[str, Any] | None
     viewer_notes: tuple[str, ...]
     history: tuple[DottedChart, ...]
@@ -152,7 +152,7 @@ def build_page(content: ReportContent) -> Page:
             for found in content.detectors
             if found.threshold is not None
         ),
-        more=tuple((whole_table(table), table.notes) for table in content.more),
+        more=tuple((table.title, tuple(blocks_of(table)), table.notes) for table in content.more),
         viewer=viewer_data(content, _short) if any(one.views for one in content.shown) else None,
         viewer_notes=_viewer_notes(content),
         history=tuple(history_charts(content.history, series)),

@@ -10,6 +10,7 @@ from duskbench.benchmarks.changes import Changes, Tally
 from duskbench.benchmarks.notes import UNSETTLED
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.charts import Standing
+from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.table import Column, Key, Table, TableRow, class_ap_key
 
 MARKS: Mapping[str, str] = {"better": "▲", "worse": "▼", "unsettled": UNSETTLED}
@@ -65,9 +66,11 @@ def other_tables(table: Table) -> list[Sortable]:
     ]
 
 
-def whole_table(table: Table) -> Sortable:
-    """All columns of a table that is none of the run's main one's."""
-    return _sortable(table.title, table, table.columns)
+def blocks_of(table: Table) -> list[Sortable]:
+    """A table that is none of the run's own, block by block: a heading may stand in several of them."""
+    first, *columns = table.columns
+    parts = dict.fromkeys(column.part for column in columns)
+    return [_sortable(part, table, [first, *(c for c in columns if c.part == part)]) for part in parts]
 
 
 def class_parts(table: Table, record: RunRecord) -> frozenset[str]:
@@ -153,6 +156,9 @@ def _standing(column: Column, better: Better, row: TableRow) -> Standing | None:
         return None
     if cell.unsettled:
         return "unsettled"
+    # Nor is a difference of 0 in every resample, as of two equal rows, better or worse.
+    if not Interval(cell.value, cell.low, cell.high).settled:
+        return None
     return "better" if (cell.value < 0) == (better == "lower") else "worse"
 
 

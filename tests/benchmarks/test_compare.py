@@ -122,7 +122,7 @@ def test_what_only_one_run_measured_is_named_and_the_rest_compared(tmp_path: Pat
     assert [score.key for score in got.scores] == ["niqe", "map made"]
     for each in got.enhancers:
         assert set(each.difference.scores) == {"niqe", "map made"}
-    assert "SSIM: only in the 2nd run." in text_of(got)
+    assert "SSIM, other: only in the 2nd run." in text_of(got)
 
 
 def test_runs_without_a_row_in_common_are_refused(tmp_path: Path) -> None:
@@ -130,6 +130,13 @@ def test_runs_without_a_row_in_common_are_refused(tmp_path: Path) -> None:
     make_run(tmp_path / "a", make_images(20), {"Input": 0.5})
     make_run(tmp_path / "b", make_images(20), {"Ours": 0.5})
     with pytest.raises(IncomparableError, match=r"no row(?s:.*)of Input in the first, of Ours in the second"):
+        compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0))
+
+
+def test_runs_without_a_metric_in_common_are_refused(tmp_path: Path) -> None:
+    for name, folder in (("niqe", "a"), ("ssim", "b")):
+        make_run(tmp_path / folder, make_images(20), SKILLS, metrics=(metric(name),), detectors=())
+    with pytest.raises(IncomparableError, match=r"metrics differs(?s:.*)metrics = NIQE(?s:.*)metrics = SSIM"):
         compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0))
 
 

@@ -15,8 +15,9 @@ from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.evidence import RunEvidence, open_evidence
 from duskbench.benchmarks.night_curve import area, night_curves, stops_gained
-from duskbench.benchmarks.night_curve_table import build_curve_table, write_night_curves
+from duskbench.benchmarks.night_curve_table import build_curve_table, measured_night_curves, write_night_curves
 from duskbench.benchmarks.night_ladder import Ladder, measure_ladder, measured_ladders
+from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import run
@@ -128,12 +129,60 @@ def test_other_images_or_one_exposure_make_no_curve(tmp_path: Path) -> None:
     fewer = replace(levels[-1.0], images=levels[-1.0].images[1:])
     with pytest.raises(DataError, match="59 images"):
         night_curves({0.0: levels[0.0], -1.0: fewer}, score, BootstrapOptions(5))
+    turned = replace(levels[-1.0], images=levels[-1.0].images[::-1])
+    with pytest.raises(DataError, match="another order"):
+        night_curves({0.0: levels[0.0], -1.0: turned}, score, BootstrapOptions(5))
+
+
+def of_another(record: RunRecord, what: str) -> RunRecord:
+    if what == "detector":
+        return replace(record, detectors=tuple(replace(each, label="other") for each in record.detectors))
+    if what == "detectors":
+        return replace(record, detectors=(*record.detectors, replace(record.detectors[0], label="other")))
+    if what == "protocol":
+        return replace(record, protocol=replace(record.protocol, iou_threshold=0.6))
+    return replace(record, enhancers=tuple(replace(each, fingerprint="f" * 64) for each in record.enhancers))
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("detector", "detector.name"),
+        # The key of a mAP has the detector's name where there are several.
+        ("detectors", "scores: niqe, map ->"),
+        ("protocol", "protocol.iou_threshold"),
+        ("weights", "enhancers.Input.fingerprint"),
+    ],
+)
+def test_levels_that_were_measured_otherwise_make_no_curve(tmp_path: Path, what: str, said: str) -> None:
+    levels = fabricated(tmp_path, {0.0: {"Input": 0.5}, -1.0: {"Input": 0.4}, -2.0: {"Input": 0.3}})
+    levels[-1.0] = replace(levels[-1.0], record=of_another(levels[-1.0].record, what))
+    with pytest.raises(DataError, match=f"-1 stops: {said}"):
+        night_curves(levels, levels[0.0].record.columns()[0], BootstrapOptions(5))
+
+
+def test_a_report_draws_what_was_measured_as_the_lit_photos_were(tmp_path: Path) -> None:
+    images = make_images(30)
+    for folder, skill in (("lit", 0.9), ("noise_low/-1ev", 0.7), ("noise_low/-2ev", 0.5), ("noise_high/-1ev", 0.2)):
+        # The ladder of the high noise is of fewer photos.
+        make_run(tmp_path / "runs" / folder, images[:20] if "high" in folder else images, {"Input": skill})
+    with ResultStore(tmp_path / "runs/noise_low/-1ev/results.sqlite") as store:
+        store.put_run(of_another(store.last_run(), "protocol"))
+    made, left_out = measured_night_curves(tmp_path, BootstrapOptions(5))
+    assert {noise: curves.exposures for noise, curves in made.items()} == {"low": (0.0, -2.0)}
+    assert len(left_out) == 2
+    assert left_out[0].startswith("Noise low, -1 stops: not in the curves") and "protocol.iou_threshold" in left_out[0]
+    assert left_out[1].startswith("Noise high, -1 stops: not in the curves") and "10 images gone" in left_out[1]
+    page = write_report(tmp_path, images=0, bootstrap=BootstrapOptions(5)).read_text(encoding="utf-8")
+    assert page.count('data-charts="night"') == 1 and "Noise low, -1 stops: not in the curves" in page
 
 
 def test_ladders() -> None:
     assert Ladder((-2.0, -1.0, -2.0)).exposures == (0.0, -1.0, -2.0)
     assert [Ladder().folder("low", ev) for ev in (0.0, -1.0, -2.5)] == ["lit", "noise_low/-1ev", "noise_low/-2.5ev"]
-    for exposures in ((), (1.0,), (-17.0,)):
+    # Else two levels would lie in one folder.
+    assert Ladder((-1.0, -1.0000001, -0.00001)).exposures == (0.0, -1.0)
+    for exposures in ((), (1.0,), (-17.0,), (float("nan"), -1.0), (-1.0, float("nan"))):
         with pytest.raises(ConfigError, match="--exposures"):
             Ladder(exposures)
     with pytest.raises(UnknownNameError, match="low"):

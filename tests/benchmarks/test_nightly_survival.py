@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
+from duskbench.benchmarks.nightly import folder as folder_module
 from duskbench.benchmarks.nightly import run as run_module
 from duskbench.benchmarks.nightly.gate import Limits
 from duskbench.benchmarks.nightly.history import History, read_history
@@ -156,6 +158,28 @@ def test_an_interrupted_night_of_another_day_is_over(bench: Bench, tmp_path: Pat
     for number in (2, 3):
         assert night(bench, given).rows["measured"] == 12
         assert len(read_history(given.history)) == number
+
+
+class Stopped(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Stopped:
+        return cls(2026, 11, 22, 3, tzinfo=tz)
+
+
+def test_two_configurations_at_the_same_second_have_two_nights(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the clock was set back; their folders are apart, and only the history knows of both."""
+    monkeypatch.setattr(folder_module, "datetime", Stopped)
+    config = config_of(bench)
+    for name in ("one", "two"):
+        given = options(tmp_path)
+        given = replace(given, run=replace(given.run, out=tmp_path / name))
+        run_night(replace(config, name=name), given, lambda night, folder: None)
+    stored = [(each.config, each.id) for each in read_history(tmp_path / "history")]
+    assert stored == [("one", "2026-11-22T03-00-00Z"), ("two", "2026-11-22T03-00-00Z-2")]
 
 
 @pytest.mark.parametrize("other", ["protocol", "tolerance", "commit"])

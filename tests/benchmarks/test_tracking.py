@@ -41,6 +41,13 @@ def test_the_numbers_are_those_of_the_table(run: tuple[Path, Table]) -> None:
     }  # fmt: skip
 
 
+def test_a_label_that_ends_like_a_mark_is_a_row_of_its_own(tmp_path: Path) -> None:
+    make_run(tmp_path, make_images(8), {"Ours": 0.4, "Ours *": 0.7})
+    table = read_table(tmp_path)
+    numbers = table_numbers(table)
+    assert [numbers[f"{label}/mAP"] for label in ("Ours", "Ours *")] == [100 * row["map",].value for row in table.rows]
+
+
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Name -> (step, value) of all event files of a folder, by TensorBoard's reader."""
     reader = need_module("tensorboard.backend.event_processing.event_accumulator")
@@ -133,4 +140,46 @@ def test_a_tracker_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(tracking, "find_spec", lambda _: True)
     monkeypatch.setattr(tracking, "_backend", fail)
     with pytest.raises(DataError, match="RuntimeError: no key"):
-        track("wandb", tmp_path, make_record((), ()), {"a": 1.0}, run="r")
+        track("wandb", tmp_path, make_record((), ()), {"a": 1.0}, run="r", n_images=0)
+
+
+class Kept:
+    """A backend that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.config: Any = None
+        self.scalars: dict[str, float] = {}
+
+    def add_config(self, config: Any) -> None:
+        self.config = config
+
+    def add_scalars(self, scalars: dict[str, float], step: int) -> None:
+        self.scalars |= scalars
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
+    backend = Kept()
+    monkeypatch.setattr(tracking, "find_spec", lambda _: True)
+    monkeypatch.setattr(tracking, "_backend", lambda *_: backend)
+    return backend
+
+
+def test_a_night_and_a_run_say_how_many_images_they_have(tmp_path: Path, kept: Kept, run: tuple[Path, Table]) -> None:
+    made = night(1)
+    History(tmp_path / "history").put(made, evidence(made))
+    bare = replace(made, enhancers=tuple(replace(one, n_images=0) for one in made.enhancers))
+    Outputs(tmp_path / "history", "accept", tracker="tensorboard").write(bare, tmp_path / made.id)
+    assert made.n_images and kept.config.images == made.n_images
+    track_run("tensorboard", *run)
+    assert kept.config.images == 8
+
+
+def test_names_that_a_tracker_would_make_one_stay_two(tmp_path: Path, kept: Kept) -> None:
+    numbers = {"Ours (1)/mAP": 1.0, "Ours [1]/mAP": 2.0, "Ours_1/mAP": 3.0}
+    track("tensorboard", tmp_path, make_record((), ()), numbers, run="r", n_images=0)
+    assert list(kept.scalars.values()) == [1.0, 2.0, 3.0]
+    assert [name[:12] for name in kept.scalars] == ["Ours _1_/mAP", "Ours _1_/mAP", "Ours_1/mAP"]

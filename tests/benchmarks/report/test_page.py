@@ -16,9 +16,10 @@ from duskbench.benchmarks.report.history import history_charts, listed_nights
 from duskbench.benchmarks.report.page import build_page
 from duskbench.benchmarks.report.pictures import PictureSet
 from duskbench.benchmarks.report.render import json_in_html, render_report
+from duskbench.benchmarks.report.tables import main_table
 from duskbench.benchmarks.report.wording import axis_title, interval_text, number_text
 from duskbench.benchmarks.statistics import Interval, Spread
-from duskbench.benchmarks.table import build_table
+from duskbench.benchmarks.table import build_table, cell_of, difference_key
 from tests.benchmarks.report.conftest import HOSTILE, METRICS, make_content
 
 
@@ -139,6 +140,28 @@ def test_the_main_table_has_numbers_intervals_and_marks(content: ReportContent) 
     assert [name for name, row in rows.items() if row[1].best] == ["Bright"]
     assert [name for name, row in rows.items() if row[5].best] == [HOSTILE]
     assert rows["Broken †"][1].sort is None and rows["Broken †"][1].text == "–"
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        # As of an enhancer that leaves each image as it is.
+        ((0.0, 0.0, 0.0), (None, None)),
+        ((0.1, 0.0, 0.0), (None, None)),
+        ((0.1, 0.0, 0.2), ("unsettled", "unsettled")),
+        ((0.1, 0.1, 0.1), ("better", "worse")),
+    ],
+)
+def test_a_difference_of_nothing_is_neither_better_nor_worse(
+    content: ReportContent, ends: tuple[float, float, float], expected: tuple[str | None, str | None]
+) -> None:
+    label = content.table.rows[1].label
+    keys = [difference_key(score, "Input") for score in content.record.columns()]
+    cell = cell_of(Interval(*ends), Interval(*ends))
+    rows = [replace(row, cells={**row.cells, **dict.fromkeys(keys, cell)}) for row in content.table.rows]
+    table = main_table(replace(content.table, rows=tuple(rows)), headline_first(content.record))
+    [row] = [row for row in table.rows if row[0].text == label]
+    assert (row[2].standing, row[4].standing) == expected
 
 
 def test_scores_by_set_and_aps_by_class_stand_in_tables_of_their_own(content: ReportContent) -> None:

@@ -17,7 +17,10 @@ from typer.testing import CliRunner
 from duskbench.benchmarks.cli.report import report
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.matching import read_run_images
+from duskbench.benchmarks.report.content import read_content
 from duskbench.benchmarks.report.gallery import View, read_shown
+from duskbench.benchmarks.report.page import build_page
+from duskbench.benchmarks.report.render import render_report
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.rows import Row
 from duskbench.benchmarks.run_plan import RunOptions
@@ -26,6 +29,7 @@ from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import DataError
 from tests.benchmarks.conftest import make_bench
+from tests.benchmarks.fabricate import make_images, make_run
 
 FEW = BootstrapOptions(50)
 
@@ -103,6 +107,24 @@ def test_the_data_set_may_be_gone(run_dir: Path) -> None:
     data = data_of(write_report(run_dir, images=3, bootstrap=FEW).read_text(encoding="utf-8"))
     assert [image["pictures"] for image in data["images"]] == [{}, {}, {}]
     assert all("Cannot read the image file" in reason for i in data["images"] for reason in i["reasons"].values())
+
+
+def test_kinds_of_error_say_what_they_count_and_of_which_detector(tmp_path: Path) -> None:
+    make_run(tmp_path, make_images(8), {"Input": 0.5, "Ours": 0.7})
+    with ResultStore(tmp_path / "results.sqlite") as store:
+        record = store.last_run()
+        [detector] = record.detectors
+        store.put_run(replace(record, detectors=(detector, replace(detector, label="again"))))
+    content = read_content(tmp_path, images=0, bootstrap=FEW)
+    tables = {title: tables for title, tables, _ in build_page(content).more}
+    titles = [f"{record.title}: kinds of error, {label}" for label in (detector.label, "again")]
+    assert list(tables) == [f"{record.title}: what its images can settle", *titles]
+    for title, label in zip(titles, (detector.label, "again"), strict=True):
+        cost, count = tables[title]
+        assert (cost.title, count.title) == (f"mAP that each kind of error costs, {label}, %", "How many")
+        for block in (cost, count):
+            assert len({head.text for head in block.heads}) == len(block.heads)
+    assert render_report(content).count("How many</h3>") == 2
 
 
 def test_no_images_no_pictures(run_dir: Path) -> None:
