@@ -41,7 +41,7 @@ class TableRow:
         label: In the first column.
         cells: Those of the other columns; absent ones are empty.
         bound: Whether it stands for a limit, such as the lit twins, and does not compete for the best value.
-        mark: What the label has behind the enhancer's own: ` *` where images are missing, ` †` where it was not built.
+        mark: Behind the name in the label: an asterisk where images are missing, a dagger where it was not built.
     """
 
     label: str
