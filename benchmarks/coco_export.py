@@ -8,6 +8,7 @@ from pathlib import Path
 
 from duskbench.benchmarks.kept_pictures import folder_name
 from duskbench.benchmarks.matching import read_enhancers, read_run_images
+from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.coco_json import CocoResults, write_coco_results
 from duskbench.data_tools.errors import ConfigError
@@ -21,10 +22,7 @@ def images_of_run(run_dir: Path) -> tuple[str, ...]:
         DataError: There are no results in the folder.
     """
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
-        record = store.last_run()
-    if not record.detectors:
-        raise ConfigError("The run has no detector, and so no detections.", where=run_dir)
-    return record.image_ids
+        return _last_with_detector(store, run_dir).image_ids
 
 
 def write_run_detections(run_dir: Path, truth: Path) -> Iterator[CocoResults]:
@@ -35,11 +33,12 @@ def write_run_detections(run_dir: Path, truth: Path) -> Iterator[CocoResults]:
         truth: The ground-truth file; the names of the others begin with its.
 
     Raises:
+        ConfigError: The run has no detector.
         DataError: There are no results in the folder, or `truth` is no such file.
         UnknownIdError: An image of the run is not in the ground truth.
     """
     with ResultStore(run_dir / "results.sqlite", reading=True) as store:
-        run = read_run_images(store, store.last_run())
+        run = read_run_images(store, _last_with_detector(store, run_dir))
         for rows in read_enhancers(store, run):
             for detector in run.record.asked_of(rows.entry):
                 parts = rows.found.get(detector.fingerprint, ())
@@ -53,3 +52,10 @@ def write_run_detections(run_dir: Path, truth: Path) -> Iterator[CocoResults]:
                     [each.scores for _, each in found],
                     [[detector.classes[label] for label in each.labels] for _, each in found],
                 )
+
+
+def _last_with_detector(store: ResultStore, run_dir: Path) -> RunRecord:
+    record = store.last_run()
+    if not record.detectors:
+        raise ConfigError("The run has no detector, and so no detections.", where=run_dir)
+    return record
