@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 
@@ -55,17 +55,27 @@ def stamp(state: os.stat_result) -> int:
     return int.from_bytes(hashlib.sha256(noted.encode()).digest()[:8]) >> 1
 
 
-def states_sha256(paths: Sequence[Path]) -> str:
+def time_of_change(state: os.stat_result) -> int:
+    """When what a file holds was changed, in nanoseconds; copies and hard links keep that, unlike its `stamp`."""
+    return state.st_mtime_ns
+
+
+def states_sha256(paths: Sequence[Path], *, mark: Callable[[os.stat_result], int] = stamp) -> str:
     """Hash the names, sizes and stamps of all files below some folders; nothing is opened.
 
-    A path that is a file counts as itself, one that does not exist as empty.
+    A path that is a file counts as itself, one that does not exist as empty. Hidden files, which half-written ones are,
+    do not count, nor does compiled code.
+
+    Args:
+        paths: The folders and files.
+        mark: What counts besides name and size: `stamp`, or `time_of_change`.
 
     Returns:
         64 hexadecimal digits.
     """
     rows = []
     for number, path in enumerate(paths):
-        files = [path] if path.is_file() else files_below(path)
-        states = {file.relative_to(path).as_posix(): file.stat() for file in files}
-        rows += [[number, name, states[name].st_size, stamp(states[name])] for name in sorted(states)]
+        files = {path.name: path} if path.is_file() else {f.relative_to(path).as_posix(): f for f in files_below(path)}
+        states = {name: file.stat() for name, file in files.items()}
+        rows += [[number, name, states[name].st_size, mark(states[name])] for name in sorted(states)]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

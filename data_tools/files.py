@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import platform
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,37 +102,6 @@ def file_sha256(path: str | Path) -> str:
     """Sha256 of a file's bytes, as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def listing_sha256(paths: Sequence[Path], *, times: bool = True) -> str:
-    """Hash the names, sizes and, if wanted, times of change of all files below some folders; nothing is opened.
-
-    A path that is a file counts as itself, one that does not exist as empty. Hidden files, which half-written ones are,
-    do not count, nor does compiled code.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    rows = [
-        [number, name, stat.st_size, stat.st_mtime_ns if times else 0]
-        for number, path in enumerate(paths)
-        for name, stat in sorted(_files_below(path, ""), key=lambda row: row[0])
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def _files_below(path: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    if path.is_file():
-        yield path.name, path.stat()
-    elif path.is_dir():
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name == "__pycache__":
-                    continue
-                if entry.is_dir():
-                    yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
-                elif entry.is_file():
-                    yield f"{prefix}{entry.name}", entry.stat()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.exdark import ANNOTATION_FOLDERS, CLASS_LISTS, ExDark, find_annotation_folder, find_class_list
-from duskbench.data_tools.files import listing_sha256
+from duskbench.data_tools.file_states import states_sha256, time_of_change
 from duskbench.data_tools.image_sets import IMAGE_SETS
 from duskbench.data_tools.voc import OFFICIAL_IMAGES, VOC, voc_trees
 
@@ -39,7 +39,8 @@ class ReleasedExDark:
     @cached_property
     def listing(self) -> str:
         """Fingerprint of names, sizes and times of its files."""
-        return listing_sha256([self.root / "ExDark", find_annotation_folder(self.root), find_class_list(self.root)])
+        paths = [self.root / "ExDark", find_annotation_folder(self.root), find_class_list(self.root)]
+        return states_sha256(paths, mark=time_of_change)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class ReleasedVOC:
     @cached_property
     def listing(self) -> str:
         """Fingerprint of names, sizes and times of what is read of it."""
-        return listing_sha256([self.root / part for part in ("Annotations", IMAGE_SETS, "JPEGImages")])
+        paths = [self.root / part for part in ("Annotations", IMAGE_SETS, "JPEGImages")]
+        return states_sha256(paths, mark=time_of_change)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.files import file_sha256, listing_sha256, only_one, write_text
+from duskbench.data_tools.file_states import states_sha256
+from duskbench.data_tools.files import file_sha256, only_one, write_text
 from duskbench.data_tools.progress import SILENT, Progress
 
 
@@ -159,4 +160,5 @@ def _output_state(path: Path) -> str | None:
     if path.is_file():
         # A database changes when it is read.
         return "there" if path.suffix == ".sqlite" else file_sha256(path)
-    return listing_sha256([path], times=False) if path.is_dir() else None
+    # Names and sizes alone.
+    return states_sha256([path], mark=lambda _: 0) if path.is_dir() else None

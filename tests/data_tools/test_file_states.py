@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duskbench.data_tools.file_states import files_below, is_file, is_there, stamp, states_sha256
+from duskbench.data_tools.file_states import files_below, is_file, is_there, stamp, states_sha256, time_of_change
 
 
 def in_place(file: Path) -> None:
@@ -87,3 +87,29 @@ def test_any_text_may_be_asked_about(tmp_path: Path) -> None:
     assert not any(map(is_there, texts)) and not any(map(is_file, texts))
     (tmp_path / "there").touch()
     assert is_file(tmp_path / "there") and is_there(tmp_path) and not is_file(tmp_path)
+
+
+def test_what_a_listing_notices(tmp_path: Path) -> None:
+    for name in ("a/one", "a/b/two"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+        os.utime(tmp_path / name, (1, 1))
+    seen = {states_sha256([tmp_path / "a"], mark=time_of_change)}
+    (tmp_path / "a/.half").write_text("half-written")
+    assert states_sha256([tmp_path / "a"], mark=time_of_change) in seen
+
+    untimed = states_sha256([tmp_path / "a"], mark=lambda _: 0)
+    os.utime(tmp_path / "a/one", (2, 2))
+    assert states_sha256([tmp_path / "a"], mark=lambda _: 0) == untimed
+    for change in ("date", "size", "name", "gone"):
+        if change == "size":
+            (tmp_path / "a/b/two").write_text("longer than before")
+        elif change == "name":
+            (tmp_path / "a/b/two").rename(tmp_path / "a/two")
+        elif change == "gone":
+            (tmp_path / "a/two").unlink()
+        new = states_sha256([tmp_path / "a"], mark=time_of_change)
+        assert new not in seen
+        seen.add(new)
+    paths = [tmp_path / "no"], [tmp_path / "neither"]
+    assert states_sha256(paths[0], mark=time_of_change) == states_sha256(paths[1], mark=time_of_change)

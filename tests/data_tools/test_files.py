@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.files import file_sha256, listing_sha256, only_one, place_file, write_bytes, write_text
+from duskbench.data_tools.files import file_sha256, only_one, place_file, write_bytes, write_text
 from duskbench.data_tools.written_whole import written_whole
 
 _HOLD = """
@@ -60,31 +60,6 @@ def test_a_file_is_linked_or_copied_once(tmp_path: Path) -> None:
     assert place_file(source, copy, "copy") and not copy.samefile(source) and copy.read_text() == "text"
     assert not place_file(source, link, "hardlink") and not place_file(source, copy, "copy")
     assert place_file(source, link, "copy") and not link.samefile(source)
-
-
-def test_what_a_listing_notices(tmp_path: Path) -> None:
-    for name in ("a/one", "a/b/two"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
-        os.utime(tmp_path / name, (1, 1))
-    seen = {listing_sha256([tmp_path / "a"])}
-    (tmp_path / "a/.half").write_text("half-written")
-    assert listing_sha256([tmp_path / "a"]) in seen
-
-    untimed = listing_sha256([tmp_path / "a"], times=False)
-    os.utime(tmp_path / "a/one", (2, 2))
-    assert listing_sha256([tmp_path / "a"], times=False) == untimed
-    for change in ("date", "size", "name", "gone"):
-        if change == "size":
-            (tmp_path / "a/b/two").write_text("longer than before")
-        elif change == "name":
-            (tmp_path / "a/b/two").rename(tmp_path / "a/two")
-        elif change == "gone":
-            (tmp_path / "a/two").unlink()
-        new = listing_sha256([tmp_path / "a"])
-        assert new not in seen
-        seen.add(new)
-    assert listing_sha256([tmp_path / "no"]) == listing_sha256([tmp_path / "neither"])
 
 
 @pytest.mark.parametrize(("made", "lock"), [("folder", "folder/.lock"), ("file", ".file.lock"), (None, ".new.lock")])
