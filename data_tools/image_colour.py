@@ -44,12 +44,24 @@ class ColourCode:
 def check_dynamic_range(data: bytes, *, where: str | Path) -> None:
     """Raise a `DataError` if an image file says that its samples are of high dynamic range, by PQ or HLG."""
     code = _code(data)
-    if code is not None and code.transfer in _HDR_TRANSFERS:
+    if code is not None:
+        check_transfer(code.transfer, "picture", where=where)
+
+
+def check_transfer(transfer: int, what: str, *, where: str | Path) -> None:
+    """Raise a `DataError` if the transfer characteristic of a picture or a video is one of high dynamic range.
+
+    Args:
+        transfer: Its number in ITU-T H.273, table 3.
+        what: `picture` or `video`, for the message.
+        where: The file.
+    """
+    if transfer in _HDR_TRANSFERS:
         raise DataError(
             "High dynamic range cannot be enhanced.",
             where=where,
             expected="standard dynamic range, which is what enhancers and detectors are made for",
-            got=f"a picture with the transfer characteristic {_HDR_TRANSFERS[code.transfer]}",
+            got=f"a {what} with the transfer characteristic {_HDR_TRANSFERS[transfer]}",
             todo="map its tones first",
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.image_colour import check_transfer
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Values of FFmpeg's enumeration AVColorTransferCharacteristic (ITU-T H.273).
-_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 # What a muxer or an encoder writes about itself, which would be said twice or be wrong.
 OF_THE_ENCODER = frozenset({"encoder", "ENCODER", "handler_name", "vendor_id", "BPS", "DURATION", "NUMBER_OF_BYTES"})
 # Codecs of cover pictures: extension and media type of the file that Matroska attaches.
@@ -30,15 +29,8 @@ def main_video(read: InputContainer, source: Path) -> VideoStream:
     moving = _moving(read)
     if not moving:
         raise DataError("The file has no video.", where=source, got=", ".join(each.type for each in read.streams))
-    transfer = _HDR_TRANSFERS.get(int(moving[0].codec_context.color_trc))
-    if transfer is not None:
-        raise DataError(
-            "High dynamic range cannot be enhanced.",
-            where=source,
-            expected="standard dynamic range, which is what enhancers are made for",
-            got=f"a video with the transfer characteristic {transfer}",
-            todo="map its tones first",
-        )
+    # FFmpeg's enumeration AVColorTransferCharacteristic has the numbers of H.273.
+    check_transfer(int(moving[0].codec_context.color_trc), "video", where=source)
     return moving[0]
 
 
