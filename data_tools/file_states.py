@@ -60,7 +60,7 @@ def time_of_change(state: os.stat_result) -> int:
     return state.st_mtime_ns
 
 
-def states_sha256(paths: Sequence[Path], *, mark: Callable[[os.stat_result], int] = stamp) -> str:
+def states_sha256(paths: Sequence[Path], *, mark: Callable[[os.stat_result], int] | None = None) -> str:
     """Hash the names, sizes and stamps of all files below some folders; nothing is opened.
 
     A path that is a file counts as itself, one that does not exist as empty. Hidden files, which half-written ones are,
@@ -68,7 +68,7 @@ def states_sha256(paths: Sequence[Path], *, mark: Callable[[os.stat_result], int
 
     Args:
         paths: The folders and files.
-        mark: What counts besides name and size: `stamp`, or `time_of_change`.
+        mark: What counts besides name and size, such as `time_of_change`; None for `stamp`.
 
     Returns:
         64 hexadecimal digits.
@@ -77,5 +77,5 @@ def states_sha256(paths: Sequence[Path], *, mark: Callable[[os.stat_result], int
     for number, path in enumerate(paths):
         files = {path.name: path} if path.is_file() else {f.relative_to(path).as_posix(): f for f in files_below(path)}
         states = {name: file.stat() for name, file in files.items()}
-        rows += [[number, name, states[name].st_size, mark(states[name])] for name in sorted(states)]
+        rows += [[number, name, states[name].st_size, (mark or stamp)(states[name])] for name in sorted(states)]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
