@@ -50,6 +50,11 @@ def plain(value: Any, key: str, where: str | Path) -> Any:
     )
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a setting is a finite number; True, which Python counts as 1, is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_share(value: object) -> bool:
+    """Whether a setting is a number from 0 to 1."""
+    return is_number(value) and 0 <= value <= 1

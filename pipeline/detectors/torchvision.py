@@ -16,6 +16,7 @@ from duskbench.data_tools.classes import class_list, class_positions
 from duskbench.data_tools.errors import ConfigError, UnknownNameError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
+from duskbench.data_tools.settings import is_share, is_whole
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detections, need_image
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
@@ -56,6 +57,7 @@ class TorchvisionDetector:
         published = _published(model)
         categories = tuple(published.meta["categories"]) if classes is None else ("background", *class_list(classes))
         self.name = model
+        _check_options(model, options or {})
         # Label 0 is background in all of them, whatever it is called.
         self.classes, positions = class_positions(categories[1:])
         self._positions = np.array([-1, *positions])
@@ -104,6 +106,27 @@ class TorchvisionDetector:
         return Detections(boxes[order].astype(np.float32), scores[order], labels[order], self.classes)
 
 
+# What options would overwrite, and what sets it.
+_OWN = {"weights": "weights", "weights_backbone": "weights", "num_classes": "classes"}
+
+
+def _check_options(model: str, options: Mapping[str, Any]) -> None:
+    for key, value in options.items():
+        if key in _OWN:
+            raise ConfigError(
+                f"{key!r} is not set among the options.", where=model, todo=f"give {_OWN[key]}=... beside `options`"
+            )
+        is_threshold = key.endswith("_thresh")
+        is_count = key.endswith(("detections_per_img", "topk_candidates")) or "_top_n_" in key
+        if (is_threshold and not is_share(value)) or (is_count and not is_whole(value, 1)):
+            raise ConfigError(
+                "The torchvision detector cannot be set so.",
+                where=model,
+                expected=f"{key}: a number from 0 to 1" if is_threshold else f"{key}: a whole number from 1",
+                got=repr(value),
+            )
+
+
 def _published(model: str) -> Any:
     """The weights that torchvision publishes for a detector, an entry of its enumeration."""
     from torchvision.models import detection, get_model_weights, list_models
@@ -121,7 +144,7 @@ def _build(model: str, outputs: int, options: Mapping[str, Any]) -> torch.nn.Mod
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
-            built = get_model(model, **{**options, "weights": None, "weights_backbone": None, "num_classes": outputs})
+            built = get_model(model, weights=None, weights_backbone=None, num_classes=outputs, **options)
         except (TypeError, ValueError) as error:
             raise ConfigError("torchvision cannot build the detector.", where=model, got=str(error)) from error
     # Some of torchvision's constructors take any argument and forget it.
