@@ -10,7 +10,7 @@ from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.hub import FORM, HubAddress, library, parse_hub_address, refusal
 from duskbench.data_tools.ids import read_text
-from duskbench.pipeline.weights import metadata
+from duskbench.pipeline.checkpoint import metadata
 
 LIBRARY = "duskbench"
 _LICENCE = re.compile(r"^\|\s*licen[cs]e\s*\|\s*([\w.+-]+)", re.MULTILINE | re.IGNORECASE)

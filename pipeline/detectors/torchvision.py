@@ -16,10 +16,9 @@ from duskbench.data_tools.classes import class_list, class_positions
 from duskbench.data_tools.errors import ConfigError, UnknownNameError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
-from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detections, need_image
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
-from duskbench.pipeline.weights import load_into
+from duskbench.pipeline.network_weights import load_file
 
 RANDOM = "random"
 
@@ -62,7 +61,7 @@ class TorchvisionDetector:
         self.model = _build(model, len(categories), options or {})
         path = None if weights == RANDOM else _weight_file(published, weights)
         if path is not None:
-            load_into(self.model, _state_dict(path), where=path)
+            load_file(self.model, path)
         self.model.to(device)
         refuse_nan(self.model, self.name)
         self._transform = published.transforms()
@@ -159,8 +158,3 @@ def _weight_file(published: Any, given: str | Path | None) -> Path:
             todo=f"put the file at {path}, or name one: weights='FILE'",
         ) from error
     return path
-
-
-def _state_dict(path: Path) -> dict[str, Tensor]:
-    state_dict, _ = read_checkpoint(path)
-    return state_dict

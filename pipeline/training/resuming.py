@@ -15,8 +15,8 @@ from mmengine.logging import print_log
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.pipeline.checkpoint import safe_load
+from duskbench.pipeline.network_weights import check_fit
 from duskbench.pipeline.training.trainable import unwrapped
-from duskbench.pipeline.weights import check_fit
 
 # Under this key of a checkpoint's meta are the settings of its training and the number of its images, as JSON.
 TRAINING = "duskbench_training"

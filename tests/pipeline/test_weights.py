@@ -23,17 +23,10 @@ from torch import nn
 
 from duskbench.data_tools.errors import UnknownNameError, WeightsError
 from duskbench.pipeline import weights
-from duskbench.pipeline.checkpoint import RECORD, safe_load
+from duskbench.pipeline.checkpoint import RECORD, metadata, safe_load, safetensors_bytes
+from duskbench.pipeline.network_weights import load_described, load_into, load_state_dict
 from duskbench.pipeline.registry import weight_files
-from duskbench.pipeline.weights import (
-    CATALOGUE,
-    find_weights,
-    load_described,
-    load_into,
-    load_state_dict,
-    metadata,
-    safetensors_bytes,
-)
+from duskbench.pipeline.weights import CATALOGUE, find_weights
 
 NAME = "sci/easy.pt"
 CONTENT = b"published weights"
