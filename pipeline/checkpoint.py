@@ -45,15 +45,15 @@ def read_weights(path: str | Path) -> tuple[Any, dict[str, str]]:
     path = Path(path)
     if not path.is_file():
         raise WeightsError("The weight file is not there.", where=path, expected="a .safetensors, .npz or torch file")
-    form = _form(path)
+    form = weight_format(path)
     if form == ".safetensors":
         return _read_safetensors(path), metadata(path)
     content = {".npz": _read_npz, ".h5": _read_keras}.get(form, _read_torch)(path)
     return trained_network(content) or (content, {})
 
 
-def _form(path: Path) -> str:
-    """The suffix that a weight file's content calls for; where the content does not say, the one that it has."""
+def weight_format(path: Path) -> str:
+    """The suffix that the content of an existing weight file calls for; where it does not say, the one that it has."""
     try:
         with path.open("rb") as file:
             head = file.read(9)
@@ -77,7 +77,7 @@ def metadata(path: str | Path) -> dict[str, str]:
         WeightsError: The file is missing or damaged.
     """
     path = Path(path)
-    if not path.is_file() or _form(path) != ".safetensors":
+    if not path.is_file() or weight_format(path) != ".safetensors":
         return {}
     from safetensors import SafetensorError, safe_open
 
@@ -191,7 +191,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | No
     """
     from torch import Tensor
 
-    if path.is_file() and _form(path) == ".safetensors":
+    if path.is_file() and weight_format(path) == ".safetensors":
         classes = metadata(path).get("classes")
         return dict(_read_safetensors(path)), tuple(classes.split(",")) if classes else None
     content = safe_load(path)
@@ -233,13 +233,23 @@ def safe_load(path: Path, *, mapped: bool = False) -> Any:
 
 def load_plain_values(path: Path, *, mapped: bool = False) -> Any:
     """As `safe_load`, with the errors that torch raises."""
+    try:
+        return _load(path, mapped)
+    except pickle.UnpicklingError:
+        import torch
+
+        with torch.serialization.safe_globals([*_loss_curves(), *_options()]):
+            return _load(path, mapped)
+
+
+def _load(path: Path, mapped: bool) -> Any:
     import torch
 
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError:
-        with torch.serialization.safe_globals([*_loss_curves(), *_options()]):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    if mapped:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    # By its name torch would take a file for safetensors.
+    with path.open("rb") as file:
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def explain(error: Exception) -> tuple[str, str]:

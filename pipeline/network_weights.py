@@ -203,7 +203,9 @@ def _rank(address: str) -> tuple[bool, int]:
 
 
 def _are_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    return one.keys() == other.keys() and all(value.equal(other[key]) for key, value in one.items())
+    return one.keys() == other.keys() and all(
+        value.dtype == other[key].dtype and value.equal(other[key]) for key, value in one.items()
+    )
 
 
 @cache
