@@ -14,10 +14,11 @@ from duskbench.data_tools.download import OFFLINE_VARIABLE
 from duskbench.data_tools.errors import DuskbenchError
 from duskbench.data_tools.host.plugin import seconds_an_image
 from duskbench.data_tools.image_opening import max_pixels
+from duskbench.pipeline.checkpoint import metadata
 from duskbench.pipeline.device import chosen_device, gpu_files
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 from duskbench.pipeline.registry import ENHANCERS, config_root
-from duskbench.pipeline.weights import CATALOGUE, PRETRAINED, SEARCH_VARIABLE, cache_folder, metadata, search_folders
+from duskbench.pipeline.weights import CATALOGUE, PRETRAINED, SEARCH_VARIABLE, cache_folder, search_folders
 
 
 def surroundings() -> Iterator[Fact]:

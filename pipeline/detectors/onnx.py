@@ -16,7 +16,7 @@ import numpy as np
 from duskbench.data_tools.classes import class_positions
 from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
 from duskbench.data_tools.fingerprint import fingerprint, identity
-from duskbench.data_tools.settings import is_share, is_whole
+from duskbench.data_tools.settings import check_setting, is_share, is_whole
 from duskbench.pipeline.detectors.base import Detections
 from duskbench.pipeline.detectors.letterbox import Frame, letterbox, stretch
 from duskbench.pipeline.detectors.nan_outputs import nan_found
@@ -79,7 +79,11 @@ class OnnxDetector:
         if layout is not None and layout not in LAYOUTS:
             raise UnknownNameError("layout", layout, LAYOUTS)
         self.path = Path(path)
-        _check_thresholds(self.path, score_threshold, nms_iou, max_per_image)
+        of = str(self.path)
+        check_setting(of, "score_threshold", score_threshold, is_share(score_threshold), "a number from 0 to 1")
+        check_setting(of, "nms_iou", nms_iou, is_share(nms_iou), "a number from 0 to 1")
+        some = max_per_image is None or is_whole(max_per_image, 1)
+        check_setting(of, "max_per_image", max_per_image, some, "a whole number from 1, or None for all")
         self.name = self.path.stem
         self.score_threshold, self.nms_iou, self.max_per_image = score_threshold, nms_iou, max_per_image
         self.session = open_session(self.path, device)
@@ -291,17 +295,6 @@ class OnnxDetector:
 
 def _shapes(outputs: dict[str, np.ndarray]) -> str:
     return ", ".join(f"{name} {each.shape}" for name, each in outputs.items())
-
-
-def _check_thresholds(path: Path, score_threshold: object, nms_iou: object, max_per_image: object) -> None:
-    shares = {"score_threshold": score_threshold, "nms_iou": nms_iou}
-    wrong = [(name, "a number from 0 to 1", value) for name, value in shares.items() if not is_share(value)]
-    if max_per_image is not None and not is_whole(max_per_image, 1):
-        wrong.append(("max_per_image", "a whole number from 1, or None for all", max_per_image))
-    for name, expected, value in wrong:
-        raise ConfigError(
-            "The ONNX detector cannot be set so.", where=path, expected=f"{name}: {expected}", got=repr(value)
-        )
 
 
 def _input(session: Any, metadata: dict[str, str], path: Path) -> tuple[Any, tuple[int, int]]:

@@ -16,11 +16,10 @@ from duskbench.data_tools.classes import class_list, class_positions
 from duskbench.data_tools.errors import ConfigError, UnknownNameError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
-from duskbench.data_tools.settings import is_share, is_whole
-from duskbench.pipeline.checkpoint import read_checkpoint
+from duskbench.data_tools.settings import check_setting, is_share, is_whole
 from duskbench.pipeline.detectors.base import Detections, need_image
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
-from duskbench.pipeline.weights import load_into
+from duskbench.pipeline.network_weights import load_file
 
 RANDOM = "random"
 
@@ -64,7 +63,7 @@ class TorchvisionDetector:
         self.model = _build(model, len(categories), options or {})
         path = None if weights == RANDOM else _weight_file(published, weights)
         if path is not None:
-            load_into(self.model, _state_dict(path), where=path)
+            load_file(self.model, path)
         self.model.to(device)
         refuse_nan(self.model, self.name)
         self._transform = published.transforms()
@@ -118,13 +117,10 @@ def _check_options(model: str, options: Mapping[str, Any]) -> None:
             )
         is_threshold = key.endswith("_thresh")
         is_count = key.endswith(("detections_per_img", "topk_candidates")) or "_top_n_" in key
-        if (is_threshold and not is_share(value)) or (is_count and not is_whole(value, 1)):
-            raise ConfigError(
-                "The torchvision detector cannot be set so.",
-                where=model,
-                expected=f"{key}: a number from 0 to 1" if is_threshold else f"{key}: a whole number from 1",
-                got=repr(value),
-            )
+        if is_threshold:
+            check_setting(model, key, value, is_share(value), "a number from 0 to 1")
+        if is_count:
+            check_setting(model, key, value, is_whole(value, 1), "a whole number from 1")
 
 
 def _published(model: str) -> Any:
@@ -182,8 +178,3 @@ def _weight_file(published: Any, given: str | Path | None) -> Path:
             todo=f"put the file at {path}, or name one: weights='FILE'",
         ) from error
     return path
-
-
-def _state_dict(path: Path) -> dict[str, Tensor]:
-    state_dict, _ = read_checkpoint(path)
-    return state_dict
