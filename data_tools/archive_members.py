@@ -45,10 +45,10 @@ def members_of(source: tarfile.TarFile | zipfile.ZipFile) -> Iterator[Member]:
     if isinstance(source, zipfile.ZipFile):
         names = [_name_in_zip(info) for info in source.infolist()]
         if None in names:
-            name = source.infolist()[names.index(None)].orig_filename
+            first = source.infolist()[names.index(None)].orig_filename
             logger.warning(
                 "%s: names that are not UTF-8 are taken to be in code page 437, as the standard of zip has it: %r",
-                source.filename, name,
+                source.filename, first,
             )  # fmt: skip
         for info, name in zip(source.infolist(), names, strict=True):
             yield Member(name or info.orig_filename, info.file_size, _is_folder(info), _refused_in_zip(info), info)
