@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -23,7 +24,8 @@ class Pictures:
     def __init__(self, found: ImageFiles, files: Sequence[CocoFile]) -> None:
         self.root, self._files = found.root, files
         self._by_name: dict[str, list[str]] = defaultdict(list)
-        for file in found.files:
+        # A picture of a format that is not read is found too, so that reading it says why.
+        for file in (*found.files, *itertools.chain(*found.left_out.values())):
             self._by_name[PurePosixPath(file).name].append(file)
         self._listed: dict[CocoFile, frozenset[str]] = {}
 

@@ -14,14 +14,23 @@ from duskbench.data_tools.ids import printable, stem
 from duskbench.data_tools.images import is_image_file
 
 _NAMED = 3
+_HEIF = "HEIF, which needs the package pillow-heif: convert them to PNG or JPEG"
 _DEVELOP = "raw photos: develop them to TIFF or JPEG first"
 _CONVERT = "no format that is read: convert them to PNG"
 # Extensions of pictures that are not read; anything else that is no image is not of interest.
 _PICTURES: dict[str, str] = {
-    **dict.fromkeys((".heic", ".heif"), "HEIF, which needs the package pillow-heif: convert them to PNG or JPEG"),
-    **dict.fromkeys((".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2"), _DEVELOP),
-    **dict.fromkeys((".dds", ".exr", ".gif", ".hdr", ".ico", ".jp2", ".jxl", ".mpo", ".psd", ".svg", ".tga"), _CONVERT),
-}
+    **dict.fromkeys((".heic", ".heif", ".hif"), _HEIF),
+    **dict.fromkeys(
+        (".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mrw", ".nef", ".nrw",
+         ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        _DEVELOP,
+    ),
+    **dict.fromkeys(
+        (".dds", ".exr", ".gif", ".hdr", ".ico", ".j2c", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl", ".mpo", ".pam", ".pcx",
+         ".pfm", ".psd", ".svg", ".tga", ".xcf"),
+        _CONVERT,
+    ),
+}  # fmt: skip
 
 
 @dataclass

@@ -55,6 +55,14 @@ def test_records(tmp_path: Path) -> None:
     assert dataset.annotation_path("a") == root / "annotations/instances_val2017.json"
 
 
+def test_a_listed_picture_of_a_format_that_is_not_read_is_found(tmp_path: Path) -> None:
+    root = make(tmp_path, {"annotations/instances_val2017.json": truth("a.heic", "b.jpg")}, ("val2017/b.jpg",))
+    (root / "val2017/a.heic").write_bytes(bytes(4) + b"ftypheic" + bytes(40))
+    assert open_dataset(root, split="val").image_path("a.heic") == root / "val2017/a.heic"
+    errors = [finding for finding in verify(root).findings if finding.severity == "error"]
+    assert [(error.code, "HEIC" in error.message) for error in errors] == [("unreadable-image", True)]
+
+
 @pytest.mark.parametrize(("crowd", "difficult"), [("0", False), ("1", True), (None, False), (True, True), (1.0, True)])
 def test_crowds_however_they_are_written(tmp_path: Path, crowd: Any, difficult: bool) -> None:
     root = make(tmp_path, {"a.json": truth("a.jpg", boxes=[(4, [1, 2, 3, 4], crowd)])}, ("a.jpg",))

@@ -39,6 +39,16 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     assert "1 left out, links that lead nowhere: gone.png" in notes
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("a.j2k", "no format"), ("a.pfm", "no format"), ("a.NRW", "raw photos"), ("a.srw", "raw"), ("a.hif", "HEIF")],
+)
+def test_no_picture_is_passed_over_without_a_word(tmp_path: Path, name: str, reason: str) -> None:
+    found = find_images(touch(tmp_path, name, "b.pgm", "c.dib", "d.apng", "e.jfi", "f.jpg_large"))
+    assert found.files == ["b.pgm", "c.dib", "d.apng", "e.jfi", "f.jpg_large"]
+    assert len(found.notes) == 1 and reason in found.notes[0] and name in found.notes[0]
+
+
 def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
     store = touch(tmp_path / "store", "Car/a.jpg", "Bus/b.jpg")
     data = touch(tmp_path / "data", "c.jpg", "Real/d.jpg")
