@@ -16,6 +16,7 @@ from pathlib import Path
 
 from duskbench.data_tools.boxes import Box, BoxError
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.files import open_file
 from duskbench.data_tools.findings import Finding, several_images
 from duskbench.data_tools.ids import read_text, resolve
 from duskbench.data_tools.image_files import find_images
@@ -94,8 +95,11 @@ def _has_labels(folder: Path) -> bool:
 
 
 def _is_label(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.readline(16).removeprefix(b"\xef\xbb\xbf").strip().isdigit()
+    try:
+        with open_file(path) as file:
+            return file.readline(16).removeprefix(b"\xef\xbb\xbf").strip().isdigit()
+    except OSError:
+        return False
 
 
 def parse_label(text: str, *, where: str | Path = "text") -> tuple[ObjectAnnotation, ...]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+# What can be opened like a file, and may never come to an end.
+NEVER_ENDING = ("a pipe", "a socket", "a device")
 
 
 def is_there(path: str | Path) -> bool:
@@ -21,6 +25,16 @@ def is_there(path: str | Path) -> bool:
 def is_file(path: str | Path) -> bool:
     """Whether there is such a file; of any text, as `is_there`."""
     return is_there(path) and Path(path).is_file()
+
+
+def other_than_file(path: Path) -> str | None:
+    """What lies under a name that is no file, in words; None for a file, and where there is nothing at all."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return "a link that leads nowhere" if path.is_symlink() else None
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+    return None if stat.S_ISREG(mode) else next((kind for is_kind, kind in kinds if is_kind(mode)), "a device")
 
 
 def files_below(folder: Path, *, without: str | None = None) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.files import open_file
 from duskbench.data_tools.images import IMAGE_SUFFIXES
 
 # Most ids by far: one part, nothing in it that a path could be made of.
@@ -186,6 +187,7 @@ def read_text(path: str | Path) -> str:
         DataError: It cannot be read, or is not UTF-8.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        with open_file(path) as file:
+            return file.read().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("Cannot read the text file.", where=path, expected="UTF-8 text", got=str(error)) from error

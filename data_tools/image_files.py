@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.file_states import other_than_file
 from duskbench.data_tools.ids import printable, stem
 from duskbench.data_tools.images import is_image_file
 
@@ -32,8 +33,8 @@ class ImageFiles:
         root: The folder.
         files: Paths relative to it, with `/`, sorted.
         others: The other files, likewise; hidden ones are in neither.
-        left_out: Reason -> what was left out for it: pictures of a format that is not read, hidden pictures, links that
-            lead nowhere or to a folder that was read already.
+        left_out: Reason -> what was left out for it: pictures of a format that is not read, hidden pictures, pipes,
+            links that lead nowhere or to a folder that was read already.
     """
 
     root: Path
@@ -133,8 +134,9 @@ def _sort_out(file: Path) -> tuple[str | None, str]:
         return None, "hidden files" if is_picture else ""
     if not is_picture:
         return "others", ""
-    if not file.is_file():
-        return None, "links that lead nowhere"
+    other = other_than_file(file)
+    if other is not None:
+        return None, f"{other} in place of a file" if file.exists() else "links that lead nowhere"
     return ("files", "") if is_image_file(file) else (None, _PICTURES[file.suffix.lower()])
 
 

@@ -16,6 +16,7 @@ from PIL import Image, TiffTags, UnidentifiedImageError
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
 from duskbench.data_tools.file_kinds import HEAD, kind_of, remedy
+from duskbench.data_tools.files import open_file
 from duskbench.data_tools.png_chunks import may_hold_exif, pared
 
 # Every format that is opened, as Pillow calls it, with the extensions of its files. Pillow knows many more; most of
@@ -137,7 +138,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
         DataError: As `read_image`, but for what only decoding shows.
     """
     try:
-        with Path(path).open("rb") as file, _opened(file, path) as image:
+        with open_file(path) as file, _opened(file, path) as image:
             return _header(image).size
     except DamagedImageError:
         return read_header(read_bytes(path), where=path).size
@@ -278,7 +279,8 @@ def read_bytes(path: str | Path) -> bytes:
         DataError: The file cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        with open_file(path) as file:
+            return file.read()
     except OSError as error:
         raise _unreadable(path, error) from error
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from duskbench.data_tools.boxes import Box, BoxError, format_coordinate
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES, OUTSIDE_VOC
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.files import open_file
 from duskbench.data_tools.records import ObjectAnnotation
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def read_annotation(path: str | Path) -> VOCAnnotation:
         DataError: The file is missing or broken.
     """
     try:
-        data = Path(path).read_bytes()
+        with open_file(path) as file:
+            data = file.read()
     except OSError as error:
         raise DataError("Cannot read the annotation.", where=path, got=str(error)) from error
     return parse_annotation(data, where=path)
