@@ -15,6 +15,7 @@ from duskbench.data_tools.files import open_file
 
 # Roboflow puts this file into each split's folder, beside the images.
 _ROBOFLOW = "_annotations.coco.json"
+_PLAIN_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,14 @@ def choose_files(root: Path, files: list[CocoFile], split: str) -> list[CocoFile
             "Several files have this split.", where=root, expected="one", got=got, todo="name one: --split"
         )
     return named
+
+
+def spellings(number: Any) -> tuple[Any, ...]:
+    """An id as it is, and `"12"` for 12 or 12 for `"12"`: programs disagree on whether an id is a text."""
+    if isinstance(number, str):
+        return (number, int(number)) if _PLAIN_NUMBER.fullmatch(number) else (number,)
+    whole = isinstance(number, int) or (isinstance(number, float) and number.is_integer())
+    return (number, str(int(number))) if whole else (number,)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.bbgt import UnknownClassError
-from duskbench.data_tools.boxes import Box, BoxError, iou
+from duskbench.data_tools.boxes import Box, BoxError, doubt_of_shares, iou
 from duskbench.data_tools.classes import OUTSIDE_VOC, VOC_CLASSES, canonical, class_key, is_known, is_synonym
 from duskbench.data_tools.datasets import open_for_checking
 from duskbench.data_tools.errors import DataError
@@ -108,6 +108,9 @@ def _check_annotations(dataset: Dataset, found: Collector) -> list[Expectation]:
             spelled.setdefault(name, _Class(file)).add(number)
         expected.append(Expectation(path, record.size, tuple((one.name, one.box_xyxy) for one in record.objects)))
     _report_classes(spelled, found)
+    shares = doubt_of_shares(max((edge for one in expected for _, box in one.boxes for edge in box[2:]), default=0))
+    if shares is not None:
+        found.add("error", "boxes-as-shares", dataset.root, shares)
     return expected
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from duskbench.data_tools.coco_files import spellings
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.ids import bare_id
 
-_PLAIN_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 _NO_NUMBER = -1
 
 
@@ -94,14 +93,6 @@ class ResultsNames:
                 got=f"{first!r} and {second!r}",
                 todo="name each image as the data set does, in all entries",
             )
-
-
-def spellings(number: Any) -> tuple[Any, ...]:
-    """An id as it is, and `"12"` for 12 or 12 for `"12"`: programs disagree on whether an id is a text."""
-    if isinstance(number, str):
-        return (number, int(number)) if _PLAIN_NUMBER.fullmatch(number) else (number,)
-    whole = isinstance(number, int) or (isinstance(number, float) and number.is_integer())
-    return (number, str(int(number))) if whole else (number,)
 
 
 def _of_number(name: str, numbered: Mapping[int, Sequence[str]]) -> list[str]:

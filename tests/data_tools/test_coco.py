@@ -62,6 +62,29 @@ def test_crowds_however_they_are_written(tmp_path: Path, crowd: Any, difficult: 
 
 
 @pytest.mark.parametrize(
+    ("image", "category", "asked"), [(100, 4, ("100", "4")), ("100", "4", (100, 4)), (100, "4", (100.0, 4.0))]
+)
+def test_ids_and_sizes_may_be_text(tmp_path: Path, image: Any, category: Any, asked: tuple[Any, Any]) -> None:
+    content = {
+        "images": [{"id": image, "file_name": "a.jpg", "width": "40.0", "height": "30"}],
+        "annotations": [{"id": 1, "image_id": asked[0], "category_id": asked[1], "bbox": [1, 2, 3, 4]}],
+        "categories": [{"id": category, "name": "car"}],
+    }
+    record = COCO(make(tmp_path, {"a.json": content}, ("a.jpg",))).record("a")
+    assert (record.size, [one.name for one in record.objects or ()]) == ((40, 30), ["car"])
+
+
+def test_boxes_in_shares_of_the_image_are_said(tmp_path: Path) -> None:
+    root = make(tmp_path, {"a.json": truth("a.jpg", boxes=[(4, [0.1, 0.1, 0.5, 0.5], 0)])}, ("a.jpg",))
+    said = "All boxes lie within one pixel"
+    assert [finding.message[:30] for finding in verify(root).findings if finding.code == "boxes-as-shares"] == [said]
+    dataset = COCO(root)
+    assert dataset.notes == () and dataset.record("a").objects and dataset.notes[-1].startswith(said)
+    make(root, {"a.json": truth("a.jpg", boxes=[(4, [0.1, 0.1, 0.5, 0.5], 0), (4, [1, 1, 9, 9], 0)])})
+    assert COCO(root).record("a") and verify(root).ok
+
+
+@pytest.mark.parametrize(
     ("key", "entry", "match"),
     [
         ("images", {"id": 100, "file_name": "b.jpg"}, "Two images have the same id(.|\n)*100: a and b"),
