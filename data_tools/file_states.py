@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -35,6 +36,22 @@ def other_than_file(path: Path) -> str | None:
         return "a link that leads nowhere" if path.is_symlink() else None
     kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
     return None if stat.S_ISREG(mode) else next((kind for is_kind, kind in kinds if is_kind(mode)), "a device")
+
+
+def folded(name: str) -> str:
+    """What names that differ in case or Unicode form only have in common."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def hint_at_others(path: str | Path) -> str | None:
+    """What there is in place of a file that is not there: of its name but for case, Unicode form or extension."""
+    path = Path(path)
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return None
+    near = sorted(name for name in names if name != path.name and folded(Path(name).stem) == folded(path.stem))
+    return f"{', '.join(near)} is there: rename it, or correct what names it" if near else None
 
 
 def files_below(folder: Path, *, without: str | None = None) -> Iterator[Path]:

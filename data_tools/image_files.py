@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.file_states import other_than_file
-from duskbench.data_tools.ids import printable, stem
+from duskbench.data_tools.ids import forms, printable, stem
 from duskbench.data_tools.images import is_image_file
 
 _NAMED = 3
@@ -55,6 +55,11 @@ class ImageFiles:
         """Relative path without extension -> the files; where there are several, the one to read comes first."""
         return _group(self.files, stem)
 
+    def others_by_id(self, suffix: str) -> dict[str, str]:
+        """Relative path without extension -> the other file of an extension, in any case; lower case goes first."""
+        files = [file for file in self.others if file.lower().endswith(suffix)]
+        return {file[: -len(suffix)]: file for file in sorted(files, key=lambda file: (file.endswith(suffix), file))}
+
     @cached_property
     def by_name(self) -> dict[str, list[str]]:
         """File name without extension -> the files of that name, in whatever folder."""
@@ -68,6 +73,9 @@ class ImageFiles:
         without folders those of its name in whatever folder. Extensions do not matter. More than one is for the caller
         to settle.
         """
+        return next(filter(None, map(self._matching, forms(image_id))), [])
+
+    def _matching(self, image_id: str) -> list[Path]:
         folder, _, name = image_id.rpartition("/")
         named = sorted(self.by_name.get(name, []))
         same = [file for file in named if stem(file) == image_id] if folder else []

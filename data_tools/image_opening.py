@@ -16,6 +16,7 @@ from PIL import Image, TiffTags, UnidentifiedImageError
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
 from duskbench.data_tools.file_kinds import HEAD, kind_of, remedy
+from duskbench.data_tools.file_states import hint_at_others
 from duskbench.data_tools.files import open_file
 from duskbench.data_tools.png_chunks import may_hold_exif, pared
 
@@ -269,7 +270,8 @@ def _undecodable(file: IO[bytes], where: str | Path, error: Exception) -> DataEr
 
 
 def _unreadable(where: str | Path, error: OSError) -> DataError:
-    return DataError("Cannot read the image file.", where=where, got=error.strerror or str(error))
+    todo = hint_at_others(where) if isinstance(error, FileNotFoundError) else None
+    return DataError("Cannot read the image file.", where=where, got=error.strerror or str(error), todo=todo)
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -11,6 +11,7 @@ from typing import ClassVar
 from duskbench.data_tools.boxes import clip_box, doubt_of_shares
 from duskbench.data_tools.classes import canonical, is_synonym
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.file_states import hint_at_others
 from duskbench.data_tools.findings import Finding
 from duskbench.data_tools.ids import check_id, resolve, resolve_all
 from duskbench.data_tools.images import image_size
@@ -177,7 +178,7 @@ class Dataset(ABC):
         """
         found = resolve(image_id, self._known, where=self.root)
         with naming(DataError, "The data set's reader fails.", type(self), f"{self.root}, {found}"):
-            record = self.annotation(found)
+            record = self._annotation(found)
         size, where = _size_if_readable(record.path), self.annotation_path(found)
         if size and record.size and size != record.size:
             self._other_sizes[found] = (
@@ -192,6 +193,13 @@ class Dataset(ABC):
             box = clip_box(one.box_xyxy, size or record.size, where=f"{where}, object {number} ({one.name})")
             objects.append(replace(one, name=name, box_xyxy=box))
         return record if record.objects is None else replace(record, objects=tuple(objects))
+
+    def _annotation(self, image_id: str) -> ImageRecord:
+        try:
+            return self.annotation(image_id)
+        except MissingAnnotationError as error:
+            todo = error.todo or (hint_at_others(error.where) if error.where else None)
+            raise MissingAnnotationError(error.what, where=error.where, got=error.got, todo=todo) from error
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -86,8 +86,7 @@ def _check_annotations(dataset: Dataset, found: Collector) -> list[Expectation]:
         path = dataset.image_path(image_id)
         if not path.is_file():
             # Another extension is the usual cause: `x.JPG` unpacked as `x.jpg`.
-            near = found.of_same_stem(path)
-            found.add("error", "missing-image", path, f"not there, but {', '.join(near)} is" if near else "not there")
+            found.add("error", "missing-image", path, found.not_there(path))
         record = _read(dataset, image_id, found)
         if record is None or record.objects is None:
             expected.append(Expectation(path))
@@ -119,7 +118,8 @@ def _read(dataset: Dataset, image_id: str, found: Collector) -> ImageRecord | No
         with naming(DataError, "The data set's reader fails.", type(dataset), dataset.annotation_path(image_id)):
             return dataset.annotation(image_id)
     except MissingAnnotationError as error:
-        found.add("error", "missing-annotation", error.where or dataset.root, f"{error.got}, not there")
+        path = Path(error.where or dataset.root)
+        found.add("error", "missing-annotation", path, f"{error.got}, {found.not_there(path)}")
     except DataError as error:
         code = "broken-annotation"
         if isinstance(error, BoxError | UnknownClassError):

@@ -8,7 +8,7 @@ from typing import Any
 
 from duskbench.data_tools.coco_files import spellings
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.ids import bare_id
+from duskbench.data_tools.ids import bare_id, forms
 
 _NO_NUMBER = -1
 
@@ -50,7 +50,9 @@ class ResultsNames:
         for image in self._first_entry:
             names = self.of(image)
             self._check_one_meaning(image, names[-1], known)
-            found = [name for name in names if name in known][:1] or _of_number(names[-1], numbered)
+            found = [form for name in names for form in forms(name) if form in known][:1] or _of_number(
+                names[-1], numbered
+            )
             if len(found) == 1:
                 of_image.setdefault(found[0], []).append(image)
             else:

@@ -12,7 +12,7 @@ from duskbench.data_tools.coco import COCO
 from duskbench.data_tools.coco_files import CocoFile, find_annotation_files
 from duskbench.data_tools.datasets import detect_layout, missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
-from duskbench.data_tools.images import write_image
+from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.verify import verify
 
@@ -72,6 +72,20 @@ def test_ids_and_sizes_may_be_text(tmp_path: Path, image: Any, category: Any, as
     }
     record = COCO(make(tmp_path, {"a.json": content}, ("a.jpg",))).record("a")
     assert (record.size, [one.name for one in record.objects or ()]) == ((40, 30), ["car"])
+
+
+def test_images_in_another_form_of_unicode(tmp_path: Path) -> None:
+    root = make(tmp_path, {"a.json": truth("day/caf\xe9.jpg")}, ("day/cafe\u0301.jpg", "night/cafe\u0301.jpg"))
+    assert COCO(root).image_path("day/caf\xe9") == root / "day/cafe\u0301.jpg"
+
+
+@pytest.mark.parametrize("there", ["images/A.JPG", "images/a.png"])
+def test_another_case_or_ending_is_hinted_at(tmp_path: Path, there: str) -> None:
+    root = make(tmp_path, {"a.json": truth("a.jpg")}, (there,))
+    found = {(finding.code, finding.file): finding.message for finding in verify(root).findings}
+    assert found["missing-image", "images/a.jpg"] == f"not there, but {Path(there).name} is"
+    with pytest.raises(DataError, match=f"{Path(there).name} is there: rename it"):
+        read_image(COCO(root).image_path("a"))
 
 
 def test_boxes_in_shares_of_the_image_are_said(tmp_path: Path) -> None:

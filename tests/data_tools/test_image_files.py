@@ -77,6 +77,11 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path) -> None:
         find_images(tmp_path / "nowhere")
 
 
+def test_files_of_an_id_in_another_form_of_unicode(tmp_path: Path) -> None:
+    found = find_images(touch(tmp_path, "x/cafe\u0301.png"))
+    assert found.matching("x/caf\xe9") == found.matching("caf\xe9") == [tmp_path / "x/cafe\u0301.png"]
+
+
 def test_files_that_belong_to_an_id(tmp_path: Path) -> None:
     found = find_images(touch(tmp_path, "cam1/a.png", "cam2/a.png", "b.v2.jpg", "x/c.bmp"))
     for image_id, files in (
