@@ -12,11 +12,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from io import TextIOWrapper
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import IO, BinaryIO, Literal
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.file_states import NEVER_ENDING, other_than_file
 
 CopyMode = Literal["hardlink", "copy"]
 
@@ -120,9 +121,21 @@ def place_file(source: Path, target: Path, copy: CopyMode) -> bool:
     return True
 
 
+def open_file(path: str | Path) -> BufferedReader:
+    """Open a data set's file to read its bytes.
+
+    Raises:
+        OSError: It cannot be opened, or is no file: reading a pipe that nobody writes to would never end.
+    """
+    other = other_than_file(Path(path))
+    if other in NEVER_ENDING:
+        raise OSError(errno.EINVAL, f"{other}, not a file", str(path))
+    return Path(path).open("rb")
+
+
 def file_sha256(path: str | Path) -> str:
     """Sha256 of a file's bytes, as 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

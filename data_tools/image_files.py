@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.ids import printable, stem
+from duskbench.data_tools.file_states import other_than_file
+from duskbench.data_tools.ids import forms, printable, stem
 from duskbench.data_tools.images import is_image_file
 
 _NAMED = 3
@@ -41,8 +42,8 @@ class ImageFiles:
         root: The folder.
         files: Paths relative to it, with `/`, sorted.
         others: The other files, likewise; hidden ones are in neither.
-        left_out: Reason -> what was left out for it: pictures of a format that is not read, hidden pictures, links that
-            lead nowhere or to a folder that was read already.
+        left_out: Reason -> what was left out for it: pictures of a format that is not read, hidden pictures, pipes,
+            links that lead nowhere or to a folder that was read already.
     """
 
     root: Path
@@ -63,6 +64,11 @@ class ImageFiles:
         """Relative path without extension -> the files; where there are several, the one to read comes first."""
         return _group(self.files, stem)
 
+    def others_by_id(self, suffix: str) -> dict[str, str]:
+        """Relative path without extension -> the other file of an extension, in any case; lower case goes first."""
+        files = [file for file in self.others if file.lower().endswith(suffix)]
+        return {file[: -len(suffix)]: file for file in sorted(files, key=lambda file: (file.endswith(suffix), file))}
+
     @cached_property
     def by_name(self) -> dict[str, list[str]]:
         """File name without extension -> the files of that name, in whatever folder."""
@@ -76,6 +82,9 @@ class ImageFiles:
         without folders those of its name in whatever folder. Extensions do not matter. More than one is for the caller
         to settle.
         """
+        return next(filter(None, map(self._matching, forms(image_id))), [])
+
+    def _matching(self, image_id: str) -> list[Path]:
         folder, _, name = image_id.rpartition("/")
         named = sorted(self.by_name.get(name, []))
         same = [file for file in named if stem(file) == image_id] if folder else []
@@ -142,8 +151,9 @@ def _sort_out(file: Path) -> tuple[str | None, str]:
         return None, "hidden files" if is_picture else ""
     if not is_picture:
         return "others", ""
-    if not file.is_file():
-        return None, "links that lead nowhere"
+    other = other_than_file(file)
+    if other is not None:
+        return None, f"{other} in place of a file" if file.exists() else "links that lead nowhere"
     return ("files", "") if is_image_file(file) else (None, _PICTURES[file.suffix.lower()])
 
 

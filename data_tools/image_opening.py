@@ -16,6 +16,8 @@ from PIL import Image, TiffTags, UnidentifiedImageError
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
 from duskbench.data_tools.file_kinds import HEAD, kind_of, remedy
+from duskbench.data_tools.file_states import hint_at_others
+from duskbench.data_tools.files import open_file
 from duskbench.data_tools.png_chunks import may_hold_exif, pared
 
 # Every format that is opened, as Pillow calls it, with the extensions of its files. Pillow knows many more; most of
@@ -138,7 +140,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
         DataError: As `read_image`, but for what only decoding shows.
     """
     try:
-        with Path(path).open("rb") as file, _opened(file, path) as image:
+        with open_file(path) as file, _opened(file, path) as image:
             return _header(image).size
     except DamagedImageError:
         return read_header(read_bytes(path), where=path).size
@@ -302,7 +304,8 @@ def _undecodable(file: IO[bytes], where: str | Path, error: Exception) -> DataEr
 
 
 def _unreadable(where: str | Path, error: OSError) -> DataError:
-    return DataError("Cannot read the image file.", where=where, got=error.strerror or str(error))
+    todo = hint_at_others(where) if isinstance(error, FileNotFoundError) else None
+    return DataError("Cannot read the image file.", where=where, got=error.strerror or str(error), todo=todo)
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -312,7 +315,8 @@ def read_bytes(path: str | Path) -> bytes:
         DataError: The file cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        with open_file(path) as file:
+            return file.read()
     except OSError as error:
         raise _unreadable(path, error) from error
 
