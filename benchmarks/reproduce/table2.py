@@ -236,10 +236,10 @@ def _run_step(
         return summary.ok
 
     def estimate() -> Estimate:
-        from duskbench.data_tools.datasets import missing, open_dataset
+        from duskbench.benchmarks.images import open_images
+        from duskbench.data_tools.datasets import missing
 
-        arguments = {k: v for k, v in config.data.items() if k not in ("root", "allow_missing", "groups")}
-        dataset = open_dataset(config.data["root"], **arguments)
+        dataset = open_images(config)
         images = len(dataset.ids) - len(missing(dataset))
         with searched_first(options.searched):
             seconds = time_benchmark(config, options.run)
