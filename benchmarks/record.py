@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -307,11 +308,13 @@ class RunRecord:
         """Labels of the rows that stand for a limit and do not compete."""
         return frozenset(enhancer.row for enhancer in self.enhancers if enhancer.upper_bound)
 
-    @property
+    @cached_property
     def rows(self) -> dict[str, tuple[EnhancerEntry, ...]]:
         """Label of a row of the table -> its enhancer, or the several trainings of its method."""
-        labels = dict.fromkeys(enhancer.row for enhancer in self.enhancers)
-        return {label: tuple(e for e in self.enhancers if e.row == label) for label in labels}
+        rows: dict[str, list[EnhancerEntry]] = {}
+        for enhancer in self.enhancers:
+            rows.setdefault(enhancer.row, []).append(enhancer)
+        return {label: tuple(entries) for label, entries in rows.items()}
 
     def to_json(self) -> str:
         """Strict JSON with sorted keys."""
