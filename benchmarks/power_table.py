@@ -11,7 +11,7 @@ from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.power import DEFAULT_POWER, images_needed, smallest_difference
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
-from duskbench.benchmarks.simultaneous import Family, family_of, is_the_same, verdict
+from duskbench.benchmarks.simultaneous import Family, family_of, is_the_same
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
@@ -145,7 +145,7 @@ def _row(
 ) -> TableRow:
     interval, error = family.intervals[result.label], family.standard_errors[result.label]
     difference = result.against[baseline]
-    finding: str = verdict(interval, score.metric.better)
+    finding: str = interval.verdict(score.metric.better)
     if margin is not None and is_the_same(interval, margin / score.metric.factor):
         same = f"the same within {margin:g}"
         finding = same if finding == "not settled" else f"{finding}, {same}"

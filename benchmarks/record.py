@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from duskbench.benchmarks.costs import Costs
+from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.data_tools.errors import DataError
@@ -148,7 +149,7 @@ class MetricEntry:
     identity: str
     kind: Literal["image", "detections"]
     heading: str
-    better: Literal["lower", "higher"]
+    better: Better
     digits: int = 3
     factor: float = 1.0
     tolerance: float | None = None
