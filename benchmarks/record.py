@@ -173,6 +173,11 @@ class ScoreColumn:
     metric: MetricEntry
     detector: DetectorEntry | None = None
 
+    @property
+    def identity(self) -> tuple[str, str | None]:
+        """Key of the metric and label of the detector: equal of two runs' columns that are of the same."""
+        return self.metric.key, self.detector.label if self.detector else None
+
 
 @dataclass(frozen=True)
 class DataEntry:
