@@ -16,7 +16,7 @@ from duskbench.benchmarks.rows import Key
 from duskbench.benchmarks.run_differences import ImageState
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Aggregate, Sample
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.trainings import Trainings
 
 STAGES = ("decode", "enhance", "detect", "metrics")
@@ -226,5 +226,5 @@ def open_evidence(run_dir: Path) -> RunEvidence:
     Raises:
         DataError: There are no results in the folder, or they are damaged.
     """
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+    with ResultStore(run_dir / RESULTS, reading=True) as store:
         return read_evidence(store)

@@ -18,6 +18,9 @@ from duskbench.benchmarks.rows import Detected, Key, Measured, Row, StoredImage,
 from duskbench.benchmarks.schema import bring_up_to_date, checksum, create, is_known
 from duskbench.data_tools.errors import DataError
 
+# The file in the folder of a run.
+RESULTS = "results.sqlite"
+
 
 class ResultStore:
     """The SQLite file of a run folder. One process writes; a row that was put is there after `kill -9`.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duskbench.benchmarks.record import RunRecord
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.table import Table
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 
@@ -63,7 +63,7 @@ def track_run(tracker: str, run_dir: Path, table: Table, record: RunRecord | Non
         ConfigError, DataError: As `check_tracker` and `track`.
     """
     if record is None:
-        with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+        with ResultStore(run_dir / RESULTS, reading=True) as store:
             record = store.last_run()
     n_images = len(record.image_ids)
     track(tracker, run_dir, record, table_numbers(table), run=record.environment.started, n_images=n_images)
