@@ -101,7 +101,7 @@ def break_down(
 
     By lighting and indoor the images are split, and everything is computed on each part alone. By class the AP of each
     class stands alone. By size, on all images, objects of other sizes are ignored as difficult ones are, and so are
-    false alarms of other sizes. Where an ignored object is detected twice VOC ignores both, COCO one.
+    false alarms of other sizes. Where such an object is detected twice VOC ignores both, COCO one.
 
     Args:
         run: The run's images.

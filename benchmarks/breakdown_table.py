@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duskbench.benchmarks.breakdown import Breakdown, Part, break_down, sized_samples
-from duskbench.benchmarks.matching import EnhancerRows, gaps, open_run, read_enhancers
+from duskbench.benchmarks.evaluate import with_coco
+from duskbench.benchmarks.matching import EnhancerRows, gaps, read_enhancers, read_run_images
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
 _BY = {"lighting": "lighting", "indoor": "place", "class": "class", "size": "object size"}
 
 
-def read_breakdown(run_dir: Path, by: str, *, baseline: str | None = None) -> tuple[Table, Breakdown, RunRecord]:
+def read_breakdown(
+    run_dir: Path, by: str, *, coco: bool = False, baseline: str | None = None
+) -> tuple[Table, Breakdown, RunRecord]:
     """Break a run's newest record down.
 
     Args:
         run_dir: Folder of the run.
         by: `lighting`, `indoor`, `class` or `size`.
+        coco: Whether to add COCO AP.
         baseline: Label that differences are taken to; None for Input.
 
     Returns:
@@ -36,8 +41,11 @@ def read_breakdown(run_dir: Path, by: str, *, baseline: str | None = None) -> tu
         UnknownNameError: There is no such break-down or baseline.
         DataError: There are no results in the folder, or nothing to break down by.
     """
-    with open_run(run_dir) as (store, run):
-        record = run.record
+    with ResultStore(run_dir / RESULTS, reading=True) as store:
+        record = store.last_run()
+        if coco:
+            record = with_coco(record)
+        run = read_run_images(store, record)
 
         def samples(rows: EnhancerRows) -> tuple[dict[str, Sample | Trainings], Sample | Trainings | None]:
             # By size first: then the matching of one serves the other.

@@ -46,6 +46,8 @@ def table(
 
     if errors + (by is not None) + (found is not None) > 1:
         raise ConfigError("These are different tables.", where="--by, --errors, --found", todo="give one of them")
+    if coco and (errors or found is not None):
+        raise ConfigError("This table has no AP.", where="--coco", expected="--by beside it, or the table itself")
     if found is not None:
         print_as(form, read_found_table(run_dir, found, detector=detector, baseline=baseline))
         return
@@ -57,7 +59,7 @@ def table(
     if by is None:
         print_as(form, read_table(run_dir, coco=coco, baseline=baseline))
         return
-    made, parts, record = read_breakdown(run_dir, by, baseline=baseline)
+    made, parts, record = read_breakdown(run_dir, by, coco=coco, baseline=baseline)
     print_as(form, made, csv=breakdown_to_csv(parts, record) if form == "csv" else None)
 
 

@@ -22,8 +22,10 @@ class Boxes:
         labels: (N,) int64 into the protocol's classes.
         images: (N,) int64 into the list of images.
         scores: (N,) float64; for ground truth all 1.
-        difficult: (N,) bool; for detections all False.
+        difficult: (N,) bool: not to be found; for detections all False.
         ordinals: (N,) int64: position among the objects of the image's record, or the detections of its row.
+        crowd: (N,) bool: the difficult ones on which COCO ignores any number of detections; by default all of them. An
+            object of a size that is not asked for is difficult and no crowd.
     """
 
     boxes_xyxy: np.ndarray
@@ -32,6 +34,11 @@ class Boxes:
     scores: np.ndarray
     difficult: np.ndarray
     ordinals: np.ndarray
+    crowd: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.crowd is None:
+            object.__setattr__(self, "crowd", self.difficult)
 
     def take(self, chosen: np.ndarray) -> Boxes:
         """Those of a mask or of indices."""

@@ -169,7 +169,7 @@ def _match(
     unsorted = np.unique(detection)
     of_group = key[best[unsorted]]
     turn = np.arange(len(unsorted)) - np.searchsorted(of_group, of_group)
-    crowd, ignored_gt = truth.difficult, _ignored(truth)
+    crowd, ignored_gt = truth.crowd, _ignored(truth)
     turn_of_pair = turn[np.searchsorted(unsorted, detection)]
     # Turn by turn, detection by detection, and of each what it takes first.
     order = np.lexsort((-gt, -iou, ignored_gt[gt], detection, turn_of_pair))
@@ -208,7 +208,7 @@ def _overlapping(
         size = np.minimum(a[:, 2:] + a[:, :2], b[:, 2:] + b[:, :2]) - np.maximum(a[:, :2], b[:, :2])
         shared = np.where((size > 0).all(axis=1), size[:, 0] * size[:, 1], 0.0)
         own = a[:, 2] * a[:, 3]
-        whole = np.where(truth.difficult[gt], own, own + b[:, 2] * b[:, 3] - shared)
+        whole = np.where(truth.crowd[gt], own, own + b[:, 2] * b[:, 3] - shared)
         iou = np.divide(shared, whole, out=np.zeros_like(whole), where=shared > 0)
         near = iou >= IOU_THRESHOLDS[0]
         kept.append((detection[near], gt[near], iou[near]))

@@ -110,6 +110,17 @@ def test_sizes_are_cocos(tmp_path: Path) -> None:
     assert sum(part.n_objects for part in got.parts) == len(run.truth.labels)
 
 
+@pytest.mark.parametrize("by", ["class", "size", "lighting"])
+def test_coco_ap_can_be_added(folder: Path, by: str) -> None:
+    _, plain, _ = read_breakdown(folder, by)
+    table, breakdown, _ = read_breakdown(folder, by, coco=True)
+    for before, part in zip(plain.parts, breakdown.parts, strict=True):
+        scores = part.spreads["Better"].scores
+        assert set(scores) - set(before.spreads["Better"].scores) == {"coco AP50:95", "coco AP50", "coco AP75"}
+        assert scores["map"] == before.spreads["Better"].scores["map"]
+    assert any("COCO AP50:95" in column.heading for column in table.columns)
+
+
 def coco(truth: Any, found: Any) -> list[dict[str, float]]:
     """AP at IoU 0.5 and VOC's eleven recalls, for each of COCO's areas, by pycocotools itself."""
     from pycocotools.coco import COCO

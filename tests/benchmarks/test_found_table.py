@@ -118,3 +118,4 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["table", str(tmp_path), "--found", "size"])
     assert result.exit_code == 0 and "gained" in result.output
     assert CliRunner().invoke(app, ["table", str(tmp_path), "--found", "size", "--errors"]).exit_code == 2
+    assert CliRunner().invoke(app, ["table", str(tmp_path), "--found", "size", "--coco"]).exit_code == 2

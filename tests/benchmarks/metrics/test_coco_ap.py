@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from duskbench.benchmarks.breakdown import in_range
 from duskbench.benchmarks.metrics import boxes as boxes_module
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.coco_ap import CocoAP, coco_ap, rank
@@ -87,7 +89,9 @@ def indexed(boxes: Boxes, n_classes: int, n_images: int, **extra: Any) -> Any:
     return coco
 
 
-def pycocotools(truth: Boxes, found: Boxes, n_classes: int) -> tuple[np.ndarray, list[tuple[set[int], set[int]]]]:
+def pycocotools(
+    truth: Boxes, found: Boxes, n_classes: int, areas: tuple[float, float] = (0, 1e10)
+) -> tuple[np.ndarray, list[tuple[set[int], set[int]]]]:
     """(thresholds, classes) AP, -1 where there is none; at each overlap the detections that are hits and that count."""
     from pycocotools.cocoeval import COCOeval
 
@@ -95,7 +99,7 @@ def pycocotools(truth: Boxes, found: Boxes, n_classes: int) -> tuple[np.ndarray,
     gt = indexed(truth, n_classes, n_images, iscrowd=truth.difficult.astype(int))
     dt = indexed(found, n_classes, n_images, score=found.scores)
     evaluation = COCOeval(gt, dt, "bbox")
-    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [list(areas)], ["all"]
     evaluation.params.maxDets = [100]
     evaluation.evaluate()
     evaluation.accumulate()
@@ -149,6 +153,23 @@ def test_what_becomes_of_each_detection_is_what_pycocotools_says(case: str, seed
     theirs = [float(known.mean()), float(known[0].mean()), float(known[5].mean())] if known.size else [None] * 3
     assert [ours.ap, ours.ap50, ours.ap75] == pytest.approx(theirs, abs=1e-12)
     assert ours.per_class == pytest.approx([None if of[0] < 0 else of.mean() for of in ap.T], abs=1e-12)
+
+
+@pytest.mark.parametrize("crowds", [0, 0.3])
+@pytest.mark.parametrize("areas", [(0, 400), (401, 1600), (1601, 1e10)])
+def test_objects_of_another_size_are_ignored_and_no_crowds(areas: tuple[float, float], crowds: float) -> None:
+    # A small false alarm inside a large object of its class lies in it as a whole, and does not overlap it.
+    rng = np.random.default_rng(0)
+    shape = {"n_images": 8, "n_classes": 3, "grid": 14.0}
+    truth, found = drawn(rng, 60, **shape, crowds=crowds), drawn(rng, 300, **shape)
+    _, fates = pycocotools(truth, found, 3, areas)
+    to_find = replace(truth, difficult=truth.difficult | ~in_range(truth, areas))
+    inside = in_range(found, areas)
+    for rankings, (hits, counted) in zip(zip(*rank(to_find, found, 3), strict=True), fates, strict=True):
+        positions = np.concatenate([ranking.positions for ranking in rankings])
+        tp = np.concatenate([ranking.tp for ranking in rankings])
+        assert set(positions[tp | inside[positions]].tolist()) == counted
+        assert set(positions[tp].tolist()) == hits
 
 
 def test_pairs_a_few_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
