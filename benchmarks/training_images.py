@@ -22,6 +22,7 @@ from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.datasets import missing
 from duskbench.data_tools.errors import DataError, DuskbenchError, TrainingError
 from duskbench.data_tools.files import file_sha256, write_text
+from duskbench.data_tools.ids import shown
 from duskbench.data_tools.images import image_size, read_image
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
@@ -56,7 +57,7 @@ class EnhancedSplit:
             raise DataError(
                 "There is nothing to train on.",
                 where=f"{len(self.images)} images of the training split",
-                expected=f"a box of a class of {detector.label}: {', '.join(detector.classes[:20])}",
+                expected=f"a box of a class of {detector.label}: {shown(detector.classes, 20)}",
                 got=", ".join(sorted({o.name for i in self.images for o in i.record.objects or ()})) or "no boxes",
                 todo="choose another split (--train-split), or a data set with boxes",
             )
