@@ -13,7 +13,7 @@ from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 
@@ -41,7 +41,7 @@ def read_breakdown(
         UnknownNameError: There is no such break-down or baseline.
         DataError: There are no results in the folder, or nothing to break down by.
     """
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+    with ResultStore(run_dir / RESULTS, reading=True) as store:
         record = store.last_run()
         if coco:
             record = with_coco(record)

@@ -9,7 +9,7 @@ from pathlib import Path
 from duskbench.benchmarks.kept_pictures import folder_name
 from duskbench.benchmarks.matching import read_enhancers, read_run_images
 from duskbench.benchmarks.record import RunRecord
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.data_tools.coco_json import CocoResults, write_coco_results
 from duskbench.data_tools.errors import ConfigError
 
@@ -21,7 +21,7 @@ def images_of_run(run_dir: Path) -> tuple[str, ...]:
         ConfigError: The run has no detector.
         DataError: There are no results in the folder.
     """
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+    with ResultStore(run_dir / RESULTS, reading=True) as store:
         return _last_with_detector(store, run_dir).image_ids
 
 
@@ -37,7 +37,7 @@ def write_run_detections(run_dir: Path, truth: Path) -> Iterator[CocoResults]:
         DataError: There are no results in the folder, or `truth` is no such file.
         UnknownIdError: An image of the run is not in the ground truth.
     """
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+    with ResultStore(run_dir / RESULTS, reading=True) as store:
         run = read_run_images(store, _last_with_detector(store, run_dir))
         for rows in read_enhancers(store, run):
             for detector in run.record.asked_of(rows.entry):

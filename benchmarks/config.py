@@ -17,16 +17,17 @@ from duskbench.data_tools.settings import plain
 from duskbench.pipeline.registry import config_root
 
 _KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "paper", "costs")
-# What every data set has; besides, each layout has options of its own.
-_DATA_KEYS = ("root", "layout", "split", "allow_missing", "groups", "reference")
 _KINDS = {
     "title": str, "data": dict, "detector": str | dict | list, "metrics": str | dict | list, "protocol": dict,
     "paper": dict, "costs": bool,
 }  # fmt: skip
+# What every data set has; besides, each layout has options of its own.
 _DATA_KINDS = {
     "root": str | Path, "layout": str, "split": str | Path | list, "allow_missing": bool, "groups": str | list,
     "reference": str | Path,
 }  # fmt: skip
+# Those that `images.read_images` and the run need; the others are arguments of `open_dataset`.
+RUN_KEYS = ("root", "allow_missing", "groups", "reference")
 _PAPER_KINDS = {"source": str, "rows": dict, "data": str, "n_images": int}
 
 
@@ -125,7 +126,7 @@ def load_benchmark_config(
     _check_kinds(values, {"enhancers": list}, path)
     options = reader_options(values["data"].get("layout") or "auto")
     if options is not None:
-        _check_keys(values["data"], (*_DATA_KEYS, *options), "key of data", path)
+        _check_keys(values["data"], (*_DATA_KINDS, *options), "key of data", path)
     values["data"] = _without_none(values["data"])
     if values["data"].get("root"):
         # A shell expands ~ at the beginning of a word, and so neither in --data=~/x nor in data.root=~/x.

@@ -17,10 +17,9 @@ from duskbench.benchmarks.matched import (
     other_detectors,
     read_each_matched,
 )
-from duskbench.benchmarks.matching import RunImages, gaps, read_run_images
+from duskbench.benchmarks.matching import RunImages, gaps, open_run
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.samples import detectable
-from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow
 from duskbench.data_tools.errors import DataError
 
@@ -37,8 +36,7 @@ def read_errors_table(run_dir: Path, *, detector: str | None = None, baseline: s
         DataError: There are no results in the folder, or no detections.
         UnknownNameError: There is no such detector or baseline.
     """
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
-        run = read_run_images(store, store.last_run())
+    with open_run(run_dir) as (store, run):
         chosen = choose_detector(run.record, detector)
 
         def numbers(one: Matched) -> tuple[float, dict[str, float], np.ndarray]:

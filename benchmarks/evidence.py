@@ -11,12 +11,12 @@ import numpy as np
 
 from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
-from duskbench.benchmarks.record import EnhancerEntry, RunRecord, ScoreColumn
+from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import Key
 from duskbench.benchmarks.run_differences import ImageState
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Aggregate, Sample
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.trainings import Trainings
 
 STAGES = ("decode", "enhance", "detect", "metrics")
@@ -197,13 +197,9 @@ def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, RowEvidence]:
     places = {state.id: number for number, state in enumerate(evidence.images)}
     order = np.array([places[state.id] for state in other.images], np.int64)
     back = np.argsort(order)
-    theirs = {_identity(column): column.key for column in other.record.columns()}
-    keys = {c.key: theirs[_identity(c)] for c in evidence.record.columns() if _identity(c) in theirs}
+    theirs = {column.identity: column.key for column in other.record.columns()}
+    keys = {c.key: theirs[c.identity] for c in evidence.record.columns() if c.identity in theirs}
     return rows_of({label: _moved(one, order, back, keys) for label, one in evidence.enhancers.items()})
-
-
-def _identity(column: ScoreColumn) -> tuple[str, str | None]:
-    return column.metric.key, column.detector.label if column.detector else None
 
 
 def _moved(one: EnhancerEvidence, order: np.ndarray, back: np.ndarray, keys: Mapping[str, str]) -> EnhancerEvidence:
@@ -230,5 +226,5 @@ def open_evidence(run_dir: Path) -> RunEvidence:
     Raises:
         DataError: There are no results in the folder, or they are damaged.
     """
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+    with ResultStore(run_dir / RESULTS, reading=True) as store:
         return read_evidence(store)

@@ -18,7 +18,7 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, EnhancerEntry
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import RunSummary, run
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.training_images import EnhancedSplit, check_apart, enhance_split
 from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.errors import ConfigError
@@ -74,7 +74,7 @@ def fine_tune(
     """
     # Measuring in this process sets one thread, and other numbers of threads round otherwise.
     threads = torch.get_num_threads()
-    known = Known(options.out / "results.sqlite")
+    known = Known(options.out / RESULTS)
     enhancers = plan_enhancers(config, options.device, known)
     _check_single(enhancers)
     entries = plan_detectors(config, options.checkpoint, options.device, known)
@@ -111,7 +111,7 @@ def fine_tune(
             plan_trained(entry, trainings[entry.label], _in_words(asked, split, lacking), options.device, known)
             for entry in entries
         ]
-        with ResultStore(options.out / "results.sqlite") as store:
+        with ResultStore(options.out / RESULTS) as store:
             known.save(store)
         so_far = replace(config, enhancers=config.enhancers[:position])
         summary = run(so_far, options, RunProgress(progress), trained=tuple(families))

@@ -12,8 +12,7 @@ import numpy as np
 from duskbench.benchmarks.breakdown import SIZES, in_range
 from duskbench.benchmarks.changes import Counted, Tally, count, found_and_lost
 from duskbench.benchmarks.matched import choose_detector, other_detectors, read_each_matched
-from duskbench.benchmarks.matching import RunImages, gaps, read_run_images
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.matching import RunImages, gaps, open_run
 from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
@@ -47,8 +46,7 @@ def read_found_table(run_dir: Path, by: str, *, detector: str | None = None, bas
     """
     if by not in AXES:
         raise UnknownNameError("axis of objects", by, AXES)
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
-        run = read_run_images(store, store.last_run())
+    with open_run(run_dir) as (store, run):
         chosen = choose_detector(run.record, detector)
         counted = read_each_matched(store, run, partial(count, run=run), detector=chosen, baseline=baseline)
     table = build_found_table(run, counted, by, baseline)

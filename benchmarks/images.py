@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from duskbench.benchmarks.config import BenchmarkConfig
+from duskbench.benchmarks.config import RUN_KEYS, BenchmarkConfig
 from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.rows import StoredImage
 from duskbench.data_tools.datasets import missing, open_dataset
@@ -24,14 +24,10 @@ def open_images(config: BenchmarkConfig) -> Dataset:
         ConfigError: The configuration names none.
         DataError: It is not there, or is no data set.
     """
-    data = dict(config.data)
-    root = data.pop("root", None)
+    root = config.data.get("root")
     if root is None:
         raise ConfigError("The configuration names no data set.", where=config.name, todo="give one: --data DIR")
-    data.pop("allow_missing", None)
-    data.pop("groups", None)
-    data.pop("reference", None)
-    return open_dataset(Path(root), **data)
+    return open_dataset(Path(root), **{key: value for key, value in config.data.items() if key not in RUN_KEYS})
 
 
 def read_images(

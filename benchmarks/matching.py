@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, MetricEntry, RunRecord
 from duskbench.benchmarks.rows import Detected, Row, StoredImage
 from duskbench.benchmarks.statistics import Aggregate
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.data_tools.classes import class_key
 from duskbench.pipeline.allocator import give_back_freed_memory
 
@@ -130,6 +131,17 @@ def read_run_images(store: ResultStore, record: RunRecord) -> RunImages:
     images = store.images_of(record)
     metrics, cautions = load_needed(record)
     return RunImages(record, images, ground_truth(images, record.protocol), metrics, cautions, store.path)
+
+
+@contextmanager
+def open_run(run_dir: Path) -> Iterator[tuple[ResultStore, RunImages]]:
+    """The results of a folder, to be read, and the images of its newest run.
+
+    Raises:
+        DataError: There are no results in the folder, or they are damaged.
+    """
+    with ResultStore(run_dir / RESULTS, reading=True) as store:
+        yield store, read_run_images(store, store.last_run())
 
 
 def read_enhancers(store: ResultStore, run: RunImages, first: Collection[str] = ()) -> Iterator[EnhancerRows]:

@@ -103,7 +103,7 @@ def build_curve_table(title: str, curves: Mapping[str, NightCurves], bootstrap: 
         columns += [
             Column(f"{noise} stops", f"stops gained{which}", "higher", 2, part=part, bounds="shown", signed=True),
             score_column(score, key=f"{noise} area", heading=mean, part=part),
-            score_column(score, key=f"{noise} area -", heading=f"Δ {mean}", better=None, part=part, signed=True),
+            score_column(score, key=f"{noise} area -", heading=f"Δ {mean}", part=part, signed=True),
         ]
         part = f"{score.heading} by exposure in stops, noise {noise}{percent}"
         columns += [

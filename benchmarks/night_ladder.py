@@ -11,6 +11,7 @@ from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import RunSummary, run
+from duskbench.benchmarks.store import RESULTS
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.night import Exposure
 from duskbench.data_tools.progress import SILENT, Progress
@@ -63,7 +64,7 @@ class Ladder:
 def measured_ladders(out: Path) -> Iterator[Ladder]:
     """What `measure_ladder` measured below a folder, a ladder for each noise; nothing where it measured nothing."""
     for noise in SENSORS:
-        found = (out / "runs" / f"noise_{noise}").glob("*/results.sqlite")
+        found = (out / "runs" / f"noise_{noise}").glob(f"*/{RESULTS}")
         exposures = [float(path.parent.name[:-2]) for path in found if _LEVEL.fullmatch(path.parent.name)]
         if exposures:
             yield Ladder(tuple(exposures), (noise,))

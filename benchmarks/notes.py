@@ -10,7 +10,7 @@ from duskbench.benchmarks.costs import COSTS_NOTE
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import agreement_notes, rank_agreements
 from duskbench.benchmarks.record import DetectorEntry, MetricEntry, RunRecord
-from duskbench.benchmarks.simultaneous import family_of, verdict
+from duskbench.benchmarks.simultaneous import family_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference
 from duskbench.data_tools.classes import match_classes
 
@@ -183,7 +183,7 @@ def _family_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstra
             continue
         found: dict[str, list[str]] = {"better": [], "worse": [], "not settled": []}
         for label, interval in family.intervals.items():
-            found[verdict(interval, score.metric.better)].append(label)
+            found[interval.verdict(score.metric.better)].append(label)
         said = "; ".join(f"{finding} {', '.join(labels)}" for finding, labels in found.items() if labels)
         yield (
             f"All {len(family.intervals)} differences of {score.heading} to {record.input_label} at once, so that none "

@@ -17,6 +17,7 @@ from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric, 
 from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, EnhancerEntry, MetricEntry
 from duskbench.data_tools.classes import match_classes
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, WeightsError
+from duskbench.data_tools.ids import shown
 from duskbench.data_tools.records import Dataset
 from duskbench.data_tools.specs import split_spec
 from duskbench.pipeline.enhancers.folder import Folder
@@ -237,7 +238,7 @@ def _check_shared_class(label: str, classes: Sequence[str], asked: Sequence[str]
             "The detector has none of the classes that the protocol asks for.",
             where=f"detector {label}",
             expected=f"one of {', '.join(asked)}, or another name for it",
-            got=f"{', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}",
+            got=shown(classes, 20),
             todo="name the detector's classes, or ask for others: --cfg-options protocol.classes=car,person",
         )
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, evaluate_run
-from duskbench.benchmarks.matching import read_run_images
+from duskbench.benchmarks.matching import open_run
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.power import DEFAULT_POWER, images_needed, smallest_difference
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
-from duskbench.benchmarks.simultaneous import Family, family_of, is_the_same, verdict
+from duskbench.benchmarks.simultaneous import Family, family_of, is_the_same
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.settings import check_setting, is_number, is_whole
@@ -58,9 +57,8 @@ def read_power_table(run_dir: Path, options: PowerOptions | None = None) -> Tabl
         UnknownNameError: There is no such score or baseline.
     """
     options = options or PowerOptions()
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
-        record = store.last_run()
-        run = read_run_images(store, record)
+    with open_run(run_dir) as (store, run):
+        record = run.record
         results = evaluate_run(store, run, baseline=options.baseline)
     baselines = baseline_labels(record, options.baseline)
     score = chosen_score(record, options.score)
@@ -146,7 +144,7 @@ def _row(
 ) -> TableRow:
     interval, error = family.intervals[result.label], family.standard_errors[result.label]
     difference = result.against[baseline]
-    finding: str = verdict(interval, score.metric.better)
+    finding: str = interval.verdict(score.metric.better)
     if margin is not None and is_the_same(interval, margin / score.metric.factor):
         same = f"the same within {margin:g}"
         finding = same if finding == "not settled" else f"{finding}, {same}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from duskbench.benchmarks.costs import Costs
+from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.data_tools.errors import DataError
@@ -147,7 +149,7 @@ class MetricEntry:
     identity: str
     kind: Literal["image", "detections"]
     heading: str
-    better: Literal["lower", "higher"]
+    better: Better
     digits: int = 3
     factor: float = 1.0
     tolerance: float | None = None
@@ -170,6 +172,11 @@ class ScoreColumn:
     heading: str
     metric: MetricEntry
     detector: DetectorEntry | None = None
+
+    @property
+    def identity(self) -> tuple[str, str | None]:
+        """Key of the metric and label of the detector: equal of two runs' columns that are of the same."""
+        return self.metric.key, self.detector.label if self.detector else None
 
 
 @dataclass(frozen=True)
@@ -307,11 +314,13 @@ class RunRecord:
         """Labels of the rows that stand for a limit and do not compete."""
         return frozenset(enhancer.row for enhancer in self.enhancers if enhancer.upper_bound)
 
-    @property
+    @cached_property
     def rows(self) -> dict[str, tuple[EnhancerEntry, ...]]:
         """Label of a row of the table -> its enhancer, or the several trainings of its method."""
-        labels = dict.fromkeys(enhancer.row for enhancer in self.enhancers)
-        return {label: tuple(e for e in self.enhancers if e.row == label) for label in labels}
+        rows: dict[str, list[EnhancerEntry]] = {}
+        for enhancer in self.enhancers:
+            rows.setdefault(enhancer.row, []).append(enhancer)
+        return {label: tuple(entries) for label, entries in rows.items()}
 
     def to_json(self) -> str:
         """Strict JSON with sorted keys."""

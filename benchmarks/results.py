@@ -7,7 +7,7 @@ from pathlib import Path
 from duskbench.benchmarks.evaluate import evaluate_run, with_coco
 from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.record import RunRecord
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
 from duskbench.data_tools.files import write_text
@@ -28,7 +28,7 @@ def read_table(
         DataError: There are no results in the folder.
         UnknownNameError: There is no such row.
     """
-    with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+    with ResultStore(run_dir / RESULTS, reading=True) as store:
         record = record or store.last_run()
         if coco:
             record = with_coco(record)

@@ -19,6 +19,7 @@ from duskbench.benchmarks.provenance import annotations_sha256, environment, ima
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, MetricEntry, RunRecord
 from duskbench.benchmarks.references import reference_folder
 from duskbench.benchmarks.rows import StoredImage
+from duskbench.benchmarks.store import RESULTS
 from duskbench.benchmarks.units import decoder_fingerprint
 from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.records import Dataset
@@ -60,7 +61,7 @@ class RunOptions:
     @property
     def results(self) -> Path:
         """The file of the results."""
-        return self.out / "results.sqlite"
+        return self.out / RESULTS
 
     @property
     def pictures(self) -> Path | None:

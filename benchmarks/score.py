@@ -21,7 +21,7 @@ from duskbench.benchmarks.provenance import annotations_sha256, environment, ima
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import Detected, Key, Row, StoredImage
 from duskbench.benchmarks.statistics import Interval
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
@@ -139,7 +139,7 @@ def score(
     asked = with_coco(record) if coco else record
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="duskbench-")))
-        store = stack.enter_context(ResultStore(folder / "results.sqlite"))
+        store = stack.enter_context(ResultStore(folder / RESULTS))
         found = _stored_detections(store, record, results, images)
         [result] = evaluate(store, asked)
     truth, boxes = ground_truth(images, protocol), Found.of(dict(enumerate(found))).boxes(results.classes, protocol)

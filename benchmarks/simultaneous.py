@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,8 +27,6 @@ from duskbench.benchmarks.statistics import Interval
 if TYPE_CHECKING:
     from duskbench.benchmarks.evaluate import EnhancerResult
     from duskbench.benchmarks.record import RunRecord, ScoreColumn
-
-Verdict = Literal["better", "worse", "not settled"]
 
 
 @dataclass(frozen=True)
@@ -92,13 +90,6 @@ def family_of(
     draws = {label: each.draws[score.key].total for label, each in against.items() if score.key in each.draws}
     # Over a single image there is no resample.
     return simultaneous({label: each for label, each in draws.items() if not np.isnan(each[1:]).all()}, level)
-
-
-def verdict(interval: Interval, better: Literal["lower", "higher"]) -> Verdict:
-    """What an interval says of a difference."""
-    if not interval.settled:
-        return "not settled"
-    return "better" if (interval.value > 0) == (better == "higher") else "worse"
 
 
 def is_the_same(interval: Interval, margin: float) -> bool:

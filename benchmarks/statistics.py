@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.base import Ranked
+from duskbench.benchmarks.metrics.base import Better, Ranked
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.settings import is_whole
 
 Aggregate = Callable[[np.ndarray], float]
+Verdict = Literal["better", "worse", "not settled"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,12 @@ class Interval:
     def unsettled(self) -> bool:
         """Of a difference: whether there is one, and the interval does not say which side of 0 it is on."""
         return self.low is not None and not self.settled and self.low != self.high
+
+    def verdict(self, better: Better) -> Verdict:
+        """What a difference says of the number that it is a difference of; without an interval nothing is settled."""
+        if not self.settled:
+            return "not settled"
+        return "better" if (self.value > 0) == (better == "higher") else "worse"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import Detected, Key, Measured, Row, StoredImage, image_of_row, image_row
 from duskbench.benchmarks.schema import bring_up_to_date, checksum, create, is_known
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.ids import shown
+
+# The file in the folder of a run.
+RESULTS = "results.sqlite"
 
 
 class ResultStore:
@@ -177,7 +181,7 @@ class ResultStore:
         known = self.images()
         lacking = [image_id for image_id in record.image_ids if image_id not in known]
         if lacking:
-            raise DataError("The results lack images of the run.", where=self.path, got=f"no {', '.join(lacking[:3])}")
+            raise DataError("The results lack images of the run.", where=self.path, got=f"no {shown(lacking, 3)}")
         return tuple(known[image_id] for image_id in record.image_ids)
 
     def put(self, row: Row) -> None:

@@ -9,6 +9,7 @@ from statistics import stdev
 from typing import Any, Literal, get_args
 
 from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.notes import UNSETTLED, table_notes
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
@@ -71,7 +72,7 @@ class Column:
 
     key: Key
     heading: str
-    better: Literal["lower", "higher"] | None = None
+    better: Better | None = None
     digits: int | None = None
     factor: float = 1.0
     part: str = ""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duskbench.benchmarks.record import RunRecord
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.table import Table
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 
@@ -40,10 +40,10 @@ def check_tracker(tracker: str) -> None:
 
 def table_numbers(table: Table) -> dict[str, float]:
     """`ROW/COLUMN` -> each number of a table as it is shown, and its interval under `ROW/COLUMN low` and `high`."""
-    numbers = {}
+    numbers, fields = {}, table.fields()
     for row in table.rows:
         label = row.label.removesuffix(row.mark)
-        for name, column, end in table.fields():
+        for name, column, end in fields:
             value = getattr(row[column.key], end)
             if end != "unsettled" and isinstance(value, int | float):
                 numbers[f"{label}/{name}"] = value * column.factor
@@ -63,7 +63,7 @@ def track_run(tracker: str, run_dir: Path, table: Table, record: RunRecord | Non
         ConfigError, DataError: As `check_tracker` and `track`.
     """
     if record is None:
-        with ResultStore(run_dir / "results.sqlite", reading=True) as store:
+        with ResultStore(run_dir / RESULTS, reading=True) as store:
             record = store.last_run()
     n_images = len(record.image_ids)
     track(tracker, run_dir, record, table_numbers(table), run=record.environment.started, n_images=n_images)

@@ -17,11 +17,12 @@ from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry
 from duskbench.benchmarks.rows import StoredImage
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import run
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.datasets import missing
 from duskbench.data_tools.errors import DataError, DuskbenchError, TrainingError
 from duskbench.data_tools.files import file_sha256, write_text
+from duskbench.data_tools.ids import shown
 from duskbench.data_tools.images import image_size, read_image
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
@@ -56,7 +57,7 @@ class EnhancedSplit:
             raise DataError(
                 "There is nothing to train on.",
                 where=f"{len(self.images)} images of the training split",
-                expected=f"a box of a class of {detector.label}: {', '.join(detector.classes[:20])}",
+                expected=f"a box of a class of {detector.label}: {shown(detector.classes, 20)}",
                 got=", ".join(sorted({o.name for i in self.images for o in i.record.objects or ()})) or "no boxes",
                 todo="choose another split (--train-split), or a data set with boxes",
             )
@@ -102,7 +103,7 @@ def enhance_split(
                 got="; ".join(" ".join(line.split()) for line in summary.shortfalls()),
                 todo="leave that enhancer out with --enhancer, or allow images to be absent with --allow-missing",
             )
-        with ResultStore(folder / "results.sqlite", reading=True) as store:
+        with ResultStore(folder / RESULTS, reading=True) as store:
             images = tuple(image for image in store.images_of(store.last_run()) if image.sha256 is not None)
         hashes = {enhancer.label: _hashes(folder, enhancer, images) for enhancer in enhancers}
         changed = [label for label, each in hashes.items() if each is None]
@@ -111,7 +112,7 @@ def enhance_split(
         progress.message(f"Enhanced training images of {', '.join(changed)} are not what was made.", warning=True)
         if attempt:
             raise TrainingError("Enhanced training images do not stay as they are.", where=folder / "images")
-        for path in [*folder.glob("results.sqlite*"), *folder.glob("images")]:
+        for path in [*folder.glob(f"{RESULTS}*"), *folder.glob("images")]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return EnhancedSplit(folder, images, {label: each for label, each in hashes.items() if each is not None})
 

@@ -18,6 +18,7 @@ from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import ExDark
 from duskbench.data_tools.files import CopyMode, file_sha256, place_file, write_text, written_whole
+from duskbench.data_tools.ids import shown
 from duskbench.data_tools.image_sets import write_image_sets
 from duskbench.data_tools.images import image_size
 from duskbench.data_tools.leftovers import remove_leftovers
@@ -146,7 +147,7 @@ def _missing_error(dataset: ExDark, absent: list[str]) -> DataError:
         "Image files are absent.",
         where=dataset.image_folder,
         expected=f"{len(dataset.ids)} images",
-        got=f"{len(absent)} absent: {', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''}",
+        got=f"{len(absent)} absent: {shown(absent)}",
         todo="complete the images, or say missing='skip' to leave them out, 'annotate' to convert annotations alone",
     )
 

@@ -118,8 +118,8 @@ class Collector:
         folder = path.parent
         if folder not in self._folders:
             by_stem: dict[str, list[str]] = {}
-            for other in sorted(folder.iterdir()) if folder.is_dir() else ():
-                by_stem.setdefault(folded(other.stem), []).append(other.name)
+            for each in sorted(folder.iterdir()) if folder.is_dir() else ():
+                by_stem.setdefault(folded(each.stem), []).append(each.name)
             self._folders[folder] = by_stem
         near = [name for name in self._folders[folder].get(folded(path.stem), []) if name != path.name]
         return f"not there, but {', '.join(near)} is" if near else "not there"

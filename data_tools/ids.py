@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
@@ -80,6 +80,11 @@ def check_id(image_id: str, *, where: str | Path) -> str:
 def printable(text: str) -> str:
     """Text that any output takes: bytes of a file name that are not UTF-8 are written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def shown(names: Sequence[str], most: int = 5) -> str:
+    """Names with commas between them, as an error has them: of more than so many the first, and `...`."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def stem(file_name: str) -> str:

@@ -13,6 +13,7 @@ from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import CopyMode
 from duskbench.data_tools.folder import ImageFolder
+from duskbench.data_tools.ids import shown
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.images import decode_image
 from duskbench.data_tools.leftovers import remove_leftovers
@@ -189,7 +190,7 @@ def _matched(low: Any, high: Path) -> dict[str, tuple[Path, Path]]:
             "Low-light images have no twin, or more than one.",
             where=high,
             expected="one file of the image's path or name for each image, and none for two",
-            got=f"{len(wrong)} of {len(twins)} without: {', '.join(wrong[:5])}{', ...' if len(wrong) > 5 else ''}",
+            got=f"{len(wrong)} of {len(twins)} without: {shown(wrong)}",
             todo="complete the folder, or take them out of the low-light images",
         )
     return {image_id: (low.image_path(image_id), found[0]) for image_id, found in sorted(twins.items())}

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import CopyMode, place_file, written_whole
+from duskbench.data_tools.ids import shown
 from duskbench.data_tools.image_files import find_images
 
 MANIFEST = "manifest.json"
@@ -99,7 +100,7 @@ def place_files(out: Path, files: Mapping[str, Path], earlier: Collection[str], 
             "The folder of the training set holds images that are not of it.",
             where=out,
             expected="none: a training reads all that are there",
-            got=f"{len(foreign)}: {', '.join(foreign[:5])}{', ...' if len(foreign) > 5 else ''}",
+            got=f"{len(foreign)}: {shown(foreign)}",
             todo="remove them, or choose another folder",
         )
     for file, source in files.items():

@@ -16,6 +16,7 @@ import numpy as np
 from duskbench.data_tools.datasets import missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import file_sha256, place_file, write_bytes, write_text
+from duskbench.data_tools.ids import shown
 from duskbench.data_tools.image_sets import IMAGE_SETS
 from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.leftovers import remove_leftovers
@@ -176,7 +177,7 @@ def _select(source: VOC, limit: int | None) -> list[str]:
             "Image files are absent.",
             where=source.root / "JPEGImages",
             expected=f"{len(source.ids)} images",
-            got=f"{len(absent)} absent: {', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''}",
+            got=f"{len(absent)} absent: {shown(absent)}",
             todo="complete the images, give the ids there are as split, or a limit, which takes images that are there",
         )
     gone = set(absent)

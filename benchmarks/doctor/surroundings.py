@@ -16,9 +16,8 @@ from duskbench.data_tools.host.plugin import seconds_an_image
 from duskbench.data_tools.image_opening import max_pixels
 from duskbench.pipeline.checkpoint import metadata
 from duskbench.pipeline.device import chosen_device, gpu_files
-from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
-from duskbench.pipeline.registry import ENHANCERS, config_root
-from duskbench.pipeline.weights import CATALOGUE, PRETRAINED, SEARCH_VARIABLE, cache_folder, search_folders
+from duskbench.pipeline.registry import config_root, weight_files
+from duskbench.pipeline.weights import PRETRAINED, SEARCH_VARIABLE, cache_folder, search_folders
 
 
 def surroundings() -> Iterator[Fact]:
@@ -61,7 +60,7 @@ def _weights() -> Iterator[Fact]:
         if not folder.is_dir():
             todo = f"create it, or take it out of ${SEARCH_VARIABLE}"
             yield Fact("Weights", f"${SEARCH_VARIABLE}", "broken", f"{folder} is no folder", todo)
-    found = {name: next((f for f in folders if (f / name).is_file()), None) for name in _published()}
+    found = {name: next((f for f in folders if (f / name).is_file()), None) for name in weight_files()}
     for folder in folders:
         names = [name for name, where in found.items() if where == folder]
         if names:
@@ -70,13 +69,6 @@ def _weights() -> Iterator[Fact]:
     if absent:
         how = f"fetched when first used; or pass --weights DIR, or set ${SEARCH_VARIABLE}"
         yield Fact("Weights", "published", "missing", f"{absent} of {len(found)} files are not here", how)
-
-
-def _published() -> list[str]:
-    """Names of all published weight files that detectors, features and enhancers can use."""
-    classes = [ENHANCERS.load(name) for name in ENHANCERS]
-    files = [file.name for each in classes if issubclass(each, TorchEnhancer) for file in each.files.values()]
-    return list(dict.fromkeys([*CATALOGUE, *files]))
 
 
 def _data() -> Iterator[Fact]:

@@ -10,8 +10,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.statistics import Interval
 
@@ -27,7 +28,7 @@ class _Number:
     row: str
     measure: str
     unit: str
-    better: Literal["lower", "higher"]
+    better: Better
     interval: Interval
 
 
@@ -41,7 +42,7 @@ def to_bencher(night: Night) -> str:
     return _json(report)
 
 
-def to_github_benchmark(night: Night, better: Literal["lower", "higher"]) -> str:
+def to_github_benchmark(night: Night, better: Better) -> str:
     """The custom form of github-action-benchmark: all numbers of which `better` is better, because a file of it has one
     direction (`customSmallerIsBetter`, `customBiggerIsBetter`).
     """  # noqa: D205 - one sentence

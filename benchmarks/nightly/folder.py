@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from duskbench.benchmarks.store import RESULTS
 from duskbench.data_tools.files import write_text
 
 _RECORD = "night.json"
-_RESULTS = "results.sqlite"
 # A report that is so late is not worth a night without measuring.
 _SAME_NIGHT = timedelta(hours=12)
 
@@ -96,7 +96,7 @@ def open_night(
     for folder in night_folders(out):
         if folder.finished or folder.config != config:
             continue
-        results = folder.path / _RESULTS
+        results = folder.path / RESULTS
         if folder.id in taken:
             same = (folder.made_with, folder.asked) == (dict(made_with), asked)
             recent = results.is_file() and timedelta(0) <= now - _changed(results) < _SAME_NIGHT

@@ -11,7 +11,7 @@ from duskbench.benchmarks.compare import EnhancerComparison, RunComparison, comp
 from duskbench.benchmarks.evidence import RowEvidence, RunEvidence
 from duskbench.benchmarks.nightly.failures import failures_finding
 from duskbench.benchmarks.nightly.history import Baseline
-from duskbench.benchmarks.nightly.night import Calibration, Finding, Outcome, same_score
+from duskbench.benchmarks.nightly.night import Calibration, Finding, Outcome
 from duskbench.benchmarks.nightly.speed import cost_change, stage_findings, throughput_finding
 from duskbench.benchmarks.record import MetricEntry, ScoreColumn
 from duskbench.benchmarks.statistics import Interval
@@ -147,7 +147,7 @@ def _row_findings(
         for column in tonight.record.columns():
             yield _score_finding(one, column, limits.tolerance(column.metric), why)
         for column in compared.baseline.evidence.record.columns():
-            if not any(same_score(column, each) for each in tonight.record.columns()):
+            if column.identity not in {each.identity for each in tonight.record.columns()}:
                 gated = limits.tolerance(column.metric) is not None
                 message = "in the baseline and not measured tonight; if that is meant, --accept takes it out"
                 yield Finding(label, column.heading, "failed" if gated else "not gated", message, score=column.key)

@@ -140,7 +140,7 @@ class Night:
 
     def score(self, label: str, column: ScoreColumn) -> Interval | None:
         """An enhancer's number in a column of this or another night; None where there is none."""
-        key = next((each.key for each in self.record.columns() if same_score(each, column)), None)
+        key = next((each.key for each in self.record.columns() if each.identity == column.identity), None)
         enhancer = next((each for each in self.enhancers if each.label == label), None)
         return None if key is None or enhancer is None else enhancer.scores.get(key)
 
@@ -148,13 +148,6 @@ class Night:
         """Whether the numbers of two nights may be joined by a line."""
         changes = differences(self.record, other.record, (), ())
         return self.images_digest == other.images_digest and not any(change.blocking for change in changes)
-
-
-def same_score(one: ScoreColumn, other: ScoreColumn) -> bool:
-    """Whether two columns, perhaps of two runs, are of the same metric and detector."""
-    return one.metric.key == other.metric.key and (
-        (one.detector and one.detector.label) == (other.detector and other.detector.label)
-    )
 
 
 def to_json(night: Night) -> str:

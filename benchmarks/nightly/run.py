@@ -31,7 +31,7 @@ from duskbench.benchmarks.run_differences import images_digest
 from duskbench.benchmarks.run_plan import RunOptions, plan_run
 from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.benchmarks.statistics import Spread
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.files import only_one
 from duskbench.data_tools.progress import SILENT, Progress
@@ -96,7 +96,7 @@ def run_night(
         if folder.id in nights:
             progress.message(f"Night {folder.id} was interrupted after it was measured; only its files are written.")
         else:
-            if (folder.path / "results.sqlite").exists():
+            if (folder.path / RESULTS).exists():
                 progress.message(f"Night {folder.id} was interrupted; it is resumed.")
             _measure_and_append(config, options, folder, history, progress)
             nights = {night.id: night for night in history.nights(config.name)}

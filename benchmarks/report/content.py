@@ -13,7 +13,7 @@ from duskbench.benchmarks.changes import Changes, Counted, Curve, changes, count
 from duskbench.benchmarks.errors_table import build_errors_table, error_numbers
 from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, bootstrap_of, counts_of, results_of
 from duskbench.benchmarks.matched import Matched, label_of_matched, read_matched
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_run_images
+from duskbench.benchmarks.matching import EnhancerRows, RunImages, open_run
 from duskbench.benchmarks.night_curve import NightCurves
 from duskbench.benchmarks.night_curve_table import measured_night_curves
 from duskbench.benchmarks.nightly.night import Night
@@ -23,7 +23,7 @@ from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_imag
 from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import DataError
@@ -124,11 +124,10 @@ def read_content(
         DataError: There are no results in the folder.
     """
     lit = run_dir / "runs" / "lit"
-    is_curve = (lit / "results.sqlite").is_file() and not (run_dir / "results.sqlite").exists()
+    is_curve = (lit / RESULTS).is_file() and not (run_dir / RESULTS).exists()
     folder = lit if is_curve else run_dir
-    with ResultStore(folder / "results.sqlite", reading=True) as store:
-        record = store.last_run()
-        run = read_run_images(store, record)
+    with open_run(folder) as (store, run):
+        record = run.record
         kept = read_matched(store, run, partial(_keep, run=run), detectors=record.detectors)
         options = bootstrap or record.bootstrap
         samples = {label: one.sample for label, one in kept.items() if one.sample is not None}

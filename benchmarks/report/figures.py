@@ -105,9 +105,8 @@ def standing_of(
         return "bound"
     if label == baseline:
         return "baseline"
-    if difference is None or not difference.settled:
-        return "unsettled"
-    return "better" if (difference.value > 0) == (score.metric.better == "higher") else "worse"
+    verdict = "not settled" if difference is None else difference.verdict(score.metric.better)
+    return "unsettled" if verdict == "not settled" else verdict
 
 
 def series_classes(labels: Sequence[str], baseline: str | None, bounds: frozenset[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from duskbench.benchmarks.changes import Changes, Tally
+from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.notes import UNSETTLED
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.charts import Standing
@@ -15,7 +16,6 @@ from duskbench.benchmarks.table import Column, Key, Table, TableRow, class_ap_ke
 
 MARKS: Mapping[str, str] = {"better": "▲", "worse": "▼", "unsettled": UNSETTLED}
 _WORDS: Mapping[str, str] = {"better": "better", "worse": "worse", "unsettled": "not settled"}
-Better = Literal["lower", "higher"] | None
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _sortable(title: str, table: Table, columns: Sequence[Column]) -> Sortable:
     return Sortable(title, tuple(_head(column, better) for column, better in shown), tuple(rows))
 
 
-def _with_differences(table: Table, columns: Sequence[Column]) -> Iterator[tuple[Column, Better]]:
+def _with_differences(table: Table, columns: Sequence[Column]) -> Iterator[tuple[Column, Better | None]]:
     """Columns and which way is better: of a difference, that of the number it is a difference of."""
     for column in columns:
         yield column, column.better
@@ -118,7 +118,7 @@ def _with_differences(table: Table, columns: Sequence[Column]) -> Iterator[tuple
                 yield other, column.better
 
 
-def _head(column: Column, better: Better) -> Head:
+def _head(column: Column, better: Better | None) -> Head:
     if column.key == "label":
         return Head(column.heading, "", "ascending", "", numeric=False)
     arrow = {"lower": "↓", "higher": "↑", None: ""}[better]
@@ -128,7 +128,7 @@ def _head(column: Column, better: Better) -> Head:
     return Head(column.heading, arrow, "descending" if better == "higher" else "ascending", ", ".join(hint))
 
 
-def _cell(table: Table, column: Column, better: Better, row: TableRow) -> Cell:
+def _cell(table: Table, column: Column, better: Better | None, row: TableRow) -> Cell:
     value = row[column.key].value
     best = table.best(column)
     standing = _standing(column, better, row)
@@ -150,16 +150,15 @@ def _interval(column: Column, row: TableRow) -> str:
     return _minus(" to ".join(column.show(end, column.digits - 1) for end in (low, high)))
 
 
-def _standing(column: Column, better: Better, row: TableRow) -> Standing | None:
+def _standing(column: Column, better: Better | None, row: TableRow) -> Standing | None:
     cell = row[column.key]
-    if not column.signed or cell.value is None or row.bound or cell.low is None:
+    if not column.signed or better is None or cell.value is None or row.bound or cell.low is None:
         return None
     if cell.unsettled:
         return "unsettled"
-    # Nor is a difference of 0 in every resample, as of two equal rows, better or worse.
-    if not Interval(cell.value, cell.low, cell.high).settled:
-        return None
-    return "better" if (cell.value < 0) == (better == "lower") else "worse"
+    verdict = Interval(cell.value, cell.low, cell.high).verdict(better)
+    # A difference of 0 in every resample, as of two equal rows, is not settled either, but no image leaves it open.
+    return None if verdict == "not settled" else verdict
 
 
 def _minus(text: str) -> str:

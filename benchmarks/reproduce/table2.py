@@ -20,6 +20,7 @@ from duskbench.benchmarks.reproduce.estimates import Sample, time_benchmark, to_
 from duskbench.benchmarks.reproduce.steps import Estimate, Step, fingerprint_of
 from duskbench.benchmarks.reproduce.training import Training, training_step
 from duskbench.benchmarks.run_plan import RunOptions
+from duskbench.benchmarks.store import RESULTS
 from duskbench.data_tools.environment import variable_set
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.file_states import states_sha256
@@ -189,7 +190,7 @@ def _check_step(config: BenchmarkConfig, options: Table2Options, trained: Sequen
     def run(progress: Progress) -> bool:
         from duskbench.pipeline.networks.build import build_network
 
-        device, known = options.run.device, Known(options.run.out / "results.sqlite")
+        device, known = options.run.device, Known(options.run.out / RESULTS)
         with searched_first(options.searched):
             for detector in plan_detectors(config, options.checkpoint, device, known):
                 progress.message(f"Detector {detector.label}, fingerprint {detector.fingerprint[:12]}")
@@ -236,10 +237,10 @@ def _run_step(
         return summary.ok
 
     def estimate() -> Estimate:
-        from duskbench.data_tools.datasets import missing, open_dataset
+        from duskbench.benchmarks.images import open_images
+        from duskbench.data_tools.datasets import missing
 
-        arguments = {k: v for k, v in config.data.items() if k not in ("root", "allow_missing", "groups")}
-        dataset = open_dataset(config.data["root"], **arguments)
+        dataset = open_images(config)
         images = len(dataset.ids) - len(missing(dataset))
         with searched_first(options.searched):
             seconds = time_benchmark(config, options.run)
@@ -259,10 +260,10 @@ def _run_step(
             "weights": states_sha256(options.searched),
             "code": _code_version(),
         },
-        outputs=(out / "results.sqlite", out / "table.md"),
+        outputs=(out / RESULTS, out / "table.md"),
         run=run,
         estimate=estimate,
-        started=(out / "results.sqlite").is_file,
+        started=(out / RESULTS).is_file,
     )
 
 

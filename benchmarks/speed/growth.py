@@ -23,7 +23,7 @@ from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, Environment, RunRecord
 from duskbench.benchmarks.rows import Detected, Key, Measured, Row, StoredImage
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.data_tools.classes import LIGHTING_TYPES, SHARED_CLASSES
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 
@@ -81,7 +81,7 @@ def write_run(folder: Path, n_images: int, n_enhancers: int, per_image: int) -> 
         image_ids=tuple(image.record.id for image in images),
     )
     niqe = record.metrics[0].fingerprint
-    with ResultStore(folder / "results.sqlite") as store:
+    with ResultStore(folder / RESULTS) as store:
         store.put_images(images)
         for name in names:
             for image in images:

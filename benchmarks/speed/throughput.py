@@ -29,7 +29,7 @@ from duskbench.benchmarks.measure import MeasureOptions, Measurer
 from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.run_plan import RunOptions, plan_run
 from duskbench.benchmarks.speed.growth import cost
-from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.units import Unit, decoder_fingerprint, plan_units
 from duskbench.pipeline.registry import load_detector, load_enhancer
 
@@ -82,7 +82,7 @@ def print_parts(units: Sequence[Unit], options: MeasureOptions, folder: Path) ->
     parts.measure(units[:1], defaultdict(lambda: np.zeros(2)))
     run: Seconds = defaultdict(lambda: np.zeros(2))
     alone: Seconds = defaultdict(lambda: np.zeros(2))
-    with ResultStore(folder / "results.sqlite") as store:
+    with ResultStore(folder / RESULTS) as store:
         for start in range(0, len(units), _BLOCK):
             block = units[start : start + _BLOCK]
             with _timed(run, "the run"):

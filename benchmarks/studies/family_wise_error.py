@@ -24,12 +24,11 @@ import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.matched import Matched, read_each_matched
-from duskbench.benchmarks.matching import RunImages, read_run_images
+from duskbench.benchmarks.matching import RunImages, open_run
 from duskbench.benchmarks.metrics.base import Mode, Ranked, Ranking
 from duskbench.benchmarks.power import DEFAULT_POWER, smallest_difference
 from duskbench.benchmarks.simultaneous import Family, simultaneous
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
-from duskbench.benchmarks.store import ResultStore
 
 # Odds for the better of two rows, as what is added to one half.
 _ODDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -164,9 +163,8 @@ def main() -> None:
     parser.add_argument("--pair", nargs=2, metavar=("BETTER", "WORSE"), help="rows for power")
     arguments = parser.parse_args()
     options = BootstrapOptions(arguments.resamples)
-    with ResultStore(arguments.run / "results.sqlite", reading=True) as store:
-        record = store.last_run()
-        run = read_run_images(store, record)
+    with open_run(arguments.run) as (store, run):
+        record = run.record
         matched = read_each_matched(store, run, lambda one: one)
     labels = tuple(label for label in matched if label not in record.bounds)
     pool = make_pool(run, [matched[label] for label in labels])

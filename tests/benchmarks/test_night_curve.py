@@ -18,10 +18,11 @@ from duskbench.benchmarks.night_curve import area, night_curves, stops_gained
 from duskbench.benchmarks.night_curve_table import build_curve_table, measured_night_curves, write_night_curves
 from duskbench.benchmarks.night_ladder import Ladder, measure_ladder, measured_ladders
 from duskbench.benchmarks.record import RunRecord
+from duskbench.benchmarks.report.tables import main_table
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import run
-from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.darken import Camera, darken, srgb_to_linear
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
@@ -109,6 +110,17 @@ def test_curves_of_runs(tmp_path: Path) -> None:
     assert better.stops is not None and better.stops.settled and 1 < better.stops.value < 3.5
     assert better.area_difference is not None and better.area_difference.settled
     assert better.area_difference.value == pytest.approx(better.area.value - base.area.value)
+
+
+def test_the_page_colours_a_change_as_the_metric_has_it(tmp_path: Path) -> None:
+    levels = fabricated(tmp_path, {0.0: {"Input": 0.5, "A": 0.5}, -1.0: {"Input": 0.4, "A": 0.4}})
+    for score in levels[0.0].record.columns():
+        made = night_curves(levels, score, BootstrapOptions(5))
+        more = tuple(replace(curve, area_difference=Interval(0.5, 0.4, 0.6)) for curve in made.curves)
+        table = build_curve_table("Title", {"none": replace(made, curves=more)}, BootstrapOptions(5))
+        # Label, stops, area, and what it is more than Input's.
+        standing = "better" if score.metric.better == "higher" else "worse"
+        assert [row[3].standing for row in main_table(table, ()).rows] == [standing, standing]
 
 
 def test_what_has_no_curve_is_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from duskbench.benchmarks.power_table import PowerOptions, read_power_table
 from duskbench.benchmarks.record import EnhancerEntry
 from duskbench.benchmarks.results import read_table
 from duskbench.benchmarks.samples import sample_of
-from duskbench.benchmarks.simultaneous import is_the_same, simultaneous, verdict
+from duskbench.benchmarks.simultaneous import is_the_same, simultaneous
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.studies.family_wise_error import difference_settled_by, make_pool, null_runs, settles
@@ -86,7 +86,7 @@ def test_resamples_without_a_number_are_left_out_for_all() -> None:
     ],
 )
 def test_findings(interval: Interval, better: Any, expected: str, same: bool) -> None:
-    assert (verdict(interval, better), is_the_same(interval, 0.5)) == (expected, same)
+    assert (interval.verdict(better), is_the_same(interval, 0.5)) == (expected, same)
 
 
 def test_the_smallest_difference_is_the_textbook_one() -> None:

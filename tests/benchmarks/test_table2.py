@@ -332,6 +332,16 @@ def test_the_dry_run_touches_nothing(world: World, duskbench: Command, tmp_path:
     assert tree_state(tmp_path) == before
 
 
+def test_the_dry_run_estimates_with_every_key_of_the_data(world: World, duskbench: Command) -> None:
+    for picture in world.pictures:
+        write_image(world.data / "exdark" / "lit" / picture.name, np.full((100, 110, 3), 200, np.uint8))
+    arguments = world.without_training()
+    config = world.config.with_name("untrained.py")
+    config.write_text(config.read_text().replace('split="test"', 'split="test", reference="lit"'))
+    code, text, errors = duskbench(*arguments, "--dry-run")
+    assert (code, errors) == (0, "") and "estimates" in text
+
+
 def test_wrong_data_stops_before_anything_is_trained(world: World, duskbench: Command, trainer: FakeTrainer) -> None:
     (world.data / "exdark/ExDark_Annno/Car/2015_00003.png.txt").write_text("% bbGt version=3\nCra 1 1 5 5\n")
     code, _, errors = duskbench(*world.arguments)

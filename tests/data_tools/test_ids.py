@@ -17,6 +17,7 @@ from duskbench.data_tools.ids import (
     printable,
     read_names,
     resolve_all,
+    shown,
 )
 
 
@@ -99,3 +100,7 @@ def test_ids_given_by_hand() -> None:
 
 def test_printable() -> None:
     assert printable("a\udcd2") == "a\\udcd2" and printable("夜") == "夜"
+
+
+def test_the_first_of_many_names_are_shown() -> None:
+    assert [shown(["a", "b", "c"], most) for most in (2, 3)] == ["a, b, ...", "a, b, c"] and shown([]) == ""
