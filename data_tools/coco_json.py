@@ -135,6 +135,9 @@ def write_coco_results(
 ) -> CocoResults:
     """Write detections as a COCO results file that belongs to a ground-truth file.
 
+    Each also says its image's `file_name` and its `category_name`: beside another file, or a data set without one, the
+    numbers would mean other images and classes.
+
     Args:
         path: The file to write.
         truth: Ground truth that `write_coco_truth` wrote; its numbers of images and classes are used.
@@ -149,13 +152,14 @@ def write_coco_results(
         UnknownIdError: An image is not in the ground truth.
     """
     content = read_json(Path(truth))
-    number_of = {str(entry.get(_ID, entry["file_name"])): entry["id"] for entry in content["images"]}
+    entry_of = {str(entry.get(_ID, entry["file_name"])): entry for entry in content["images"]}
     category = {class_key(entry["name"]): entry["id"] for entry in content["categories"]}
     rows: list[dict[str, Any]] = []
     left_out: Counter[str] = Counter()
     for image_id, boxes, values, names in zip(image_ids, boxes_xyxy, scores, class_names, strict=True):
-        if image_id not in number_of:
-            raise UnknownIdError(image_id, number_of, where=truth)
+        if image_id not in entry_of:
+            raise UnknownIdError(image_id, entry_of, where=truth)
+        image = {"image_id": entry_of[image_id]["id"], "file_name": entry_of[image_id]["file_name"]}
         if not len(boxes) == len(values) == len(names) or not (np.isfinite(boxes).all() and np.isfinite(values).all()):
             raise DataError(
                 "Detections cannot be written.",
@@ -168,8 +172,7 @@ def write_coco_results(
             if number is None:
                 left_out[name] += 1
                 continue
-            rows.append(
-                {"image_id": number_of[image_id], "category_id": number, "bbox": _xywh(box), "score": float(score)}
-            )
+            named = {"category_id": number, "category_name": name}
+            rows.append({**image, **named, "bbox": _xywh(box), "score": float(score)})
     write_text(path, json.dumps(rows, allow_nan=False) + "\n")
     return CocoResults(Path(path), len(rows), dict(left_out))

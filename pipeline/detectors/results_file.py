@@ -30,7 +30,8 @@ class ResultsFile:
             continuous pixels, or a dict with such a list under `annotations` or `detections`, and with COCO's
             `categories` and `images`, either of which may be missing. An `image_id` is a file name with or without
             folder and extension, or its number (`12` for `000012`). A `category_id` is a number as in `categories`, by
-            default the 1-based position in `classes`; or a class name, which may also stand under `category`.
+            default the 1-based position in `classes`; or a class name, which may also stand under `category`. A
+            `file_name` and a `category_name` beside them say what the numbers mean.
         classes: Class names, or `voc`, `exdark`, `coco` or, for COCO's own numbers, `coco91`; default: those of
             `categories`, or else VOC's.
         annotations: Annotation files in COCO's format that say which image and class a number is, as pycocotools reads
@@ -64,7 +65,9 @@ class ResultsFile:
                 images = [{n: name for n, name in each.items() if n in spelled} for _, each in numbered]
                 file_names = _one_each(images, files)
             self.weights |= {f"annotations {number}": file_sha256(file) for number, file in enumerate(files, start=1)}
-        listed = class_list(classes) if classes else tuple(categories.values()) or VOC_CLASSES
+        named = {canonical(each) for each in _given(entries, "category_name") if isinstance(each, str)}
+        entries = [_by_names(each) for each in entries]
+        listed = class_list(classes) if classes else tuple(categories.values()) or _voc_and(named)
         names = tuple(dict.fromkeys(real_classes(listed)))
         self.classes: tuple[str, ...] = names
         # Where background is listed, as in COCO-91, it has number 0.
@@ -186,6 +189,13 @@ class ResultsFile:
         )
 
 
+def _by_names(entry: Any) -> Any:
+    """An entry with the names of its image and class in place of their numbers, where it says them."""
+    names = {"image_id": "file_name", "category_id": "category_name"}
+    given = {key: entry[name] for key, name in names.items() if isinstance(entry, dict) and entry.get(name)}
+    return {**entry, **given} if given else entry
+
+
 def _read(path: Path) -> tuple[list[Any], dict[Any, str], dict[Any, str]]:
     """Entries, and what `categories` and `images` say, empty where the file lacks them."""
     try:
@@ -224,6 +234,11 @@ def _given(entries: Sequence[Any], key: str) -> set[Any]:
     """What the entries have under a key."""
     values = (entry.get(key) for entry in entries if isinstance(entry, dict))
     return {each for each in values if each is not None and isinstance(each, Hashable)}
+
+
+def _voc_and(named: Iterable[str]) -> tuple[str, ...]:
+    """VOC's classes, of which a file may have found none, and the others that it names."""
+    return (*VOC_CLASSES, *sorted({*named}.difference(VOC_CLASSES)))
 
 
 def _is_number(given: Any) -> bool:

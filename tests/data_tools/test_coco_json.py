@@ -124,8 +124,11 @@ def test_the_form_of_both_files(tmp_path: Path) -> None:
     boxes, scores = np.array([[1, 2, 3, 5], [0, 0, 1, 1]], np.float32), np.array([0.5, 0.25], np.float32)
     done = write_coco_results(tmp_path / "r.json", truth.path, ["a"], [boxes], [scores], [["CAT", "zebra"]])
     assert json.loads(done.path.read_text()) == [
-        {"image_id": 1, "category_id": 1, "bbox": [1.0, 2.0, 2.0, 3.0], "score": 0.5}
-    ]
+        {
+            "image_id": 1, "file_name": "JPEGImages/a.png", "category_id": 1, "category_name": "CAT",
+            "bbox": [1.0, 2.0, 2.0, 3.0], "score": 0.5,
+        }
+    ]  # fmt: skip
     assert done.left_out == {"zebra": 1}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from duskbench.data_tools.classes import VOC_CLASSES
 from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.ids import UnknownIdError
 from duskbench.pipeline.detectors.results_file import ResultsFile
@@ -57,6 +58,24 @@ def test_numbers_are_those_of_the_annotation_file(tmp_path: Path, lists: str) ->
     found = results.detect_by_id(["a/1", "a/2", "b/2"])
     assert [each.boxes_xyxy[:, 0].tolist() for each in found] == [[3], [1], [2]]
     assert [[each.classes[label] for label in each.labels] for each in found[:3]] == [["car"], ["car"], ["dog"]]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["beside annotations of other numbers", "alone"])
+def test_names_beside_numbers_say_what_these_mean(tmp_path: Path, known: bool) -> None:
+    path, annotations = tmp_path / "results.json", tmp_path / "other.json"
+    annotations.write_text(json.dumps(ANNOTATIONS))
+    names = {1: ("x/000003.jpg", "person"), 2: ("x/000001.jpg", "train"), 3: ("x/000002.jpg", "okapi")}
+    found = [
+        {**each, "file_name": names[n][0], "category_name": names[n][1]} for n, each in enumerate(FOUND, start=1)
+    ]
+    path.write_text(json.dumps(found))
+    results = ResultsFile(path, annotations=str(annotations) if known else None, classes=["person", "train", "okapi"])
+    ids = ["000001", "000002", "000003"]
+    results.check_images(ids)
+    found_by = results.detect_by_id(ids)
+    assert [each.boxes_xyxy[:, 0].tolist() for each in found_by] == [[2], [3], [1]]
+    assert [[each.classes[label] for label in each.labels] for each in found_by] == [["train"], ["okapi"], ["person"]]
+    assert set(VOC_CLASSES) < set(ResultsFile(path).classes), "and okapi, which it names"
 
 
 @pytest.mark.parametrize(
