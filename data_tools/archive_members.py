@@ -41,6 +41,7 @@ def members_of(source: tarfile.TarFile | zipfile.ZipFile) -> Iterator[Member]:
 
     Raises:
         tarfile.TarError, OSError, EOFError: A tar archive is damaged or ends too early.
+        NotImplementedError: There is another one behind it.
     """
     if isinstance(source, zipfile.ZipFile):
         names = [_name_in_zip(info) for info in source.infolist()]
@@ -72,9 +73,7 @@ def _check_end(source: tarfile.TarFile) -> None:
         raise tarfile.ReadError(f"{found} at byte {source.offset}, before the mark that ends the archive")
     while chunk := file.read(_CHUNK):
         if chunk != bytes(len(chunk)):
-            raise tarfile.ReadError(
-                "data behind the mark that ends the archive: several in one, which `tar -xi` unpacks"
-            )
+            raise NotImplementedError("data behind the mark that ends it: several in one, which `tar -xi` unpacks")
 
 
 def _name_in_zip(info: zipfile.ZipInfo) -> str | None:

@@ -129,7 +129,7 @@ def _unreadable(archive: Path, error: Exception) -> DataError:
         got, todo = "one part of a split archive", f"unpack all parts together with another program, and {_PACK}"
         return DataError("Cannot read the archive.", where=archive, expected=expected, got=got, todo=todo)
     if kind in _READ_KINDS or kind is None:
-        # A way of packing that is not known, as Windows' Deflate64, is no damage.
+        # A way of packing that is not known, as Windows' Deflate64 or joined tar archives, is no damage.
         todo = _REPACK if isinstance(error, NotImplementedError) else "fetch it again"
         got = f"{type(error).__name__}: {error}"
         return DataError("Cannot read the archive.", where=archive, expected=expected, got=got, todo=todo)

@@ -112,9 +112,9 @@ class Collector:
 
     def not_there(self, path: Path) -> str:
         """What to say of a file that is not there: what is in its place, or has its name but for case or extension."""
-        other = other_than_file(path)
-        if other is not None:
-            return f"{other}, not a file"
+        kind = other_than_file(path)
+        if kind is not None:
+            return f"{kind}, not a file"
         folder = path.parent
         if folder not in self._folders:
             by_stem: dict[str, list[str]] = {}

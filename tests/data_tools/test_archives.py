@@ -414,7 +414,7 @@ def test_a_second_tar_behind_the_first_is_not_left_out_silently(tmp_path: Path, 
     joined = b"".join(make_tar(tmp_path / name, {name: b"1"}).read_bytes() for name in ("a", "b"))
     (tmp_path / "ab.tar").write_bytes(gzip.compress(joined) if mode == "w:gz" else joined)
     for read in (paths_in, lambda archive: extract(archive, tmp_path / "out")):
-        with pytest.raises(DataError, match=r"data behind the mark that ends the archive.*tar -xi"):
+        with pytest.raises(DataError, match=r"(?s)data behind the mark that ends it.*tar -xi.*with another program"):
             read(tmp_path / "ab.tar")
 
 

@@ -126,6 +126,13 @@ def test_a_class_counts_in_any_spelling_and_what_is_left_out_is_said(devkit: Pat
     )
 
 
+def test_tags_may_be_in_capitals(devkit: Path, tmp_path: Path) -> None:
+    root = renamed(devkit, tmp_path / "set", {})
+    file = root / "VOC2007/Annotations/000001.xml"
+    file.write_text(file.read_text().replace("object>", "Object>").replace("xmin>", "Xmin>"))
+    assert voc_boxes(root).get_data_info(1)["instances"] == voc_boxes(devkit).get_data_info(1)["instances"] != []
+
+
 @pytest.mark.slow
 def test_a_training_says_what_it_leaves_out(devkit: Path, tmp_path: Path) -> None:
     root = renamed(devkit, tmp_path / "set", {3: "horse"})
