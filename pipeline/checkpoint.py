@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Under this key of a checkpoint's meta, `duskbench train` says how its generator is rebuilt.
 RECORD = "duskbench_export"
+# What torch's DataParallel and torch.compile put before a network's own names.
+_WRAPPED = re.compile(r"^((module|_orig_mod)\.)+")
 # What torch and numpy pack weights into.
 _WEIGHT_KINDS = frozenset({"a zip archive", "a tar archive", "a gzip file"})
 # What torch.load raises of a file that is damaged or of another kind.
@@ -184,7 +186,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | No
         path: A safetensors file, or one saved by torch: a state dict, or mmdet's dict of one and `meta`.
 
     Returns:
-        State dict without `module.` prefixes, and the class names it was trained on if it says so.
+        State dict without the prefixes `module.` and `_orig_mod.`, and the class names it was trained on if it says so.
 
     Raises:
         WeightsError: The file is not a checkpoint, or holds objects other than tensors and mmengine's records.
@@ -193,7 +195,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | No
 
     if path.is_file() and weight_format(path) == ".safetensors":
         classes = metadata(path).get("classes")
-        return dict(_read_safetensors(path)), tuple(classes.split(",")) if classes else None
+        return _unwrapped(_read_safetensors(path)), tuple(classes.split(",")) if classes else None
     content = safe_load(path)
     state_dict = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state_dict, Mapping) or not all(isinstance(value, Tensor) for value in state_dict.values()):
@@ -208,10 +210,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | No
     meta = content.get("meta") or {} if state_dict is not content else {}
     saved = {str(key).lower(): value for key, value in (meta.get("dataset_meta") or meta).items()}
     classes = saved.get("classes")
-    return (
-        {key.removeprefix("module."): value for key, value in state_dict.items()},
-        tuple(map(str, classes)) if classes else None,
-    )
+    return _unwrapped(state_dict), tuple(map(str, classes)) if classes else None
+
+
+def _unwrapped(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {_WRAPPED.sub("", key): value for key, value in state_dict.items()}
 
 
 def safe_load(path: Path, *, mapped: bool = False) -> Any:

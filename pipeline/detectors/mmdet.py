@@ -237,9 +237,9 @@ def checkpoint_file(checkpoint: str | Path) -> Path:
 
 
 def _load(model: torch.nn.Module, state_dict: dict[str, Tensor], where: Path) -> None:
-    from duskbench.pipeline.network_weights import StoredWeights, load_into
+    from duskbench.pipeline.network_weights import load_into
 
-    load_into(model, StoredWeights(where, state_dict, {}).tensors_of(model), where=where)
+    load_into(model, state_dict, where=where)
 
 
 def config_classes(config: Config) -> tuple[str, ...]:

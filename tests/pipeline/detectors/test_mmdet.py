@@ -206,10 +206,10 @@ def test_loss_curves_of_the_runner_are_read(tmp_path: Path) -> None:
     hub = MessageHub.get_instance("test_loss_curves")
     hub.update_scalar("train/loss", 0.5)
     path = tmp_path / "epoch_1.pth"
-    weights = {"module.a": torch.ones(2)}
+    weights = {"module._orig_mod.a": torch.ones(2), "_orig_mod.b.module.c": torch.ones(2)}
     torch.save({"state_dict": weights, "message_hub": hub.state_dict(), "meta": {"CLASSES": ["cat"]}}, path)
     state_dict, classes = read_checkpoint(path)
-    assert list(state_dict) == ["a"]
+    assert list(state_dict) == ["a", "b.module.c"]
     assert classes == ("cat",)
 
 
