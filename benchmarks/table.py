@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
@@ -42,7 +43,7 @@ class TableRow:
         label: In the first column.
         cells: Those of the other columns; absent ones are empty.
         bound: Whether it stands for a limit, such as the lit twins, and does not compete for the best value.
-        mark: Behind the name in the label: an asterisk where images are missing, a dagger where it was not built.
+        mark: Shown behind the label: an asterisk where images are missing, a dagger where it was not built.
     """
 
     label: str
@@ -51,7 +52,7 @@ class TableRow:
     mark: str = ""
 
     def __getitem__(self, key: Key) -> Cell:
-        return Cell(self.label) if key == "label" else self.cells.get(key, _NOTHING)
+        return Cell(self.label + self.mark) if key == "label" else self.cells.get(key, _NOTHING)
 
 
 @dataclass(frozen=True)
@@ -130,12 +131,19 @@ class Table:
             return None
         return min(values) if column.better == "lower" else max(values)
 
+    def repeated(self) -> set[str]:
+        """The headings that several columns in blocks have: outside of these they do not say what they are of."""
+        counted = Counter(column.heading for column in self.columns if column.part)
+        return {heading for heading, count in counted.items() if count > 1}
+
     def fields(self) -> list[tuple[str, Column, End]]:
         """Names of all values and ends of intervals that are there, each once: the columns of a CSV.
 
         Where two would have the same name, as where a group of images is called low, the table's own columns and the
-        scores over all images keep theirs, and another's gets the title of its block, or else a number.
+        scores over all images keep theirs, and another's gets the title of its block, or else a number. A heading that
+        several blocks have gets it in each.
         """
+        repeated = self.repeated()
         places: list[tuple[Column, End]] = [
             (column, end)
             for column in self.columns
@@ -146,7 +154,7 @@ class Table:
         for column, end in sorted(places, key=lambda place: (not isinstance(place[0].key, str), bool(place[0].part))):
             plain = column.heading + ("" if end == "value" else f" {end}")
             others = (f"{plain} ({each})" for each in chain([column.part] if column.part else [], count(2)))
-            taken = set(names.values())
+            taken = {*names.values(), *([plain] if column.heading in repeated and column.part else [])}
             names[column.key, end] = next(name for name in chain([plain], others) if name not in taken)
         return [(names[column.key, end], column, end) for column, end in places]
 
@@ -290,7 +298,7 @@ def _row(result: EnhancerResult, record: RunRecord) -> TableRow:
     for score in record.columns():
         cells |= _score_cells(score, result, record)
     mark = " *" if incomplete else " †" if result.error else ""
-    return TableRow(result.label + mark, cells, bound=result.label in record.bounds, mark=mark)
+    return TableRow(result.label, cells, bound=result.label in record.bounds, mark=mark)
 
 
 def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord) -> dict[Key, Cell]:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from duskbench.benchmarks.table import ABSENT, Column, Table, TableRow
+from duskbench.benchmarks.table import ABSENT, Column, Key, Table, TableRow
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,16 +28,19 @@ def to_csv(table: Table) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([name for name, *_ in fields])
-    writer.writerows([[getattr(row[column.key], end) for _, column, end in fields] for row in table.rows])
+    for row in table.rows:
+        # The label without its mark: rows are joined by it, and `n` and `failed` say the same.
+        writer.writerow([row.label, *(getattr(row[column.key], end) for _, column, end in fields[1:])])
     return file.getvalue()
 
 
 def to_markdown(table: Table) -> str:
     """A Markdown table, the best of each column in bold, notes below."""
+    of_part = _parts_to_name(table)
     lines = [
         f"## {_markdown(table.title)}",
         "",
-        "| " + " | ".join(_markdown_cell(column.title) for column in table.columns) + " |",
+        "| " + " | ".join(_markdown_cell(column.title + of_part[column.key]) for column in table.columns) + " |",
         "|" + "|".join("---" if column.key == "label" else "---:" for column in table.columns) + "|",
     ]
     for row in table.rows:
@@ -47,6 +50,14 @@ def to_markdown(table: Table) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *(f"- {_markdown(note)}" for note in table.notes), ""])
+
+
+def _parts_to_name(table: Table) -> dict[Key, str]:
+    """What each heading is of, where it stands in several parts and these are not titled."""
+    repeated = table.repeated()
+    return {
+        each.key: f" ({each.part})" if each.part and each.heading in repeated else "" for each in table.columns
+    }
 
 
 def _markdown(text: str) -> str:
@@ -66,7 +77,8 @@ def _one_line(text: str) -> str:
 def to_latex(table: Table) -> str:
     """A booktabs table, the best of each column in bold, notes as comments below."""
     alignment = "l" + "r" * (len(table.columns) - 1)
-    head = " & ".join(_latex(column.heading) + _latex_arrow(column) for column in table.columns)
+    of_part = _parts_to_name(table)
+    head = " & ".join(_latex(column.heading + of_part[column.key]) + _latex_arrow(column) for column in table.columns)
     body = []
     for row in table.rows:
         cells = []

@@ -42,11 +42,10 @@ def table_numbers(table: Table) -> dict[str, float]:
     """`ROW/COLUMN` -> each number of a table as it is shown, and its interval under `ROW/COLUMN low` and `high`."""
     numbers, fields = {}, table.fields()
     for row in table.rows:
-        label = row.label.removesuffix(row.mark)
         for name, column, end in fields:
             value = getattr(row[column.key], end)
             if end != "unsettled" and isinstance(value, int | float):
-                numbers[f"{label}/{name}"] = value * column.factor
+                numbers[f"{row.label}/{name}"] = value * column.factor
     return numbers
 
 

@@ -29,6 +29,9 @@ __all__ = ["IMAGE_SUFFIXES", "decode_image", "image_size", "is_image_file", "rea
 
 # TIFF 6.0, section 19, tag SampleFormat.
 _SIGNED = 2
+# TIFF 6.0, tags PlanarConfiguration and Compression.
+_PLANE_BY_PLANE = 2
+_UNCOMPRESSED = 1
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -82,6 +85,13 @@ def _to_rgb(image: Image.Image, where: str | Path) -> np.ndarray:
             "Nothing says what white is in this image of signed samples.",
             where=where, expected="unsigned integers, or floats from 0 to 1", got="signed integers",
             todo="save it with 8 or 16 bits, unsigned",
+        )  # fmt: skip
+    bits = _tuple(tags.get(258, 8))
+    if tags.get(284) == _PLANE_BY_PLANE and tags.get(259, 1) == _UNCOMPRESSED and len(bits) > 1 and max(bits) > 8:
+        raise DataError(
+            "Pillow reads this kind of TIFF as noise.",
+            where=where, expected="colours pixel by pixel, 8 bits, or compressed",
+            got=f"uncompressed planes of {max(bits)} bits", todo="save it with interleaved channels, or compressed",
         )  # fmt: skip
     if image.mode == "F" or image.mode.startswith("I"):
         return np.repeat(_grey_levels(image, where)[:, :, None], 3, axis=2)

@@ -117,5 +117,13 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         read_found_table(tmp_path, "luminance")
     result = CliRunner().invoke(app, ["table", str(tmp_path), "--found", "size"])
     assert result.exit_code == 0 and "gained" in result.output
+    # In forms without titles above the columns each heading says what it is of.
+    for form, first in (
+        ("markdown", "| Enhancer | gained (size: small) ↑ | lost (size: small) ↓ |"),
+        ("latex", r"Enhancer & gained (size: small) $\uparrow$ &"),
+        ("csv", "Enhancer,gained (size: small),lost (size: small),"),
+    ):
+        shown = CliRunner().invoke(app, ["table", str(tmp_path), "--found", "size", "--format", form])
+        assert first in shown.output
     assert CliRunner().invoke(app, ["table", str(tmp_path), "--found", "size", "--errors"]).exit_code == 2
     assert CliRunner().invoke(app, ["table", str(tmp_path), "--found", "size", "--coco"]).exit_code == 2

@@ -82,6 +82,12 @@ def test_markdown_shows_numbers_marks_and_the_protocol() -> None:
         assert note in text
 
 
+def test_a_row_has_one_name_in_all_csv_files_of_a_run() -> None:
+    assert [line.split(",")[0] for line in to_csv(build_table(record(), RESULTS)).splitlines()[1:]] == [
+        "Input", "A|B", "Lit", "Broken",
+    ]  # fmt: skip
+
+
 def test_reasons_that_differ_in_their_numbers_alone_are_one_line() -> None:
     reasons = {"90x80 holds 0 blocks": 3, "constant": 2, "190x80 holds 1 blocks": 1, "75x8 holds 0 blocks": 1}
     result = replace(RESULTS[0], reasons={"niqe": reasons})

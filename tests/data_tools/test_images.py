@@ -212,6 +212,31 @@ def tiff(
     return head + samples + directory + bytes(4)
 
 
+def plane_by_plane(planes: Sequence[bytes], width: int, bits: int) -> bytes:
+    """A TIFF of one row of uncompressed RGB, one colour behind the other. Source: TIFF 6.0, section 6."""
+    size = len(planes[0])
+    # Behind the directory lie the lists that have no room in it: bits, offsets, sizes; then the pixels.
+    lists = 8 + 2 + 12 * 10 + 4
+    first = lists + 6 + 12 + 12
+    entries = [
+        (256, 3, 1, width), (257, 3, 1, 1), (258, 3, 3, lists), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 3, lists + 6),
+        (277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 3, lists + 18), (284, 3, 1, 2),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *each) for each in entries) + bytes(4)
+    behind = struct.pack("<3H3I3I", *[bits] * 3, *(first + size * n for n in range(3)), *[size] * 3)
+    return b"II" + struct.pack("<HI", 42, 8) + directory + behind + b"".join(planes)
+
+
+def test_planes_of_16_bits_are_no_noise() -> None:
+    reds, greens, blues = (0, 128, 255, 7), (1, 2, 3, 4), (90, 80, 70, 60)
+    eight = plane_by_plane([bytes(each) for each in (reds, greens, blues)], 4, 8)
+    np.testing.assert_array_equal(decode_image(eight)[0].T, [reds, greens, blues])
+    # Pillow takes the first half of each plane for the plane.
+    sixteen = plane_by_plane([struct.pack("<4H", *(257 * n for n in each)) for each in (reds, greens, blues)], 4, 16)
+    with pytest.raises(DataError, match="uncompressed planes of 16 bits"):
+        decode_image(sixteen)
+
+
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 
 
