@@ -173,8 +173,8 @@ def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions)
         )
     if any(result.spread.trainings for result in results):
         notes.append(
-            "Of several trainings the interval holds the luck of training too: variances of images and trainings are "
-            "added (Student's t, Welch and Satterthwaite's degrees of freedom). SD: standard deviation over trainings."
+            "Of several trainings the interval holds the variance between trainings too: it is added to that of images "
+            "(Student's t, Welch and Satterthwaite's degrees of freedom). SD: standard deviation over trainings."
         )
     baselines = list(dict.fromkeys(label for result in results for label in result.against))
     if baselines:

@@ -72,7 +72,7 @@ def in_blocks(weights: np.ndarray, dtype: DTypeLike = np.uint16) -> Iterator[tup
 def resampled_ap(
     images: np.ndarray, tp: np.ndarray, objects: np.ndarray, weights: np.ndarray, mode: Mode
 ) -> np.ndarray:
-    """AP of one class in every resample, as `average_precision(*precision_recall(...))` with these weights.
+    """AP of one class in every resample with these weights, as `voc_ap` has it, or `coco_ap` for the mode 101point.
 
     Args:
         images: (D,) integers: the image of each counted detection, best detection first.
