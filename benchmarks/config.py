@@ -87,6 +87,8 @@ def load_benchmark_config(
 ) -> BenchmarkConfig:
     """Read a benchmark configuration.
 
+    None takes a setting back: a key of the configuration, or of `data`, that is None is as if it were not there.
+
     Args:
         name_or_path: See `find_config`.
         cfg_options: `a.b=c` settings with the syntax of mmdet's tools.
@@ -99,6 +101,8 @@ def load_benchmark_config(
     """
     path = find_config(name_or_path)
     values = read_config(path, cfg_options)
+    _check_keys(values, _KEYS, "configuration key", path)
+    values = _without_none(values)
     _check_kinds(values, _KINDS, path)
     for key, value in (overrides or {}).items():
         if value is not None:
@@ -107,7 +111,6 @@ def load_benchmark_config(
                 values.setdefault(head, {})[tail] = value
             else:
                 values[head] = value
-    _check_keys(values, _KEYS, "configuration key", path)
     _check_kinds(values, _KINDS, path)
     _check_kinds(values.get("data") or {}, _DATA_KINDS, path, "data.")
     _check_paper(values.get("paper") or {}, path)
@@ -124,6 +127,7 @@ def load_benchmark_config(
     options = reader_options(values["data"].get("layout") or "auto")
     if options is not None:
         _check_keys(values["data"], (*_DATA_KINDS, *options), "key of data", path)
+    values["data"] = _without_none(values["data"])
     if values["data"].get("root"):
         # A shell expands ~ at the beginning of a word, and so neither in --data=~/x nor in data.root=~/x.
         values["data"]["root"] = str(Path(values["data"]["root"]).expanduser())
@@ -140,7 +144,7 @@ def load_benchmark_config(
         detectors=_detectors(values.get("detector")),
         enhancers=tuple(resolve_reference(spec, values["data"]) for spec in values["enhancers"]),
         protocol=Protocol.from_config(values.get("protocol", {})),
-        metrics=None if values.get("metrics") is None else tuple(_listed(values["metrics"])),
+        metrics=tuple(_listed(values["metrics"])) if "metrics" in values else None,
         more_metrics=tuple(more_metrics),
         paper=values.get("paper") or {},
         costs=bool(values.get("costs")),
@@ -182,6 +186,10 @@ def read_config(path: Path, cfg_options: Sequence[str] = ()) -> dict[str, Any]:
         ) from error
     # mmengine leaves out the modules and functions that a file imports, and takes its classes for settings.
     return {key: value for key, value in config.to_dict().items() if not isinstance(value, type)}
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Any], path: Path, inside: str = "") -> None:

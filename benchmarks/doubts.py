@@ -8,6 +8,7 @@ import numpy as np
 
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import match
+from duskbench.data_tools.boxes import doubt_of_shares
 
 # Fewer detections, or objects where nothing is found, say nothing.
 _ENOUGH = 3
@@ -29,11 +30,9 @@ def doubts(truth: Boxes, found: Boxes) -> list[str]:
         return [f"It found nothing, and there are {n} objects to find."] if n >= _ENOUGH else []
     if len(truth.labels) == 0:
         return []
-    if found.boxes_xyxy.max() <= 1.5 and truth.boxes_xyxy.max() > 2:
-        return [
-            "All boxes lie within one pixel of the image's corner: they seem to be shares of its width and height; "
-            "multiply them by the image's size."
-        ]
+    shares = doubt_of_shares(float(found.boxes_xyxy.max()))
+    if shares is not None and truth.boxes_xyxy.max() > 2:
+        return [shares]
     return _misplaced(truth, found) if len(found.labels) >= _ENOUGH else []
 
 

@@ -14,7 +14,8 @@ from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.simultaneous import Family, family_of, is_the_same
 from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
-from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.settings import check_setting, is_number, is_whole
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ class PowerOptions:
     images: int | None = None
 
     def __post_init__(self) -> None:
+        power, within, difference, images = self.power, self.within, self.difference, self.images
         for option, value, fits, expected in (
-            ("--power", self.power, 0.5 <= self.power < 1, "0.5 or more, and below 1"),
-            ("--within", self.within, self.within is None or self.within > 0, "above 0"),
-            ("--difference", self.difference, self.difference is None or self.difference > 0, "above 0"),
-            ("--images", self.images, self.images is None or self.images > 1, "2 or more"),
+            ("power", power, is_number(power) and 0.5 <= power < 1, "0.5 or more, and below 1"),
+            ("within", within, within is None or (is_number(within) and within > 0), "above 0"),
+            ("difference", difference, difference is None or (is_number(difference) and difference > 0), "above 0"),
+            ("images", images, images is None or is_whole(images, 2), "2 or more"),
         ):
-            if not fits:
-                raise ConfigError("Value out of range.", where=option, expected=expected, got=str(value))
+            check_setting("The power table", f"--{option}", value, fits, expected)
 
 
 def read_power_table(run_dir: Path, options: PowerOptions | None = None) -> Table:

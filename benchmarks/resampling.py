@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
-from duskbench.benchmarks.metrics import coco_ap, voc_ap
 from duskbench.benchmarks.metrics.base import Mode
+from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 
 # Whole numbers are exact in float32 up to here.
 _EXACT_IN_FLOAT32 = 1 << 24
@@ -24,9 +24,6 @@ _BYTES_AT_A_TIME = 1 << 26
 
 # Up to so many thresholds are searched for; of more, a table of all numbers of hits is faster.
 _FEW_THRESHOLDS = 32
-
-# Recalls at which the envelope of the precision is read.
-_RECALLS = {"11point": voc_ap.RECALL_THRESHOLDS, "101point": coco_ap.RECALL_THRESHOLDS}
 
 
 def draw_weights(n: int, resamples: int, seed: int) -> np.ndarray:
@@ -72,7 +69,7 @@ def in_blocks(weights: np.ndarray, dtype: DTypeLike = np.uint16) -> Iterator[tup
 def resampled_ap(
     images: np.ndarray, tp: np.ndarray, objects: np.ndarray, weights: np.ndarray, mode: Mode
 ) -> np.ndarray:
-    """AP of one class in every resample with these weights, as `voc_ap` has it, or `coco_ap` for the mode 101point.
+    """AP of one class in every resample, as `voc_ap.average_precision` of `precision_recall` with these weights.
 
     Args:
         images: (D,) integers: the image of each counted detection, best detection first.
@@ -121,7 +118,7 @@ def _average(made: np.ndarray, new_hits: np.ndarray, n_gt: np.ndarray, mode: Mod
         if mode == "area":
             area = np.einsum("kr,kr->r", new_hits.astype(found.dtype), _envelope(precision)[:-1])
             return np.where(n_gt > 0, area / n_gt, np.nan)
-        needed = _hits_needed(n_gt, _RECALLS[mode])
+        needed = _hits_needed(n_gt, RECALL_THRESHOLDS[mode])
     if len(needed) > _FEW_THRESHOLDS:
         at_recalls = _precision_by_hits(found, precision[:-1], needed)
     else:

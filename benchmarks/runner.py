@@ -21,6 +21,7 @@ from duskbench.benchmarks.run_plan import RunOptions, RunPlan, plan_run, wanted_
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.units import CHANGED, Unit, labels_of, plan_units
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.leftovers import remove_leftovers
 
 _FAILURES_SHOWN = 10
 
@@ -110,6 +111,8 @@ def run(
     progress = progress or RunProgress()
     check_cluster(options.cluster, options.device, save_images=options.save_images)
     plan = plan_run(config, options, trained)
+    if options.pictures is not None:
+        remove_leftovers(options.pictures)
     with ResultStore(options.results) as store:
         plan.known.save(store)
         images = plan.read_images(store.images(), progress.reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import stat
 import tarfile
 import zipfile
@@ -9,7 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+logger = logging.getLogger(__name__)
+
 _CHUNK = 1 << 20
+# Bit of a zip's flags. Source: APPNOTE 6.3.10, section 4.4.4 and appendix D; without it names are in code page 437.
+_IS_UTF8 = 0x800
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,7 @@ class Member:
     """One file or folder, or what is refused.
 
     Attributes:
-        name: Its path, as the archive has it.
+        name: Its path, as the archive has it; of a tar's name that is not UTF-8 the bytes are lone surrogates.
         size: In bytes, as declared.
         is_folder: Whether it is a folder.
         refused: Why it is neither a plain file nor a folder.
@@ -38,9 +43,15 @@ def members_of(source: tarfile.TarFile | zipfile.ZipFile) -> Iterator[Member]:
         tarfile.TarError, OSError, EOFError: A tar archive is damaged or ends too early.
     """
     if isinstance(source, zipfile.ZipFile):
-        for info in source.infolist():
-            # `filename` was cut at the first NUL; what the archive says is what is checked.
-            yield Member(info.orig_filename, info.file_size, _is_folder(info), _refused_in_zip(info), info)
+        names = [_name_in_zip(info) for info in source.infolist()]
+        if None in names:
+            first = source.infolist()[names.index(None)].orig_filename
+            logger.warning(
+                "%s: names that are not UTF-8 are taken to be in code page 437, as the standard of zip has it: %r",
+                source.filename, first,
+            )  # fmt: skip
+        for info, name in zip(source.infolist(), names, strict=True):
+            yield Member(name or info.orig_filename, info.file_size, _is_folder(info), _refused_in_zip(info), info)
         return
     for entry in source:
         yield Member(entry.name, entry.size, entry.isdir(), _refused_in_tar(entry), entry)
@@ -59,8 +70,21 @@ def _check_end(source: tarfile.TarFile) -> None:
     if block != bytes(tarfile.BLOCKSIZE):
         found = "a damaged header" if len(block) == tarfile.BLOCKSIZE else "the end of the file"
         raise tarfile.ReadError(f"{found} at byte {source.offset}, before the mark that ends the archive")
-    while file.read(_CHUNK):
-        pass
+    while chunk := file.read(_CHUNK):
+        if chunk != bytes(len(chunk)):
+            raise tarfile.ReadError(
+                "data behind the mark that ends the archive: several in one, which `tar -xi` unpacks"
+            )
+
+
+def _name_in_zip(info: zipfile.ZipInfo) -> str | None:
+    """The path, which macOS writes as UTF-8 without saying so; None where it is not said and is none."""
+    try:
+        # `filename` was cut at the first NUL; what the archive says is what is checked.
+        said = info.orig_filename
+        return said if info.flag_bits & _IS_UTF8 else said.encode("cp437").decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _is_folder(info: zipfile.ZipInfo) -> bool:

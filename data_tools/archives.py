@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import lzma
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -17,17 +18,21 @@ from typing import IO, Any
 
 from duskbench.data_tools.archive_members import Member, members_of
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.file_kinds import kind_of_file, remedy
+from duskbench.data_tools.file_kinds import HEAD, kind_of, kind_of_file, remedy
 from duskbench.data_tools.ids import path_parts
 
 _READ_KINDS = frozenset({"a zip archive", "an empty zip archive", "a tar archive", "a gzip file"})
+# How a program of Windows, of Linux and a script begin: what unpacks itself is a zip with one of them in front.
+_PROGRAMS = (b"MZ", b"\x7fELF", b"#!")
+_PART = re.compile(r"\.(?:z\d\d|r\d\d|part\d+\.rar|(?:zip|7z|rar|tar|tgz|gz)\.\d{3})$", re.IGNORECASE)
 MAX_BYTES = 16 << 30
 MAX_FILES = 200_000
 
 # No real data set is near either.
 _DEEPEST, _LONGEST_PATH = 64, 1024
 _CHUNK = 1 << 20
-_REPACK = "unpack it with another program, and pack the folder as a zip"
+_PACK = "pack the folder as a zip"
+_REPACK = f"unpack it with another program, and {_PACK}"
 # tarfile reads a header's extension (long names) into memory in one piece; no real one is near this long.
 _LONGEST_READ = 4 << 20
 _DAMAGE = (
@@ -101,12 +106,14 @@ def _opened(archive: Path, max_bytes: int) -> Iterator[tarfile.TarFile | zipfile
     try:
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(archive.open("rb"))
-            magic = file.read(2)
+            head = file.read(HEAD)
+            begins_with_program = head.startswith(_PROGRAMS) and kind_of(head) is None
+            is_zip = head.startswith(b"PK") or (begins_with_program and zipfile.is_zipfile(file))
             file.seek(0)
-            if magic == b"PK":
+            if is_zip:
                 yield stack.enter_context(zipfile.ZipFile(file))
                 return
-            plain: Any = stack.enter_context(gzip.GzipFile(fileobj=file)) if magic == b"\x1f\x8b" else file
+            plain: Any = stack.enter_context(gzip.GzipFile(fileobj=file)) if head.startswith(b"\x1f\x8b") else file
             # Headers come on top of the files; 10 % and a megabyte are more than any real archive has.
             limited = _Limited(plain, max_bytes + max_bytes // 10 + (1 << 20), archive)
             yield stack.enter_context(tarfile.open(fileobj=limited, mode="r:"))  # type: ignore[call-overload]
@@ -117,6 +124,10 @@ def _opened(archive: Path, max_bytes: int) -> Iterator[tarfile.TarFile | zipfile
 def _unreadable(archive: Path, error: Exception) -> DataError:
     kind = kind_of_file(archive)
     expected = "a complete zip, tar or tar.gz file"
+    # The last part of a split zip has the name of the whole.
+    if _PART.search(archive.name) or archive.with_suffix(".z01").exists():
+        got, todo = "one part of a split archive", f"unpack all parts together with another program, and {_PACK}"
+        return DataError("Cannot read the archive.", where=archive, expected=expected, got=got, todo=todo)
     if kind in _READ_KINDS or kind is None:
         # A way of packing that is not known, as Windows' Deflate64, is no damage.
         todo = _REPACK if isinstance(error, NotImplementedError) else "fetch it again"
@@ -244,6 +255,14 @@ def safe_parts(name: str, *, where: str) -> tuple[str, ...]:
         DataError: The path is absolute, has a drive letter, `..`, a control character, too many parts or too
             long ones.
     """
+    if any(0xD800 <= ord(character) < 0xE000 for character in name):
+        raise DataError(
+            "The archive holds a name that is not UTF-8.",
+            where=where,
+            expected="names in UTF-8: a tar archive does not say in which encoding they are",
+            got=repr(name[:300]),
+            todo=f"unpack it where its names are readable, and {_PACK}",
+        )
     parts = path_parts(name)
     if parts is None or len(parts) > _DEEPEST or len(os.fsencode(name)) > _LONGEST_PATH:
         raise DataError(

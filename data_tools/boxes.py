@@ -10,6 +10,10 @@ from duskbench.data_tools.errors import DataError
 Box = tuple[float, float, float, float]
 
 
+# Beyond it lies a box in pixels: 1 is an edge of a box in shares of the image, and some reach a little farther.
+_ONE_PIXEL = 1.5
+
+
 class BoxError(DataError):
     """A box has no area, or nothing of it lies inside its image."""
 
@@ -36,6 +40,20 @@ def clip_box(box_xyxy: Box, size: tuple[int, int] | None, *, where: str | Path |
             got=f"x1 {x1:g}, y1 {y1:g}, x2 {x2:g}, y2 {y2:g} (0-based)",
         )
     return clipped
+
+
+def doubt_of_shares(largest_edge: float) -> str | None:
+    """What to say of boxes that can hardly be meant in pixels; None of others.
+
+    Args:
+        largest_edge: The largest x2 or y2 of them all; 0 where there are none.
+    """
+    if not 0 < largest_edge <= _ONE_PIXEL:
+        return None
+    return (
+        "All boxes lie within one pixel of the image's corner: they seem to be shares of its width and height; "
+        "multiply them by the image's size."
+    )
 
 
 def format_coordinate(value: float) -> str:

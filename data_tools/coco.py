@@ -9,17 +9,19 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from duskbench.data_tools.boxes import Box, BoxError
 from duskbench.data_tools.classes import SPLITS
-from duskbench.data_tools.coco_files import CocoFile, choose_files, find_annotation_files, read_json
-from duskbench.data_tools.coco_pictures import Pictures, missing_picture, names_in
+from duskbench.data_tools.coco_files import CocoFile, choose_files, find_annotation_files, read_json, spellings
+from duskbench.data_tools.coco_pictures import Pictures, names_in
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.findings import Finding
 from duskbench.data_tools.ids import bare_id, path_parts, resolve, stem
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.records import Dataset, ImageRecord, ObjectAnnotation
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -168,8 +170,8 @@ def _read_images(source: CocoFile, pictures: Pictures, faults: list[Finding] | N
     for entry in content["images"]:
         try:
             number, file_name = entry["id"], str(entry["file_name"])
-            width, height = (int(entry.get(key) or 0) for key in ("width", "height"))
-            image_id, path = _located(file_name, source, pictures.root, located[file_name])
+            width, height = (int(float(entry.get(key) or 0)) for key in ("width", "height"))
+            image_id, path = _located(file_name, source, pictures, located[file_name])
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             _report(_unusable("image", source.path, entry, error), source.path, faults)
         except DataError as error:
@@ -196,14 +198,18 @@ def _read_objects(content: dict[str, Any], path: Path, images: dict[Any, _Image]
         raise _unusable("category", path, content["categories"], error) from error
     for entry in content["annotations"]:
         try:
-            image, name = images[entry["image_id"]], names[entry["category_id"]]
+            image, name = _by_number(images, entry["image_id"]), _by_number(names, entry["category_id"])
             # Some write "0", which is as true as "1".
             image.objects.append((entry.get("id"), name, entry.get("bbox"), bool(int(entry.get("iscrowd") or 0))))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             _report(_unusable("annotation", path, entry, error), path, faults)
 
 
-def _located(file_name: str, source: CocoFile, root: Path, files: Sequence[str]) -> tuple[str, Path]:
+def _by_number(entries: dict[Any, _T], number: Any) -> _T:
+    return entries[next((spelled for spelled in spellings(number) if spelled in entries), number)]
+
+
+def _located(file_name: str, source: CocoFile, pictures: Pictures, files: Sequence[str]) -> tuple[str, Path]:
     """The id of an image and where it lies, or should lie."""
     if len(files) > 1:
         raise DataError(
@@ -217,7 +223,7 @@ def _located(file_name: str, source: CocoFile, root: Path, files: Sequence[str])
     if path_parts(wanted) is None and files:
         # An absolute path of another machine says nothing here but the file's name.
         wanted = stem(files[0])
-    return wanted, root / files[0] if files else missing_picture(file_name, source, root)
+    return wanted, pictures.root / files[0] if files else pictures.missing(file_name, source)
 
 
 def _box(bbox: Any, where: str) -> Box:

@@ -11,9 +11,11 @@ from typing import Any
 
 from duskbench.data_tools.classes import SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.files import open_file
 
 # Roboflow puts this file into each split's folder, beside the images.
 _ROBOFLOW = "_annotations.coco.json"
+_PLAIN_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def find_annotation_files(root: Path) -> list[CocoFile]:
 def _looks_like_coco(path: Path) -> bool:
     """Whether an object in a file has COCO's keys, in any order; half a gigabyte is searched, not parsed."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with open_file(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             encoding = json.detect_encoding(data[:4])
             if encoding.startswith("utf-8"):
                 return _has_coco_keys(data)
@@ -104,6 +106,14 @@ def choose_files(root: Path, files: list[CocoFile], split: str) -> list[CocoFile
     return named
 
 
+def spellings(number: Any) -> tuple[Any, ...]:
+    """An id as it is, and `"12"` for 12 or 12 for `"12"`: programs disagree on whether an id is a text."""
+    if isinstance(number, str):
+        return (number, int(number)) if _PLAIN_NUMBER.fullmatch(number) else (number,)
+    whole = isinstance(number, int) or (isinstance(number, float) and number.is_integer())
+    return (number, str(int(number))) if whole else (number,)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a file in COCO's format.
 
@@ -111,7 +121,8 @@ def read_json(path: Path) -> dict[str, Any]:
         DataError: It is no JSON, or lacks one of the lists `images`, `annotations` and `categories`.
     """
     try:
-        content = json.loads(path.read_bytes())
+        with open_file(path) as file:
+            content = json.loads(file.read())
     except (OSError, ValueError, RecursionError) as error:
         raise DataError("Cannot read the annotation file.", where=path, expected="JSON", got=str(error)) from error
     for key in ("images", "annotations", "categories"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from duskbench.data_tools.coco_files import CocoFile, read_json, split_named
+from duskbench.data_tools.file_states import folded
+from duskbench.data_tools.ids import as_known, forms
 from duskbench.data_tools.image_files import ImageFiles
 
 
@@ -23,8 +26,11 @@ class Pictures:
     def __init__(self, found: ImageFiles, files: Sequence[CocoFile]) -> None:
         self.root, self._files = found.root, files
         self._by_name: dict[str, list[str]] = defaultdict(list)
-        for file in found.files:
+        self._by_folded: dict[str, list[str]] = defaultdict(list)
+        # A picture of a format that is not read is found too, so that reading it says why.
+        for file in (*found.files, *itertools.chain(*found.left_out.values())):
             self._by_name[PurePosixPath(file).name].append(file)
+            self._by_folded[folded(PurePosixPath(file).stem)].append(file)
         self._listed: dict[CocoFile, frozenset[str]] = {}
 
     def locate(self, source: CocoFile, file_names: Iterable[str]) -> dict[str, list[str]]:
@@ -47,19 +53,31 @@ class Pictures:
         taken: dict[str, PurePosixPath] = {}
         # The more folders a name has, the more surely it means its file.
         for name, path in sorted(wanted.items(), key=lambda item: -len(item[1].parts)):
-            free = [file for file in self._by_name.get(path.name, ()) if taken.get(file, path) == path]
-            ends = [file for file in free if f"/{file}".endswith(f"/{path}")]
+            free = [file for file in self._named(path) if taken.get(file, path) == path]
+            ends = [file for file in free if any(f"/{file}".endswith(f"/{form}") for form in forms(str(path)))]
             located[name] = self._of_source(ends, source, names_folder=len(path.parts) > 1)
             if len(located[name]) == 1:
                 taken[located[name][0]] = path
         for name, path in ((name, path) for name, path in wanted.items() if not located[name]):
-            free = [file for file in self._by_name.get(path.name, ()) if file not in taken]
+            free = [file for file in self._named(path) if file not in taken]
             located[name] = self._of_source(free, source)
         takers: dict[str, set[PurePosixPath]] = defaultdict(set)
         for name, files in located.items():
             for file in files if len(files) == 1 else ():
                 takers[file].add(wanted[name])
         return {name: [] if any(len(takers[file]) > 1 for file in files) else files for name, files in located.items()}
+
+    def missing(self, file_name: str, source: CocoFile) -> Path:
+        """Where a picture that is not there should lie: beside one of its name in other case or another format."""
+        path = _path(file_name)
+        near = [] if self._named(path) else self._by_folded.get(folded(path.stem), [])
+        if len(near) == 1:
+            return (self.root / near[0]).with_name(path.name)
+        beside = source.is_beside_images and source.path.is_relative_to(self.root)
+        return (source.path.parent if beside else self.root) / file_name
+
+    def _named(self, path: PurePosixPath) -> list[str]:
+        return self._by_name.get(as_known(path.name, self._by_name), [])
 
     def _of_source(self, files: list[str], source: CocoFile, *, names_folder: bool = False) -> list[str]:
         """Of the files that a name could mean those that are the annotation file's."""
@@ -75,7 +93,7 @@ class Pictures:
             return False
         name = PurePosixPath(file).name
         others = (one for one in self._files if one != source and self._closeness(file, one))
-        return any(name in self._names(one) for one in others)
+        return any(as_known(name, self._names(one)) in self._names(one) for one in others)
 
     def _closeness(self, file: str, source: CocoFile) -> int:
         """2 in a folder named as the annotation file or its split, or beside it; 1 in one of its split; else 0."""
@@ -99,9 +117,3 @@ def names_in(content: dict[str, Any]) -> list[str]:
 
 def _path(file_name: str) -> PurePosixPath:
     return PurePosixPath(file_name.replace("\\", "/").removeprefix("./"))
-
-
-def missing_picture(file_name: str, source: CocoFile, root: Path) -> Path:
-    """Where a picture that is not there should lie."""
-    beside = source.is_beside_images and source.path.is_relative_to(root)
-    return (source.path.parent if beside else root) / file_name

@@ -17,7 +17,7 @@ from duskbench.data_tools.datasets import missing as missing_images
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import ExDark
-from duskbench.data_tools.files import CopyMode, file_sha256, place_file, write_text
+from duskbench.data_tools.files import CopyMode, file_sha256, place_file, write_text, written_whole
 from duskbench.data_tools.ids import shown
 from duskbench.data_tools.image_sets import write_image_sets
 from duskbench.data_tools.images import image_size
@@ -25,7 +25,6 @@ from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.voc_xml import VOCAnnotation, format_annotation
-from duskbench.data_tools.written_whole import written_whole
 
 MANIFEST = "manifest.csv"
 MissingMode = Literal["error", "skip", "annotate"]

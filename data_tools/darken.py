@@ -6,13 +6,13 @@ converter's steps, white balance, and sRGB.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.settings import check_setting, is_number, is_whole
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,13 @@ class Camera:
         by_channel = (("colour_cast", self.colour_cast), ("white_balance", self.white_balance))
         single = (("shot_gain", self.shot_gain), ("read_noise", self.read_noise))
         for name, value in (*single, *((name, factor) for name, factors in by_channel for factor in factors)):
-            if not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"Camera.{name} is out of range.", expected="a finite number >= 0", got=str(value))
+            check_setting("Camera", name, value, is_number(value) and value >= 0, "a finite number of at least 0")
         for name, factors in by_channel:
-            if len(factors) != 3:
-                raise ConfigError(f"Camera.{name} needs one factor a channel.", expected="3", got=str(factors))
-        if not math.isfinite(self.exposure_ev):
-            raise ConfigError("Camera.exposure_ev is not a number.", expected="finite", got=str(self.exposure_ev))
-        if self.bits is not None and not 1 <= self.bits <= 16:
-            raise ConfigError("Camera.bits is out of range.", expected="1 to 16, or None", got=str(self.bits))
+            check_setting("Camera", name, factors, len(factors) == 3, "one factor a channel, 3")
+        exposure, bits = self.exposure_ev, self.bits
+        check_setting("Camera", "exposure_ev", exposure, is_number(exposure), "a finite number")
+        fine = bits is None or (is_whole(bits, 1) and bits <= 16)
+        check_setting("Camera", "bits", bits, fine, "a whole number, 1 to 16, or None")
 
 
 @dataclass(frozen=True)

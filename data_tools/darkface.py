@@ -16,8 +16,9 @@ from pathlib import Path
 
 from duskbench.data_tools.boxes import Box, BoxError
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.files import open_file
 from duskbench.data_tools.findings import Finding, several_images
-from duskbench.data_tools.ids import read_text, resolve
+from duskbench.data_tools.ids import as_known, read_text, resolve
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation
 
@@ -46,8 +47,13 @@ class DarkFace(Dataset):
         found = find_images(tree / "image")
         self._files = found.by_id()
         # Nothing else says which images there should be.
-        labels = [file for file in find_images(tree / "label").others if file.endswith(".txt")]
-        lone = [file[:-4] for file in labels if file[:-4] not in self._files and _is_label(tree / "label" / file)]
+        self._labels = find_images(tree / "label").others_by_id(".txt")
+        without = {
+            image_id: file
+            for image_id, file in self._labels.items()
+            if as_known(image_id, self._files) not in self._files
+        }
+        lone = [image_id for image_id, file in without.items() if _is_label(tree / "label" / file)]
         numbers = sorted([*self._files, *lone], key=lambda image_id: (len(image_id), image_id))
         super().__init__(tree, numbers, name="DARK FACE")
         self.left_out = found.notes
@@ -64,7 +70,7 @@ class DarkFace(Dataset):
 
     def annotation_path(self, image_id: str) -> Path:
         """The image's label file."""
-        return self.root / "label" / f"{image_id}.txt"
+        return self.root / "label" / self._labels.get(as_known(image_id, self._labels), f"{image_id}.txt")
 
     def annotation(self, image_id: str) -> ImageRecord:
         """The image's faces.
@@ -89,13 +95,16 @@ def _find_tree(root: Path) -> Path | None:
 
 
 def _has_labels(folder: Path) -> bool:
-    first = min(folder.glob("[!.]*.txt"), default=None)
+    first = min(folder.glob("[!.]*.[tT][xX][tT]"), default=None)
     return first is not None and _is_label(first)
 
 
 def _is_label(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.readline(16).removeprefix(b"\xef\xbb\xbf").strip().isdigit()
+    try:
+        with open_file(path) as file:
+            return file.readline(16).removeprefix(b"\xef\xbb\xbf").strip().isdigit()
+    except OSError:
+        return False
 
 
 def parse_label(text: str, *, where: str | Path = "text") -> tuple[ObjectAnnotation, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from duskbench.data_tools.files import open_file
+
 HEAD = 512
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -78,7 +80,7 @@ def _kind_of_text(head: bytes) -> str | None:
 def kind_of_file(path: Path) -> str | None:
     """Name a file's kind by its first bytes; None if it is not known or the file cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return kind_of(file.read(HEAD))
     except OSError:
         return None

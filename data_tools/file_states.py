@@ -5,8 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+# What can be opened like a file, and may never come to an end.
+NEVER_ENDING = ("a pipe", "a socket", "a device")
 
 
 def is_there(path: str | Path) -> bool:
@@ -21,6 +26,32 @@ def is_there(path: str | Path) -> bool:
 def is_file(path: str | Path) -> bool:
     """Whether there is such a file; of any text, as `is_there`."""
     return is_there(path) and Path(path).is_file()
+
+
+def other_than_file(path: Path) -> str | None:
+    """What lies under a name that is no file, in words; None for a file, and where there is nothing at all."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return "a link that leads nowhere" if path.is_symlink() else None
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+    return None if stat.S_ISREG(mode) else next((kind for is_kind, kind in kinds if is_kind(mode)), "a device")
+
+
+def folded(name: str) -> str:
+    """What names that differ in case or Unicode form only have in common."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def hint_at_others(path: str | Path) -> str | None:
+    """What there is in place of a file that is not there: of its name but for case, Unicode form or extension."""
+    path = Path(path)
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return None
+    near = sorted(name for name in names if name != path.name and folded(Path(name).stem) == folded(path.stem))
+    return f"{', '.join(near)} is there: rename it, or correct what names it" if near else None
 
 
 def files_below(folder: Path, *, without: str | None = None) -> Iterator[Path]:

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import Literal
+from typing import IO, BinaryIO, Literal
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.file_states import NEVER_ENDING, other_than_file
 
 CopyMode = Literal["hardlink", "copy"]
 
@@ -25,41 +27,62 @@ _NAME_PART = 40
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-def write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a file to a temporary name beside it and rename it into place; folders are made.
+@contextmanager
+def replacing(path: Path, *, keeps_suffix: bool = False) -> Iterator[Path]:
+    """A temporary name beside a file, for what takes the file's place once it is complete.
 
-    `durable` flushes it to the disk before the rename, so that a power cut cannot leave an empty file under the name.
+    If the writing fails, what is there stays, and nothing is left behind; what a killed process leaves, `leftovers`
+    removes.
+
+    Args:
+        path: The file.
+        keeps_suffix: Whether the temporary name ends as the file's, for programs that go by it.
+
+    Raises:
+        OSError: As in the block, and of `path` where it is of the temporary name: nobody asked for that one.
     """
-    path = Path(path)
-    temporary = temporary_beside(path)
+    # Not mkstemp: it makes files private, and takes twice the system calls. No two writers share process and thread.
+    # A part of the name: the whole may be as long as a name can be.
+    name = f".{path.name[:_NAME_PART]}.{os.getpid()}.{threading.get_ident()}"
+    temporary = path.with_name(f"{name}.part{path.suffix}" if keeps_suffix else name)
     try:
         try:
-            file = temporary.open("xb")
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = temporary.open("xb")
-        try:
-            with file:
-                file.write(data)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
+            yield temporary
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         if error.filename == str(temporary):
-            # Nobody asked for the temporary one.
             error.filename, error.filename2 = str(path), None
         raise
 
 
-def temporary_beside(path: Path) -> Path:
-    """A hidden name in the same folder, for what is renamed to `path` once it is complete; `leftovers` knows it."""
-    # Not mkstemp: it makes files private, and takes twice the system calls. No two writers share process and thread.
-    # A part of the name: the whole may be as long as a name can be.
-    return path.with_name(f".{path.name[:_NAME_PART]}.{os.getpid()}.{threading.get_ident()}")
+def write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file, whole or not at all; folders are made.
+
+    `durable` flushes it to the disk before it gets its name, so that a power cut cannot leave an empty file under it.
+    """
+    with replacing(Path(path)) as temporary, _created(temporary) as file:
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[str]]:
+    """A UTF-8 file to write to bit by bit, line ends as they are written; it appears whole or not at all."""
+    with replacing(path) as temporary, TextIOWrapper(_created(temporary), encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _created(path: Path) -> BinaryIO:
+    try:
+        return path.open("xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
 
 
 def user_cache() -> Path:
@@ -98,9 +121,21 @@ def place_file(source: Path, target: Path, copy: CopyMode) -> bool:
     return True
 
 
+def open_file(path: str | Path) -> BufferedReader:
+    """Open a data set's file to read its bytes.
+
+    Raises:
+        OSError: It cannot be opened, or is no file: reading a pipe that nobody writes to would never end.
+    """
+    other = other_than_file(Path(path))
+    if other in NEVER_ENDING:
+        raise OSError(errno.EINVAL, f"{other}, not a file", str(path))
+    return Path(path).open("rb")
+
+
 def file_sha256(path: str | Path) -> str:
     """Sha256 of a file's bytes, as 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from duskbench.data_tools.file_states import folded, other_than_file
 from duskbench.data_tools.ids import printable
 
 Severity = Literal["error", "warning", "info"]
@@ -109,12 +110,16 @@ class Collector:
         """Add to a count."""
         self.report.counts[name] = self.report.counts.get(name, 0) + number
 
-    def of_same_stem(self, path: Path) -> list[str]:
-        """Names in the file's folder that differ from its own in the extension; each folder is listed once."""
+    def not_there(self, path: Path) -> str:
+        """What to say of a file that is not there: what is in its place, or has its name but for case or extension."""
+        other = other_than_file(path)
+        if other is not None:
+            return f"{other}, not a file"
         folder = path.parent
         if folder not in self._folders:
             by_stem: dict[str, list[str]] = {}
-            for other in sorted(folder.iterdir()) if folder.is_dir() else ():
-                by_stem.setdefault(other.stem, []).append(other.name)
+            for each in sorted(folder.iterdir()) if folder.is_dir() else ():
+                by_stem.setdefault(folded(each.stem), []).append(each.name)
             self._folders[folder] = by_stem
-        return self._folders[folder].get(path.stem, [])
+        near = [name for name in self._folders[folder].get(folded(path.stem), []) if name != path.name]
+        return f"not there, but {', '.join(near)} is" if near else "not there"

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.files import open_file
 from duskbench.data_tools.ids import resolve, stem
 from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.images import IMAGE_SUFFIXES
 from duskbench.data_tools.records import Dataset, ImageRecord
 
-# A line of YOLO's, KITTI's or WIDER FACE's labels, of BBox-Label-Tool's (the class stands behind the box), or bbGt's
-# header; captions and notes beside pictures are no boxes.
-_LABEL_LINE = re.compile(r"(% bbGt version=.*)|(\S+\s+)?(-?\d[\d.eE+-]*[\s,]*){4,}([\s,]\S+)?|\d+")
+_NUMBER = re.compile(r"-?\.?\d[\d.eE+-]*", re.ASCII)
+_BETWEEN = re.compile(r"""[\s,;"'()\[\]]+""")
+# The beginning of a line that names an image.
+_IMAGE_NAME = re.compile(
+    rf"""["']?(.+?(?:{"|".join(map(re.escape, sorted(IMAGE_SUFFIXES)))}))(?=["'\s,;:]|$)""", re.IGNORECASE
+)
+_BOX_WORD = r"(?:(?:b|bnd|bounding_?)?box(?:es)?|box_?2d|x_?min|x_?1|xtl|polygons?)"
+_BOX_COLUMN = re.compile(rf"(?<![a-z])(?:{_BOX_WORD}|left)(?![a-z])", re.IGNORECASE)
+_BOX_KEY = re.compile(rf'"{_BOX_WORD}"\s*:', re.IGNORECASE)
+_TABLES = frozenset({".csv", ".json", ".jsonl", ".ndjson", ".tsv", ".txt"})
+_TFRECORD = re.compile(r"\.tfrecords?(-\d+-of-\d+)?$", re.IGNORECASE)
+# Boxes are looked for in so many files of a kind, and so many bytes of each.
+_MOST_FILES, _MOST_BYTES = 50, 2**16
+# Above the first box of an image's own file: DOTA has two.
+_HEADER_LINES = 4
+_TWIN, _TABLE = "text files named after the images (YOLO labels?)", "tables"
 _ANNOTATION_FOLDERS = frozenset(
     {"annotation", "annotations", "exdark", "exdark_annno", "exdark_anno", "label", "labels"}
 )
@@ -77,34 +91,85 @@ def _files_like_annotations(found: ImageFiles) -> Iterator[str]:
     images = {name for file in found.files for name in (PurePosixPath(file).name, PurePosixPath(file).stem)}
     by_kind: dict[str, list[str]] = {}
     for file in found.others:
-        path = PurePosixPath(file)
-        kind = path.suffix.lower()
-        is_twin = path.stem in images
-        if kind == ".xml":
-            by_kind.setdefault("XML files", []).append(file)
-        elif kind == ".txt" and is_twin:
-            by_kind.setdefault("text files named after the images (YOLO labels?)", []).append(file)
-        elif kind == ".json" and is_twin:
-            by_kind.setdefault("JSON files named after the images (LabelMe?)", []).append(file)
-        elif kind in (".json", ".csv") and _ANNOTATION_WORDS.search(path.stem):
-            by_kind.setdefault(f"{kind[1:].upper()} files named like annotations", []).append(file)
+        by_kind.setdefault(_kind_by_name(PurePosixPath(file), images), []).append(file)
+    by_kind.pop("", None)
+    # Those of the whole set lie at its top.
+    tables = sorted(by_kind.pop(_TABLE, []), key=lambda file: (file.count("/"), file))[:_MOST_FILES]
+    with_boxes = [file for file in tables if _lists_boxes(_first_lines(found.root / file), images)]
+    if with_boxes:
+        by_kind["files with boxes of images"] = with_boxes
+    if not _have_labels(found.root, by_kind.get(_TWIN, [])):
+        by_kind.pop(_TWIN, None)
     for kind, files in by_kind.items():
-        if not kind.startswith("text") or _has_labels(found.root, files):
-            where = {PurePosixPath(file).parent for file in files} & {
-                PurePosixPath(file).parent for file in found.files
-            }
-            beside = " beside the images" if where and kind == "XML files" else ""
-            yield f"{len(files)} {kind}{beside}, as {files[0]}"
+        where = {PurePosixPath(file).parent for file in files} & {PurePosixPath(file).parent for file in found.files}
+        beside = " beside the images" if where and kind == "XML files" else ""
+        yield f"{len(files)} {kind}{beside}, as {files[0]}"
 
 
-def _has_labels(root: Path, files: list[str]) -> bool:
-    """Whether the first of these files that says anything holds boxes."""
-    for file in files[:50]:
-        text = (root / file).read_text(encoding="utf-8-sig", errors="replace")
-        for line in filter(None, map(str.strip, text.splitlines())):
-            return _LABEL_LINE.fullmatch(line) is not None
-    # Empty ones are the labels of images without objects; captions are not empty.
-    return True
+def _kind_by_name(path: PurePosixPath, images: Container[str]) -> str:
+    """What a file's name says that it is; empty for what is no annotation."""
+    suffix = path.suffix.lower()
+    is_twin = path.stem in images
+    if suffix == ".xml":
+        return "XML files"
+    if _TFRECORD.search(path.name):
+        return "TFRecord files"
+    if suffix == ".txt" and is_twin:
+        return _TWIN
+    if suffix == ".json" and is_twin:
+        return "JSON files named after the images (LabelMe?)"
+    if suffix in (".json", ".csv") and _ANNOTATION_WORDS.search(path.stem):
+        return f"{suffix[1:].upper()} files named like annotations"
+    return _TABLE if suffix in _TABLES else ""
+
+
+def _first_lines(file: Path) -> list[str]:
+    """The lines at the beginning of a text that say anything; none of what cannot be read."""
+    try:
+        with open_file(file) as opened:
+            text = opened.read(_MOST_BYTES).decode("utf-8-sig", errors="replace")
+    except OSError:
+        return []
+    return [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+
+
+def _have_labels(root: Path, files: list[str]) -> bool:
+    """Whether one of these files holds boxes, or none says anything: the labels of images without objects are empty."""
+    texts = [lines for lines in (_first_lines(root / file) for file in files[:_MOST_FILES]) if lines]
+    return not texts or any(
+        # bbGt's header, a number of boxes (DARK FACE, BBox-Label-Tool), or a box; captions and notes are none of these.
+        lines[0].startswith("% bbGt version=") or lines[0].isdecimal() or any(map(_is_box, lines[:_HEADER_LINES]))
+        for lines in texts
+    )
+
+
+def _lists_boxes(lines: list[str], images: Container[str]) -> bool:
+    """Whether JSON or a table has boxes among its keys, or a list has boxes behind the names of these images."""
+    if not lines or lines[0].startswith(("{", "[")):
+        return any(map(_BOX_KEY.search, lines))
+    if not _IMAGE_NAME.match(lines[0]) and not lines[0].isdecimal():
+        # The names of columns; or prose, which has no table below it.
+        return bool(_BOX_COLUMN.search(lines[0])) and sum(map(_is_number, _BETWEEN.split("".join(lines[1:2])))) >= 4
+    for number, line in enumerate(lines):
+        named = _IMAGE_NAME.match(line)
+        if named and PurePosixPath(named[1].replace("\\", "/")).name in images:
+            behind = line[named.end() :]
+            # WIDER FACE has them in lines of their own, below their number.
+            if any(map(_is_box, [behind] if _BETWEEN.sub("", behind) else lines[number + 1 : number + 3])):
+                return True
+    return False
+
+
+def _is_box(line: str) -> bool:
+    """Whether a line is four numbers or more, with no more than a word in front of them and two behind."""
+    words = [_is_number(word) for word in _BETWEEN.split(line) if word]
+    first = words.index(True) if True in words else len(words)
+    end = words.index(False, first) if False in words[first:] else len(words)
+    return first <= 1 and end - first >= 4 and len(words) - end <= 2
+
+
+def _is_number(word: str) -> bool:
+    return _NUMBER.fullmatch(word) is not None
 
 
 def _folders_like_annotations(root: Path, found: ImageFiles) -> Iterator[str]:

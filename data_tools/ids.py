@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.file_states import folded
+from duskbench.data_tools.files import open_file
 from duskbench.data_tools.images import IMAGE_SUFFIXES
 
 # Most ids by far: one part, nothing in it that a path could be made of.
@@ -20,7 +23,8 @@ class UnknownIdError(UnknownNameError):
     """An image id that a data set does not list; names the nearest ids and the range instead of thousands of ids."""
 
     def __init__(self, image_id: str, known: Collection[str], *, where: str | Path | None = None) -> None:
-        near = difflib.get_close_matches(image_id, known, n=3, cutoff=0.6)
+        near = [one for one in known if folded(one) == folded(image_id)]
+        near = near or difflib.get_close_matches(image_id, known, n=3, cutoff=0.6)
         if not known:
             expected = "an image id; none is listed"
         elif len(known) <= 20:
@@ -109,7 +113,19 @@ def _spellings(name: str) -> Iterator[str]:
 
 def find_id(name: str, known: Container[str]) -> str | None:
     """The known id that a name from a list means, given with or without extension, folders and quotes; else None."""
-    return next((spelling for spelling in _spellings(name) if spelling in known), None)
+    return next((form for spelling in _spellings(name) for form in forms(spelling) if form in known), None)
+
+
+def forms(name: str) -> tuple[str, ...]:
+    """A name as it is, and in both forms of Unicode: macOS and what was unpacked there write é as two characters."""
+    if name.isascii():
+        return (name,)
+    return tuple(dict.fromkeys((name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))))
+
+
+def as_known(name: str, known: Container[str]) -> str:
+    """The name in the form of Unicode in which it is known; as it is where it is in none."""
+    return next((form for form in forms(name) if form in known), name)
 
 
 def resolve(image_id: str, known: Collection[str], *, where: str | Path | None = None) -> str:
@@ -191,6 +207,7 @@ def read_text(path: str | Path) -> str:
         DataError: It cannot be read, or is not UTF-8.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        with open_file(path) as file:
+            return file.read().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("Cannot read the text file.", where=path, expected="UTF-8 text", got=str(error)) from error

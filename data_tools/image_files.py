@@ -10,18 +10,28 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.ids import printable, stem
+from duskbench.data_tools.file_states import other_than_file
+from duskbench.data_tools.ids import forms, printable, stem
 from duskbench.data_tools.images import is_image_file
 
 _NAMED = 3
+_HEIF = "HEIF, which needs the package pillow-heif: convert them to PNG or JPEG"
 _DEVELOP = "raw photos: develop them to TIFF or JPEG first"
 _CONVERT = "no format that is read: convert them to PNG"
 # Extensions of pictures that are not read; anything else that is no image is not of interest.
 _PICTURES: dict[str, str] = {
-    **dict.fromkeys((".heic", ".heif"), "HEIF, which needs the package pillow-heif: convert them to PNG or JPEG"),
-    **dict.fromkeys((".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2"), _DEVELOP),
-    **dict.fromkeys((".dds", ".exr", ".gif", ".hdr", ".ico", ".jp2", ".jxl", ".mpo", ".psd", ".svg", ".tga"), _CONVERT),
-}
+    **dict.fromkeys((".heic", ".heif", ".hif"), _HEIF),
+    **dict.fromkeys(
+        (".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mrw", ".nef", ".nrw",
+         ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        _DEVELOP,
+    ),
+    **dict.fromkeys(
+        (".dds", ".exr", ".gif", ".hdr", ".ico", ".j2c", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl", ".mpo", ".pam", ".pcx",
+         ".pfm", ".psd", ".svg", ".tga", ".xcf"),
+        _CONVERT,
+    ),
+}  # fmt: skip
 
 
 @dataclass
@@ -32,8 +42,8 @@ class ImageFiles:
         root: The folder.
         files: Paths relative to it, with `/`, sorted.
         others: The other files, likewise; hidden ones are in neither.
-        left_out: Reason -> what was left out for it: pictures of a format that is not read, hidden pictures, links that
-            lead nowhere or to a folder that was read already.
+        left_out: Reason -> what was left out for it: pictures of a format that is not read, hidden pictures, pipes,
+            links that lead nowhere or to a folder that was read already.
     """
 
     root: Path
@@ -54,6 +64,11 @@ class ImageFiles:
         """Relative path without extension -> the files; where there are several, the one to read comes first."""
         return _group(self.files, stem)
 
+    def others_by_id(self, suffix: str) -> dict[str, str]:
+        """Relative path without extension -> the other file of an extension, in any case; lower case goes first."""
+        files = [file for file in self.others if file.lower().endswith(suffix)]
+        return {file[: -len(suffix)]: file for file in sorted(files, key=lambda file: (file.endswith(suffix), file))}
+
     @cached_property
     def by_name(self) -> dict[str, list[str]]:
         """File name without extension -> the files of that name, in whatever folder."""
@@ -67,6 +82,9 @@ class ImageFiles:
         without folders those of its name in whatever folder. Extensions do not matter. More than one is for the caller
         to settle.
         """
+        return next(filter(None, map(self._matching, forms(image_id))), [])
+
+    def _matching(self, image_id: str) -> list[Path]:
         folder, _, name = image_id.rpartition("/")
         named = sorted(self.by_name.get(name, []))
         same = [file for file in named if stem(file) == image_id] if folder else []
@@ -133,8 +151,9 @@ def _sort_out(file: Path) -> tuple[str | None, str]:
         return None, "hidden files" if is_picture else ""
     if not is_picture:
         return "others", ""
-    if not file.is_file():
-        return None, "links that lead nowhere"
+    other = other_than_file(file)
+    if other is not None:
+        return None, f"{other} in place of a file" if file.exists() else "links that lead nowhere"
     return ("files", "") if is_image_file(file) else (None, _PICTURES[file.suffix.lower()])
 
 

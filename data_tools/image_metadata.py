@@ -19,7 +19,7 @@ from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import write_bytes
 from duskbench.data_tools.image_colour import stated_profile
 from duskbench.data_tools.image_exif import camera_tags, exif_block, of_photo, read_block, with_directories, with_size
-from duskbench.data_tools.image_opening import format_to_write, load, orientation_of, read_bytes, with_image
+from duskbench.data_tools.image_opening import exif_of, format_to_write, load, orientation_of, read_bytes, with_image
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _exif(image: Image.Image, size: tuple[int, int], path: str | Path) -> bytes:
     """The EXIF block of the upright picture, without what of it is broken; empty where there is none."""
     for directories in (True, False):
         try:
-            tags = with_size(camera_tags(image.getexif(), directories=directories), size)
+            tags = with_size(camera_tags(exif_of(image), directories=directories), size)
             return exif_block(of_photo(tags, directories=True) if image.format == "TIFF" else tags)
         except Exception as error:  # noqa: BLE001 - Pillow lets through whatever a broken block makes its parser run into
             if directories:

@@ -16,17 +16,19 @@ from PIL import Image, TiffTags, UnidentifiedImageError
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
 from duskbench.data_tools.file_kinds import HEAD, kind_of, remedy
+from duskbench.data_tools.file_states import hint_at_others
+from duskbench.data_tools.files import open_file
 from duskbench.data_tools.png_chunks import may_hold_exif, pared
 
 # Every format that is opened, as Pillow calls it, with the extensions of its files. Pillow knows many more; most of
 # their readers are written in Python, slow and seldom tested with hostile files.
 FORMATS: dict[str, tuple[str, ...]] = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "BMP": (".bmp",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".jpg_large"),
+    "PNG": (".png", ".apng"),
+    "BMP": (".bmp", ".dib"),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
-    "PPM": (".ppm",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
     "AVIF": (".avif",),
 }
 FORMAT_OF: dict[str, str] = {suffix: form for form, suffixes in FORMATS.items() for suffix in suffixes}
@@ -42,6 +44,7 @@ MAX_PIXELS = 128_000_000
 MAX_PIXELS_VARIABLE = "DUSKBENCH_MAX_PIXELS"
 
 ORIENTATION = 0x0112
+_XMP = ("xmp", "XML:com.adobe.xmp")
 _OPENING = threading.Lock()
 _READ_KINDS = frozenset({
     "a JPEG image", "a PNG image", "a BMP image", "a TIFF image", "a WebP image", "a PPM image", "an AVIF image",
@@ -137,7 +140,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
         DataError: As `read_image`, but for what only decoding shows.
     """
     try:
-        with Path(path).open("rb") as file, _opened(file, path) as image:
+        with open_file(path) as file, _opened(file, path) as image:
             return _header(image).size
     except DamagedImageError:
         return read_header(read_bytes(path), where=path).size
@@ -172,10 +175,25 @@ def load(image: Image.Image) -> None:
     """Decode the pixels of an image that Pillow opened, whatever state its EXIF data is in."""
     if image.format == "TIFF":
         # Pillow parses a TIFF's EXIF and GPS data after its pixels, and fails where they are broken.
-        exif = image.getexif()
+        exif = exif_of(image)
         for tag in TiffTags.TAGS_V2_GROUPS:
             exif.pop(tag, None)
     image.load()
+
+
+def exif_of(image: Image.Image) -> Image.Exif:
+    """EXIF data of an image that Pillow opened; what is broken raises whatever Pillow's parser runs into.
+
+    Where EXIF has no orientation, Pillow takes the one that XMP states; by that no browser turns a picture, nor OpenCV.
+    """
+    if image.format == "PNG" and "exif" not in image.info:
+        # Both can lie behind the pixels.
+        image.load()
+    xmp = {key: image.info.pop(key) for key in _XMP if key in image.info}
+    try:
+        return image.getexif()
+    finally:
+        image.info.update(xmp)
 
 
 def orientation_of(image: Image.Image) -> tuple[int, str | None]:
@@ -184,7 +202,7 @@ def orientation_of(image: Image.Image) -> tuple[int, str | None]:
     Pillow turns a TIFF as it loads it, and says 1 from then on.
     """
     try:
-        exif = image.getexif()
+        exif = exif_of(image)
         value = exif.get(ORIENTATION, 1)
     except Exception as error:  # noqa: BLE001 - see _opened
         return 1, f"{type(error).__name__}: {error}"
@@ -225,7 +243,7 @@ def _check(image: Image.Image, where: str | Path) -> None:
             "3 bytes, and enhancers many more",
         )
     # A phone's MPO is a JPEG followed by smaller versions of itself.
-    if getattr(image, "is_animated", False) and image.format != "MPO":
+    if (getattr(image, "is_animated", False) and image.format != "MPO") or _another_follows(image):
         raise DataError(
             "The file holds several pictures.",
             where=where,
@@ -233,6 +251,24 @@ def _check(image: Image.Image, where: str | Path) -> None:
             got=f"{getattr(image, 'n_frames', 'several')} (an animation or pages)",
             todo="save each as a file of its own",
         )
+
+
+def _another_follows(image: Image.Image) -> bool:
+    """Whether a PPM's picture has another one behind it, which Pillow does not look for.
+
+    Source: netpbm's pages ppm(5), pgm(5), pbm(5): files with text samples hold one picture only.
+    """
+    opened: Any = image
+    if image.format != "PPM":
+        return False
+    decoder, _, start, args = opened.tile[0]
+    if decoder == "ppm_plain":
+        return False
+    white = args[1] if decoder == "ppm" else 65535 if image.mode == "I" else 255
+    bits = {"1": 1, "F": 32}.get(image.mode, 8 if white < 256 else 16)
+    width, height = image.size
+    opened.fp.seek(start + height * ((width * bits * len(image.getbands()) + 7) // 8))
+    return kind_of(opened.fp.read(HEAD).lstrip()) == "a PPM image"
 
 
 def _undecodable(file: IO[bytes], where: str | Path, error: Exception) -> DataError:
@@ -268,7 +304,8 @@ def _undecodable(file: IO[bytes], where: str | Path, error: Exception) -> DataEr
 
 
 def _unreadable(where: str | Path, error: OSError) -> DataError:
-    return DataError("Cannot read the image file.", where=where, got=error.strerror or str(error))
+    todo = hint_at_others(where) if isinstance(error, FileNotFoundError) else None
+    return DataError("Cannot read the image file.", where=where, got=error.strerror or str(error), todo=todo)
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -278,7 +315,8 @@ def read_bytes(path: str | Path) -> bytes:
         DataError: The file cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        with open_file(path) as file:
+            return file.read()
     except OSError as error:
         raise _unreadable(path, error) from error
 

@@ -11,10 +11,11 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 # Every temporary name says which process it belongs to: `.placing.<pid>.x` of `files.place_file`,
-# `.extract-<pid>-x` of `fetch`, `.<name>.<pid>.<thread>` of `files.temporary_beside`; once `.manifest.x.<pid>`.
+# `.extract-<pid>-x` of `fetch`, `.<name>.<pid>.<thread>` of `files.replacing`, with `.part.<suffix>` behind it where
+# that is kept; once `.manifest.x.<pid>`.
 _TEMPORARY = re.compile(
     r"\.placing\.(?P<placing>\d+)\.\w+|\.extract-(?P<extract>\d+)-\w+|\.manifest\.\w+\.(?P<manifest>\d+)"
-    r"|\..+\.(?P<file>\d+)\.\d{9,}"
+    r"|\..+\.(?P<file>\d+)\.\d{9,}(?:\.part(?:\.[^.]+)?)?"
 )
 
 

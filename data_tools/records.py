@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from duskbench.data_tools.boxes import clip_box
+from duskbench.data_tools.boxes import clip_box, doubt_of_shares
 from duskbench.data_tools.classes import canonical, is_synonym
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.file_states import hint_at_others
 from duskbench.data_tools.findings import Finding
 from duskbench.data_tools.ids import check_id, resolve, resolve_all
 from duskbench.data_tools.images import image_size
@@ -114,6 +115,7 @@ class Dataset(ABC):
         self.coco_files: tuple[Path, ...] = ()
         self._renamed: dict[str, set[str]] = {}
         self._other_sizes: dict[str, str] = {}
+        self._largest_edge = 0.0
         self.faults: list[Finding] = []
         self.counts: Mapping[str, int] = {}
         self._known: dict[str, None] = {}
@@ -176,7 +178,7 @@ class Dataset(ABC):
         """
         found = resolve(image_id, self._known, where=self.root)
         with naming(DataError, "The data set's reader fails.", type(self), f"{self.root}, {found}"):
-            record = self.annotation(found)
+            record = self._annotation(found)
         size, where = _size_if_readable(record.path), self.annotation_path(found)
         if size and record.size and size != record.size:
             self._other_sizes[found] = (
@@ -187,16 +189,24 @@ class Dataset(ABC):
             name = canonical(one.name)
             if is_synonym(one.name):
                 self._renamed.setdefault(f"{one.name} as {name}", set()).add(found)
+            self._largest_edge = max(self._largest_edge, *one.box_xyxy[2:])
             box = clip_box(one.box_xyxy, size or record.size, where=f"{where}, object {number} ({one.name})")
             objects.append(replace(one, name=name, box_xyxy=box))
         return record if record.objects is None else replace(record, objects=tuple(objects))
+
+    def _annotation(self, image_id: str) -> ImageRecord:
+        try:
+            return self.annotation(image_id)
+        except MissingAnnotationError as error:
+            todo = error.todo or (hint_at_others(error.where) if error.where else None)
+            raise MissingAnnotationError(error.what, where=error.where, got=error.got, todo=todo) from error
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user of the data set should know, one sentence each.
 
-        Files that were left out; and of the records read so far, classes that were read under another name, and images
-        of another size than their annotation states.
+        Files that were left out; and of the records read so far, classes that were read under another name, images of
+        another size than their annotation states, and boxes that seem to be no pixels.
         """
         notes = list(self.left_out)
         if self._renamed:
@@ -207,6 +217,9 @@ class Dataset(ABC):
             notes.append(
                 f"{_images(len(self._other_sizes))} of another size than annotated, so boxes may be wrong: {first}"
             )
+        shares = doubt_of_shares(self._largest_edge)
+        if shares is not None:
+            notes.append(shares)
         return tuple(notes)
 
     def selectable(self) -> Collection[str]:

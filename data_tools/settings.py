@@ -15,6 +15,23 @@ def is_whole(value: object, least: int | None = None) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least)
 
 
+def check_setting(of: str, key: str, value: object, fine: bool, expected: str) -> None:
+    """Refuse a setting that is out of range.
+
+    Args:
+        of: What it is a setting of, for the error.
+        key: Its name.
+        value: What was given.
+        fine: Whether it may be that.
+        expected: What it may be.
+
+    Raises:
+        ConfigError: It is not fine.
+    """
+    if not fine:
+        raise ConfigError(f"{of}'s {key} is out of range.", where=key, expected=expected, got=repr(value))
+
+
 def is_pair(value: object, least: float) -> TypeGuard[Sequence[float]]:
     """Whether a setting is two numbers of at least `least`."""
     return isinstance(value, list | tuple) and len(value) == 2 and all(is_number(n) and n >= least for n in value)
@@ -50,6 +67,11 @@ def plain(value: Any, key: str, where: str | Path) -> Any:
     )
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a setting is a finite number; True, which Python counts as 1, is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_share(value: object) -> bool:
+    """Whether a setting is a number from 0 to 1."""
+    return is_number(value) and 0 <= value <= 1

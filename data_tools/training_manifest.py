@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.files import CopyMode, place_file
+from duskbench.data_tools.files import CopyMode, place_file, written_whole
 from duskbench.data_tools.ids import shown
 from duskbench.data_tools.image_files import find_images
-from duskbench.data_tools.written_whole import written_whole
 
 MANIFEST = "manifest.json"
 FOLDERS: dict[str, str] = {"A": "trainA", "B": "trainB"}

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.datasets import open_dataset
-from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import CopyMode
 from duskbench.data_tools.folder import ImageFolder
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.data_tools.records import Dataset
+from duskbench.data_tools.settings import check_setting, is_number, is_whole
 from duskbench.data_tools.training_manifest import (
     FOLDERS,
     MANIFEST,
@@ -135,14 +136,12 @@ def build_unpaired(
 
 
 def _check_ranges(max_low: float, min_normal: float, hash_distance: int, limit: int | None) -> None:
-    for option, value, low, high in (
-        ("max_low_brightness", max_low, 0, 1),
-        ("min_brightness", min_normal, 0, 1),
-        ("hash_distance", hash_distance, -1, 64),
-        ("limit", 1 if limit is None else limit, 1, float("inf")),
-    ):
-        if not low <= value <= high:
-            raise ConfigError("Value out of range.", where=option, expected=f"{low} to {high}", got=repr(value))
+    of = "The unpaired set"
+    for option, value in (("max_low_brightness", max_low), ("min_brightness", min_normal)):
+        check_setting(of, option, value, is_number(value) and 0 <= value <= 1, "0 to 1")
+    near = is_whole(hash_distance, -1) and hash_distance <= 64
+    check_setting(of, "hash_distance", hash_distance, near, "a whole number, -1 to 64")
+    check_setting(of, "limit", limit, limit is None or is_whole(limit, 1), "a whole number of at least 1")
 
 
 def _nothing_left(folder: str, sources: Sequence[str | Path | Dataset], rejected: Counter[str]) -> DataError:

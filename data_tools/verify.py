@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.bbgt import UnknownClassError
-from duskbench.data_tools.boxes import Box, BoxError, iou
+from duskbench.data_tools.boxes import Box, BoxError, doubt_of_shares, iou
 from duskbench.data_tools.classes import OUTSIDE_VOC, VOC_CLASSES, canonical, class_key, is_known, is_synonym
 from duskbench.data_tools.datasets import open_for_checking
 from duskbench.data_tools.errors import DataError
@@ -86,8 +86,7 @@ def _check_annotations(dataset: Dataset, found: Collector) -> list[Expectation]:
         path = dataset.image_path(image_id)
         if not path.is_file():
             # Another extension is the usual cause: `x.JPG` unpacked as `x.jpg`.
-            near = found.of_same_stem(path)
-            found.add("error", "missing-image", path, f"not there, but {', '.join(near)} is" if near else "not there")
+            found.add("error", "missing-image", path, found.not_there(path))
         record = _read(dataset, image_id, found)
         if record is None or record.objects is None:
             expected.append(Expectation(path))
@@ -108,6 +107,9 @@ def _check_annotations(dataset: Dataset, found: Collector) -> list[Expectation]:
             spelled.setdefault(name, _Class(file)).add(number)
         expected.append(Expectation(path, record.size, tuple((one.name, one.box_xyxy) for one in record.objects)))
     _report_classes(spelled, found)
+    shares = doubt_of_shares(max((edge for one in expected for _, box in one.boxes for edge in box[2:]), default=0))
+    if shares is not None:
+        found.add("error", "boxes-as-shares", dataset.root, shares)
     return expected
 
 
@@ -116,7 +118,8 @@ def _read(dataset: Dataset, image_id: str, found: Collector) -> ImageRecord | No
         with naming(DataError, "The data set's reader fails.", type(dataset), dataset.annotation_path(image_id)):
             return dataset.annotation(image_id)
     except MissingAnnotationError as error:
-        found.add("error", "missing-annotation", error.where or dataset.root, f"{error.got}, not there")
+        path = Path(error.where or dataset.root)
+        found.add("error", "missing-annotation", path, f"{error.got}, {found.not_there(path)}")
     except DataError as error:
         code = "broken-annotation"
         if isinstance(error, BoxError | UnknownClassError):

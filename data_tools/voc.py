@@ -6,7 +6,7 @@ Source: the VOC development kit (2007, 2012); the annotation files themselves ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from duskbench.data_tools.classes import SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.exdark import KNOWN_WITHOUT_BOX
 from duskbench.data_tools.findings import Finding, compare_counts, several_images
-from duskbench.data_tools.ids import printable, resolve, stem
+from duskbench.data_tools.ids import as_known, forms, printable, resolve, stem
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.image_sets import IMAGE_SETS, read_image_set
 from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError
@@ -93,7 +93,7 @@ class VOC(Dataset):
 
     @cached_property
     def _set_files(self) -> dict[str, Path]:
-        files = sorted((self.root / IMAGE_SETS).glob("*.txt"))
+        files = sorted((self.root / IMAGE_SETS).glob("*.[tT][xX][tT]"))
         return {path.stem: path for path in files if not path.name.startswith(".")}
 
     @cached_property
@@ -129,12 +129,12 @@ class VOC(Dataset):
     def image_path(self, image_id: str) -> Path:
         """The image's file, of whatever extension is there; `<id>.jpg` where there is none."""
         found = resolve(image_id, self._known, where=self.root)
-        return self.root / "JPEGImages" / self._image_files.get(found, [f"{found}.jpg"])[0]
+        return self.root / "JPEGImages" / self._image_files.get(as_known(found, self._image_files), [f"{found}.jpg"])[0]
 
     def annotation_path(self, image_id: str) -> Path:
         """The image's annotation file."""
         found = resolve(image_id, self._known, where=self.root)
-        return self.root / "Annotations" / self._annotations.get(found, f"{found}.xml")
+        return self.root / "Annotations" / self._annotations.get(as_known(found, self._annotations), f"{found}.xml")
 
     def annotation(self, image_id: str) -> ImageRecord:
         """Parse one image's annotation file.
@@ -145,7 +145,7 @@ class VOC(Dataset):
         """
         split = self.split if self.split in SPLITS else self._membership.get(image_id)
         image = self.image_path(image_id)
-        if image_id not in self._annotations:
+        if as_known(image_id, self._annotations) not in self._annotations:
             if self._tolerant and image_id in self._unpublished:
                 return ImageRecord(image_id, image, None, split)
             raise MissingAnnotationError(
@@ -163,13 +163,13 @@ class VOC(Dataset):
         """What is wrong with image sets, files that belong to nothing, and what XML files say of themselves."""
         yield from self._check_sets()
         yield from self._check_files()
-        for image_id in (one for one in self.ids if one in self._annotations):
+        for image_id in (one for one in self.ids if as_known(one, self._annotations) in self._annotations):
             path = self.annotation_path(image_id)
             try:
                 said = read_annotation(path)
             except DataError:
                 continue  # `verify` reports it with the image
-            if said.file and stem(said.file) != image_id.rpartition("/")[2]:
+            if said.file and image_id.rpartition("/")[2] not in forms(stem(said.file)):
                 yield Finding("warning", "other-filename", path, f"its <filename> is {said.file}")
             for oddity in said.oddities:
                 yield Finding("warning", "odd-value", path, oddity)
@@ -193,14 +193,14 @@ class VOC(Dataset):
 
     def _check_files(self) -> Iterator[Finding]:
         images, annotations = self._image_files, self._annotations
-        for image_id in sorted(images.keys() - annotations.keys() - self._known.keys()):
+        for image_id in sorted(_without(_without(images, annotations), self._known)):
             path = self.root / "JPEGImages" / images[image_id][0]
             yield Finding("warning", "orphan-image", path, "no annotation and in no image set")
-        for image_id in sorted(annotations.keys() - images.keys()):
+        for image_id in sorted(_without(annotations, images)):
             path = self.root / "Annotations" / annotations[image_id]
             yield Finding("warning", "orphan-annotation", path, "there is no image of this id")
-        for file in _all_xml_files(self.root / "Annotations"):
-            if annotations[file[:-4]] != file:
+        for file in find_images(self.root / "Annotations").others:
+            if annotations.get(file[:-4], file) != file:
                 path = self.root / "Annotations" / file
                 yield Finding("error", "several-annotations", path, f"{annotations[file[:-4]]} is read in its place")
         yield from several_images(images, self.root / "JPEGImages")
@@ -237,12 +237,11 @@ class VOCAnnotations(Dataset):
 
 def xml_files(folder: Path) -> dict[str, str]:
     """Id -> XML file in a folder or below it, relative to it; `.XML` counts, hidden files do not; `.xml` goes first."""
-    return {file[:-4]: file for file in _all_xml_files(folder)}
+    return find_images(folder).others_by_id(".xml")
 
 
-def _all_xml_files(folder: Path) -> list[str]:
-    files = [file for file in find_images(folder).others if file.lower().endswith(".xml")]
-    return sorted(files, key=lambda file: (file.endswith(".xml"), file))
+def _without(names: Iterable[str], others: Container[str]) -> list[str]:
+    return [name for name in names if as_known(name, others) not in others]
 
 
 def _union(sets: Mapping[str, list[str]]) -> list[str]:

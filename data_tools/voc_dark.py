@@ -23,6 +23,7 @@ from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.night import Exposure, Night, image_seed
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
+from duskbench.data_tools.settings import check_setting, is_whole
 from duskbench.data_tools.voc import VOC
 
 MANIFEST = "manifest.jsonl"
@@ -142,9 +143,8 @@ def make_voc_dark(
         DataError: The lit tree is broken or lacks images, or `out` holds another data set.
     """
     night, out = night or Night(), Path(out)
-    for option, value, least in (("seed", seed, 0), ("limit", 1 if limit is None else limit, 1)):
-        if value < least:
-            raise ConfigError("Value out of range.", where=option, expected=f"{least} or more", got=str(value))
+    check_setting("VOC-dark", "seed", seed, is_whole(seed, 0), "a whole number of at least 0")
+    check_setting("VOC-dark", "limit", limit, limit is None or is_whole(limit, 1), "a whole number of at least 1")
     source = open_dataset(voc, layout="voc", split=split, year=year)
     assert isinstance(source, VOC)  # noqa: S101 - what layout="voc" opens
     if source.root.resolve() == out.resolve():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from duskbench.data_tools.boxes import Box, BoxError, format_coordinate
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES, OUTSIDE_VOC
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.files import open_file
 from duskbench.data_tools.records import ObjectAnnotation
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def read_annotation(path: str | Path) -> VOCAnnotation:
         DataError: The file is missing or broken.
     """
     try:
-        data = Path(path).read_bytes()
+        with open_file(path) as file:
+            data = file.read()
     except OSError as error:
         raise DataError("Cannot read the annotation.", where=path, got=str(error)) from error
     return parse_annotation(data, where=path)
@@ -86,13 +88,15 @@ def parse_annotation(data: bytes, *, where: str | Path = "bytes") -> VOCAnnotati
     """Parse the bytes of a VOC annotation file.
 
     `pose` and `truncated` may be missing or hold any word (None), `difficult` too (False; a word that is neither yes
-    nor no is named in `oddities`); coordinates may be fractions, as some of VOC2011's are. Each box of an object is an
-    object of its own, as some labelling tools write them. Boxes inside an object's `part` are not objects.
+    nor no is named in `oddities`); tags may be in capitals; coordinates may be fractions, as some of VOC2011's are.
+    Each box of an object is an object of its own, as some labelling tools write them. Boxes inside an object's `part`
+    are not objects.
 
     Raises:
         DataError: Not XML, XML with entities or external references, or an object without one name, box or area.
     """
-    root = _parse_xml(data, where)
+    root = _parse_xml(data.lstrip(), where)
+    lower_tags(root.iter())
     if root.tag != "annotation":
         raise DataError("Not a VOC annotation.", where=where, expected="<annotation>", got=f"<{root.tag}>")
     oddities: list[str] = []
@@ -117,6 +121,12 @@ def parse_annotation(data: bytes, *, where: str | Path = "bytes") -> VOCAnnotati
     )
 
 
+def lower_tags(elements: Iterable[Element]) -> None:
+    """Put tags into lower case: an `<Object>` would not be found, and be lost without a word."""
+    for element in elements:
+        element.tag = element.tag.lower()
+
+
 def _parse_xml(data: bytes, where: str | Path) -> Element:
     from xml.etree.ElementTree import ParseError
 
@@ -139,8 +149,12 @@ def _parse_xml(data: bytes, where: str | Path) -> Element:
             todo="save it as UTF-8",
         ) from error
     except (ParseError, DefusedXmlException, ValueError) as error:
+        is_broken = isinstance(error, ParseError)
         raise DataError(
-            "The annotation is no safe XML.", where=where, got=str(error) or type(error).__name__
+            "The annotation is no safe XML.",
+            where=where,
+            got=str(error) or type(error).__name__,
+            todo="correct it there: in a text, & is written &amp; and < is written &lt;" if is_broken else None,
         ) from error
 
 

@@ -11,15 +11,9 @@ from torch import Size, Tensor
 
 from duskbench.data_tools.errors import WeightsError
 from duskbench.data_tools.files import file_sha256
+from duskbench.pipeline.network_weights import load_described, load_file, load_into
 from duskbench.pipeline.networks.kind import KinDNetwork, KinDRestoration
-from duskbench.pipeline.weights import (
-    find_trained,
-    find_weights,
-    load_described,
-    load_into,
-    load_state_dict,
-    search_folders,
-)
+from duskbench.pipeline.weights import find_trained, find_weights, search_folders
 
 # The authors' two small networks in torch's layout, as a file that may lie in $DUSKBENCH_WEIGHTS.
 CONVERTED = "kind/kind_decom_adjust.npz"
@@ -51,14 +45,17 @@ def load_kind(network: KinDNetwork, path: str | Path | None = None) -> tuple[str
     file = _find(network, path)
     if ".data" in file.name:
         shapes = {key: value.shape for key, value in network.state_dict().items()}
-        state = read_tensorflow_data(file, shapes)
+        load_into(network, read_tensorflow_data(file, shapes), where=file)
     else:
-        state = load_state_dict(file)
-        scope = f"{network.scope}."
-        if any(key.startswith(scope) for key in state):
-            state = {key.removeprefix(scope): value for key, value in state.items() if key.startswith(scope)}
-    load_into(network, state, where=file)
+        load_file(network, file, adapt=lambda state: _below(f"{network.scope}.", state))
     return file.name, file_sha256(file)
+
+
+def _below(scope: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a file of several networks has of one, or all of a file of one."""
+    if not any(key.startswith(scope) for key in state):
+        return state
+    return {key.removeprefix(scope): value for key, value in state.items() if key.startswith(scope)}
 
 
 def _find(network: KinDNetwork | type[KinDNetwork], path: str | Path | None) -> Path:

@@ -10,7 +10,7 @@ from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.hub import FORM, HubAddress, library, parse_hub_address, refusal
 from duskbench.data_tools.ids import read_text
-from duskbench.pipeline.weights import metadata
+from duskbench.pipeline.checkpoint import metadata, weight_format
 
 LIBRARY = "duskbench"
 _LICENCE = re.compile(r"^\|\s*licen[cs]e\s*\|\s*([\w.+-]+)", re.MULTILINE | re.IGNORECASE)
@@ -56,7 +56,7 @@ def push(
             got=parsed.path,
             todo=f"end it with {weights.name}, in a folder of the repository or not, or name the repository alone",
         )
-    if weights.suffix != ".safetensors" or not weights.is_file():
+    if not weights.is_file() or {weights.suffix, weight_format(weights)} != {".safetensors"}:
         raise WeightsError(
             "There are no weights to upload.",
             where=weights,

@@ -1,41 +1,28 @@
-"""Where weights come from, by name, path or search path; and loading them without running code from the file."""
+"""Where weights come from: by name, path or search path."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import pickle
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from duskbench.data_tools.download import download
 from duskbench.data_tools.errors import DataError, UnknownNameError, WeightsError
-from duskbench.data_tools.file_kinds import kind_of_file, remedy
 from duskbench.data_tools.files import file_sha256, user_cache
 from duskbench.data_tools.hub import hub_file, is_hub_address
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
 logger = logging.getLogger(__name__)
 
 __all__ = [
     "CATALOGUE", "PRETRAINED", "SEARCH_VARIABLE", "WeightFile", "bundled", "cache_folder", "find_trained",
-    "find_weights", "load_described", "load_into", "load_state_dict", "metadata", "safetensors_bytes",
-    "search_folders", "unreadable",
+    "find_weights", "search_folders",
 ]  # fmt: skip
 
 SEARCH_VARIABLE = "DUSKBENCH_WEIGHTS"
-# What torch and numpy pack weights into.
-_WEIGHT_KINDS = frozenset({"a zip archive", "a tar archive", "a gzip file"})
 # The largest file of the catalogue has 528 MB.
 _MOST_BYTES = 4 << 30
-# Where training scripts keep the state dict: most, BasicSR's (params), with a running mean (ema).
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net")
 PRETRAINED = Path(__file__).resolve().parent / "pretrained"
 
 
@@ -165,249 +152,3 @@ def find_trained(name: str, path: str | Path | None = None) -> Path:
     if path is not None or any((folder / file).is_file() for folder in search_folders()):
         return find_weights(file, path)
     return bundled(name)
-
-
-def metadata(path: str | Path) -> dict[str, str]:
-    """What a safetensors file says about itself; empty for files of another kind.
-
-    Raises:
-        WeightsError: The file is missing or damaged.
-    """
-    path = Path(path)
-    if path.suffix != ".safetensors" or not path.is_file():
-        return {}
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise unreadable(path, "a complete safetensors file", error) from error
-
-
-def load_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a weight file; see `load_described`."""
-    return load_described(path)[0]
-
-
-def load_described(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors of a weight file on the CPU, without running code from it, and what it says about itself.
-
-    Takes a dictionary out of `state_dict`, `params` and the like, where training scripts wrap it, the running mean
-    where BasicSR keeps both; of a checkpoint of `duskbench train` the network that enhances; joins the dictionaries of
-    several networks as `network.key`; and drops the prefix `module.` of DataParallel if all keys have it.
-
-    Args:
-        path: `.safetensors`, `.npz`, `.h5` (Keras), or any torch file (`.pth`, `.pt`, `.tar`), which is read with
-            `weights_only=True`. Keras' tensors keep their names and layout.
-
-    Returns:
-        Key -> tensor, in the file's order; and the metadata of a safetensors file, or of what a checkpoint of
-        `duskbench train` would be exported to.
-
-    Raises:
-        WeightsError: The file is missing, damaged, holds something other than named tensors, or would need pickled
-            code to run.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError("The weight file is not there.", where=path, expected="a .safetensors, .npz or torch file")
-    if path.suffix == ".safetensors":
-        return _named_tensors(_read_safetensors(path), path), metadata(path)
-    content = {".npz": _read_npz, ".h5": _read_keras}.get(path.suffix, _read_torch)(path)
-    from duskbench.pipeline.checkpoint import trained_network
-
-    trained = trained_network(content)
-    if trained is not None:
-        return trained
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-            break
-    return _named_tensors(_flat(content), path), {}
-
-
-def _flat(content: Any) -> Any:
-    """State dicts of several networks in one file as one of them all: `network.key`."""
-    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Mapping) for v in content.values()):
-        return content
-    return {f"{name}.{key}": value for name, state in content.items() for key, value in state.items()}
-
-
-def _read_safetensors(path: Path) -> Mapping[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise unreadable(path, "a complete safetensors file", error) from error
-
-
-def _read_npz(path: Path) -> Mapping[str, Any]:
-    import zipfile
-
-    import numpy as np
-    import torch
-
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise unreadable(path, "numpy arrays without pickled objects", error) from error
-
-
-def _read_keras(path: Path) -> Mapping[str, Any]:
-    import torch
-
-    try:
-        import h5py
-    except ImportError as error:
-        raise WeightsError(
-            "The weights of Keras need a package that is not installed.",
-            where=path,
-            expected="h5py",
-            todo='pip install "duskbench[keras]"',
-        ) from error
-    tensors: dict[str, Tensor] = {}
-
-    def keep(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            tensors[name] = torch.from_numpy(item[()])
-
-    try:
-        with h5py.File(path) as file:
-            file.visititems(keep)
-    except (OSError, ValueError, TypeError) as error:
-        raise unreadable(path, "a complete HDF5 file of arrays", error) from error
-    return tensors
-
-
-def _read_torch(path: Path) -> Any:
-    from duskbench.pipeline.checkpoint import UNREADABLE, load_plain_values
-
-    try:
-        return load_plain_values(path)
-    except UNREADABLE as error:
-        pickled = isinstance(error, pickle.UnpicklingError)
-        expected = "a torch file of tensors and plain values" if pickled else "a complete torch file"
-        raise unreadable(path, expected, error) from error
-
-
-def unreadable(
-    path: Path, expected: str, error: Exception, *, what: str = "Cannot read the weight file."
-) -> WeightsError:
-    """What to raise of a file that cannot be read: what it is where its first bytes say so, else the `error`."""
-    kind = kind_of_file(path)
-    if kind is not None and kind not in _WEIGHT_KINDS:
-        todo = remedy(kind) or "give the file of weights itself"
-        return WeightsError("The file holds no weights.", where=path, expected=expected, got=kind, todo=todo)
-    from duskbench.pipeline.checkpoint import explain
-
-    got, todo = explain(error)
-    return WeightsError(what, where=path, expected=expected, got=got, todo=todo)
-
-
-def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:
-    import torch
-
-    if not isinstance(content, Mapping) or not content:
-        raise WeightsError(
-            "The file does not hold named tensors.",
-            where=path,
-            expected=f"a dictionary of tensors, as itself or under {', '.join(_WRAPPERS)}",
-            got="an empty one" if isinstance(content, Mapping) else type(content).__name__,
-        )
-    others = [key for key, value in content.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
-    if others:
-        raise WeightsError(
-            "The file holds something besides named tensors.",
-            where=path,
-            expected="a tensor under each key",
-            got=f"{_some(map(repr, others))} of {len(content)} keys",
-            todo="if one of them is the state_dict, save that one alone",
-        )
-    prefix = "module."
-    strip = len(prefix) if all(key.startswith(prefix) for key in content) else 0
-    return {key[strip:]: value for key, value in content.items()}
-
-
-def load_into(
-    module: nn.Module, state_dict: Mapping[str, Tensor], *, where: str | Path, ignore: Sequence[str] = ()
-) -> None:
-    """Load weights into a module, strictly: every key on both sides, every shape, real numbers where they belong.
-
-    Args:
-        module: Changed in place, and only if everything fits.
-        state_dict: Key -> tensor.
-        where: The file they come from, for the error.
-        ignore: Prefixes of keys that may be missing from the file or be in it without a place in the module.
-
-    Raises:
-        WeightsError: See `check_fit`.
-    """
-    check_fit(module, state_dict, where=where, ignore=ignore)
-    own = module.state_dict()
-    module.load_state_dict({key: state_dict[key] for key in own if key in state_dict}, strict=False)
-
-
-def check_fit(
-    module: nn.Module, state_dict: Mapping[str, Tensor], *, where: str | Path, ignore: Sequence[str] = ()
-) -> None:
-    """Refuse weights that `load_into` could not load; the arguments are the same.
-
-    Raises:
-        WeightsError: Keys are missing or too many, shapes differ, or numbers are whole or complex where real ones
-            belong; the first five of each and how many.
-    """
-    own = module.state_dict()
-    prefixes = tuple(ignore)
-    missing = [key for key in own if key not in state_dict and not key.startswith(prefixes)]
-    unexpected = [key for key in state_dict if key not in own and not key.startswith(prefixes)]
-    shapes = [
-        f"{key} {tuple(state_dict[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in own.items()
-        if key in state_dict and state_dict[key].shape != value.shape
-    ]
-    # Torch would cast them: whole numbers are quantised weights without their scales, and nothing says so later.
-    kinds = [
-        f"{key} {state_dict[key].dtype} instead of {value.dtype}"
-        for key, value in own.items()
-        if key in state_dict and value.is_floating_point() and not state_dict[key].is_floating_point()
-    ]
-    found = (
-        ("missing", missing), ("unexpected", unexpected), ("of another shape", shapes), ("of another kind", kinds),
-    )  # fmt: skip
-    if any(items for _, items in found):
-        raise WeightsError(
-            f"The weights do not fit {type(module).__name__}.",
-            where=where,
-            expected=f"its {len(own)} keys",
-            got="; ".join(f"{len(items)} {kind}: {_some(items)}" for kind, items in found if items),
-            todo="check that this is the file for this network and this version of it",
-        )
-
-
-def _some(items: Iterable[str]) -> str:
-    items = list(items)
-    return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
-
-
-def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """A safetensors file, the same bytes for the same content.
-
-    The library writes metadata in random order; fingerprints hash the file, so the header is written again, sorted.
-
-    Args:
-        tensors: Name -> contiguous tensor.
-        metadata: Text by name.
-
-    Source: safetensors' format: 8 bytes of header length, little-endian; JSON, padded with blanks; the tensors.
-    """
-    from safetensors.torch import save
-
-    content = save(dict(tensors), metadata=dict(metadata))
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + content[end:]

@@ -26,8 +26,9 @@ from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import DuskbenchError
 from duskbench.data_tools.ids import check_id, read_names, read_text
 from duskbench.data_tools.training_manifest import read_manifest
+from duskbench.pipeline.checkpoint import safetensors_bytes
 from duskbench.pipeline.detectors.results_file import ResultsFile
-from duskbench.pipeline.weights import load_described, safetensors_bytes
+from duskbench.pipeline.network_weights import load_described
 from tests.benchmarks.fabricate import make_images, make_night, make_record, make_run
 from tests.mutations import mutations
 

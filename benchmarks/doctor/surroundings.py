@@ -14,9 +14,10 @@ from duskbench.data_tools.download import OFFLINE_VARIABLE
 from duskbench.data_tools.errors import DuskbenchError
 from duskbench.data_tools.host.plugin import seconds_an_image
 from duskbench.data_tools.image_opening import max_pixels
+from duskbench.pipeline.checkpoint import metadata
 from duskbench.pipeline.device import chosen_device, gpu_files
 from duskbench.pipeline.registry import config_root, weight_files
-from duskbench.pipeline.weights import PRETRAINED, SEARCH_VARIABLE, cache_folder, metadata, search_folders
+from duskbench.pipeline.weights import PRETRAINED, SEARCH_VARIABLE, cache_folder, search_folders
 
 
 def surroundings() -> Iterator[Fact]:

@@ -15,11 +15,10 @@ import numpy as np
 
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes, check_boxes, check_column, pairs
-from duskbench.benchmarks.metrics.voc_ap import precision_recall
+from duskbench.benchmarks.metrics.voc_ap import average_precision, precision_recall
 
-# Source of all four: pycocotools cocoeval.py, Params.setDetParams. Spelt as there, for the last bit.
+# Source of all three: pycocotools cocoeval.py, Params.setDetParams. Spelt as there, for the last bit.
 IOU_THRESHOLDS: np.ndarray = np.linspace(0.5, 0.95, 10)
-RECALL_THRESHOLDS: np.ndarray = np.linspace(0.0, 1.0, 101)
 # Detections of an image and class that COCO looks at.
 _MOST = 100
 # Square pixels; what is larger is ignored.
@@ -92,14 +91,9 @@ def coco_ap(
     ap = np.full((len(IOU_THRESHOLDS), n_classes), np.nan)
     for label, rankings in enumerate(rank(truth, found, n_classes)):
         if n_gt[label]:
-            ap[:, label] = [_average_precision(ranking, n_gt[label]) for ranking in rankings]
+            curves = [precision_recall(ranking.tp, ~ranking.tp, n_gt[label]) for ranking in rankings]
+            ap[:, label] = [average_precision(*curve, "101point") for curve in curves]
     return CocoAP(_mean(ap), _mean(ap[0]), _mean(ap[5]), tuple(_mean(of_class) for of_class in ap.T))
-
-
-def _average_precision(ranking: Ranking, n_gt: int) -> float:
-    recall, precision = precision_recall(ranking.tp, ~ranking.tp, np.array(n_gt))
-    envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-    return float(envelope[np.searchsorted(recall, RECALL_THRESHOLDS)].mean())
 
 
 def _mean(ap: np.ndarray) -> float | None:

@@ -22,7 +22,15 @@ from duskbench.data_tools.verify import verify
 INCOMPLETE = frozenset({"count", "missing-annotation", "missing-image"})
 # VOC's images train, its boxes are not read.
 ABOUT_BOXES = frozenset(
-    {"box-off-image", "broken-annotation", "degenerate-box", "missing-annotation", "size-mismatch", "unknown-class"}
+    {
+        "box-off-image",
+        "boxes-as-shares",
+        "broken-annotation",
+        "degenerate-box",
+        "missing-annotation",
+        "size-mismatch",
+        "unknown-class",
+    }
 )
 _FINDINGS_SHOWN = 3
 

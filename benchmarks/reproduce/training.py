@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -21,9 +20,8 @@ from duskbench.data_tools.training_manifest import MANIFEST, read_manifest
 from duskbench.pipeline.registry import config_root
 
 Schedule = Literal["paper", "small"]
-# What a configuration says about where a run is, how fast it reads and what it shows, none of which changes a weight.
-_OF_NO_EFFECT = ("data_root", "default_hooks", "log_processor", "visualizer")
-_OF_NO_EFFECT_ON_LOADING = ("num_workers", "persistent_workers", "prefetch_factor", "pin_memory")
+# What the training makes of its configuration before the Runner sees it, and counts: a longer one has other weights.
+_MADE_OF = ("schedule", "ema")
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,8 @@ class Training:
         """
         from mmengine.config import Config
 
+        from duskbench.pipeline.training.resuming import training_settings
+
         path = self.config_of(method)
         try:
             loaded = Config.fromfile(str(path))
@@ -65,11 +65,7 @@ class Training:
             raise ConfigError(
                 "Cannot read the training configuration.", where=path, got=f"{type(error).__name__}: {error}"
             ) from error
-        values = {key: value for key, value in loaded.to_dict().items() if key not in _OF_NO_EFFECT}
-        loading = values.get("train_dataloader", {})
-        values["train_dataloader"] = {key: loading[key] for key in loading if key not in _OF_NO_EFFECT_ON_LOADING}
-        plain: dict[str, Any] = json.loads(json.dumps(values, default=repr))
-        return plain
+        return training_settings(loaded, _MADE_OF)
 
     def extractors_of(self, methods: Sequence[str]) -> list[dict[str, Any]]:
         """Configurations of the frozen feature extractors that trainings build, each once."""

@@ -89,7 +89,7 @@ def true_map(objects: Sequence[float], skill: float) -> float:
     recall = above @ np.clip((skill * ease - hardness[:, None]) / 0.3 + 0.5, 0, 1) / _STEPS
     alarms = np.clip(1 - scores[:, None] / 0.75, 0, 1) * (1 + 0.05 / np.array(objects))
     precision = recall / (recall + alarms)
-    return float(np.mean([np.where(recall >= r, precision, 0).max(axis=0) for r in RECALL_THRESHOLDS]))
+    return float(np.mean([np.where(recall >= r, precision, 0).max(axis=0) for r in RECALL_THRESHOLDS["11point"]]))
 
 
 def draw_images(

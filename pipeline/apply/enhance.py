@@ -14,6 +14,7 @@ from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, 
 from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.image_metadata import read_metadata, write_image_with_metadata
 from duskbench.data_tools.images import IMAGE_SUFFIXES, is_image_file, read_image
+from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.apply.video import VIDEO_SUFFIXES, enhance_video, is_video_file
 from duskbench.pipeline.enhancers.base import Enhancer
@@ -75,6 +76,7 @@ def enhance_files(
                 target, count, len(pairs),
             )  # fmt: skip
         pairs = left
+    remove_leftovers(target if source.is_dir() else pairs[0][1].parent, deep=source.is_dir())
     failures: list[tuple[Path, str]] = []
     # Of an enhancer that wants several images at once, those that wait for more.
     waiting: list[tuple[Path, Path]] = []

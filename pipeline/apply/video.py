@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.files import replacing
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.apply.video_damage import Damage
 from duskbench.pipeline.apply.video_pictures import from_rgb, matrix, matrix_tag, pixel_format, to_rgb, upright
@@ -86,19 +85,16 @@ def enhance_video(
     if not 0 <= crf <= 51:
         raise ConfigError("There is no such constant rate factor.", where="crf", expected="0 to 51", got=str(crf))
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The ending stays last, because the container is picked by it. A name may be as long as the file system allows.
-    temporary = target.with_name(f".{os.getpid()}.{threading.get_ident()}{target.suffix}")
     options = {"movflags": "use_metadata_tags"} if target.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
-    try:
-        with av.open(str(source)) as read, av.open(str(temporary), "w", options=options) as write:
-            _Transcoder(read, write, source, enhancer, crf, progress).run()
-        temporary.replace(target)
-    except av.FFmpegError as error:
-        raise DataError(
-            "Cannot enhance the video.", where=source, expected="a complete video file", got=str(error)
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    # The container is picked by the ending.
+    with replacing(target, keeps_suffix=True) as temporary:
+        try:
+            with av.open(str(source)) as read, av.open(str(temporary), "w", options=options) as write:
+                _Transcoder(read, write, source, enhancer, crf, progress).run()
+        except av.FFmpegError as error:
+            raise DataError(
+                "Cannot enhance the video.", where=source, expected="a complete video file", got=str(error)
+            ) from error
 
 
 class _Transcoder:

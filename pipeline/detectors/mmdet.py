@@ -237,9 +237,9 @@ def checkpoint_file(checkpoint: str | Path) -> Path:
 
 
 def _load(model: torch.nn.Module, state_dict: dict[str, Tensor], where: Path) -> None:
-    from duskbench.pipeline.weights import load_into
+    from duskbench.pipeline.network_weights import StoredWeights, load_into
 
-    load_into(model, state_dict, where=where)
+    load_into(model, StoredWeights(where, state_dict, {}).tensors_of(model), where=where)
 
 
 def config_classes(config: Config) -> tuple[str, ...]:
@@ -258,8 +258,10 @@ def config_classes(config: Config) -> tuple[str, ...]:
 
 def _check_classes(classes: Sequence[str], config: Config, where: Path) -> tuple[str, ...]:
     head = config.model.get("bbox_head") or config.model.get("roi_head", {}).get("bbox_head") or {}
-    count = head.get("num_classes") if isinstance(head, Mapping) else None
-    if not classes or (count is not None and count != len(classes)):
+    # A cascade has one for each of its stages.
+    heads = [head] if isinstance(head, Mapping) else head
+    count = next((each["num_classes"] for each in heads if each.get("num_classes") not in (None, len(classes))), None)
+    if not classes or count is not None:
         raise ConfigError(
             "The class names do not fit the detector.",
             where=where,

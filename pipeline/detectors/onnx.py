@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from duskbench.data_tools.classes import class_positions
-from duskbench.data_tools.errors import DetectorError, UnknownNameError, WeightsError
+from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
 from duskbench.data_tools.fingerprint import fingerprint, identity
+from duskbench.data_tools.settings import check_setting, is_share, is_whole
 from duskbench.pipeline.detectors.base import Detections
 from duskbench.pipeline.detectors.letterbox import Frame, letterbox, stretch
 from duskbench.pipeline.detectors.nan_outputs import nan_found
 from duskbench.pipeline.detectors.onnx_classes import class_names, metadata_value
-from duskbench.pipeline.detectors.onnx_layouts import LAYOUTS, Candidates, find_layout
+from duskbench.pipeline.detectors.onnx_layouts import LAYOUTS, Candidates, alike, find_layout
 from duskbench.pipeline.onnx_session import model_hashes, open_session
 
 # Of a model whose input has a dynamic size and whose metadata states none.
@@ -30,6 +31,8 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(d
 _TARGET_SIZES = "orig_target_sizes"
 # Boxes may reach beyond the picture, which is 1 wide and high; in pixels half of them would lie further out than this.
 _FARTHEST_CENTRE = 2.0
+# In pixels of the input: no detector finds things in the outermost corner alone.
+_TINY = 2.0
 # Boxes of candidates that never count may be turned around by rounding, but not so many.
 _MOST_REVERSED = 0.1
 _LONGEST_MESSAGE = 500
@@ -42,6 +45,7 @@ class OnnxDetector:
         path: The `.onnx` file.
         device: `cpu`, `cuda` or `cuda:N`; the latter needs onnxruntime-gpu.
         layout: How the outputs are laid out, a name of `LAYOUTS`; None finds it out.
+        output: The one output to read, of a model with several that are alike.
         score_threshold: Lowest class score that makes a candidate; one box can be a candidate of several classes.
         nms_iou: Within a class, a candidate that overlaps a better one by more than this goes; only where the model
             leaves non-maximum suppression to its caller.
@@ -53,8 +57,9 @@ class OnnxDetector:
 
     Raises:
         WeightsError: No such file, or not an ONNX model of a known layout: names, types, shapes, units.
-        ConfigError: onnxruntime is not installed or lacks the device, or the class names do not fit the model.
-        UnknownNameError: No such layout.
+        ConfigError: onnxruntime is not installed or lacks the device, the class names do not fit the model, several
+            outputs are alike, or a threshold is out of range.
+        UnknownNameError: No such layout or output.
     """
 
     batch_size = 1
@@ -65,6 +70,7 @@ class OnnxDetector:
         device: str = "cpu",
         *,
         layout: str | None = None,
+        output: str | None = None,
         score_threshold: float = 0.01,
         nms_iou: float = 0.45,
         max_per_image: int | None = None,
@@ -73,9 +79,17 @@ class OnnxDetector:
         if layout is not None and layout not in LAYOUTS:
             raise UnknownNameError("layout", layout, LAYOUTS)
         self.path = Path(path)
+        of = str(self.path)
+        check_setting(of, "score_threshold", score_threshold, is_share(score_threshold), "a number from 0 to 1")
+        check_setting(of, "nms_iou", nms_iou, is_share(nms_iou), "a number from 0 to 1")
+        some = max_per_image is None or is_whole(max_per_image, 1)
+        check_setting(of, "max_per_image", max_per_image, some, "a whole number from 1, or None for all")
         self.name = self.path.stem
         self.score_threshold, self.nms_iou, self.max_per_image = score_threshold, nms_iou, max_per_image
         self.session = open_session(self.path, device)
+        self._output = output
+        if output is not None and output not in (names := [each.name for each in self.session.get_outputs()]):
+            raise UnknownNameError("output", output, names, where=self.path)
         metadata = self.session.get_modelmeta().custom_metadata_map
         self._input, self.size = _input(self.session, metadata, self.path)
         width, height = self.size
@@ -94,6 +108,7 @@ class OnnxDetector:
             "score_threshold": score_threshold,
             "nms_iou": nms_iou,
             "max_per_image": max_per_image,
+            **({} if output is None else {"output": output}),
         }
         self.weights = model_hashes(self.path)
         self.identity = identity(arguments, self.weights)
@@ -135,7 +150,7 @@ class OnnxDetector:
         return {
             name: each.astype(np.float32) if each.dtype.kind == "f" else each
             for name, each in zip(names, outputs, strict=True)
-            if isinstance(each, np.ndarray)
+            if isinstance(each, np.ndarray) and self._output in (None, name)
         }
 
     def _read(self, outputs: dict[str, np.ndarray], count: int) -> list[Candidates]:
@@ -189,6 +204,14 @@ class OnnxDetector:
                 todo="say which it is, model.onnx(layout='yolov8'); or wrap the model in a class of your own and name "
                 "that: file.py:Class",
             )
+        if len(several := alike(outputs, self.size)) > 1:
+            raise ConfigError(
+                "Several outputs of the ONNX model are laid out alike.",
+                where=self.path,
+                expected=f"one of {', '.join(several)}",
+                got=_shapes(outputs),
+                todo="say which holds the detections: model.onnx(output='...')",
+            )
         return found
 
     def _is_none(self, expected: str | None, got: str | None, todo: str | None = None) -> WeightsError:
@@ -215,12 +238,6 @@ class OnnxDetector:
                 "finite boxes", f"{int((~np.isfinite(boxes)).sum())} of {boxes.size} numbers not finite"
             )
         self._check_units(boxes, WeightsError)
-        if self._layout.in_pixels and self._layout.suppress and np.abs(boxes).max(initial=0) * max(self.size) < 2:
-            raise self._is_none(
-                f"boxes in pixels of the input, {self._layout.expects}",
-                f"values up to {np.abs(boxes).max() * max(self.size):g}",
-                "export them times the input's width and height",
-            )
         reversed_ = (boxes[..., 2:] < boxes[..., :2]).any(axis=-1)
         if reversed_.size and reversed_.mean() > _MOST_REVERSED:
             raise self._is_none(
@@ -239,6 +256,14 @@ class OnnxDetector:
                 expected=f"layout {self.layout}, {self._layout.expects}",
                 got=f"values up to {np.nanmax(np.abs(boxes)):g} sides of the picture",
                 todo="export them divided by the input's width and height",
+            )
+        if self._layout.in_pixels and len(boxes) and (largest := np.abs(boxes).max() * max(self.size)) < _TINY:
+            raise kind(
+                "The ONNX detector's boxes are not in pixels of its input.",
+                where=self.path,
+                expected=f"layout {self.layout}, {self._layout.expects}",
+                got=f"values up to {largest:g}",
+                todo="export them times the input's width and height",
             )
 
     def _select(self, found: Candidates, frame: Frame) -> Detections:
@@ -276,7 +301,8 @@ def _input(session: Any, metadata: dict[str, str], path: Path) -> tuple[Any, tup
     """The input for the picture, and its width and height, after a check of what the model takes."""
     inputs = [each for each in session.get_inputs() if each.name != _TARGET_SIZES]
     shape = inputs[0].shape if len(inputs) == 1 else []
-    channels = shape[1] if len(shape) == 4 else 0
+    # Where the sides are free, what is stated is the channels.
+    channels = 0 if len(shape) != 4 or (shape[3] == 3 and not isinstance(shape[1], int)) else shape[1]
     if not {each.type for each in inputs} <= set(_DTYPES) or (isinstance(channels, int) and channels != 3):
         given = {each.name: (each.type, each.shape) for each in session.get_inputs()}
         raise WeightsError(

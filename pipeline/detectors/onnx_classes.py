@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,24 +12,30 @@ from duskbench.data_tools.classes import COCO_91_CLASSES, COCO_CLASSES, VOC_CLAS
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.ids import read_names
 
+# ultralytics' first.
+_KEYS = ("names", "class_names", "classes", "labels")
 _BY_COUNT = {len(names): names for names in (VOC_CLASSES, COCO_CLASSES, COCO_91_CLASSES)}
 
 
 def metadata_value(text: str | None) -> Any:
-    """What a value of a model's metadata says; None where it is absent or no literal."""
-    try:
-        return ast.literal_eval(text or "None")
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
+    """What a value of a model's metadata says, in Python's spelling or JSON's; None where it is absent or neither."""
+    for parse in (ast.literal_eval, json.loads):
+        try:
+            return parse(text or "None")
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return None
 
 
 def _stated_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
     """Class names in a model's metadata, a list or a dict by number as ultralytics writes it; empty if absent.
 
     Raises:
-        ConfigError: A dict leaves a number out: guessing from how many there are would name them wrongly.
+        ConfigError: They cannot be read, or a dict leaves a number out: guessing from how many there are would name
+            them wrongly.
     """
-    names = metadata_value(metadata.get("names"))
+    key = next((each for each in _KEYS if metadata.get(each)), _KEYS[0])
+    names = metadata_value(metadata.get(key))
     if isinstance(names, dict):
         by_number = {str(number): name for number, name in names.items()}
         if by_number.keys() != set(map(str, range(len(names)))):
@@ -40,7 +47,15 @@ def _stated_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
                 todo="pass `classes`, a list with a name for each output, 'N/A' for one that stands for nothing",
             )
         names = [by_number[str(number)] for number in range(len(names))]
-    return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
+    if metadata.get(key) and not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+        raise ConfigError(
+            "The class names in the metadata of the ONNX detector cannot be read.",
+            where=path,
+            expected=f"{key}: a list of names, or a dict of them by number from 0",
+            got=metadata[key][:200],
+            todo="pass `classes`, a list with a name for each output, 'N/A' for one that stands for nothing",
+        )
+    return tuple(names or ())
 
 
 def class_files(path: Path) -> list[Path]:

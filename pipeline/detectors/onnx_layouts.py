@@ -19,6 +19,10 @@ Outputs = Mapping[str, np.ndarray]
 # Strides of the grids that YOLO's heads predict on: the usual ones, with a finer or a coarser one, and tiny YOLOv3's.
 _STRIDES: tuple[tuple[int, ...], ...] = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))
 _YOLOV5_ANCHORS = 3
+# Of the boxes of a test picture, and how far a box may reach beyond it.
+_NEARLY_ALL = 0.9
+_BEYOND = 0.1
+_MANY = 20
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,9 @@ def _labelled(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Cand
     # What is left of a fixed number of rows is filled up with zeros. NaN is not one of these.
     found = ~(scores <= 0)
     labels = np.where(np.isnan(labels), -1, labels)
+    # Where scores stand in the place of class numbers they would all be class 0.
+    if not _whole(labels):
+        raise ValueError("whole numbers for classes")
     return Candidates(boxes[found], scores[found], labels[found].astype(np.int64))
 
 
@@ -116,6 +123,10 @@ def _rtdetr(outputs: Outputs, size: Size) -> list[Candidates]:
 
 def _rtdetr_labelled(outputs: Outputs, size: Size) -> list[Candidates]:
     return [_labelled(_corners(each), each[:, 4], each[:, 5]) for each in _first(outputs, 3)]
+
+
+def _shares_nms(outputs: Outputs, size: Size) -> list[Candidates]:
+    return [_labelled(each[:, :4], each[:, 4], each[:, 5]) for each in _first(outputs, 3)]
 
 
 def _rtdetr_boxes(outputs: Outputs, size: Size) -> list[Candidates]:
@@ -143,6 +154,13 @@ LAYOUTS: dict[str, Layout] = {
     "yolov7_nms": Layout(
         _yolov7_nms, "(K, 7): picture, x1 y1 x2 y2 in pixels, class, score", True, False, True, one_by_one=True
     ),
+    "shares_nms": Layout(
+        _shares_nms,
+        "(N, K, 6): x1 y1 x2 y2 from 0 to 1, score, class",
+        letterbox=False,
+        suppress=False,
+        in_pixels=False,
+    ),
     "rtdetr": Layout(_rtdetr, "(N, K, 4 + C): x y w h from 0 to 1, classes", False, False, False),
     "rtdetr_labelled": Layout(
         _rtdetr_labelled,
@@ -167,17 +185,28 @@ def find_layout(outputs: Outputs, size: Size) -> str | None:
         outputs: What it returned for a test picture.
         size: Width and height of its input.
     """
-    for named, layout in (
-        ({"labels", "boxes", "scores"}, "rtdetr_boxes"),
-        ({"boxes", "scores"}, "boxes_scores"),
-        ({"logits", "pred_boxes"}, "rtdetr_logits"),
-    ):
-        if named <= set(outputs):
-            return layout
-    first = next(iter(outputs.values()))
+    if {"labels", "boxes", "scores"} <= set(outputs):
+        return "rtdetr_boxes"
+    if {"boxes", "scores"} <= set(outputs):
+        return "boxes_scores"
+    if {"logits", "pred_boxes"} <= set(outputs):
+        return None if _has_no_object(outputs["logits"]) else "rtdetr_logits"
+    first, *others = outputs.values()
     if first.ndim == 2 and first.shape[1] == 7:
-        return "yolov7_nms"
-    return _layout_of_rows(first, size) if first.ndim == 3 else None
+        # Exports of other networks have the score before the class.
+        return "yolov7_nms" if _whole(first[:, 5]) else None
+    found = _layout_of_rows(first, size) if first.ndim == 3 else None
+    # Boxes and scores apart, in an order that is not known.
+    apart = found == "rtdetr" and any(each.shape[:2] == first.shape[:2] for each in others)
+    return None if apart else found
+
+
+def alike(outputs: Outputs, size: Size) -> list[str]:
+    """The outputs that are each in the layout of the first by itself: which one is meant only the user knows."""
+    layout = find_layout(outputs, size)
+    if layout is None or {"boxes", "scores"} <= set(outputs):
+        return []
+    return [name for name, each in outputs.items() if find_layout({name: each}, size) == layout]
 
 
 def _layout_of_rows(first: np.ndarray, size: Size) -> str | None:
@@ -187,10 +216,34 @@ def _layout_of_rows(first: np.ndarray, size: Size) -> str | None:
         return "yolov5"
     if columns in cells and rows > 4:
         return "yolov8"
+    if columns < 5:
+        return None
     boxes = first[..., :4]
-    # A class number is whole; a score of noise is not.
-    if columns == 6 and (first[..., 5] == np.round(first[..., 5])).all():
+    if columns == 6 and _whole(first[..., 5]):
         # RT-DETR always returns all its boxes, YOLO zeros where nothing is found.
-        return "rtdetr_labelled" if first.size > 0 and boxes.any() and boxes.max() <= 2 else "yolo_nms"
-    is_share = first.size > 0 and boxes.min() >= -1 and first.max() <= 2
-    return "rtdetr" if columns > 4 and is_share else None
+        if not boxes.any() or boxes.max() > 2:
+            return "yolo_nms"
+        return {"centres": "rtdetr_labelled", "corners": "shares_nms", None: None}[_reading(first)]
+    return "rtdetr" if boxes.any() and first.max() <= 2 and _reading(first) == "centres" else None
+
+
+def _reading(rows: np.ndarray) -> str | None:
+    """What four numbers from 0 to 1 a box are, `centres` and sizes or `corners`; None where that cannot be told."""
+    boxes = rows[..., :4][rows[..., :4].any(axis=-1)]
+    corners = _corners(boxes)
+    are_centres = ((corners >= -_BEYOND) & (corners <= 1 + _BEYOND)).all(axis=-1).mean() > _NEARLY_ALL
+    are_corners = (boxes[:, 2:] >= boxes[:, :2]).all(axis=-1).mean() > _NEARLY_ALL
+    # Of large boxes in the middle both are true; that many corners would not all look so.
+    if are_centres and (not are_corners or len(boxes) >= _MANY):
+        return "centres"
+    return "corners" if are_corners and not are_centres else None
+
+
+def _has_no_object(logits: np.ndarray) -> bool:
+    """Whether the last class stands for nothing: of noise nearly every query says so. RT-DETR has none such."""
+    return logits.size > 0 and bool((logits.argmax(axis=-1) == logits.shape[-1] - 1).mean() > _NEARLY_ALL)
+
+
+def _whole(numbers: np.ndarray) -> bool:
+    """Whether these can be numbers of classes; scores of noise cannot."""
+    return bool((numbers == np.round(numbers)).all())

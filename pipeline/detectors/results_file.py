@@ -13,13 +13,13 @@ import numpy as np
 
 from duskbench.data_tools.classes import VOC_CLASSES, canonical, class_key, class_list, real_classes
 from duskbench.data_tools.coco import same_number
-from duskbench.data_tools.coco_files import read_json
+from duskbench.data_tools.coco_files import read_json, spellings
 from duskbench.data_tools.errors import DataError, DetectorError, UnknownNameError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.data_tools.ids import UnknownIdError, stem
 from duskbench.pipeline.detectors.base import Detections
-from duskbench.pipeline.detectors.results_names import ResultsNames, spellings
+from duskbench.pipeline.detectors.results_names import ResultsNames
 
 
 class ResultsFile:

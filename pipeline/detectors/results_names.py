@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from duskbench.data_tools.coco_files import spellings
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.ids import bare_id
+from duskbench.data_tools.ids import bare_id, forms
 
-_PLAIN_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 _NO_NUMBER = -1
 
 
@@ -51,7 +50,9 @@ class ResultsNames:
         for image in self._first_entry:
             names = self.of(image)
             self._check_one_meaning(image, names[-1], known)
-            found = [name for name in names if name in known][:1] or _of_number(names[-1], numbered)
+            found = [form for name in names for form in forms(name) if form in known][:1] or _of_number(
+                names[-1], numbered
+            )
             if len(found) == 1:
                 of_image.setdefault(found[0], []).append(image)
             else:
@@ -94,14 +95,6 @@ class ResultsNames:
                 got=f"{first!r} and {second!r}",
                 todo="name each image as the data set does, in all entries",
             )
-
-
-def spellings(number: Any) -> tuple[Any, ...]:
-    """An id as it is, and `"12"` for 12 or 12 for `"12"`: programs disagree on whether an id is a text."""
-    if isinstance(number, str):
-        return (number, int(number)) if _PLAIN_NUMBER.fullmatch(number) else (number,)
-    whole = isinstance(number, int) or (isinstance(number, float) and number.is_integer())
-    return (number, str(int(number))) if whole else (number,)
 
 
 def _of_number(name: str, numbered: Mapping[int, Sequence[str]]) -> list[str]:

@@ -16,10 +16,10 @@ from duskbench.data_tools.classes import class_list, class_positions
 from duskbench.data_tools.errors import ConfigError, UnknownNameError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
-from duskbench.pipeline.checkpoint import read_checkpoint
+from duskbench.data_tools.settings import check_setting, is_share, is_whole
 from duskbench.pipeline.detectors.base import Detections, need_image
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
-from duskbench.pipeline.weights import load_into
+from duskbench.pipeline.network_weights import load_file
 
 RANDOM = "random"
 
@@ -56,13 +56,14 @@ class TorchvisionDetector:
         published = _published(model)
         categories = tuple(published.meta["categories"]) if classes is None else ("background", *class_list(classes))
         self.name = model
+        _check_options(model, options or {})
         # Label 0 is background in all of them, whatever it is called.
         self.classes, positions = class_positions(categories[1:])
         self._positions = np.array([-1, *positions])
         self.model = _build(model, len(categories), options or {})
         path = None if weights == RANDOM else _weight_file(published, weights)
         if path is not None:
-            load_into(self.model, _state_dict(path), where=path)
+            load_file(self.model, path)
         self.model.to(device)
         refuse_nan(self.model, self.name)
         self._transform = published.transforms()
@@ -104,6 +105,24 @@ class TorchvisionDetector:
         return Detections(boxes[order].astype(np.float32), scores[order], labels[order], self.classes)
 
 
+# What options would overwrite, and what sets it.
+_OWN = {"weights": "weights", "weights_backbone": "weights", "num_classes": "classes"}
+
+
+def _check_options(model: str, options: Mapping[str, Any]) -> None:
+    for key, value in options.items():
+        if key in _OWN:
+            raise ConfigError(
+                f"{key!r} is not set among the options.", where=model, todo=f"give {_OWN[key]}=... beside `options`"
+            )
+        is_threshold = key.endswith("_thresh")
+        is_count = key.endswith(("detections_per_img", "topk_candidates")) or "_top_n_" in key
+        if is_threshold:
+            check_setting(model, key, value, is_share(value), "a number from 0 to 1")
+        if is_count:
+            check_setting(model, key, value, is_whole(value, 1), "a whole number from 1")
+
+
 def _published(model: str) -> Any:
     """The weights that torchvision publishes for a detector, an entry of its enumeration."""
     from torchvision.models import detection, get_model_weights, list_models
@@ -121,7 +140,7 @@ def _build(model: str, outputs: int, options: Mapping[str, Any]) -> torch.nn.Mod
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
-            built = get_model(model, **{**options, "weights": None, "weights_backbone": None, "num_classes": outputs})
+            built = get_model(model, weights=None, weights_backbone=None, num_classes=outputs, **options)
         except (TypeError, ValueError) as error:
             raise ConfigError("torchvision cannot build the detector.", where=model, got=str(error)) from error
     # Some of torchvision's constructors take any argument and forget it.
@@ -159,8 +178,3 @@ def _weight_file(published: Any, given: str | Path | None) -> Path:
             todo=f"put the file at {path}, or name one: weights='FILE'",
         ) from error
     return path
-
-
-def _state_dict(path: Path) -> dict[str, Tensor]:
-    state_dict, _ = read_checkpoint(path)
-    return state_dict

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.settings import is_whole
+from duskbench.data_tools.settings import check_setting, is_number, is_whole
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.luminance import map_luma
 
@@ -32,20 +31,10 @@ class CLAHE(Enhancer):
 
     def __init__(self, clip_limit: float = 2.0, tile_grid: Sequence[int] = (8, 8)) -> None:
         super().__init__(clip_limit=clip_limit, tile_grid=tuple(tile_grid))
-        if not 0 < clip_limit < float("inf"):
-            raise ConfigError(
-                "The clip limit of CLAHE is out of range.",
-                where="clip_limit",
-                expected="a finite number greater than 0",
-                got=repr(clip_limit),
-            )
-        if len(tile_grid) != 2 or not all(is_whole(tiles, 1) for tiles in tile_grid):
-            raise ConfigError(
-                "The tile grid of CLAHE is out of range.",
-                where="tile_grid",
-                expected="two whole numbers of at least 1",
-                got=repr(tile_grid),
-            )
+        limited = is_number(clip_limit) and clip_limit > 0
+        check_setting("CLAHE", "clip_limit", clip_limit, limited, "a finite number greater than 0")
+        tiled = len(tile_grid) == 2 and all(is_whole(tiles, 1) for tiles in tile_grid)
+        check_setting("CLAHE", "tile_grid", tile_grid, tiled, "two whole numbers of at least 1")
         self._columns, self._rows = tile_grid
         self._clip_limit = clip_limit
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import check_setting, is_number, is_whole
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.luminance import map_luma
 
@@ -55,19 +55,18 @@ class DynamicHistogramEqualization(Enhancer):
     ) -> None:
         super().__init__(x=x, smoothing=smoothing, plateau=plateau, split=split, span=span)
         for name, value, possible, expected in (
-            ("x", x, 0 <= x < float("inf"), "a finite number of at least 0"),
-            ("smoothing", smoothing, smoothing in range(1, LEVELS, 2), "an odd whole number from 1 to 255"),
+            ("x", x, is_number(x) and x >= 0, "a finite number of at least 0"),
+            (
+                "smoothing",
+                smoothing,
+                is_whole(smoothing) and smoothing in range(1, LEVELS, 2),
+                "an odd whole number from 1 to 255",
+            ),
             ("plateau", plateau, plateau in ("first", "middle", "last"), "'first', 'middle' or 'last'"),
             ("split", split, split in ("raw", "smoothed"), "'raw' or 'smoothed'"),
             ("span", span, span in ("levels", "difference"), "'levels' or 'difference'"),
         ):
-            if not possible:
-                raise ConfigError(
-                    "An argument of dynamic histogram equalisation is out of range.",
-                    where=name,
-                    expected=expected,
-                    got=repr(value),
-                )
+            check_setting("DHE", name, value, possible, expected)
         self._x, self._smoothing, self._plateau, self._split, self._span = x, smoothing, plateau, split, span
 
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:

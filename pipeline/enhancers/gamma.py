@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import check_setting, is_number
 from duskbench.pipeline.enhancers.base import Enhancer
 
 
@@ -22,13 +22,9 @@ class Gamma(Enhancer):
 
     def __init__(self, gamma: float = 0.45) -> None:
         super().__init__(gamma=gamma)
-        if not 0 < gamma < float("inf"):
-            raise ConfigError(
-                "The exponent of gamma correction is out of range.",
-                where="gamma",
-                expected="a finite number greater than 0",
-                got=repr(gamma),
-            )
+        check_setting(
+            "Gamma correction", "gamma", gamma, is_number(gamma) and gamma > 0, "a finite number greater than 0"
+        )
         self._table = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
 
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from duskbench.data_tools.errors import WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
-from duskbench.pipeline.weights import PRETRAINED, bundled, find_trained, load_described, load_into
+from duskbench.pipeline.network_weights import StoredWeights, load_into
+from duskbench.pipeline.weights import PRETRAINED, bundled, find_trained
 
 
 class GeneratorEnhancer(TorchEnhancer):
@@ -77,11 +78,13 @@ class GeneratorEnhancer(TorchEnhancer):
         from duskbench.pipeline.networks.build import build_network
         from duskbench.pipeline.networks.features import frozen_features
 
-        state, described = load_described(path)
+        stored = StoredWeights.read(path)
+        described = stored.described
+        adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
         if "network" in described:
             config = json.loads(described["network"])
         elif self.published_network is not None:
-            config, state = self.published_network, self.published_state(state)
+            config, adapt = self.published_network, self.published_state
         else:
             raise WeightsError(
                 "The weight file does not say which network it is for.",
@@ -100,7 +103,8 @@ class GeneratorEnhancer(TorchEnhancer):
                     got=extractors[name][:12] if name in extractors else "no such extractor",
                     todo="take the extractor's weights of the training, or train again",
                 )
-        load_into(network, state, where=path, ignore=tuple(f"{name}." for name in extractors))
+        ignore = tuple(f"{name}." for name in extractors)
+        load_into(network, stored.tensors_of(network, adapt=adapt, ignore=ignore), where=path, ignore=ignore)
         return network, {f"features of {name}": sha256 for name, sha256 in extractors.items()}
 
     @classmethod

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import check_setting, is_number
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer, count_parameters
 from duskbench.pipeline.kind_weights import load_kind, restoration_of
 from duskbench.pipeline.networks.kind import KinDAdjustment, KinDDecomposition, KinDRestoration, stretch
@@ -66,19 +66,14 @@ class KinD(TorchEnhancer):
     ) -> None:
         restored = restoration is not False
         super().__init__(device=device, amp=amp, ratio=ratio, restored=restored)
-        if not 0 <= ratio < float("inf") or restoration is True:
-            raise ConfigError(
-                "An argument of KinD is out of range.",
-                where="restoration" if restoration is True else "ratio",
-                expected="a finite ratio of at least 0; restoration: a file, None or False",
-                got=repr(restoration if restoration is True else ratio),
-            )
+        check_setting("KinD", "ratio", ratio, is_number(ratio) and ratio >= 0, "a finite number of at least 0")
+        check_setting("KinD", "restoration", restoration, restoration is not True, "a file, None or False")
         decompose, adjust = KinDDecomposition(), KinDAdjustment()
         self.weights = dict((load_kind(decompose, decomposition), load_kind(adjust, adjustment)))
         self.decompose, self.adjust = self.prepare(decompose), self.prepare(adjust)
         self.restore: KinDRestoration | None = None
         if restored:
-            restore, used = restoration_of(restoration or None)
+            restore, used = restoration_of(None if isinstance(restoration, bool) else restoration)
             self.weights = dict((*self.weights.items(), used))
             self.restore = self.prepare(restore)
         self.ratio = ratio

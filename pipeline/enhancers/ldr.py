@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import check_setting, is_number
 from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.enhancers.luminance import map_luma
 
@@ -34,13 +34,7 @@ class LDR(Enhancer):
 
     def __init__(self, alpha: float = 2.5) -> None:
         super().__init__(alpha=alpha)
-        if not 0 <= alpha < float("inf"):
-            raise ConfigError(
-                "alpha of LDR is out of range.",
-                where="alpha",
-                expected="a finite number of at least 0",
-                got=repr(alpha),
-            )
+        check_setting("LDR", "alpha", alpha, is_number(alpha) and alpha >= 0, "a finite number of at least 0")
         self._alpha = alpha
 
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.data_tools.errors import EnhancerError
+from duskbench.data_tools.settings import check_setting, is_number, is_whole
 from duskbench.pipeline.device import torch_device
 from duskbench.pipeline.enhancers.base import Enhancer
 
@@ -54,10 +54,10 @@ class Lime(Enhancer):
     ) -> None:
         super().__init__(alpha=alpha, gamma=gamma, strategy=strategy, sigma=sigma, eps=eps, tolerance=tolerance)
         for key, value in (("alpha", alpha), ("gamma", gamma)):
-            _check_range(key, value, 0 <= value < math.inf, "a finite number of at least 0")
-        _check_range("strategy", strategy, strategy in (1, 2, 3), "1, 2 or 3")
+            check_setting("LIME", key, value, is_number(value) and value >= 0, "a finite number of at least 0")
+        check_setting("LIME", "strategy", strategy, is_whole(strategy) and strategy in (1, 2, 3), "1, 2 or 3")
         for key, value in (("sigma", sigma), ("eps", eps), ("tolerance", tolerance)):
-            _check_range(key, value, 0 < value < math.inf, "a finite number greater than 0")
+            check_setting("LIME", key, value, is_number(value) and value > 0, "a finite number greater than 0")
         self.alpha, self.gamma, self.strategy = alpha, gamma, strategy
         self.sigma, self.eps, self.tolerance, self.device = sigma, eps, tolerance, device
 
@@ -113,8 +113,3 @@ def _multiply(image_rgb: np.ndarray, gain: np.ndarray) -> np.ndarray:
         scaled = image_rgb[rows] * gain[rows, :, None]
         result[rows] = np.minimum(np.rint(scaled, out=scaled), 255, out=scaled)
     return result
-
-
-def _check_range(key: str, value: object, fine: bool, expected: str) -> None:
-    if not fine:
-        raise ConfigError(f"LIME's {key} is out of range.", where=key, expected=expected, got=repr(value))

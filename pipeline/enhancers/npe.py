@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import check_setting, is_whole
 from duskbench.pipeline.enhancers.base import Enhancer
 
 LEVELS = 256
@@ -37,13 +37,8 @@ class NPE(Enhancer):
 
     def __init__(self, window: int = 15) -> None:
         super().__init__(window=window)
-        if window < 1 or window % 2 != 1:
-            raise ConfigError(
-                "The window of NPE is out of range.",
-                where="window",
-                expected="an odd whole number of at least 1",
-                got=repr(window),
-            )
+        odd = is_whole(window, 1) and window % 2 == 1
+        check_setting("NPE", "window", window, odd, "an odd whole number of at least 1")
         self._window = window
 
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import check_setting, is_number
 from duskbench.pipeline.enhancers.published import PublishedEnhancer
 from duskbench.pipeline.networks.resizing import pad_after
 from duskbench.pipeline.weight_catalogue import WeightFile, from_github
@@ -109,13 +108,8 @@ class PairLIE(PublishedEnhancer):
         amp: bool = False,
         tile_pixels: int | None = None,
     ) -> None:
-        if not 0 <= exponent < math.inf:
-            raise ConfigError(
-                "The exponent is out of its range.",
-                where=self.name,
-                expected="a finite number of at least 0",
-                got=f"exponent={exponent!r}",
-            )
+        fine = is_number(exponent) and exponent >= 0
+        check_setting("PairLIE", "exponent", exponent, fine, "a finite number of at least 0")
         super().__init__(variant, weights, device, amp=amp, tile_pixels=tile_pixels)
         self.arguments = {**self.arguments, "exponent": exponent}
         self.exponent = exponent

@@ -225,7 +225,7 @@ def _choose_output(reading: _Reading, told: Told, where: Path) -> str:
             where=where,
             expected="one",
             got=", ".join(names),
-            todo=f"say which is the enhanced one: output={names[-1]!r}",
+            todo="say which is the enhanced one, by its name: output='...'",
         )
     return names[0]
 

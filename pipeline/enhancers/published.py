@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from duskbench.data_tools.errors import UnknownNameError
 from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer, count_parameters
+from duskbench.pipeline.network_weights import load_file
 from duskbench.pipeline.weight_catalogue import WeightFile
-from duskbench.pipeline.weights import find_weights, load_into, load_state_dict
+from duskbench.pipeline.weights import find_weights
 
 
 class PublishedEnhancer(TorchEnhancer):
@@ -56,7 +57,7 @@ class PublishedEnhancer(TorchEnhancer):
         self.variant, file = variant, self.files[variant]
         path = find_weights(file, weights)
         network = self.network_class()
-        load_into(network, self.published_state(load_state_dict(path)), where=path)
+        load_file(network, path, adapt=self.published_state)
         self.weights = {file.name: file_sha256(path)}
         self.network = self.prepare(network)
         self.origin = f"{file.name} of its authors ({file.licence})" if weights is None else str(path)

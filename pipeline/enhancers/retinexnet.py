@@ -12,9 +12,10 @@ from torch import Tensor
 from duskbench.data_tools.files import file_sha256
 from duskbench.pipeline.enhancers.tiling import Tile
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer, count_parameters
+from duskbench.pipeline.network_weights import load_file
 from duskbench.pipeline.networks.retinexnet import DecomNet, RelightNet, nearest_index
 from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
-from duskbench.pipeline.weights import find_weights, load_into, load_state_dict
+from duskbench.pipeline.weights import find_weights
 
 DECOM_WEIGHTS = "retinexnet/Decom_9200.tar"
 RELIGHT_WEIGHTS = "retinexnet/Relight_9200.tar"
@@ -62,8 +63,8 @@ class RetinexNet(TorchEnhancer):
         super().__init__(device=device, amp=amp, tile_pixels=tile_pixels)
         decom_path, relight_path = find_weights(DECOM_WEIGHTS, decom), find_weights(RELIGHT_WEIGHTS, relight)
         decom_net, relight_net = DecomNet(), RelightNet()
-        load_into(decom_net, load_state_dict(decom_path), where=decom_path)
-        load_into(relight_net, load_state_dict(relight_path), where=relight_path)
+        load_file(decom_net, decom_path)
+        load_file(relight_net, relight_path)
         self.weights = {DECOM_WEIGHTS: file_sha256(decom_path), RELIGHT_WEIGHTS: file_sha256(relight_path)}
         self.decom, self.relight = self.prepare(decom_net), self.prepare(relight_net)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import check_setting, is_number
 from duskbench.pipeline.enhancers.published import PublishedEnhancer
 from duskbench.pipeline.weight_catalogue import WeightFile, from_github
 
@@ -208,13 +207,7 @@ class URetinex(PublishedEnhancer):
         amp: bool = False,
         tile_pixels: int | None = None,
     ) -> None:
-        if not 0 < ratio < math.inf:
-            raise ConfigError(
-                "The ratio is out of its range.",
-                where=self.name,
-                expected="a finite number greater than 0",
-                got=f"ratio={ratio!r}",
-            )
+        check_setting("URetinex-Net", "ratio", ratio, is_number(ratio) and ratio > 0, "a finite number greater than 0")
         super().__init__(variant, weights, device, amp=amp, tile_pixels=tile_pixels)
         self.arguments = {**self.arguments, "ratio": float(ratio)}
         self.ratio = float(ratio)

@@ -19,8 +19,9 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.network_weights import load_file
 from duskbench.pipeline.networks.vgg_base import STAGE_CHANNELS, STAGE_DEPTHS, vgg_base
-from duskbench.pipeline.weights import find_weights, load_into, load_state_dict
+from duskbench.pipeline.weights import find_weights
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,13 @@ class VGG16Features(FrozenFeatures):
                 "torchvision/vgg16-397923af.pth" if form == "torchvision" else "openmmlab/vgg16_caffe-292e1171.pth"
             )
             path = find_weights(published, weights)
-            state = {key.removeprefix("features."): value for key, value in load_state_dict(path).items()}
             wanted = layers.state_dict()
-            load_into(layers, {key: value for key, value in state.items() if key in wanted}, where=path)
+
+            def convolutions(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+                named = {key.removeprefix("features."): value for key, value in state.items()}
+                return {key: value for key, value in named.items() if key in wanted}
+
+            load_file(layers, path, adapt=convolutions)
         super().__init__(layers, relu=relu, form=chosen, scale=scale)
 
 

@@ -14,9 +14,11 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.checkpoint import metadata
+from duskbench.pipeline.network_weights import load_file
 from duskbench.pipeline.networks.features import Convention, FrozenFeatures, before_last_relu
 from duskbench.pipeline.networks.vgg_base import vgg_base
-from duskbench.pipeline.weights import bundled, find_weights, load_into, load_state_dict, metadata
+from duskbench.pipeline.weights import bundled, find_weights
 
 # Caffe's channel means, B, G, R in 0..255, as published with SSD and RFBNet.
 SSD_CONVENTION = Convention("bgr", 255.0, (104.0, 117.0, 123.0))
@@ -110,7 +112,7 @@ class DistilledFeatures(SurroundedFeatures):
         path = bundled("features") if weights is None else find_weights("features", weights)
         shape = {key: value for key, value in json.loads(metadata(path).get("network", "{}")).items() if key != "type"}
         base = FeatureBase(**shape)
-        load_into(base, load_state_dict(path), where=path)
+        load_file(base, path)
         super().__init__(base.layers, relu=relu, form=BASE_CONVENTION, scale=scale, cells=cells)
 
 
@@ -144,10 +146,8 @@ class DetectorFeatures(SurroundedFeatures):
         shape = {"stage_channels": (16, 16, 32, 64, 96), "stage_depths": (1, 0, 2, 2, 1), "stem_stride": 2}
         layers = base_until_fifth_stage(**{**shape, **(backbone or {})})
         path = bundled("rfb_miniature") if weights is None else find_weights("detector", weights)
-        prefix = "backbone.features."
-        state = {k.removeprefix(prefix): v for k, v in load_state_dict(path).items() if k.startswith(prefix)}
-        own = layers.state_dict()
-        load_into(layers, {key: value for key, value in state.items() if key in own}, where=path)
+        own = {f"backbone.features.{key}": key for key in layers.state_dict()}
+        load_file(layers, path, adapt=lambda state: {own[key]: value for key, value in state.items() if key in own})
         super().__init__(layers, relu=relu, form=SSD_CONVENTION, scale=scale, cells=cells)
 
 

@@ -12,8 +12,9 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.network_weights import load_file
 from duskbench.pipeline.networks.features import Convention, FrozenFeatures, convention
-from duskbench.pipeline.weights import find_weights, load_into, load_state_dict
+from duskbench.pipeline.weights import find_weights
 
 CAFFE = Convention("bgr", 255.0, (104.0, 117.0, 124.0))
 # Squeezed and expanded channels of the fire modules, by their place among torchvision's layers.
@@ -78,8 +79,8 @@ class SqueezeNetFeatures(FrozenFeatures):
             layers.append(_Fire(*FIRES[place]) if place in FIRES else nn.MaxPool2d(3, 2, ceil_mode=ceil))
         network = nn.Sequential(*layers)
         path = find_weights("squeezenet1_1", weights)
-        state = {key: value for key, value in load_state_dict(path).items() if key in network.state_dict()}
-        load_into(network, state, where=path)
+        wanted = network.state_dict()
+        load_file(network, path, adapt=lambda state: {key: value for key, value in state.items() if key in wanted})
         super().__init__(network, relu=False, form=CAFFE if form == "caffe" else convention(form), scale=scale)
         self.aligned = aligned
 

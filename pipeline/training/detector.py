@@ -12,13 +12,12 @@ from mmengine.hooks import Hook
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_bytes
-from duskbench.pipeline.checkpoint import read_checkpoint
+from duskbench.pipeline.checkpoint import read_checkpoint, safetensors_bytes
 from duskbench.pipeline.config_settings import runner_settings
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 from duskbench.pipeline.training.batches import without_single_images
 from duskbench.pipeline.training.launch import join_launcher, read_config, run
 from duskbench.pipeline.training.samples import RaiseDataErrors  # noqa: F401 - registers it
-from duskbench.pipeline.weights import safetensors_bytes
 
 KEYS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 

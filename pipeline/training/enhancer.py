@@ -25,13 +25,12 @@ from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.data_tools.files import write_bytes
 from duskbench.data_tools.settings import is_number, is_whole
 from duskbench.pipeline.allocator import keep_freed_memory
-from duskbench.pipeline.checkpoint import RECORD, safe_load, trained_network
+from duskbench.pipeline.checkpoint import RECORD, safe_load, safetensors_bytes, trained_network
 from duskbench.pipeline.config_settings import runner_settings
 from duskbench.pipeline.networks.features import frozen_features
 from duskbench.pipeline.registered import import_named
 from duskbench.pipeline.training.launch import join_launcher, read_config, run
 from duskbench.pipeline.training.trainable import SharedGradients, TrainableEnhancer, unwrapped
-from duskbench.pipeline.weights import safetensors_bytes
 
 KEYS = ("model", "train_dataloader", "schedule", "optim_wrapper")
 # Top-level settings of our own, and those of the Runner that follow from them.

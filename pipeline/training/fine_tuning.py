@@ -18,11 +18,11 @@ from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.settings import is_whole
+from duskbench.pipeline.network_weights import load_into
 from duskbench.pipeline.training.batches import count_batches
 from duskbench.pipeline.training.detector import KEYS, export, train
 from duskbench.pipeline.training.launch import checkpoints
 from duskbench.pipeline.training.trainable import unwrapped
-from duskbench.pipeline.weights import load_into
 
 # Wrappers that only repeat or join data sets; an epoch is here each image once.
 _LEFT_OUT = ("ConcatDataset", "RepeatDataset", "ClassBalancedDataset")

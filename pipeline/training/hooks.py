@@ -21,10 +21,10 @@ from torch import nn
 from duskbench.data_tools.errors import ConfigError, TrainingError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.settings import is_number, is_whole
+from duskbench.pipeline.network_weights import load_file
 from duskbench.pipeline.networks.features import frozen_features
 from duskbench.pipeline.training.launch import checkpoints
 from duskbench.pipeline.training.trainable import TrainableEnhancer, unwrapped
-from duskbench.pipeline.weights import load_into, load_state_dict
 
 
 def _need(name: str, got: object, right: bool, expected: str) -> None:
@@ -276,8 +276,7 @@ class StartFrom(Hook):
         """Load the weights; a checkpoint that is resumed replaces them."""
         network, _ = unwrapped(runner.model).exported
         frozen = tuple(f"{name}." for name in frozen_features(network))
-        self.start = load_state_dict(self.weights)
-        load_into(network, self.start, where=self.weights, ignore=frozen)
+        self.start = load_file(network, self.weights, ignore=frozen)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Average the last checkpoint; the ones before it are resumed from, and stay what they are."""

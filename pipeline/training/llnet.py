@@ -13,10 +13,10 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from duskbench.pipeline.network_weights import load_file
 from duskbench.pipeline.networks.llnet import PATCH, LLNet
 from duskbench.pipeline.training.random_patches import draw_patches, random_patches
 from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
-from duskbench.pipeline.weights import load_into, load_state_dict
 
 WEIGHT_DECAY = 0.5e-5
 SPARSITY, SPARSITY_WEIGHT = 0.2, 0.01
@@ -135,7 +135,7 @@ class LLNetFinetuning(LLNetStage):
     def __init__(self, generator: Mapping[str, Any], patches: int = 10, pretrained: str | Path | None = None) -> None:
         super().__init__(generator, patches)
         if pretrained is not None:
-            load_into(self.generator, load_state_dict(pretrained), where=pretrained)
+            load_file(self.generator, pretrained)
 
     def step(self, batch: Batch, optimizers: OptimWrapperDict) -> dict[str, Tensor]:
         """Optimise the stack once; see `TrainableEnhancer.step`."""

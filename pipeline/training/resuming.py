@@ -14,9 +14,9 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
-from duskbench.pipeline.checkpoint import safe_load
+from duskbench.pipeline.checkpoint import safe_load, weight_format
+from duskbench.pipeline.network_weights import check_fit
 from duskbench.pipeline.training.trainable import unwrapped
-from duskbench.pipeline.weights import check_fit
 
 # Under this key of a checkpoint's meta are the settings of its training and the number of its images, as JSON.
 TRAINING = "duskbench_training"
@@ -59,7 +59,7 @@ class TrainingRecord(Hook):
     def __init__(self, config: Config, earlier: Sequence[Path]) -> None:
         self.checkpoint = earlier[-1] if earlier else None
         self.source = self.checkpoint or config.get("load_from")
-        self.settings = _settings(config)
+        self.settings = training_settings(config)
         self.saved: dict[str, Any] | None = None
         if earlier:
             saved = (_newest(earlier).get("meta") or {}).get(TRAINING)
@@ -136,7 +136,7 @@ def check_start(load_from: str | None) -> None:
     expected = "a checkpoint of a training, iter_N.pth or epoch_N.pth"
     if not file.is_file():
         raise WeightsError("The checkpoint to start from is not there.", where=file, expected=expected)
-    if file.suffix == ".safetensors":
+    if ".safetensors" in (file.suffix, weight_format(file)):
         raise WeightsError(
             "A training does not load exported weights.",
             where=file,
@@ -182,11 +182,19 @@ def _is_readable(checkpoint: Path) -> bool:
     return True
 
 
-def _settings(config: Config) -> dict[str, Any]:
-    """What decides what a training computes, as plain values."""
+def training_settings(config: Config, further: Sequence[str] = ()) -> dict[str, Any]:
+    """What of a training's configuration decides what it computes, as plain values.
+
+    Args:
+        config: The Runner's, or one that is still to be made the Runner's.
+        further: Keys that count too.
+
+    Returns:
+        Key -> setting: without how images are loaded, the hooks that watch, and how long it takes.
+    """
     given = config.to_dict()
-    settings = {part: given.get(part) or None for part in _PARTS}
-    loader = {key: value for key, value in given["train_dataloader"].items() if key not in _LOADING}
+    settings = {part: given.get(part) or None for part in (*_PARTS, *further)}
+    loader = {key: value for key, value in (given.get("train_dataloader") or {}).items() if key not in _LOADING}
     # Several processes compute what one computes on the same global batch.
     loader["batch_size"] = loader.get("batch_size", 1) * get_world_size()
     settings["train_dataloader"] = loader

@@ -14,6 +14,7 @@ import torch
 from duskbench.data_tools.classes import SHARED_CLASSES, class_key
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.images import read_image
+from duskbench.data_tools.voc_xml import lower_tags
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 from duskbench.pipeline.training.samples import samples_or_error
 
@@ -121,6 +122,7 @@ class VOCBoxes(RepeatableAugmentation, XMLDataset):
         return row
 
     def _parse_instance_info(self, raw_ann_info: ElementTree[Element], minus_one: bool = True) -> list[dict[str, Any]]:
+        lower_tags(raw_ann_info.iter())
         for name in raw_ann_info.iterfind("object/name"):
             given = name.text or ""
             if given not in self._metainfo["classes"]:

@@ -153,7 +153,7 @@ def coco(truth: Any, found: Any) -> list[dict[str, float]]:
         one = indexed(truth, iscrowd=np.zeros(len(truth.labels), int))
         evaluation = COCOeval(one, indexed(found, score=found.scores), "bbox")
         evaluation.params.iouThrs = np.array([0.5])
-        evaluation.params.recThrs = RECALL_THRESHOLDS
+        evaluation.params.recThrs = RECALL_THRESHOLDS["11point"]
         evaluation.evaluate()
         evaluation.accumulate()
     precision = evaluation.eval["precision"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,25 @@ def test_folders_with_blanks_and_a_home_folder(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("HOME", str(tmp_path))
     for given, root in (("~/a b", str(tmp_path / "a b")), ("/x y/z", "/x y/z"), ("'2024'", "2024")):
         assert load_benchmark_config("table2", cfg_options=[f"data.root={given}"]).data["root"] == root
+
+
+def test_none_takes_a_setting_back(tmp_path: Path) -> None:
+    """Each but the detector's and the metrics' ended in a traceback, here or where the data set was opened."""
+    bare, full = tmp_path / "bare.py", tmp_path / "full.py"
+    bare.write_text("data = dict(root='x')\nenhancers = ['input']\n")
+    settings = "title='t'\ndetector='none'\nmetrics=['niqe']\nprotocol=dict(ap='area')\ncosts=True\n"
+    data = "data = dict(root='x', layout='exdark', split='val', allow_missing=True, groups='g', reference='lit')\n"
+    full.write_text(f"{settings}paper=dict(source='s', rows=dict())\n{data}enhancers = ['input']\n")
+    keys = ["title", "detector", "metrics", "protocol", "costs", "paper"]
+    keys += [f"data.{key}" for key in ("layout", "split", "allow_missing", "groups", "reference")]
+    taken_back = load_benchmark_config(full, cfg_options=[f"{key}=None" for key in keys])
+    assert replace(taken_back, name="bare", title="bare") == load_benchmark_config(bare)
+    assert taken_back.title == "full"
+    for key in ("data", "enhancers"):
+        with pytest.raises(ConfigError, match=f"has no {key}"):
+            load_benchmark_config(full, cfg_options=[f"{key}=None"])
+    bare.write_text("data = None\nenhancers = ['input']\n")
+    assert load_benchmark_config(bare, overrides={"data.root": "x"}).data == {"root": "x"}
 
 
 def test_one_class_is_a_name() -> None:

@@ -257,7 +257,11 @@ def test_cup_images_may_be_dropped(tmp_path: Path) -> None:
 
 
 def test_images_are_saved(bench: Bench, tmp_path: Path) -> None:
+    left = tmp_path / "out/images/Brighten/.a.png.4194305.140000000000000"
+    left.parent.mkdir(parents=True)
+    left.touch()
     run(configure(bench), RunOptions(tmp_path / "out", save_images=True))
+    assert not left.exists()  # of a process that was killed
     original = read_image(bench.root / "JPEGImages" / f"{bench.ids[1]}.png")
     saved = read_image(tmp_path / "out" / "images" / "Brighten" / f"{bench.ids[1]}.png")
     assert np.array_equal(saved, np.clip(np.rint(original * 2.5), 0, 255))

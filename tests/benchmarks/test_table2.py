@@ -269,6 +269,10 @@ def test_lost_and_changed_outputs_are_made_again(world: World, duskbench: Comman
     [
         ({"data_root": "moved"}, True),
         ({"train_dataloader.num_workers": 8}, True),
+        ({"train_dataloader.timeout": 60}, True),
+        ({"custom_hooks": [{"type": "LossGuard"}, {"type": "ProfilerHook"}]}, True),
+        ({"custom_hooks": [{"type": "StartFrom", "weights": "a.safetensors"}]}, False),
+        ({"ema": 0.9}, False),
         ({"train_dataloader.batch_size": 2}, False),
         ({"schedule.decay": 1}, False),
         ({"train_dataloader.dataset.crop": 64}, False),

@@ -11,7 +11,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -407,3 +407,59 @@ def test_a_way_of_packing_that_is_not_known_is_no_damage(tmp_path: Path) -> None
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(DataError, match=r"(?s)compression method.*unpack it with another program"):
         extract(tmp_path / "a.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_second_tar_behind_the_first_is_not_left_out_silently(tmp_path: Path, mode: str) -> None:
+    joined = b"".join(make_tar(tmp_path / name, {name: b"1"}).read_bytes() for name in ("a", "b"))
+    (tmp_path / "ab.tar").write_bytes(gzip.compress(joined) if mode == "w:gz" else joined)
+    for read in (paths_in, lambda archive: extract(archive, tmp_path / "out")):
+        with pytest.raises(DataError, match=r"data behind the mark that ends the archive.*tar -xi"):
+            read(tmp_path / "ab.tar")
+
+
+@pytest.mark.parametrize("program", [b"MZ" + bytes(500), b"\x7fELF" + bytes(500), b"#!/bin/sh\nexit\n"])
+def test_a_zip_with_a_program_in_front(tmp_path: Path, program: bytes) -> None:
+    archive = tmp_path / "a.exe"
+    archive.write_bytes(program + make_zip(tmp_path / "a.zip", FILES).read_bytes())
+    assert tree(extract(archive, tmp_path / "out")) == FILES
+    archive.write_bytes(program)
+    with pytest.raises(DataError, match="Cannot read the archive"):
+        paths_in(archive)
+
+
+def test_a_tar_that_holds_a_zip_is_a_tar(tmp_path: Path) -> None:
+    inner = {"MZ.zip": make_zip(tmp_path / "a.zip", {"1": b"1"}).read_bytes()}
+    assert tree(extract(make_tar(tmp_path / "a.tar", inner), tmp_path / "out")) == inner
+
+
+@pytest.mark.parametrize("name", ["a.z01", "a.zip", "a.zip.001", "a.zip.002", "a.tar.001", "a.7z.001", "a.part1.rar"])
+def test_one_part_of_a_split_archive_is_not_called_damaged(tmp_path: Path, name: str) -> None:
+    data = make_zip(tmp_path / "whole", FILES).read_bytes()
+    (tmp_path / "a.z01").write_bytes(data[:400])
+    (tmp_path / name).write_bytes(data[400:] if name in ("a.zip", "a.zip.002") else data[:400])
+    with pytest.raises(DataError, match=r"(?s)one part of a split archive.*all parts together"):
+        paths_in(tmp_path / name)
+
+
+def renamed(archive: Path, name: bytes) -> Path:
+    """The archive with another name in place of `AAAA`, which it does not say the encoding of."""
+    archive.write_bytes(archive.read_bytes().replace(b"AAAA", name))
+    return archive
+
+
+def test_names_of_a_zip_are_utf_8_whether_it_says_so_or_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    archive = renamed(make_zip(tmp_path / "a.zip", {"AAAA/1": b"1"}), "éö".encode())
+    assert tree(extract(archive, tmp_path / "out")) == {"éö/1": b"1"}
+    assert paths_in(archive)[1] == [PurePosixPath("éö/1")] and caplog.text == ""
+    # Without a word of the encoding the standard has it so; a wrong one is seen in the warning.
+    archive = renamed(make_zip(tmp_path / "b.zip", {"AAAA/1": b"1"}), "Füße".encode("cp437"))
+    assert tree(extract(archive, tmp_path / "dos")) == {"Füße/1": b"1"}
+    assert "b.zip: names that are not UTF-8 are taken to be in code page 437" in caplog.text
+
+
+def test_a_tar_name_of_another_encoding_is_said_to_be_one(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="gbk") as archive:
+        archive.addfile(tarfile.TarInfo("数据/夜.jpg"))
+    with pytest.raises(DataError, match=r"(?s)not UTF-8.*unpack it where its names are readable"):
+        paths_in(tmp_path / "a.tar")

@@ -12,7 +12,7 @@ from duskbench.data_tools.coco import COCO
 from duskbench.data_tools.coco_files import CocoFile, find_annotation_files
 from duskbench.data_tools.datasets import detect_layout, missing, open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
-from duskbench.data_tools.images import write_image
+from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.verify import verify
 
@@ -55,10 +55,55 @@ def test_records(tmp_path: Path) -> None:
     assert dataset.annotation_path("a") == root / "annotations/instances_val2017.json"
 
 
+def test_a_listed_picture_of_a_format_that_is_not_read_is_found(tmp_path: Path) -> None:
+    root = make(tmp_path, {"annotations/instances_val2017.json": truth("a.heic", "b.jpg")}, ("val2017/b.jpg",))
+    (root / "val2017/a.heic").write_bytes(bytes(4) + b"ftypheic" + bytes(40))
+    assert open_dataset(root, split="val").image_path("a.heic") == root / "val2017/a.heic"
+    errors = [finding for finding in verify(root).findings if finding.severity == "error"]
+    assert [(error.code, "HEIC" in error.message) for error in errors] == [("unreadable-image", True)]
+
+
 @pytest.mark.parametrize(("crowd", "difficult"), [("0", False), ("1", True), (None, False), (True, True), (1.0, True)])
 def test_crowds_however_they_are_written(tmp_path: Path, crowd: Any, difficult: bool) -> None:
     root = make(tmp_path, {"a.json": truth("a.jpg", boxes=[(4, [1, 2, 3, 4], crowd)])}, ("a.jpg",))
     assert [one.difficult for one in COCO(root).record("a").objects or ()] == [difficult]
+
+
+@pytest.mark.parametrize(
+    ("image", "category", "asked"), [(100, 4, ("100", "4")), ("100", "4", (100, 4)), (100, "4", (100.0, 4.0))]
+)
+def test_ids_and_sizes_may_be_text(tmp_path: Path, image: Any, category: Any, asked: tuple[Any, Any]) -> None:
+    content = {
+        "images": [{"id": image, "file_name": "a.jpg", "width": "40.0", "height": "30"}],
+        "annotations": [{"id": 1, "image_id": asked[0], "category_id": asked[1], "bbox": [1, 2, 3, 4]}],
+        "categories": [{"id": category, "name": "car"}],
+    }
+    record = COCO(make(tmp_path, {"a.json": content}, ("a.jpg",))).record("a")
+    assert (record.size, [one.name for one in record.objects or ()]) == ((40, 30), ["car"])
+
+
+def test_images_in_another_form_of_unicode(tmp_path: Path) -> None:
+    root = make(tmp_path, {"a.json": truth("day/caf\xe9.jpg")}, ("day/cafe\u0301.jpg", "night/cafe\u0301.jpg"))
+    assert COCO(root).image_path("day/caf\xe9") == root / "day/cafe\u0301.jpg"
+
+
+@pytest.mark.parametrize("there", ["images/A.JPG", "images/a.png"])
+def test_another_case_or_ending_is_hinted_at(tmp_path: Path, there: str) -> None:
+    root = make(tmp_path, {"a.json": truth("a.jpg")}, (there,))
+    found = {(finding.code, finding.file): finding.message for finding in verify(root).findings}
+    assert found["missing-image", "images/a.jpg"] == f"not there, but {Path(there).name} is"
+    with pytest.raises(DataError, match=f"{Path(there).name} is there: rename it"):
+        read_image(COCO(root).image_path("a"))
+
+
+def test_boxes_in_shares_of_the_image_are_said(tmp_path: Path) -> None:
+    root = make(tmp_path, {"a.json": truth("a.jpg", boxes=[(4, [0.1, 0.1, 0.5, 0.5], 0)])}, ("a.jpg",))
+    said = "All boxes lie within one pixel"
+    assert [finding.message[:30] for finding in verify(root).findings if finding.code == "boxes-as-shares"] == [said]
+    dataset = COCO(root)
+    assert dataset.notes == () and dataset.record("a").objects and dataset.notes[-1].startswith(said)
+    make(root, {"a.json": truth("a.jpg", boxes=[(4, [0.1, 0.1, 0.5, 0.5], 0), (4, [1, 1, 9, 9], 0)])})
+    assert COCO(root).record("a") and verify(root).ok
 
 
 @pytest.mark.parametrize(

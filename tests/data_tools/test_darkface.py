@@ -72,6 +72,13 @@ def test_verify(tree: Path) -> None:
     }
 
 
+def test_labels_may_end_in_capitals(tree: Path) -> None:
+    labelled = [len(open_dataset(tree).record(image_id).objects or ()) for image_id in open_dataset(tree).ids]
+    for file in list((tree / "label").iterdir()):
+        file.rename(file.with_suffix(".TXT"))
+    assert [len(open_dataset(tree).record(image_id).objects or ()) for image_id in open_dataset(tree).ids] == labelled
+
+
 def test_labels_without_image_and_images_with_two_files_are_found(tree: Path) -> None:
     (tree / "image/2.png").unlink()
     (tree / "label/readme.txt").write_text("Faces.\n")

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from duskbench.data_tools import folder as folder_files
 from duskbench.data_tools.datasets import detect_layout, missing, open_dataset, reader_options
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.exdark import ExDark
@@ -236,6 +239,19 @@ def test_options_of_another_layout_are_errors(exdark: Path, voc: Path) -> None:
         ({"a.json": "{}"}, r"1 JSON files named after the images .LabelMe"),
         ({"via_region_data.json": "{}"}, "1 JSON files named like annotations, as via_region_data.json"),
         ({"sub/_annotations.csv": "x"}, "1 CSV files named like annotations"),
+        ({"_annotations.txt": "a.jpg 10,10,50,60,0\nb.png\n"}, "1 files with boxes of images, as _annotations.txt"),
+        ({"train.txt": "/data/x.jpg 1,1,2,2,0\nC:\\set\\a.jpg 10,10,50,60,0 1,1,9,9,1\n"}, "1 files with boxes"),
+        ({"my list.txt": "a.jpg,10,10,50,60,person\n"}, "1 files with boxes"),
+        ({"faces.txt": "2\nimage_id x_1 y_1 width height\na.jpg    95  71 226 313\n"}, "1 files with boxes"),
+        ({"wider_face_train_bbx_gt.txt": "a.jpg\n1\n1 1 9 9 0 0 0 0 0 0\n"}, "1 files with boxes"),
+        ({"train.csv": "filename,height,class,xmin,ymin,xmax,ymax\na.jpg,72,person,1,1,9,9\n"}, "1 files with"),
+        ({"wheat.csv": 'id,size,source,bbox\na,9,x,"[1.0, 1.0, 9.0, 9.0]"\n'}, "1 files with boxes"),
+        ({"det_val.json": '[{"name": "a.jpg", "labels": [{"box2d": {"x1": 1}}]}]'}, "1 files with boxes"),
+        ({"metadata.jsonl": '{"file_name": "a.jpg", "objects": {"bbox": [[1, 1, 9, 9]]}}\n'}, "1 files with boxes"),
+        ({"val.tfrecord-00000-of-00002": "x", "val.tfrecord-00001-of-00002": "x"}, "2 TFRecord files"),
+        ({"labelTxt/a.txt": "imagesource:GoogleEarth\ngsd:0.1\n1 1 9 1 9 9 1 9 plane 0\n"}, "1 text files"),
+        ({"lbl/a.txt": "# made by hand\n0 0.5 0.5 0.1 0.1\n"}, "1 text files"),
+        ({"a.txt": "a photo of a dog", "b.txt": "0 0.5 0.5 0.1 0.1\n"}, "2 text files"),
         ({"imageclasslist.bak": "", "ExDark/Bus/c.jpg": ""}, "a folder ExDark without imageclasslist.txt"),
     ],
 )  # fmt: skip
@@ -252,11 +268,43 @@ def test_annotations_of_no_known_layout_are_named(folder: Path, files: dict[str,
 
 @pytest.mark.parametrize(
     "files",
-    [{"notes.txt": "1 2 3 4\n"}, {"a.txt": "a street at night, 3 lamps\n"}, {"manifest.json": "{}"}, {"README.md": ""}],
+    [
+        {"notes.txt": "1 2 3 4\n"},
+        {"a.txt": "a street at night, 3 lamps\n", "b.txt": "2023\u5e74, 1 2 3 lamps\n"},
+        {"manifest.json": '{"left": "a.jpg", "right": "b.png", "size": [1, 2, 3, 4]}'},
+        {"captions.json": '{"images": [{"file_name": "a.jpg"}], "annotations": [{"image_id": 1, "caption": "a box"}]}'},
+        {"README.md": "", "README.txt": "Two boxes, left and right.\n\nOf May.\na.jpg is 640 x 480, b.png 1 2 3 4\n"},
+        {"metadata.csv": "filename,iso,exposure,aperture,focal\na.jpg,100,0.02,2.8,50\n"},
+        {"val.txt": "a.jpg 65\nb.png 970\n", "scores.csv": "a.jpg,5.3,0.2\n", "list.txt": "a.jpg\nb.png\n"},
+        {"lens.txt": "c.jpg 1 2 3 4\n", "captions.txt": "a.jpg 3 cars, 2 men, 1 dog and 4 lamps\n"},
+    ],
 )
 def test_other_files_beside_images_are_no_annotations(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
+    assert detect_layout(folder) == "folder"
+
+
+def test_looking_for_annotations_opens_few_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(70):
+        (folder / f"{number}.jpg").touch()
+        (folder / f"{number}.txt").write_text("a street")
+        (folder / f"note {number}.csv").write_text("1,2")
+    opened = []
+    monkeypatch.setattr(folder_files, "open_file", lambda path: opened.append(path) or BytesIO(b"a street"))
+    assert detect_layout(folder) == "folder"
+    assert len(opened) == 100
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_or_a_dead_link_in_place_of_a_label(folder: Path) -> None:
+    os.mkfifo(folder / "a.txt")
+    (folder / "b.txt").symlink_to(folder / "nowhere")
+    # What they are of is not known, and could be labels.
+    with pytest.raises(DataError, match=r"no layout that is known(?s:.*)2 text files named after the images"):
+        open_dataset(folder)
+    (folder / "a.txt").unlink()
+    (folder / "a.txt").write_text("a street at night")
     assert detect_layout(folder) == "folder"
 
 

@@ -11,8 +11,14 @@ from pathlib import Path
 import pytest
 
 from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.files import file_sha256, only_one, place_file, write_bytes, write_text
-from duskbench.data_tools.written_whole import written_whole
+from duskbench.data_tools.files import (
+    file_sha256,
+    only_one,
+    place_file,
+    write_bytes,
+    write_text,
+    written_whole,
+)
 
 _HOLD = """
 import sys, time
@@ -44,6 +50,19 @@ def test_a_name_as_long_as_names_can_be_is_written(tmp_path: Path, name: str) ->
     with written_whole(tmp_path / name) as file:
         file.write("second")
     assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "second"
+
+
+def test_what_cannot_be_written_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "folder", tmp_path / "file/a"):
+        with pytest.raises(OSError) as raised:
+            write_bytes(path, b"1")
+        assert raised.value.filename == str(path)
+        with pytest.raises(OSError) as raised, written_whole(path) as file:
+            file.write("1")
+        assert raised.value.filename == str(path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder"]
 
 
 def test_sha256_of_a_file(tmp_path: Path) -> None:

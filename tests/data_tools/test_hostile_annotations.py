@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from hypothesis import strategies as st
 from duskbench.data_tools.coco import COCO
 from duskbench.data_tools.darkface import DarkFace
 from duskbench.data_tools.datasets import detect_layout, open_dataset
-from duskbench.data_tools.errors import DuskbenchError
+from duskbench.data_tools.errors import DataError, DuskbenchError
 from duskbench.data_tools.exdark import ExDark
-from duskbench.data_tools.images import write_image
+from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.nod import NOD
 from duskbench.data_tools.records import Dataset
 from duskbench.data_tools.verify import verify
@@ -89,6 +90,37 @@ def test_every_sound_file_is_read(case: str, tree: Path) -> None:
     [image_id] = dataset.ids
     [found] = dataset.record(image_id).objects or ()
     assert found.box_xyxy == ((0, 1, 9, 8) if "voc" in case else (0, 1, 8, 7) if "exdark" in case else (1, 2, 9, 8))
+
+
+@pytest.mark.timeout(20)
+# COCO would read NOD's file instead.
+@pytest.mark.parametrize("case", [case for case in CASES if case != "coco"])
+def test_a_pipe_is_an_error_and_does_not_hang(case: str, tree: Path) -> None:
+    name, text, open_it = CASES[case]
+    (tree / name).unlink()
+    os.mkfifo(tree / name)
+    try:
+        assert COCO.detects(tree) and VOC.detects(tree)
+        with pytest.raises(DataError, match=r"a pipe, not a file|is missing|No DARK FACE|No imageclasslist"):
+            open_it(tree).record("a")
+    finally:
+        (tree / name).unlink()
+        (tree / name).write_text(text)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_place_of_an_image(tmp_path: Path) -> None:
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations/a.xml").write_text(XML)
+    (tmp_path / "ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "ImageSets/Main/test.txt").write_text("a\n")
+    (tmp_path / "JPEGImages").mkdir()
+    os.mkfifo(tmp_path / "JPEGImages/a.jpg")
+    dataset = open_dataset(tmp_path)
+    assert len(dataset.record("a").objects or ()) == 1
+    assert dataset.notes == ("1 left out, a pipe in place of a file: a.jpg",)
+    with pytest.raises(DataError, match="a pipe, not a file"):
+        read_image(dataset.image_path("a"))
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])

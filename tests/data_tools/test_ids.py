@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.ids import (
     UnknownIdError,
+    as_known,
     check_id,
     find_id,
     numbered_names,
@@ -62,6 +63,13 @@ def test_a_name_from_elsewhere(name: str, found: str | None) -> None:
     assert find_id(name, {"a", "cam1/b", "n 1"}) == found
 
 
+def test_names_in_either_form_of_unicode() -> None:
+    composed, split = "Ch\xe2teau", "Cha\u0302teau"
+    assert find_id(f"x/{composed}.jpg", {split}) == split and find_id(split, {composed}) == composed
+    assert find_id(split, {split, composed}) == split
+    assert as_known(composed, {split}) == split and as_known(composed, {"b"}) == composed
+
+
 def test_a_literal_match_comes_first() -> None:
     assert find_id("x/a.jpg", {"a", "x/a.jpg", "x/a"}) == "x/a.jpg"
 
@@ -86,6 +94,8 @@ def test_ids_given_by_hand() -> None:
         resolve_all(["a", "a.jpg"], {"a": None})
     with pytest.raises(UnknownIdError, match="did you mean 2015_00001"):
         resolve_all(["2015_0001"], ["2015_00001"])
+    with pytest.raises(UnknownIdError, match=r"did you mean img_001\?"):
+        resolve_all(["IMG_001"], ["img_001", "IMG_002"])
 
 
 def test_printable() -> None:

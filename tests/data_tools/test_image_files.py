@@ -30,6 +30,7 @@ def test_what_is_an_image(tmp_path: Path) -> None:
 def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "._a.jpg", "b.heic", "c.NEF", *(f"{number}.gif" for number in range(5)))
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    os.mkfifo(tmp_path / "d.jpg")
     notes = "\n".join(find_images(tmp_path).notes)
     assert find_images(tmp_path).files == ["a.jpg"]
     assert "5 left out, no format that is read: convert them to PNG: 0.gif, 1.gif, 2.gif, ..." in notes
@@ -37,6 +38,17 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     assert "raw photos: develop them to TIFF or JPEG first: c.NEF" in notes
     assert "1 left out, hidden files: ._a.jpg" in notes
     assert "1 left out, links that lead nowhere: gone.png" in notes
+    assert "1 left out, a pipe in place of a file: d.jpg" in notes
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("a.j2k", "no format"), ("a.pfm", "no format"), ("a.NRW", "raw photos"), ("a.srw", "raw"), ("a.hif", "HEIF")],
+)
+def test_no_picture_is_passed_over_without_a_word(tmp_path: Path, name: str, reason: str) -> None:
+    found = find_images(touch(tmp_path, name, "b.pgm", "c.dib", "d.apng", "e.jfi", "f.jpg_large"))
+    assert found.files == ["b.pgm", "c.dib", "d.apng", "e.jfi", "f.jpg_large"]
+    assert len(found.notes) == 1 and reason in found.notes[0] and name in found.notes[0]
 
 
 def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
@@ -73,6 +85,11 @@ def test_files_of_one_id(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_listed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Cannot list a folder"):
         find_images(tmp_path / "nowhere")
+
+
+def test_files_of_an_id_in_another_form_of_unicode(tmp_path: Path) -> None:
+    found = find_images(touch(tmp_path, "x/cafe\u0301.png"))
+    assert found.matching("x/caf\xe9") == found.matching("caf\xe9") == [tmp_path / "x/cafe\u0301.png"]
 
 
 def test_files_that_belong_to_an_id(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.image_metadata import read_metadata, write_image_with_metadata
-from duskbench.data_tools.image_opening import read_header
+from duskbench.data_tools.image_opening import FORMAT_OF, read_header
 from duskbench.data_tools.images import decode_image, image_size, read_image, write_image
 from duskbench.data_tools.verify_image import check_image
 
@@ -40,14 +40,17 @@ def test_lossless_round_trip(tmp_path: Path, ending: str) -> None:
     assert [p.name for p in (tmp_path / "deep").iterdir()] == [f"a{ending}"]
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.JPE", "a.jfif", "a.avif", "a.webp", "a.ppm"])
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "a.JPE", "a.jfi", "a.jpg_large", "a.avif", "a.webp", "a.ppm", "a.pgm", "a.dib", "a.apng"]
+)
 def test_extensions_of_phones_and_the_web(tmp_path: Path, name: str) -> None:
     write_image(tmp_path / name, np.full((24, 32, 3), 90, np.uint8))
     assert np.abs(read_image(tmp_path / name).astype(int) - 90).max() <= 3
     metadata = read_metadata(tmp_path / name)
     write_image_with_metadata(tmp_path / f"again.{name}", read_image(tmp_path / name), metadata)
     forms = [read_header((tmp_path / file).read_bytes()).format for file in (name, f"again.{name}")]
-    assert forms[0] == forms[1] == {".avif": "AVIF", ".webp": "WEBP", ".ppm": "PPM"}.get(Path(name).suffix, "JPEG")
+    assert forms[0] == forms[1] == FORMAT_OF[Path(name).suffix.lower()]
+    assert check_image(tmp_path / name).problems == ()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -304,6 +307,21 @@ def test_an_orientation_that_does_not_exist_is_none(orientation: int) -> None:
     assert read_header(data).orientation == 1
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_xmp_turns_no_picture(tmp_path: Path, form: str) -> None:
+    """No browser nor OpenCV turns by it: boxes are drawn on the picture as it is stored."""
+    xmp = '<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", xmp)
+    options = {"PNG": {"pnginfo": texts}, "TIFF": {"tiffinfo": {700: xmp.encode()}}}.get(form, {"xmp": xmp.encode()})
+    path = tmp_path / "a"
+    path.write_bytes(encode(Image.fromarray(RAMP), form, **options))
+    assert read_image(path).shape == (40, 100, 3)
+    assert image_size(path) == (100, 40)
+    assert check_image(path).problems[1:] == () and read_header(path.read_bytes()).orientation == 1
+    assert b"Orientation" not in (read_metadata(path).xmp or b"no XMP: Orientation")
+
+
 def test_exif_that_is_no_exif_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(encode(Image.fromarray(RAMP), "JPEG", exif=b"Exif\0\0not a TIFF header"))
     assert read_image(tmp_path / "a.jpg").shape == (40, 100, 3)
@@ -392,6 +410,32 @@ def test_several_pictures_in_a_file_are_refused_everywhere(tmp_path: Path, form:
         with pytest.raises(DataError, match=r"(?s)several pictures.*2 \(an animation or pages\)"):
             read(path)
     assert [problem[:2] for problem in check_image(path).problems] == [("error", "unreadable-image")]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        b"P4 10 2\n" + bytes(4), b"P5 3 2 255\n" + bytes(6), b"P5 3 2 15\n" + bytes(6), b"P5 3 2 1023\n" + bytes(12),
+        b"P5 3 2 65535\n" + bytes(12), b"P6 3 2 255\n" + bytes(18), b"P6 3 2 1023\n" + bytes(36),
+        b"P6 3 2 65535\n" + bytes(36),
+    ],
+)  # fmt: skip
+def test_several_ppm_pictures_in_a_file_are_refused(tmp_path: Path, picture: bytes) -> None:
+    """They stand one behind the other, which Pillow does not look for."""
+    path = tmp_path / "a.pnm"
+    for whole in (picture, picture + b"\n", picture + bytes(3)):
+        path.write_bytes(whole)
+        assert check_image(path).problems == ()
+    path.write_bytes(picture * 2)
+    for read in (read_image, image_size, read_metadata):
+        with pytest.raises(DataError, match="several pictures"):
+            read(path)
+
+
+@pytest.mark.parametrize(("picture", "level"), [(b"P1 2 1\n0 0", 255), (b"P2 2 1 255\n80 80", 80)])
+def test_pnm_pictures_of_text_are_read(tmp_path: Path, picture: bytes, level: int) -> None:
+    (tmp_path / "a.pnm").write_bytes(picture + b"\n")
+    assert read_image(tmp_path / "a.pnm").tolist() == [[[level] * 3] * 2]
 
 
 def test_a_phones_photo_with_smaller_versions_is_one_picture(tmp_path: Path) -> None:

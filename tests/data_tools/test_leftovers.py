@@ -35,6 +35,10 @@ Path.replace = die
 CALLS = {
     "write_bytes": "files.write_bytes(Path(sys.argv[1]) / 'deep/a.xml', b'half')",
     "place_file": "Path('source').write_bytes(b'x'); files.place_file(Path('source'), Path(sys.argv[1]) / 'a', 'copy')",
+    "replacing": (
+        "Path(sys.argv[1]).mkdir(exist_ok=True)\n"
+        "with files.replacing(Path(sys.argv[1]) / 'a.mp4', keeps_suffix=True) as file: file.write_bytes(b'half')"
+    ),
     "manifest": (
         "from duskbench.data_tools.training_manifest import open_manifest\n"
         "with open_manifest(Path(sys.argv[1]) / 'manifest.json', {}): pass"
@@ -71,6 +75,8 @@ def test_nothing_else_is_removed(tmp_path: Path) -> None:
     kept = [
         f".a.xml.{os.getpid()}.140000000000000", f".manifest.json.{os.getpid()}", f".placing.{os.getpid()}.abc/a",
         ".notes.2024", f".backup.{dead.pid}", f"a.{dead.pid}.140000000000000", ".hidden", "2015_00001.jpg", ".lock",
+        # Of macOS, beside a recording that its number names.
+        f"._night.{dead.pid}.140000000000000.mp4",
         f".folder/.a.{dead.pid}.140000000000000",
     ]  # fmt: skip
     for name in kept:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import string
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.ids import UnknownIdError
 from duskbench.data_tools.image_sets import read_image_set, write_image_sets
 from duskbench.data_tools.images import write_image
-from duskbench.data_tools.records import ObjectAnnotation
+from duskbench.data_tools.records import MissingAnnotationError, ObjectAnnotation
 from duskbench.data_tools.verify import verify
 from duskbench.data_tools.voc import VOC
 from duskbench.data_tools.voc_xml import (
@@ -97,6 +98,7 @@ GOOD_BOX = "<xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax>"
         (b"", "no safe XML"),
         (b"<annotation>", "no safe XML"),
         (BOMB, "no safe XML"),
+        (b"<annotation><filename>a&b.jpg</filename></annotation>", "no safe XML(?s:.*)& is written &amp;"),
         (b"<html></html>", "Not a VOC annotation"),
         (OBJECT.format("", "", GOOD_BOX).encode(), "no name"),
         (OBJECT.format("dog", "", "").encode(), "object 1 .dog.(?s:.*)four numbers"),
@@ -309,6 +311,12 @@ def test_encodings(encoding: str) -> None:
     assert parse_annotation(text.encode(encoding)).file == name
 
 
+def test_tags_in_capitals_and_blank_lines_in_front() -> None:
+    text = "\n" + '<?xml version="1.0"?>' + OBJECT.format("dog", "<Difficult>1</Difficult>", GOOD_BOX)
+    [found] = parse_annotation(text.replace("object>", "Object>").replace("xmin>", "XMin>").encode()).objects
+    assert (found.box_xyxy, found.difficult) == ((0, 0, 2, 2), True)
+
+
 def test_an_encoding_that_is_not_known_is_named() -> None:
     with pytest.raises(DataError, match=r"encoding klingon cannot be read(?s:.*)save it as UTF-8"):
         parse_annotation(b'<?xml version="1.0" encoding="klingon"?><annotation/>')
@@ -374,6 +382,32 @@ def test_upper_case_hidden_and_nested_files(tmp_path: Path) -> None:
     report = verify(root)
     assert report.by_code == {("warning", "left-out"): 1}
     assert (report.counts["images present"], report.counts["annotations present"]) == (2, 2)
+
+
+def test_names_in_either_form_of_unicode(tmp_path: Path) -> None:
+    composed, split = "caf\xe9", "cafe\u0301"
+    root = small_voc(tmp_path, {f"{composed}.xml": CAR.format("")}, (f"{split}.jpg",), test=f"{composed}\n")
+    (root / "ImageSets/Main/test.txt").rename(root / "ImageSets/Main/test.TXT")
+    assert len(VOC(root).record(split).objects or ()) == 1 and VOC(root).image_path(composed).is_file()
+    assert verify(root).findings == []
+
+
+def test_what_is_there_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    names = ("IMG_1", "b", "c")
+    root = small_voc(
+        tmp_path, {"img_1.xml": CAR.format(""), "c.xml": CAR.format("")}, ("img_1.jpg",), test="\n".join(names)
+    )
+    (root / "JPEGImages/b.jpg").mkdir()
+    (root / "JPEGImages/c.jpg").symlink_to("c.jpg")
+    os.mkfifo(root / "Annotations/b.xml")
+    found = {finding.file: finding.message for finding in verify(root).findings if finding.severity == "error"}
+    assert found["JPEGImages/IMG_1.jpg"] == "not there, but img_1.jpg is"
+    assert found["Annotations/IMG_1.xml"] == "listed in ImageSets/Main, not there, but img_1.xml is"
+    assert found["JPEGImages/b.jpg"] == "a folder, not a file"
+    assert found["JPEGImages/c.jpg"] == "a link that leads nowhere, not a file"
+    assert "a pipe, not a file" in found["Annotations/b.xml"]
+    with pytest.raises(MissingAnnotationError, match=r"img_1\.xml is there: rename it"):
+        VOC(root).record("IMG_1")
 
 
 def test_two_images_of_one_id_are_settled_alike_everywhere(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -23,17 +24,10 @@ from torch import nn
 
 from duskbench.data_tools.errors import UnknownNameError, WeightsError
 from duskbench.pipeline import weights
-from duskbench.pipeline.checkpoint import RECORD, safe_load
+from duskbench.pipeline.checkpoint import RECORD, metadata, read_checkpoint, safe_load, safetensors_bytes
+from duskbench.pipeline.network_weights import load_described, load_file, load_into, load_state_dict
 from duskbench.pipeline.registry import weight_files
-from duskbench.pipeline.weights import (
-    CATALOGUE,
-    find_weights,
-    load_described,
-    load_into,
-    load_state_dict,
-    metadata,
-    safetensors_bytes,
-)
+from duskbench.pipeline.weights import CATALOGUE, find_weights
 
 NAME = "sci/easy.pt"
 CONTENT = b"published weights"
@@ -387,3 +381,114 @@ def test_what_is_no_checkpoint_is_refused_without_unsafe_advice(tmp_path: Path, 
     with pytest.raises(WeightsError, match=got) as refused:
         safe_load(tmp_path / "a.pth")
     assert "weights_only" not in str(refused.value) and "Re-running" not in str(refused.value)
+
+
+# Which tensors of a file are those of a network
+
+
+RAW = {key: value + 1 for key, value in STATE.items()}
+
+
+def _named(prefix: str, state: dict[str, torch.Tensor] = STATE) -> dict[str, torch.Tensor]:
+    return {prefix + key: value for key, value in state.items()}
+
+
+def _loaded(path: Path, content: Any) -> nn.Linear:
+    torch.save(content, path)
+    module = nn.Linear(3, 2)
+    load_file(module, path)
+    return module
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _named("_orig_mod."),
+        _named("module._orig_mod."),
+        _named("_orig_mod.module."),
+        {"n_averaged": torch.tensor(3), **_named("module.")},
+        {"state_dict": _named("model."), "pytorch-lightning_version": "2.0", "epoch": 3},
+        {"state_dict": _named("net.")},
+        {"ema": STATE},
+        {"epoch": 3, "ema": {"decay": 0.999, "shadow": STATE}},
+        {"netG": STATE, "netD": {"weight": torch.ones(1, 3)}, "optimizer": {"state": {0: STATE}, "param_groups": []}},
+        {"network": {"generator": _named("module.")}},
+        {"model": STATE, "best": dict(STATE)},
+    ],
+)
+def test_the_networks_own_tensors_are_found_by_their_names(
+    tmp_path: Path, content: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert torch.equal(_loaded(tmp_path / "w.pth", content).weight, STATE["weight"])
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "taken"),
+    [
+        ({"params": RAW, "params_ema": STATE}, "params_ema"),
+        ({"state_dict": RAW, "state_dict_ema": STATE}, "state_dict_ema"),
+        ({"model": RAW, "model_ema": STATE}, "model_ema"),
+        ({"model": RAW, "ema": {"module": {k: v.half() for k, v in STATE.items()}}}, "ema.module"),
+        ({"G": RAW, "G_ema": _named("module.")}, "G_ema"),
+        ({"net": RAW, "averaged": {"n_averaged": torch.tensor(3), **_named("module.")}}, "averaged"),
+        ({"old": RAW, "state_dict": STATE}, "state_dict"),
+        # mmengine's EMAHook swaps the two as it saves.
+        ({"message_hub": {}, "state_dict": STATE, "ema_state_dict": _named("module.", RAW)}, None),
+    ],
+)
+def test_an_average_is_taken_before_what_it_averages(
+    tmp_path: Path, content: Any, taken: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        assert torch.equal(_loaded(tmp_path / "w.pth", content).weight, STATE["weight"])
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [] if taken is None else len(said) == 1 and f"under {taken!r} are taken" in said[0]
+
+
+def test_networks_that_fit_alike_are_told(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"several networks that fit(?s:.*)got: netG_A, netG_B"):
+        _loaded(tmp_path / "w.pth", {"netG_A": STATE, "netG_B": RAW})
+
+
+def test_a_part_of_a_larger_network_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="2 missing: weight, bias; 4 unexpected"):
+        _loaded(tmp_path / "w.pth", {**_named("first."), **_named("second.")})
+
+
+def test_a_file_that_holds_itself(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"epoch": 3, "state_dict": STATE}
+    content["again"] = content
+    assert torch.equal(_loaded(tmp_path / "w.pth", content).weight, STATE["weight"])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (torch.Tensor.to_sparse, "torch.float32 in the layout torch.sparse_coo"),
+        (lambda value: value.to("meta"), r"torch.float32 without values \(meta\)"),
+        (lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8), "torch.qint8"),
+        (lambda value: value.to(torch.complex64), "torch.complex64"),
+    ],
+)
+def test_tensors_whose_values_cannot_be_copied(tmp_path: Path, change: Any, kind: str) -> None:
+    with pytest.raises(WeightsError, match=f"1 of another kind: weight {kind} instead of torch.float32"):
+        _loaded(tmp_path / "w.pth", {**STATE, "weight": change(STATE["weight"])})
+    with pytest.raises(WeightsError, match=r"1 of another shape: bias \(\) instead of \(2,\)"):
+        _loaded(tmp_path / "w.pth", {**STATE, "bias": torch.tensor(1.0)})
+
+
+def _save_npz(state: dict[str, torch.Tensor], path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **{key: value.numpy() for key, value in state.items()})
+
+
+@pytest.mark.parametrize("save", [torch.save, save_file, _save_npz])
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "w.npz", "w"])
+def test_the_content_decides_on_the_format(tmp_path: Path, save: Any, name: str) -> None:
+    save(dict(STATE), tmp_path / name)
+    assert torch.equal(load_state_dict(tmp_path / name)["weight"], STATE["weight"])
+    assert metadata(tmp_path / name) == {}
+    if save is not _save_npz:
+        assert torch.equal(read_checkpoint(tmp_path / name)[0]["weight"], STATE["weight"])

@@ -124,7 +124,7 @@ def test_equal_scores_are_ranked_by_image_then_by_position() -> None:
 
 
 def test_recall_of_three_tenths_lies_below_the_reference_threshold() -> None:
-    assert RECALL_THRESHOLDS[3] > 3 / 10
+    assert RECALL_THRESHOLDS["11point"][3] > 3 / 10
     gt = [(i, 0, 0, A) for i in range(10)]
     det = [(i, 0, 1 - i / 10, A) for i in range(3)]
     assert voc_ap(*arrays(gt, det), n_classes=1).ap[0] == pytest.approx(3 / 11)
@@ -319,7 +319,7 @@ def test_weights_are_repeated_images(mode: Any) -> None:
 
 
 def test_no_detections_give_zero_in_every_mode() -> None:
-    for mode in ("11point", "area"):
+    for mode in ("11point", "area", "101point"):
         assert average_precision(np.zeros(0), np.zeros(0), mode) == 0.0
         assert average_precision(np.zeros((3, 0)), np.zeros((3, 0)), mode).tolist() == [0.0] * 3
 

@@ -78,6 +78,21 @@ def test_a_stopped_tree_goes_on_where_it_was(tree: Path, tmp_path: Path, caplog:
     assert len(calls) == 7
 
 
+# No process has so high a number. Source: proc(5), pid_max.
+LEFT = ".a.jpg.4194305.140000000000000"
+
+
+def test_what_a_killed_call_left_is_removed(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "deep").mkdir(parents=True)
+    for name in (LEFT, f"{LEFT}.part.mp4", f"deep/{LEFT}"):
+        (out / name).touch()
+    enhance_files(next(tree.glob("*.png")), out, load_enhancer("input"))
+    assert [path.name for path in out.rglob(".*")] == [LEFT]
+    enhance_files(tree, out, load_enhancer("input"))
+    assert not list(out.rglob(".*"))
+
+
 def test_a_target_that_cannot_be_written_is_named(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "a.png").mkdir(parents=True)
     failures = enhance_files(tree / "a.png", tmp_path / "out" / "a.png", load_enhancer(double), overwrite=True)

@@ -15,7 +15,7 @@ from duskbench.data_tools.classes import COCO_CLASSES, VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detector
-from duskbench.pipeline.detectors.mmdet import MMDetDetector, build_model, config_classes
+from duskbench.pipeline.detectors.mmdet import MMDetDetector, _check_classes, build_model, config_classes
 from duskbench.pipeline.mmdet_config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "detectors"
@@ -159,6 +159,10 @@ def test_class_names_must_fit(small: tuple[Config, Path], tmp_path: Path) -> Non
     config, path = small
     with pytest.raises(ConfigError, match=r"(?s)20 names.*2: cat, dog"):
         MMDetDetector(config, path, classes=["cat", "dog"])
+    cascade = Config({"model": {"roi_head": {"bbox_head": [{"num_classes": 20}] * 3}}})
+    assert _check_classes(VOC_CLASSES, cascade, path) == VOC_CLASSES
+    with pytest.raises(ConfigError, match=r"(?s)20 names.*2: cat, dog"):
+        _check_classes(["cat", "dog"], cascade, path)
     bare = tmp_path / "bare.pth"
     torch.save(torch.load(path, weights_only=True)["state_dict"], bare)
     assert MMDetDetector(config, bare).classes == VOC_CLASSES, "a bare state dict: the config's test data set says"

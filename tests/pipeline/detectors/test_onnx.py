@@ -213,7 +213,14 @@ def test_a_model_of_another_kind_is_refused_when_it_is_loaded(
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape"), [("UINT8", None), ("FLOAT", ["n", 8, 8, 3]), ("FLOAT", ["n", 1, 8, 8]), ("FLOAT", [3, 8, 8])]
+    ("kind", "shape"),
+    [
+        ("UINT8", None),
+        ("FLOAT", ["n", 8, 8, 3]),
+        ("FLOAT", ["n", "h", "w", 3]),
+        ("FLOAT", ["n", 1, 8, 8]),
+        ("FLOAT", [3, 8, 8]),
+    ],
 )
 def test_inputs_of_another_kind_are_refused_when_it_is_loaded(tmp_path: Path, kind: str, shape: Any) -> None:
     path = make_model(tmp_path / "made.onnx", CORNERS, [[0.9], [0.5]], kind=kind, shape=shape)
@@ -286,7 +293,7 @@ def test_a_letterboxed_picture_is_mapped_back_by_each_side_s_own_scale(tmp_path:
             r"in no layout that is known[\s\S]*yolov8[\s\S]*output \(1, 21, 21, 2\)[\s\S]*layout='yolov8'",
         ),
         ((1, 100, 9), 30.0, r"in no layout that is known"),
-        ((1, 6, 21), 0.01, r"boxes in pixels of the input"),
+        ((1, 6, 21), 0.01, r"not in pixels of its input"),
         ((1, 6, 21), 3.0, r"scores in \[0, 1\][\s\S]*sigmoid"),
     ],
 )
@@ -308,9 +315,132 @@ def test_names_and_size_are_read_from_ultralytics_metadata(tmp_path: Path) -> No
     assert (detector.classes, detector.size, detector.layout) == (("cat", "dog"), (64, 32), "yolov8")
     (tmp_path / "made_classes.txt").write_text("dog\ncat\n")
     assert OnnxDetector(path).classes == ("dog", "cat")
-    three = one_output(tmp_path / "three.onnx", np.full((1, 100, 7), 0.9, np.float32), names="['cat', 'dog']")
+    three = one_output(tmp_path / "three.onnx", np.full((1, 100, 7), 0.5, np.float32), names="['cat', 'dog']")
     with pytest.raises(ConfigError, match=r"3 names[\s\S]*2 from its metadata"):
         OnnxDetector(three)
+
+
+def rows_of(*rows: list[float], more: int = 0) -> np.ndarray:
+    """(1, K, C), and as many rows of zeros."""
+    return np.array([[*rows, *[[0.0] * len(rows[0])] * more]], np.float32)
+
+
+PIXELS, SHARES, ELSEWHERE = [4, 8, 20, 24], [0.1, 0.2, 0.6, 0.7], [0.7, 0.1, 0.9, 0.4]
+
+
+@pytest.mark.parametrize("rows", [rows_of([*SHARES, 0.9, 1], [*ELSEWHERE, 0.8, 0]), rows_of([*ELSEWHERE, 0.9, 1])])
+def test_corners_from_0_to_1_are_not_taken_for_centres(tmp_path: Path, rows: np.ndarray) -> None:
+    detector = OnnxDetector(one_output(tmp_path / "made.onnx", rows), classes=["cat", "dog"])
+    assert detector.layout == "shares_nms"
+    [found] = detector.detect([np.zeros((100, 200, 3), np.uint8)])
+    np.testing.assert_allclose(found.boxes_xyxy, rows[0, :, :4] * [200, 100, 200, 100], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        # Corners and best score, without a class; boxes that can be read in two ways; zeros, of which nothing is known.
+        rows_of([*SHARES, 0.9], [*ELSEWHERE, 0.8]),
+        rows_of([0.3, 0.3, 0.4, 0.5, 0.9, 1]),
+        np.zeros((1, 100, 7), np.float32),
+        # YOLO-NAS: the score before the class.
+        np.array([[0, *PIXELS, 0.9, 1], [0, *PIXELS, 0.8, 0]], np.float32),
+    ],
+)
+def test_a_layout_is_not_guessed_where_two_fit(tmp_path: Path, output: np.ndarray) -> None:
+    with pytest.raises(WeightsError, match="in no layout that is known"):
+        OnnxDetector(one_output(tmp_path / "made.onnx", output), classes=["cat", "dog"])
+
+
+@pytest.mark.parametrize("layout", ["yolo_nms", "yolov7_nms"])
+def test_scores_are_no_class_numbers(tmp_path: Path, layout: str) -> None:
+    rows = rows_of([*PIXELS, 1, 0.9]) if layout == "yolo_nms" else np.array([[0, *PIXELS, 0.9, 1]], np.float32)
+    with pytest.raises(WeightsError, match="whole numbers for classes"):
+        OnnxDetector(one_output(tmp_path / "made.onnx", rows), layout=layout, classes=["cat", "dog"])
+
+
+@pytest.mark.parametrize("layout", ["yolo_nms", "rtdetr_boxes"])
+def test_shares_where_pixels_belong_are_refused(tmp_path: Path, layout: str) -> None:
+    outputs = (
+        {"output": rows_of([*SHARES, 0.9, 1])}
+        if layout == "yolo_nms"
+        else {"labels": np.array([[1]]), "boxes": rows_of(SHARES), "scores": np.array([[0.9]], np.float32)}
+    )
+    with pytest.raises(WeightsError, match="not in pixels of its input"):
+        OnnxDetector(constants(tmp_path / "made.onnx", outputs), layout=layout, classes=["cat", "dog"])
+
+
+def test_shares_that_noise_does_not_show_are_refused_at_the_first_image(tmp_path: Path) -> None:
+    output = rows_of([0, 0, 0, 0, 0, 0])
+    path = one_output(tmp_path / "made.onnx", output)
+    detector = OnnxDetector(path, classes=["cat", "dog"])
+    assert detector.layout == "yolo_nms"
+    detector._outputs = lambda group: {"output": rows_of([*SHARES, 0.9, 1])}  # type: ignore[method-assign]
+    with pytest.raises(DetectorError, match="not in pixels of its input"):
+        detector.detect([np.zeros((32, 32, 3), np.uint8)])
+
+
+def test_a_softmax_with_a_class_for_nothing_is_not_read_by_sigmoids(tmp_path: Path) -> None:
+    logits = np.zeros((1, 20, 3), np.float32)
+    boxes = np.full((1, 20, 4), 0.5, np.float32)
+    path = constants(tmp_path / "rtdetr.onnx", {"logits": logits, "pred_boxes": boxes})
+    assert OnnxDetector(path, classes=["cat", "dog", "car"]).layout == "rtdetr_logits"
+    logits[..., 2] = 9
+    with pytest.raises(WeightsError, match="in no layout that is known"):
+        OnnxDetector(constants(tmp_path / "detr.onnx", {"logits": logits, "pred_boxes": boxes}))
+
+
+def test_of_outputs_that_are_alike_the_user_says_which(tmp_path: Path) -> None:
+    one, other = yolov8_output(2), yolov8_output(2)
+    other[:, 5] = 0.7
+    path = constants(tmp_path / "made.onnx", {"first": one, "second": other})
+    with pytest.raises(ConfigError, match=r"laid out alike[\s\S]*one of first, second"):
+        OnnxDetector(path, classes=["cat", "dog"])
+    detector = OnnxDetector(path, output="second", classes=["cat", "dog"])
+    [found] = detector.detect([np.zeros((32, 32, 3), np.uint8)])
+    assert found.scores.max() == np.float32(0.7)
+    assert detector.fingerprint != OnnxDetector(path, output="first", classes=["cat", "dog"]).fingerprint
+    with pytest.raises(UnknownNameError, match="third"):
+        OnnxDetector(path, output="third")
+
+
+def test_boxes_and_scores_apart_are_no_rows_of_both(tmp_path: Path) -> None:
+    scores = np.full((1, 100, 20), 0.5, np.float32)
+    boxes = np.full((1, 100, 4), 0.5, np.float32)
+    with pytest.raises(WeightsError, match="in no layout that is known"):
+        OnnxDetector(constants(tmp_path / "made.onnx", {"cls": scores, "reg": boxes}))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"score_threshold": 50},
+        {"score_threshold": "0.5"},
+        {"score_threshold": True},
+        {"nms_iou": 45},
+        {"nms_iou": -1},
+        {"max_per_image": -1},
+        {"max_per_image": 0},
+        {"max_per_image": 1.5},
+    ],
+)
+def test_settings_out_of_range_are_refused_at_loading(tmp_path: Path, settings: dict[str, Any]) -> None:
+    path = make_model(tmp_path / "m.onnx", [[0, 0, 1, 1]], [[0.9, 0.1]])
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        OnnxDetector(path, classes=("car", "person"), **settings)
+
+
+@pytest.mark.parametrize("names", ["c0,c1", '["c0", null]', "20"])
+def test_names_that_cannot_be_read_are_no_reason_to_guess(tmp_path: Path, names: str) -> None:
+    path = one_output(tmp_path / "made.onnx", yolov8_output(20), names=names)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        OnnxDetector(path)
+
+
+@pytest.mark.parametrize("key", ["names", "class_names", "classes"])
+def test_names_in_json_and_under_other_keys(tmp_path: Path, key: str) -> None:
+    path = one_output(tmp_path / "made.onnx", yolov8_output(2), **{key: '{"0": "cat", "1": "dog"}'})
+    assert OnnxDetector(path).classes == ("cat", "dog")
 
 
 def yolov8_output(n_classes: int) -> np.ndarray:
@@ -339,15 +469,23 @@ def test_names_with_other_numbers_are_no_reason_to_guess(tmp_path: Path, first: 
 
 def one_output(path: Path, output: np.ndarray, sides: tuple[Any, Any] = (32, 32), **metadata: str) -> Path:
     """An ONNX model that returns the same for every picture."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
+    return constants(path, {"output": output}, sides, **metadata)
 
-    node = helper.make_node("Constant", [], ["output"], value=numpy_helper.from_array(output))
+
+def constants(path: Path, outputs: dict[str, np.ndarray], sides: tuple[Any, Any] = (32, 32), **metadata: str) -> Path:
+    """The same with several outputs."""
+    import onnx
+    from onnx import helper, numpy_helper
+    from onnx.helper import np_dtype_to_tensor_dtype as kind
+
     graph = helper.make_graph(
-        [node],
+        [
+            helper.make_node("Constant", [], [name], value=numpy_helper.from_array(each))
+            for name, each in outputs.items()
+        ],
         "made",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, *sides])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, list(output.shape))],
+        [helper.make_tensor_value_info("images", kind(np.dtype(np.float32)), [1, 3, *sides])],
+        [helper.make_tensor_value_info(name, kind(each.dtype), each.shape) for name, each in outputs.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     model.ir_version = 8

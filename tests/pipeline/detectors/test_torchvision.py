@@ -151,6 +151,12 @@ def test_wrong_names_options_and_images(detector: TorchvisionDetector) -> None:
         TorchvisionDetector(NAME, weights="random", options={"score_tresh": 0.1})
     with pytest.raises(ConfigError, match="cannot build"):
         TorchvisionDetector(NAME, weights="random", options={"norm_layer": 3})
+    for key, value in (("nms_thresh", 45), ("score_thresh", "0.1"), ("detections_per_img", 0), ("topk_candidates", -1)):
+        with pytest.raises(ConfigError, match=f"{key} is out of range"):
+            TorchvisionDetector(NAME, weights="random", options={key: value})
+    for key, value in (("num_classes", 5), ("weights", "DEFAULT")):
+        with pytest.raises(ConfigError, match=f"{key}[\\s\\S]*is not set among the options"):
+            TorchvisionDetector(NAME, weights="random", options={key: value})
     with pytest.raises(DetectorError, match=r"\(H, W, 3\) uint8 RGB"):
         detector.detect([np.zeros((4, 4), np.uint8)])
 

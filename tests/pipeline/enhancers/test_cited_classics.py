@@ -181,20 +181,30 @@ def test_dhe_with_a_larger_x_gives_the_populated_part_more_range() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"x": -1}, {"x": float("nan")}, {"smoothing": 2}, {"plateau": "mean"}, {"split": ""}, {"span": 1}]
+    "arguments",
+    [
+        {"x": -1},
+        {"x": float("nan")},
+        {"smoothing": 2},
+        {"smoothing": 3.0},
+        {"x": True},
+        {"plateau": "mean"},
+        {"split": ""},
+        {"span": 1},
+    ],
 )
 def test_dhe_refuses(arguments: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(arguments))):
         DynamicHistogramEqualization(**arguments)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("alpha", [-1, float("nan"), float("inf")])
+@pytest.mark.parametrize("alpha", [-1, True, "1", float("nan"), float("inf")])
 def test_ldr_refuses(alpha: float) -> None:
     with pytest.raises(ConfigError, match="alpha"):
         LDR(alpha)
 
 
-@pytest.mark.parametrize("window", [0, -3, 4, 2.5])
+@pytest.mark.parametrize("window", [0, -3, 4, 2.5, 3.0, True, "3"])
 def test_npe_refuses(window: int) -> None:
     with pytest.raises(ConfigError, match="window"):
         NPE(window)

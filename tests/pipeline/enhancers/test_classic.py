@@ -73,7 +73,7 @@ def test_gamma_by_hand(gamma: float, level: int, expected: int) -> None:
     assert Gamma(gamma)(np.full((1, 1, 3), level, np.uint8)).ravel().tolist() == [expected] * 3
 
 
-@pytest.mark.parametrize("gamma", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("gamma", [0, -1, True, "1", float("nan"), float("inf")])
 def test_gamma_out_of_range(gamma: float) -> None:
     with pytest.raises(ConfigError, match="greater than 0"):
         Gamma(gamma)
@@ -200,6 +200,8 @@ def test_clahe_is_the_textbook_algorithm(
     [
         {"clip_limit": 0},
         {"clip_limit": float("nan")},
+        {"clip_limit": True},
+        {"clip_limit": "2"},
         {"tile_grid": (0, 8)},
         {"tile_grid": (8,)},
         {"tile_grid": (8, 1.5)},

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from duskbench.data_tools.errors import WeightsError
 from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.checkpoint import safetensors_bytes
 from duskbench.pipeline.networks.hdrnet import HDRNet, apply_affine, slice_grid
-from duskbench.pipeline.weights import safetensors_bytes
 from tests.pipeline.conftest import Golden
 
 

@@ -16,6 +16,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.checkpoint import safetensors_bytes
 from duskbench.pipeline.enhancers.llnet import LLNet as LLNetEnhancer
 from duskbench.pipeline.networks.llnet import INPUTS, PATCH, STEP, LLNet
 from duskbench.pipeline.training.llnet import (
@@ -25,7 +26,6 @@ from duskbench.pipeline.training.llnet import (
     finetuning_losses,
     pretraining_losses,
 )
-from duskbench.pipeline.weights import safetensors_bytes
 from tests.pipeline.conftest import Golden
 
 WIDTHS = (60, 52, 44, 52, 60)

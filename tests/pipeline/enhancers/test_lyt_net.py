@@ -10,7 +10,7 @@ import torch
 
 from duskbench.data_tools.errors import WeightsError
 from duskbench.pipeline.enhancers.lyt_net import HalvingConv2d, LYTNet, LYTNetwork
-from duskbench.pipeline.weights import load_state_dict
+from duskbench.pipeline.network_weights import load_state_dict
 from tests.needs import need_module
 
 

@@ -209,7 +209,7 @@ def test_of_several_outputs_the_picture_is_taken(tmp_path: Path) -> None:
     one = save(tmp_path / "a.onnx", nodes[:2], outputs={"six": 1, "y": 1})
     assert_root(str(one))
     two = save(tmp_path / "b.onnx", nodes, numbers, outputs={"six": 1, "other": 1, "y": 1})
-    with pytest.raises(ConfigError, match=r"(?s)Several outputs.*other, y.*output='y'"):
+    with pytest.raises(ConfigError, match=r"(?s)Several outputs.*other, y.*output='...'"):
         load_enhancer(str(two))
     assert_root(f"{two}(output='y')")
     with pytest.raises(ConfigError, match=r"(?s)no such output.*'other' or output='y'|no such output.*other.*y"):

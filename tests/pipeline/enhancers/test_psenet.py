@@ -11,7 +11,7 @@ import torch
 
 from duskbench.data_tools.errors import WeightsError
 from duskbench.pipeline.enhancers.psenet import PSENet, SqueezeExcite
-from duskbench.pipeline.weights import load_state_dict
+from duskbench.pipeline.network_weights import load_state_dict
 
 
 def test_the_exponents_are_the_authors(authors_crop: Any) -> None:

@@ -10,8 +10,8 @@ import torch
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.enhancers.uretinex import URetinex
+from duskbench.pipeline.network_weights import load_state_dict
 from duskbench.pipeline.registry import load_enhancer
-from duskbench.pipeline.weights import load_state_dict
 
 
 def test_values_between_are_the_authors(authors_crop: Any) -> None:

@@ -178,7 +178,7 @@ def test_unknown_layers_and_missing_weights(tmp_path: Path) -> None:
 
 
 def test_the_frozen_form_of_a_trained_base(tmp_path: Path) -> None:
-    from duskbench.pipeline.weights import safetensors_bytes
+    from duskbench.pipeline.checkpoint import safetensors_bytes
 
     torch.manual_seed(0)
     shape = {"stage_channels": [8, 8, 8, 8, 12], "stage_depths": [1, 0, 1, 1, 1]}

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from duskbench.data_tools.images import read_image
+from duskbench.pipeline.network_weights import load_described
 from duskbench.pipeline.training.enhancer import export, train
-from duskbench.pipeline.weights import load_described
 from tests.pipeline.training.conftest import CONFIGS, losses
 
 PAIRED: dict[str, dict[str, Any]] = {

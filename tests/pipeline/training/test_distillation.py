@@ -11,10 +11,10 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 
+from duskbench.pipeline.checkpoint import metadata
 from duskbench.pipeline.networks.build import build_network
 from duskbench.pipeline.networks.own_features import DistilledFeatures
 from duskbench.pipeline.training.enhancer import export, train
-from duskbench.pipeline.weights import metadata
 from tests.pipeline.training.conftest import CONFIGS, losses
 
 STUDENT = {"type": "FeatureBase", "stage_channels": [8, 8, 8, 8, 12], "stage_depths": [1, 0, 1, 1, 1]}

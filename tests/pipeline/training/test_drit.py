@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.checkpoint import safetensors_bytes
 from duskbench.pipeline.networks.drit import DRITContentDiscriminator, DRITDiscriminator, DRITGenerator
 from duskbench.pipeline.training.drit import DRIT
 from duskbench.pipeline.training.losses import cross_entropy_to
-from duskbench.pipeline.weights import safetensors_bytes
 from tests.pipeline.conftest import Golden
 
 GENERATOR: dict[str, Any] = {"type": "DRITGenerator", "width": 2}

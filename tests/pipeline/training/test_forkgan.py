@@ -15,9 +15,9 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from duskbench.pipeline import load_enhancer
+from duskbench.pipeline.checkpoint import safetensors_bytes
 from duskbench.pipeline.networks.forkgan import ForkClassifier, ForkDiscriminator, ForkGenerator
 from duskbench.pipeline.training.forkgan import ForkGAN
-from duskbench.pipeline.weights import safetensors_bytes
 from tests.pipeline.conftest import Golden
 
 GENERATOR: dict[str, Any] = {"type": "ForkGenerator", "width": 2}

@@ -152,7 +152,7 @@ def test_the_default_slope_is_torchs() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (37, 22)])
 def test_the_enhancer_takes_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
-    from duskbench.pipeline.weights import safetensors_bytes
+    from duskbench.pipeline.checkpoint import safetensors_bytes
 
     torch.manual_seed(0)
     file = tmp_path / "unit.safetensors"
