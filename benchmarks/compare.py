@@ -101,7 +101,7 @@ def compare_evidence(
         after: The second.
         bootstrap: How to resample; None for the second record's options.
         these_trainings: Whether a difference is between the trainings that were measured and no others, so that its
-            interval holds the luck of images alone. So it does in any case where both runs have the same weights.
+            interval holds the variance of images alone. So it does in any case where both runs have the same weights.
 
     Returns:
         What moved; where something blocks the comparison (`RunComparison.blocking`), only what that is.
@@ -247,7 +247,8 @@ def _notes(comparison: RunComparison, titles: tuple[str, str]) -> Iterator[str]:
         if one.trainings:
             same = one.before.weights == one.after.weights
             which, held = ("the same", "images alone") if same else ("not the same", "images and trainings")
-            yield f"{one.label}: mean of trainings, {which} in both runs; the interval of Δ holds the luck of {held}."
+            varies = f"the interval of Δ holds the variance of {held}"
+            yield f"{one.label}: mean of trainings, {which} in both runs; {varies}."
     for side, name in ((comparison.before, "1st"), (comparison.after, "2nd")):
         for detector in (d for d in side.record.detectors if d.frozen is not None):
             yield f"{detector.label}, of the {name} run: not compared; `duskbench table` has its numbers."

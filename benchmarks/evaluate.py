@@ -109,7 +109,7 @@ def evaluate_run(
     def numbers(rows: EnhancerRows) -> tuple[EnhancerResult, Sample | Trainings | None]:
         return counts_of(rows, run), sample_of(rows, run) if rows.rows else None
 
-    # Not a loop over the rows, which would hold those of one enhancer while the next one's are read.
+    # `map`, not a loop, whose variable would keep one enhancer's rows while the next one's are read.
     each = list(map(numbers, read_enhancers(store, run)))
     measured = {count.label: sample for count, sample in each if sample is not None}
     drawn = bootstrap_of(run, measured.values(), bootstrap)

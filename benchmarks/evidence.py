@@ -155,7 +155,7 @@ def read_evidence(store: ResultStore, *, earlier: Set[Key] = frozenset()) -> Run
         record=run.record,
         images=tuple(image.state() for image in run.images),
         objects=run.objects(),
-        # Not a loop over the rows, which would hold those of one enhancer while the next one's are read.
+        # `map`, not a loop, whose variable would keep one enhancer's rows while the next one's are read.
         enhancers={one.entry.label: one for one in map(take, read_enhancers(store, run))},
         aggregates=run.aggregates(),
         cautions=run.cautions,

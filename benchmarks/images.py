@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from duskbench.benchmarks.config import RUN_KEYS, BenchmarkConfig
 from duskbench.benchmarks.references import find_references, read_state
@@ -15,6 +16,8 @@ from duskbench.data_tools.exdark import ExDark
 from duskbench.data_tools.file_states import stamp
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.records import Dataset, ImageRecord
+
+_T = TypeVar("_T")
 
 
 def open_images(config: BenchmarkConfig) -> Dataset:
@@ -94,8 +97,13 @@ def _select(dataset: Dataset, absent: set[str], limit: int | None, drop_cup: boo
     if limit is None:
         return ids
     present = [image_id for image_id in ids if image_id not in absent]
-    limit = min(limit, len(present))
-    return [present[i * len(present) // limit] for i in range(limit)]
+    return evenly(present, limit)
+
+
+def evenly(images: Sequence[_T], most: int) -> list[_T]:
+    """So many of the images, or all if there are fewer, evenly spread from the first on."""
+    most = min(most, len(images))
+    return [images[number * len(images) // most] for number in range(most)]
 
 
 def _without_cup(dataset: Dataset, ids: Sequence[str]) -> list[str]:

@@ -205,7 +205,7 @@ class Measurer:
             loaded = load_detector(entry.spec, entry.checkpoint, device=self.options.device)
             _check_fingerprint(f"Detector {entry.label!r}", entry.fingerprint, loaded.fingerprint)
             if isinstance(loaded, ResultsFile):
-                # Which of its names means which image hangs on all of them, and a worker sees some.
+                # Which of its names means which image depends on all of them, and a worker sees some.
                 loaded.check_images(self.options.image_ids, all_known=False)
             self._detectors[entry.fingerprint] = loaded
         return self._detectors[entry.fingerprint]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from duskbench.benchmarks.costs import COSTS_NOTE
@@ -73,6 +73,17 @@ def _without_number(heading: str, reasons: Mapping[str, int]) -> Iterator[str]:
         count = sum(reasons[reason] for reason in each)
         images = "image" if count == 1 else "images"
         yield f"{count} {images} without {heading} ({'such as ' if len(each) > 1 else ''}{each[0]})."
+
+
+def failures_by_reason(failures: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
+    """Each reason once for each enhancer: label, an image with how many more have it, and the reason as it has it."""
+    alike: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for label, image_id, reason in failures:
+        # What differs between images is where it happened.
+        alike.setdefault((label, reason.replace(image_id, "")), []).append((image_id, reason))
+    for (label, _), each in alike.items():
+        image_id, reason = each[0]
+        yield label, f"{image_id} and {len(each) - 1} more" if len(each) > 1 else image_id, reason
 
 
 def _detector_note(detector: DetectorEntry) -> str:
@@ -162,8 +173,8 @@ def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions)
         )
     if any(result.spread.trainings for result in results):
         notes.append(
-            "Of several trainings the interval holds the luck of training too: variances of images and trainings are "
-            "added (Student's t, Welch and Satterthwaite's degrees of freedom). SD: standard deviation over trainings."
+            "Of several trainings the interval holds the variance between trainings too: it is added to that of images "
+            "(Student's t, Welch and Satterthwaite's degrees of freedom). SD: standard deviation over trainings."
         )
     baselines = list(dict.fromkeys(label for result in results for label in result.against))
     if baselines:

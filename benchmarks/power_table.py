@@ -149,7 +149,7 @@ def _row(
         same = f"the same within {margin:g}"
         finding = same if finding == "not settled" else f"{finding}, {same}"
     cells: dict[Key, Cell] = {"finding": Cell(finding), (score.key,): cell_of(interval, interval)}
-    # More images leave the luck of several trainings as it is.
+    # More images leave the variance between trainings as it is.
     trainings = score.key in difference.trainings
     if not trainings or options.images is None:
         shrink = (difference.n_images / (options.images or difference.n_images)) ** 0.5
@@ -198,4 +198,4 @@ def _notes(
         "was found here, and the true difference is often smaller: take that number as the least."
     )
     if any(score.key in result.against[baseline].trainings for result in results if baseline in result.against):
-        yield "A dash for several trainings: more images leave the luck of training as it is."
+        yield "A dash for several trainings: more images leave the variance between trainings as it is."

@@ -18,7 +18,7 @@ from duskbench.data_tools.typed import from_values, strict_json
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a stored row is of: an image file, enhanced by what.
+    """Key of a stored row: which image file, enhanced by which enhancer.
 
     `content` is the image's `StoredImage.content`: a row is only used again for the same image, the same reference and
     the same decoder.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from duskbench.benchmarks.executors.choice import check_cluster, choose
 from duskbench.benchmarks.kept_pictures import image_path, is_of
 from duskbench.benchmarks.matching import found_by, has_detections, read_enhancers, read_run_images
 from duskbench.benchmarks.measure import MeasureOptions
+from duskbench.benchmarks.notes import failures_by_reason
 from duskbench.benchmarks.plan import add_costs
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
@@ -75,18 +75,8 @@ class RunSummary:
 
     def _failures(self) -> list[str]:
         """Each error once for each enhancer, with the first image that has it and how many more do."""
-        first: dict[tuple[str, str], str] = {}
-        count: Counter[tuple[str, str]] = Counter()
-        for label, image, reason in self.failures:
-            # What differs between images is where it happened.
-            error = label, reason.replace(image, "{image}")
-            first.setdefault(error, image)
-            count[error] += 1
-        lines = []
-        for (label, reason), n in count.items():
-            image = first[label, reason]
-            more = f" and {n - 1} more" if n > 1 else ""
-            lines.append(f"{label}, image {image}{more}: {reason.replace('{image}', image)}")
+        each = failures_by_reason(self.failures)
+        lines = [f"{label}, image {images}: {reason}" for label, images, reason in each]
         left = len(lines) - _FAILURES_SHOWN
         return [
             *lines[:_FAILURES_SHOWN],

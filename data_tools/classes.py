@@ -101,12 +101,10 @@ class ClassMatch:
         to_protocol: Of each class of the detector, the position of the same class in the protocol; None where the
             protocol does not ask for it.
         not_detectable: Classes of the protocol that the detector does not have.
-        not_asked: Classes of the detector that the protocol does not ask for.
     """
 
     to_protocol: tuple[int | None, ...]
     not_detectable: tuple[str, ...]
-    not_asked: tuple[str, ...]
 
 
 def match_classes(detector_classes: Sequence[str], protocol_classes: Iterable[str]) -> ClassMatch:
@@ -118,7 +116,6 @@ def match_classes(detector_classes: Sequence[str], protocol_classes: Iterable[st
     return ClassMatch(
         to_protocol,
         not_detectable=tuple(name for position, name in enumerate(wanted) if position not in found),
-        not_asked=tuple(name for name, position in zip(detector_classes, to_protocol, strict=True) if position is None),
     )
 
 

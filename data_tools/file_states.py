@@ -74,7 +74,7 @@ def files_below(folder: Path, *, without: str | None = None) -> Iterator[Path]:
 
 
 def stamp(state: os.stat_result) -> int:
-    """A number that is another one whenever a file was written or replaced.
+    """A number that changes whenever a file is written or replaced.
 
     Not its time of change alone: copies and archives keep that (`cp -p`, `rsync -t`, `tar`). The time that the system
     notes by itself is another one then, or the file is another one on its disk.

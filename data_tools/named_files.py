@@ -48,7 +48,7 @@ def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        # Of nobody's home folder: `~text` is a text.
+        # No such user: `~name` is plain text.
         return path
 
 

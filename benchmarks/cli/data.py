@@ -12,6 +12,7 @@ from rich.text import Text
 
 from duskbench.benchmarks.cli.console import err_console, out_console
 from duskbench.benchmarks.cli.make_data import Copy, copy_mode, miniature, paired, unpaired, voc_dark
+from duskbench.benchmarks.cli.options import OneSplit
 
 if TYPE_CHECKING:
     from duskbench.data_tools.data_source import DataSource
@@ -55,6 +56,7 @@ def fetch(
 
     def accept(source: DataSource) -> bool:
         out_console.print(Text(f"{source.title}\n{source.terms}\n{source.terms_url}"))
+        out_console.print(Text(f"Cite:\n{source.citation}"), soft_wrap=True)
         return yes or typer.confirm("Do you agree to these terms?", default=False)
 
     with RichProgress(err_console) as progress:
@@ -128,7 +130,7 @@ def exdark(
 
 def voc(
     root: Annotated[Path, typer.Argument(help="VOCdevkit, VOCdevkit/VOC2007, or any tree in that layout.")],
-    split: Annotated[str, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = "all",
+    split: OneSplit = "all",
 ) -> None:
     """Count what a VOC tree holds: images and objects by class."""
     from collections import Counter

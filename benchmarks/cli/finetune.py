@@ -14,6 +14,7 @@ from duskbench.benchmarks.cli.options import (
     BatchSize,
     CfgOptions,
     Checkpoint,
+    Data,
     Detector,
     Device,
     Layout,
@@ -30,7 +31,7 @@ from duskbench.benchmarks.cli.table import print_run
 
 def finetune(
     config: Annotated[str, typer.Argument(help="Configuration file, or the name of one that ships, as for run.")],
-    data: Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")] = None,
+    data: Data = None,
     layout: Layout = None,
     split: Split = None,
     train_split: Annotated[str, typer.Option(help="What to train on: a split, or a file of image ids.")] = "train",

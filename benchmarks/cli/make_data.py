@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from duskbench.benchmarks.cli.console import err_console, out_console
-from duskbench.benchmarks.cli.options import Limit
+from duskbench.benchmarks.cli.options import Limit, OneSplit
 
 if TYPE_CHECKING:
     from duskbench.data_tools.files import CopyMode
@@ -76,7 +76,7 @@ def voc_dark(
     out: Annotated[Path, typer.Argument(help="Dark VOC tree to write; the originals go to its lit/.")] = Path(
         "data/voc_dark"
     ),
-    split: Annotated[str, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = "test",
+    split: OneSplit = "test",
     limit: Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
     exposure_ev: Annotated[

@@ -20,6 +20,7 @@ from duskbench.benchmarks.cli.options import (
     CfgOptions,
     Checkpoint,
     Cluster,
+    Data,
     Detector,
     Device,
     GpusPerWorker,
@@ -74,7 +75,7 @@ def nightly(
     throughput_ratio: Annotated[
         float, typer.Option(help="Least share of the baseline's throughput, relative to the calibration workload.")
     ] = 0.7,
-    data: Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")] = None,
+    data: Data = None,
     layout: Layout = None,
     detector: Detector = None,
     metric: Metric = None,

@@ -89,7 +89,11 @@ Layout = Annotated[
     str | None,
     typer.Option(help="Layout of the data set: exdark, voc, coco, ..., file.py:Class; recognised by default."),
 ]
-Split = Annotated[str | None, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")]
+Data = Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")]
+_SPLIT = typer.Option(help="test, val, train, trainval, all, or a file of image ids.")
+Split = Annotated[str | None, _SPLIT]
+# Where no configuration says which.
+OneSplit = Annotated[str, _SPLIT]
 Out = Annotated[Path | None, typer.Option(help="Folder of the results; by default runs/<configuration>.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run (its --out).")]
 Coco = Annotated[bool, typer.Option("--coco", help="Add COCO AP columns.")]

@@ -16,6 +16,7 @@ from duskbench.benchmarks.cli.options import (
     Checkpoint,
     Cluster,
     Coco,
+    Data,
     Detector,
     Device,
     GpusPerWorker,
@@ -41,7 +42,7 @@ def run(
     config: Annotated[
         str, typer.Argument(help="Configuration file, or the name of one that ships: miniature, zoo, table1, table2.")
     ],
-    data: Annotated[Path | None, typer.Option(help="Root of the data set; the layout is detected.")] = None,
+    data: Data = None,
     layout: Layout = None,
     split: Split = None,
     enhancer: Annotated[

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from duskbench.benchmarks.cli.console import err_console, out_console
-from duskbench.benchmarks.cli.options import Coco
+from duskbench.benchmarks.cli.options import Coco, OneSplit
 
 
 def score(
@@ -18,7 +18,7 @@ def score(
         Path, typer.Argument(help="COCO-style results: a JSON list of image_id, category, bbox, score.")
     ],
     exclude: Annotated[list[str] | None, typer.Option(help="Leave a class out of the mean; repeatable.")] = None,
-    split: Annotated[str, typer.Option(help="test, val, train, trainval, all, or a file of image ids.")] = "test",
+    split: OneSplit = "test",
     ap: Annotated[str, typer.Option(help="11point or area.")] = "11point",
     iou: Annotated[float, typer.Option(help="IoU threshold.")] = 0.5,
     match: Annotated[str, typer.Option(help="Whether the IoU must be > or >= the threshold.")] = ">",

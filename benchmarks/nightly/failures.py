@@ -9,6 +9,7 @@ import numpy as np
 
 from duskbench.benchmarks.evidence import EnhancerEvidence, RowEvidence, RunEvidence
 from duskbench.benchmarks.nightly.night import Finding
+from duskbench.benchmarks.notes import failures_by_reason
 
 _REASONS_SHOWN = 3
 
@@ -51,13 +52,7 @@ def _failures_finding(now: EnhancerEvidence, before: EnhancerEvidence | None, to
 
 def _reasons(failures: Mapping[str, str], image_ids: Sequence[str]) -> str:
     """Each reason once, with how many images have it and one of them."""
-    first: dict[str, list[str]] = {}
-    for image_id in image_ids:
-        # What differs between images is where it happened.
-        first.setdefault(" ".join(failures[image_id].replace(image_id, "").split()), []).append(image_id)
-    shown = []
-    for ids in first.values():
-        which = f"{ids[0]} and {len(ids) - 1} more" if len(ids) > 1 else ids[0]
-        shown.append(f"{which}: {' '.join(failures[ids[0]].split())}")
+    each = failures_by_reason(("", image_id, " ".join(failures[image_id].split())) for image_id in image_ids)
+    shown = [f"{images}: {reason}" for _, images, reason in each]
     more = f"; {len(shown) - _REASONS_SHOWN} other reasons" if len(shown) > _REASONS_SHOWN else ""
     return "; ".join(shown[:_REASONS_SHOWN]) + more

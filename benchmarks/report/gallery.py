@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from duskbench.benchmarks.changes import Changes
+from duskbench.benchmarks.images import evenly
 from duskbench.benchmarks.matched import Matched, read_matched
 from duskbench.benchmarks.matching import EnhancerRows, RunImages
 from duskbench.benchmarks.store import ResultStore
@@ -88,8 +89,7 @@ def choose_images(changes: Sequence[Changes], labels: Sequence[str], image_ids: 
                 wishes.remove(wish)
             elif len(chosen) < n:
                 chosen[image_id] = None
-    spread = [image_ids[i * len(image_ids) // n] for i in range(n)] if image_ids and n else []
-    for image_id in [*spread, *image_ids]:
+    for image_id in [*evenly(image_ids, n), *image_ids]:
         if len(chosen) >= n:
             break
         chosen.setdefault(image_id)

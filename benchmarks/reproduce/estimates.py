@@ -13,6 +13,7 @@ from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.executors.choice import default_workers
+from duskbench.benchmarks.images import evenly
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.provenance import available_cores
 from duskbench.benchmarks.reproduce.steps import Estimate
@@ -48,8 +49,7 @@ class Sample:
 
     @cached_property
     def _few(self) -> list[Path]:
-        places = range(_IMAGES_READ if self.images else 0)
-        return [self.images[place * len(self.images) // _IMAGES_READ] for place in places]
+        return evenly(self.images, _IMAGES_READ)
 
     @cached_property
     def _read(self) -> list[tuple[float, float]]:

@@ -46,7 +46,7 @@ def enhance_files(
         enhancer: From `duskbench.load_enhancer`.
         overwrite: Whether to make again what is there; otherwise a folder is resumed where it was left, and a file that
             is there is an error.
-        image_suffix: Ending of all images, such as ".png", which keeps every pixel for a detector or a metric. None
+        image_suffix: Extension of all images, such as ".png", which keeps every pixel for a detector or a metric. None
             keeps each file's own.
         quality: Of JPEG and WebP, 1 to 100.
         crf: Of videos; see `enhance_video`.

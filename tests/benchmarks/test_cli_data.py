@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from duskbench.benchmarks.cli import app
 from duskbench.data_tools.images import write_image
 
 Command = Callable[..., tuple[int, str, str]]
@@ -65,3 +67,10 @@ def test_annotations_of_no_known_layout_stop_a_run(voc: Path, tmp_path: Path, du
         code, _, errors = duskbench(*command)
         assert code == 2
         assert "2 XML files, as annotations/a.xml; a folder annotations" in " ".join(errors.split())
+
+
+def test_fetch_says_terms_and_citation_before_it_asks(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["data", "fetch", "exdark", "--root", str(tmp_path / "exdark")], input="n\n")
+    said = result.output.partition("Do you agree to these terms?")[0]
+    places = [said.index(part) for part in ("Exclusively Dark", "https://", "@article{Exdark")]
+    assert result.exit_code == 2 and places == sorted(places)

@@ -148,7 +148,7 @@ def test_several_trainings_need_more_than_images(tmp_path: Path) -> None:
     own = read_table(tmp_path).rows[1]["map", "less", "Input"]
     half = (own.high - own.low) / 2
     assert read_power_table(tmp_path, PowerOptions(power=0.5)).rows[0]["alone"].value == pytest.approx(half)
-    assert any("luck of training" in note for note in table.notes)
+    assert any("variance between trainings" in note for note in table.notes)
 
 
 @pytest.mark.parametrize(

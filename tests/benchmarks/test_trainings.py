@@ -179,7 +179,7 @@ def test_table_breakdown_and_report_have_one_row(tmp_path: Path) -> None:
     assert ours["map", "sd"].value == pytest.approx(np.std(numbers, ddof=1))
     listed = ", ".join(f"{100 * number:.2f}" for number in numbers)
     assert any("Ours: mean of 3 trainings; of each: NIQE" in n and f"mAP {listed}" in n for n in table.notes)
-    assert any("holds the luck of training" in note for note in table.notes)
+    assert any("holds the variance between trainings" in note for note in table.notes)
     assert "SD mAP" in to_markdown(table)
     for by in ("class", "size", "lighting"):
         _, made, _ = read_breakdown(tmp_path, by)
@@ -210,8 +210,8 @@ def two_runs(tmp_path: Path, weights: str) -> tuple[RunComparison, list[Enhancer
 @pytest.mark.parametrize(
     ("weights", "said"),
     [
-        ("first", ", the same in both runs; the interval of Δ holds the luck of images alone."),
-        ("other", ", not the same in both runs; the interval of Δ holds the luck of images and trainings."),
+        ("first", ", the same in both runs; the interval of Δ holds the variance of images alone."),
+        ("other", ", not the same in both runs; the interval of Δ holds the variance of images and trainings."),
     ],
 )
 def test_two_runs_of_a_method_are_compared_as_one_row(tmp_path: Path, weights: str, said: str) -> None:

@@ -55,5 +55,4 @@ def test_match_of_a_detector_and_a_protocol() -> None:
     match = match_classes(["car", "Dining Table", "zebra", "People", "persons"], ["person", "diningtable", "cow"])
     assert match.to_protocol == (None, 1, None, 0, 0)
     assert match.not_detectable == ("cow",)
-    assert match.not_asked == ("car", "zebra")
     assert match_classes([], ["face"]).not_detectable == ("face",)
