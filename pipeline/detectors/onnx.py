@@ -268,7 +268,7 @@ class OnnxDetector:
                 where=self.path,
                 expected=f"layout {self.layout}, {self._layout.expects}",
                 got=f"values up to {largest:g}",
-                todo="export them times the input's width and height",
+                todo="export them times the input's width and height, or say another layout=",
             )
 
     def _select(self, found: Candidates, frame: Frame) -> Detections:
