@@ -140,8 +140,10 @@ def class_list(names: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def real_classes(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of a detector's outputs without background and the numbers that stand for nothing."""
-    return tuple(name for name in names if name.strip("_").casefold() not in ("background", "n/a"))
+    """Names of a detector's outputs without background and what stands for nothing, `N/A` or `no-object`."""
+    return tuple(
+        name for name in names if _squeeze(name) not in ("background", "noobject") and name.upper() != NO_CLASS
+    )
 
 
 def class_positions(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.data_tools.classes import class_positions
+from duskbench.data_tools.classes import class_positions, real_classes
 from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.data_tools.settings import check_setting, is_share, is_whole
@@ -31,7 +31,7 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(d
 _TARGET_SIZES = "orig_target_sizes"
 # Boxes may reach beyond the picture, which is 1 wide and high; in pixels half of them would lie further out than this.
 _FARTHEST_CENTRE = 2.0
-# In pixels of the input: no detector finds things in the outermost corner alone.
+# In pixels of the input: until a box reached further, all that was found lay in the outermost corner.
 _TINY = 2.0
 # Boxes of candidates that never count may be turned around by rounding, but not so many.
 _MOST_REVERSED = 0.1
@@ -94,12 +94,19 @@ class OnnxDetector:
         self._input, self.size = _input(self.session, metadata, self.path)
         width, height = self.size
         noise = np.random.default_rng(0).random((3, height, width), dtype=np.float32)
-        self.layout = layout or self._find_layout(noise)
+        self.layout = self._find_layout(noise, layout)
         self._layout = LAYOUTS[self.layout]
+        self._far_seen = False
         self._one_by_one = self._input.shape[0] == 1 or self._layout.one_by_one
         self._names: tuple[str, ...] | None = None
         tried = self._try(noise)
         self._names = class_names(self.path, _class_count(tried), classes, metadata)
+        if layout is None and self.layout == "rtdetr_logits" and not real_classes(self._names[-1:]):
+            raise self._is_none(
+                f"real classes alone, {self._layout.expects}",
+                f"{self._names[-1]!r} as the last of {len(self._names)}",
+                "if its scores are a softmax and it takes pictures from 0 to 1, say layout='detr_logits'",
+            )
         self.classes, positions = class_positions(self._names)
         self._positions = np.array(positions)
         arguments = {
@@ -188,12 +195,12 @@ class OnnxDetector:
         labels = found.labels
         return names is None or not len(labels) or (labels.min() >= 0 and labels.max() < len(names))
 
-    def _find_layout(self, noise: np.ndarray) -> str:
+    def _find_layout(self, noise: np.ndarray, given: str | None) -> str:
         try:
             outputs = self._outputs([noise])
         except DetectorError as error:
             raise self._is_none(error.expected, error.got) from error
-        found = find_layout(outputs, self.size)
+        found = given or find_layout(outputs, self.size)
         if found is None:
             known = "; ".join(f"{name}: {layout.expects}" for name, layout in LAYOUTS.items())
             raise WeightsError(
@@ -204,7 +211,7 @@ class OnnxDetector:
                 todo="say which it is, model.onnx(layout='yolov8'); or wrap the model in a class of your own and name "
                 "that: file.py:Class",
             )
-        if len(several := alike(outputs, self.size)) > 1:
+        if len(several := alike(outputs, self.size, found)) > 1:
             raise ConfigError(
                 "Several outputs of the ONNX model are laid out alike.",
                 where=self.path,
@@ -257,13 +264,15 @@ class OnnxDetector:
                 got=f"values up to {np.nanmax(np.abs(boxes)):g} sides of the picture",
                 todo="export them divided by the input's width and height",
             )
-        if self._layout.in_pixels and len(boxes) and (largest := np.abs(boxes).max() * max(self.size)) < _TINY:
+        largest = np.abs(boxes).max(initial=0) * max(self.size)
+        self._far_seen = self._far_seen or bool(largest >= _TINY)
+        if self._layout.in_pixels and len(boxes) and not self._far_seen:
             raise kind(
                 "The ONNX detector's boxes are not in pixels of its input.",
                 where=self.path,
                 expected=f"layout {self.layout}, {self._layout.expects}",
                 got=f"values up to {largest:g}",
-                todo="export them times the input's width and height",
+                todo="export them times the input's width and height, or say another layout=",
             )
 
     def _select(self, found: Candidates, frame: Frame) -> Detections:

@@ -47,7 +47,9 @@ def _stated_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
                 todo="pass `classes`, a list with a name for each output, 'N/A' for one that stands for nothing",
             )
         names = [by_number[str(number)] for number in range(len(names))]
-    if metadata.get(key) and not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+    if metadata.get(key) and not (
+        isinstance(names, list | tuple) and all(isinstance(name, str | int) for name in names)
+    ):
         raise ConfigError(
             "The class names in the metadata of the ONNX detector cannot be read.",
             where=path,
@@ -55,7 +57,7 @@ def _stated_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
             got=metadata[key][:200],
             todo="pass `classes`, a list with a name for each output, 'N/A' for one that stands for nothing",
         )
-    return tuple(names or ())
+    return tuple(map(str, names or ()))
 
 
 def class_files(path: Path) -> list[Path]:
@@ -102,6 +104,9 @@ def class_names(
     if len(set(real)) < len(real):
         twice = ", ".join(sorted(name for name in set(real) if real.count(name) > 1))
         raise ConfigError("The class names of the ONNX detector are not all different.", where=origin, got=twice)
+    # A softmax has a last output for no object, which is no candidate.
+    if count is not None and len(names) == count + 1 and not real_classes(names[-1:]):
+        names = names[:-1]
     if count is not None and len(names) != count:
         raise ConfigError(
             "The class names do not fit the ONNX detector.",

@@ -125,6 +125,11 @@ def _rtdetr_labelled(outputs: Outputs, size: Size) -> list[Candidates]:
     return [_labelled(_corners(each), each[:, 4], each[:, 5]) for each in _first(outputs, 3)]
 
 
+def _yolo_nas(outputs: Outputs, size: Size) -> list[Candidates]:
+    rows = _first(outputs, 2)
+    return [_labelled(rows[:, 1:5] / _side_lengths(size), rows[:, 5], rows[:, 6])]
+
+
 def _shares_nms(outputs: Outputs, size: Size) -> list[Candidates]:
     return [_labelled(each[:, :4], each[:, 4], each[:, 5]) for each in _first(outputs, 3)]
 
@@ -136,6 +141,13 @@ def _rtdetr_boxes(outputs: Outputs, size: Size) -> list[Candidates]:
 
 def _rtdetr_logits(outputs: Outputs, size: Size) -> list[Candidates]:
     scores = 1 / (1 + np.exp(-outputs["logits"]))
+    return [Candidates(_corners(box), score) for box, score in zip(outputs["pred_boxes"], scores, strict=True)]
+
+
+def _detr_logits(outputs: Outputs, size: Size) -> list[Candidates]:
+    logits = outputs["logits"]
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    scores = (powers / powers.sum(axis=-1, keepdims=True))[..., :-1]
     return [Candidates(_corners(box), score) for box, score in zip(outputs["pred_boxes"], scores, strict=True)]
 
 
@@ -153,6 +165,9 @@ LAYOUTS: dict[str, Layout] = {
     "yolo_nms": Layout(_yolo_nms, "(N, K, 6): x1 y1 x2 y2 in pixels, score, class", True, False, True),
     "yolov7_nms": Layout(
         _yolov7_nms, "(K, 7): picture, x1 y1 x2 y2 in pixels, class, score", True, False, True, one_by_one=True
+    ),
+    "yolo_nas": Layout(
+        _yolo_nas, "(K, 7): picture, x1 y1 x2 y2 in pixels, score, class", True, False, True, one_by_one=True
     ),
     "shares_nms": Layout(
         _shares_nms,
@@ -175,6 +190,13 @@ LAYOUTS: dict[str, Layout] = {
     "rtdetr_logits": Layout(
         _rtdetr_logits, "logits (N, K, C) and pred_boxes (N, K, 4) x y w h from 0 to 1", False, False, False
     ),
+    "detr_logits": Layout(
+        _detr_logits,
+        "logits (N, K, C + 1) of a softmax, the last for no object, and pred_boxes (N, K, 4) x y w h from 0 to 1",
+        letterbox=False,
+        suppress=False,
+        in_pixels=False,
+    ),
 }
 
 
@@ -193,20 +215,26 @@ def find_layout(outputs: Outputs, size: Size) -> str | None:
         return None if _has_no_object(outputs["logits"]) else "rtdetr_logits"
     first, *others = outputs.values()
     if first.ndim == 2 and first.shape[1] == 7:
-        # Exports of other networks have the score before the class.
-        return "yolov7_nms" if _whole(first[:, 5]) else None
+        return _layout_of_sevens(first)
     found = _layout_of_rows(first, size) if first.ndim == 3 else None
     # Boxes and scores apart, in an order that is not known.
-    apart = found == "rtdetr" and any(each.shape[:2] == first.shape[:2] for each in others)
+    apart = found == "rtdetr" and any(
+        each.shape[:2] == first.shape[:2] and each.shape != first.shape for each in others
+    )
     return None if apart else found
 
 
-def alike(outputs: Outputs, size: Size) -> list[str]:
-    """The outputs that are each in the layout of the first by itself: which one is meant only the user knows."""
-    layout = find_layout(outputs, size)
-    if layout is None or {"boxes", "scores"} <= set(outputs):
-        return []
+def alike(outputs: Outputs, size: Size, layout: str) -> list[str]:
+    """The outputs that are each in the layout by itself: which one is meant only the user knows."""
     return [name for name, each in outputs.items() if find_layout({name: each}, size) == layout]
+
+
+def _layout_of_sevens(rows: np.ndarray) -> str | None:
+    # Where noise shows nothing a class that is no whole number is an error later on.
+    if len(rows) == 0:
+        return "yolov7_nms"
+    fitting = [layout for layout, column in (("yolov7_nms", 5), ("yolo_nas", 6)) if _whole(rows[:, column])]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _layout_of_rows(first: np.ndarray, size: Size) -> str | None:
@@ -224,7 +252,8 @@ def _layout_of_rows(first: np.ndarray, size: Size) -> str | None:
         if not boxes.any() or boxes.max() > 2:
             return "yolo_nms"
         return {"centres": "rtdetr_labelled", "corners": "shares_nms", None: None}[_reading(first)]
-    return "rtdetr" if boxes.any() and first.max() <= 2 and _reading(first) == "centres" else None
+    is_share = boxes.any() and boxes.min() >= -1 and first.max() <= 2
+    return "rtdetr" if is_share and _reading(first) == "centres" else None
 
 
 def _reading(rows: np.ndarray) -> str | None:
@@ -233,15 +262,17 @@ def _reading(rows: np.ndarray) -> str | None:
     corners = _corners(boxes)
     are_centres = ((corners >= -_BEYOND) & (corners <= 1 + _BEYOND)).all(axis=-1).mean() > _NEARLY_ALL
     are_corners = (boxes[:, 2:] >= boxes[:, :2]).all(axis=-1).mean() > _NEARLY_ALL
-    # Of large boxes in the middle both are true; that many corners would not all look so.
-    if are_centres and (not are_corners or len(boxes) >= _MANY):
+    # Of large boxes in the middle both are true; that many corners would not all look so. Of noise, boxes may reach far
+    # beyond the picture.
+    if not are_corners or (are_centres and len(boxes) >= _MANY):
         return "centres"
     return "corners" if are_corners and not are_centres else None
 
 
 def _has_no_object(logits: np.ndarray) -> bool:
-    """Whether the last class stands for nothing: of noise nearly every query says so. RT-DETR has none such."""
-    return logits.size > 0 and bool((logits.argmax(axis=-1) == logits.shape[-1] - 1).mean() > _NEARLY_ALL)
+    """Whether the last class stands for nothing: of noise nearly every query says so, and sigmoids are small."""
+    last, others = logits[..., -1], logits[..., :-1]
+    return others.size > 0 and bool((last > np.maximum(others.max(axis=-1), 0)).mean() > _NEARLY_ALL)
 
 
 def _whole(numbers: np.ndarray) -> bool:

@@ -110,6 +110,10 @@ _OWN = {"weights": "weights", "weights_backbone": "weights", "num_classes": "cla
 
 
 def _check_options(model: str, options: Mapping[str, Any]) -> None:
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            "The torchvision detector cannot be set so.", where=model, expected="options: a dict", got=repr(options)
+        )
     for key, value in options.items():
         if key in _OWN:
             raise ConfigError(

@@ -343,8 +343,8 @@ def test_corners_from_0_to_1_are_not_taken_for_centres(tmp_path: Path, rows: np.
         rows_of([*SHARES, 0.9], [*ELSEWHERE, 0.8]),
         rows_of([0.3, 0.3, 0.4, 0.5, 0.9, 1]),
         np.zeros((1, 100, 7), np.float32),
-        # YOLO-NAS: the score before the class.
-        np.array([[0, *PIXELS, 0.9, 1], [0, *PIXELS, 0.8, 0]], np.float32),
+        # Score and class, in either order.
+        np.array([[0, *PIXELS, 1, 1]], np.float32),
     ],
 )
 def test_a_layout_is_not_guessed_where_two_fit(tmp_path: Path, output: np.ndarray) -> None:
@@ -388,6 +388,66 @@ def test_a_softmax_with_a_class_for_nothing_is_not_read_by_sigmoids(tmp_path: Pa
     logits[..., 2] = 9
     with pytest.raises(WeightsError, match="in no layout that is known"):
         OnnxDetector(constants(tmp_path / "detr.onnx", {"logits": logits, "pred_boxes": boxes}))
+
+
+@pytest.mark.parametrize(("n_classes", "last"), [(1, -3.0), (3, -1.0)])
+def test_a_last_class_that_is_the_likeliest_is_no_softmax(tmp_path: Path, n_classes: int, last: float) -> None:
+    """RT-DETR of one class, or of one that is nearly everything."""
+    logits = np.full((1, 20, n_classes), -4, np.float32)
+    logits[..., -1] = last
+    outputs = {"logits": logits, "pred_boxes": np.full((1, 20, 4), 0.5, np.float32)}
+    detector = OnnxDetector(constants(tmp_path / "made.onnx", outputs), classes=["cat", "dog", "car"][-n_classes:])
+    assert detector.layout == "rtdetr_logits"
+
+
+@pytest.mark.parametrize("name", ["N/A", "no-object", "__background__"])
+def test_softmax_with_a_name_for_nothing(tmp_path: Path, name: str) -> None:
+    logits = np.array([[[8, 0, 0], [0, 7, 0], [3, 1, 9]]], np.float32)
+    boxes = np.array([[[0.5, 0.5, 0.2, 0.2], [0.3, 0.3, 0.2, 0.2], [0.5, 0.5, 0.9, 0.9]]], np.float32)
+    path = constants(tmp_path / "made.onnx", {"logits": logits, "pred_boxes": boxes})
+    with pytest.raises(WeightsError, match=r"real classes alone[\s\S]*layout='detr_logits'"):
+        OnnxDetector(path, classes=["cat", "dog", name])
+    for classes in (["cat", "dog"], ["cat", "dog", name]):
+        detector = OnnxDetector(path, layout="detr_logits", classes=classes)
+        assert detector.classes == ("cat", "dog")
+        [found] = detector.detect([np.zeros((32, 32, 3), np.uint8)])
+        # The third row is nothing with 0.997.
+        assert (found.labels[:2].tolist(), len(found)) == ([0, 1], 2)
+        np.testing.assert_allclose(found.scores, np.exp([8, 7]) / (np.exp([8, 7]) + 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("columns", [6, 8])
+def test_boxes_of_noise_may_reach_far_beyond_the_picture(tmp_path: Path, columns: int) -> None:
+    rows = np.random.default_rng(0).random((1, 300, columns)).astype(np.float32)
+    if columns == 6:
+        rows[..., 5] = np.arange(300) % 2
+    detector = OnnxDetector(one_output(tmp_path / "made.onnx", rows), classes=["a", "b", "c", "d"][: columns - 4])
+    assert detector.layout == ("rtdetr_labelled" if columns == 6 else "rtdetr")
+
+
+def test_a_small_box_in_the_corner_is_in_pixels_once_another_lay_further_out(tmp_path: Path) -> None:
+    path = one_output(tmp_path / "made.onnx", rows_of([*PIXELS, 0.9, 1]))
+    detector = OnnxDetector(path, layout="yolo_nms", classes=["cat", "dog"])
+    detector._outputs = lambda group: {"output": rows_of([0, 0, 1.5, 1.5, 0.02, 1])}  # type: ignore[method-assign]
+    assert len(detector.detect([np.zeros((32, 32, 3), np.uint8)])[0]) == 1
+
+
+def test_yolo_nas_has_the_score_before_the_class(tmp_path: Path) -> None:
+    rows = np.array([[0, *PIXELS, 0.9, 1], [0, *PIXELS, 0.8, 0]], np.float32)
+    detector = OnnxDetector(one_output(tmp_path / "made.onnx", rows), classes=["cat", "dog"])
+    [found] = detector.detect([np.zeros((32, 32, 3), np.uint8)])
+    assert (detector.layout, found.labels.tolist()) == ("yolo_nas", [1, 0])
+    np.testing.assert_allclose(found.scores, [0.9, 0.8])
+    np.testing.assert_allclose(found.boxes_xyxy, [PIXELS, PIXELS])
+
+
+def test_two_outputs_of_rtdetr_are_alike_and_not_apart(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).random((1, 100, 6)).astype(np.float32)
+    path = constants(tmp_path / "made.onnx", {"first": rows, "second": rows})
+    for layout in (None, "rtdetr"):
+        with pytest.raises(ConfigError, match="laid out alike"):
+            OnnxDetector(path, layout=layout, classes=["cat", "dog"])
+    assert OnnxDetector(path, output="second", classes=["cat", "dog"]).layout == "rtdetr"
 
 
 def test_of_outputs_that_are_alike_the_user_says_which(tmp_path: Path) -> None:
@@ -448,6 +508,10 @@ def yolov8_output(n_classes: int) -> np.ndarray:
     output = np.full((1, 4 + n_classes, 21), 0.5, np.float32)
     output[:, :4] = 16
     return output
+
+
+def test_names_that_are_numbers(tmp_path: Path) -> None:
+    assert OnnxDetector(one_output(tmp_path / "m.onnx", yolov8_output(2), names="{0: 7, 1: 9}")).classes == ("7", "9")
 
 
 @pytest.mark.parametrize("names", ["{'1': 'dog', '0': 'cat'}", "{1: 'dog', 0: 'cat'}", "('cat', 'dog')"])

@@ -154,6 +154,8 @@ def test_wrong_names_options_and_images(detector: TorchvisionDetector) -> None:
     for key, value in (("nms_thresh", 45), ("score_thresh", "0.1"), ("detections_per_img", 0), ("topk_candidates", -1)):
         with pytest.raises(ConfigError, match=f"{key} is out of range"):
             TorchvisionDetector(NAME, weights="random", options={key: value})
+    with pytest.raises(ConfigError, match="options: a dict"):
+        TorchvisionDetector(NAME, weights="random", options=5)  # type: ignore[arg-type]
     for key, value in (("num_classes", 5), ("weights", "DEFAULT")):
         with pytest.raises(ConfigError, match=f"{key}[\\s\\S]*is not set among the options"):
             TorchvisionDetector(NAME, weights="random", options={key: value})
