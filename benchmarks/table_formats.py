@@ -55,9 +55,7 @@ def to_markdown(table: Table) -> str:
 def _parts_to_name(table: Table) -> dict[Key, str]:
     """What each heading is of, where it stands in several parts and these are not titled."""
     repeated = table.repeated()
-    return {
-        each.key: f" ({each.part})" if each.part and each.heading in repeated else "" for each in table.columns
-    }
+    return {each.key: f" ({each.part})" if each.part and each.heading in repeated else "" for each in table.columns}
 
 
 def _markdown(text: str) -> str:

@@ -119,7 +119,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert result.exit_code == 0 and "gained" in result.output
     # In forms without titles above the columns each heading says what it is of.
     for form, first in (
-        ("markdown", "| Enhancer | gained (size: small) ↑ | lost (size: small) ↓ |"),
+        ("markdown", "| Enhancer | gained ↑ (size: small) | lost ↓ (size: small) |"),
         ("latex", r"Enhancer & gained (size: small) $\uparrow$ &"),
         ("csv", "Enhancer,gained (size: small),lost (size: small),"),
     ):

@@ -308,7 +308,7 @@ def test_a_metric_s_key_is_no_other_column(key: str) -> None:
     mine = replace(metric("niqe"), key=key, heading="Mine")
     results = [EnhancerResult("Input", 2, 3, {"1": "dark"}, Spread({key: Interval(7.0)}), ms_enhance=5.0)]
     text = to_csv(build_table(record(detectors=(), metrics=(mine,)), results))
-    assert text == "Enhancer,Mine,ms/image,n,failed\nInput *,7.0,5.0,2,1\n"
+    assert text == "Enhancer,Mine,ms/image,n,failed\nInput,7.0,5.0,2,1\n"
 
 
 def test_every_name_of_the_csv_is_another() -> None:

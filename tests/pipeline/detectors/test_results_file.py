@@ -65,9 +65,7 @@ def test_names_beside_numbers_say_what_these_mean(tmp_path: Path, known: bool) -
     path, annotations = tmp_path / "results.json", tmp_path / "other.json"
     annotations.write_text(json.dumps(ANNOTATIONS))
     names = {1: ("x/000003.jpg", "person"), 2: ("x/000001.jpg", "train"), 3: ("x/000002.jpg", "okapi")}
-    found = [
-        {**each, "file_name": names[n][0], "category_name": names[n][1]} for n, each in enumerate(FOUND, start=1)
-    ]
+    found = [{**each, "file_name": names[n][0], "category_name": names[n][1]} for n, each in enumerate(FOUND, start=1)]
     path.write_text(json.dumps(found))
     results = ResultsFile(path, annotations=str(annotations) if known else None, classes=["person", "train", "okapi"])
     ids = ["000001", "000002", "000003"]
