@@ -80,6 +80,12 @@ def test_each_kind(found: list[tuple[int, Box, float]], kinds: list[ErrorKind | 
     assert errors.counts()["missed"] == missed
 
 
+def test_where_there_is_no_object_everything_found_is_background() -> None:
+    found = boxes([(CAR, HERE, 0.9), (DOG, THERE, 0.5)])
+    counts = find_errors(matched(boxes([]), found), PROTOCOL).counts()
+    assert (counts["background"], counts["missed"]) == (2, 0)
+
+
 def test_difficult_objects_count_neither_way() -> None:
     truth = boxes([(CAR, HERE, 1.0), (DOG, THERE, 1.0)], [True, False])
     # On a difficult one: ignored; near it, and of another class on it: there is no object.
@@ -93,7 +99,8 @@ def test_a_threshold_is_as_if_the_others_were_not_there() -> None:
     truth = boxes([(CAR, HERE, 1.0), (DOG, THERE, 1.0)])
     found = boxes([(CAR, HERE, 0.9), (DOG, moved(THERE, 60), 0.5), (CAR, moved(HERE, 2), 0.3)])
     one = matched(truth, found)
-    for threshold, expected in ((0.0, (1, 1, 0)), (0.5, (1, 0, 0)), (0.6, (0, 0, 1)), (0.95, (0, 0, 2))):
+    # A detection of just the threshold counts.
+    for threshold, expected in ((0.0, (1, 1, 0)), (0.5, (1, 0, 0)), (0.9, (0, 0, 1)), (0.95, (0, 0, 2))):
         counts = errors_above(one, find_errors(one, PROTOCOL), threshold).counts()
         assert (counts["place"], counts["duplicate"], counts["missed"]) == expected
 
