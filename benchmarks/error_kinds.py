@@ -107,7 +107,8 @@ def _of_own_class(one: Matched, chosen: np.ndarray, protocol: Protocol) -> tuple
     matches, n = one.result.matches, len(protocol.classes)
     same, iou = matches.gt_index[chosen], matches.iou[chosen]
     # Matching knows difficult objects, which count neither way here.
-    again = np.flatnonzero((same >= 0) & one.truth.difficult[same])
+    again = np.flatnonzero(same >= 0)
+    again = again[one.truth.difficult[same[again]]]
     objects, boxes, easy = _easy_objects(one.truth, protocol)
     found = one.found.take(chosen[again])
     nearest, iou[again] = best_overlap(

@@ -170,6 +170,9 @@ def cost_change(
     both = (now_ms > 0) & (before_ms > 0)
     if both.sum() < LEAST_IMAGES:
         return f"{int(both.sum())} images were timed in both nights, fewer than {LEAST_IMAGES}"
+    if not now.parts.keys() & before.parts.keys():
+        was, became = (" and ".join(each.parts) for each in (before, now))
+        return f"the calibration workload is {became}, in the baseline {was}"
     machine = _machine_change(now, before)
     share = median_interval(before_ms[both] / now_ms[both])
     ratio = Interval(share.value * machine.value, *_ends(share, machine))

@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from duskbench.benchmarks.breakdown import SIZES, Breakdown, Part, break_down, sized_samples
+from duskbench.benchmarks.breakdown import SIZES, Breakdown, Part, break_down, in_range, sized_samples
 from duskbench.benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.matching import found_by, read_enhancers, read_run_images
+from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.samples import sample_of
@@ -260,3 +261,9 @@ def test_ten_parts_fit_a_hundred_columns(by: str) -> None:
     console.print(to_terminal(build_breakdown_table(record, breakdown, OPTIONS)))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert (text.count("99.9~"), text.count("14.00~")) == (len(names), len(names) if of_images else 0)
+
+
+def test_a_size_on_the_border_of_two_is_of_both_as_cocos_are() -> None:
+    none = np.zeros(1, int)
+    border = Boxes(np.array([[8.0, 8.0, 40.0, 40.0]]), none, none, np.ones(1), np.zeros(1, bool), none)
+    assert [name for name, limits in SIZES.items() if in_range(border, limits)] == ["small", "medium"]

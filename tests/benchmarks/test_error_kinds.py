@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from duskbench.benchmarks.cli import app
 from duskbench.benchmarks.error_kinds import KINDS, ErrorKind, costs, errors_above, find_errors
 from duskbench.benchmarks.errors_table import read_errors_table
-from duskbench.benchmarks.matched import Matched, read_each_matched
+from duskbench.benchmarks.matched import Matched, best_f1_threshold, read_each_matched
 from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import voc_ap_by_protocol
@@ -80,6 +80,12 @@ def test_each_kind(found: list[tuple[int, Box, float]], kinds: list[ErrorKind | 
     assert errors.counts()["missed"] == missed
 
 
+def test_where_there_is_no_object_everything_found_is_background() -> None:
+    found = boxes([(CAR, HERE, 0.9), (DOG, THERE, 0.5)])
+    counts = find_errors(matched(boxes([]), found), PROTOCOL).counts()
+    assert (counts["background"], counts["missed"]) == (2, 0)
+
+
 def test_difficult_objects_count_neither_way() -> None:
     truth = boxes([(CAR, HERE, 1.0), (DOG, THERE, 1.0)], [True, False])
     # On a difficult one: ignored; near it, and of another class on it: there is no object.
@@ -93,9 +99,23 @@ def test_a_threshold_is_as_if_the_others_were_not_there() -> None:
     truth = boxes([(CAR, HERE, 1.0), (DOG, THERE, 1.0)])
     found = boxes([(CAR, HERE, 0.9), (DOG, moved(THERE, 60), 0.5), (CAR, moved(HERE, 2), 0.3)])
     one = matched(truth, found)
-    for threshold, expected in ((0.0, (1, 1, 0)), (0.5, (1, 0, 0)), (0.6, (0, 0, 1)), (0.95, (0, 0, 2))):
+    # A detection of just the threshold counts.
+    for threshold, expected in ((0.0, (1, 1, 0)), (0.5, (1, 0, 0)), (0.9, (0, 0, 1)), (0.95, (0, 0, 2))):
         counts = errors_above(one, find_errors(one, PROTOCOL), threshold).counts()
         assert (counts["place"], counts["duplicate"], counts["missed"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "threshold"),
+    [
+        # F1 is 2/4 at 0.9 and 4/9 at 0.5: what has one score is taken whole.
+        ([(CAR, HERE, 0.9), (DOG, THERE, 0.5), *[(PERSON, moved(HERE, 900 * n), 0.5) for n in range(1, 5)]], 0.9),
+        ([(PERSON, moved(HERE, 900), 0.7)], 0.0),
+    ],
+)
+def test_the_threshold_has_the_best_f1(found: list[tuple[int, Box, float]], threshold: float) -> None:
+    truth = boxes([(CAR, HERE, 1.0), (DOG, THERE, 1.0), (PERSON, moved(HERE, 600), 1.0)])
+    assert best_f1_threshold(matched(truth, boxes(found))) == threshold
 
 
 def plant(n_images: int, seed: int) -> tuple[Boxes, Boxes, Counter[str]]:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, with_coco
-from duskbench.benchmarks.matching import ground_truth
+from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, evaluate_run, with_coco
+from duskbench.benchmarks.matching import ground_truth, read_run_images
+from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry
 from duskbench.benchmarks.rows import Measured, StoredImage
@@ -159,6 +160,25 @@ def test_reasons_and_groups_are_those_of_each_score(tmp_path: Path) -> None:
     assert got.number("ssim") == pytest.approx(0.25)
     assert got.by_group["ssim"] == pytest.approx({"A": 0.2, "B": 0.3})
     assert got.score("map") is None
+
+
+class Median(ImageMetric):
+    """The middle of the images' numbers."""
+
+    def aggregate(self, numbers: np.ndarray) -> float:
+        return float(np.median(numbers))
+
+
+def test_a_metric_that_is_no_mean_is_made_its_own_way_of_the_whole_and_of_each_group(tmp_path: Path) -> None:
+    images = [replace(i, record=replace(i.record, group="A")) for i in make_images(3)]
+    entry = replace(metric("niqe"), key="median", is_mean=False)
+    record = make_run(tmp_path, images, {"Input": 0.5}, metrics=(entry,), detectors=())
+    with ResultStore(tmp_path / "results.sqlite") as store:
+        for row, number in zip(list(store.rows(record, record.enhancers[0])), (0.0, 0.0, 9.0), strict=True):
+            store.put(replace(row, values={entry.fingerprint: Measured(number)}))
+        run = replace(read_run_images(store, record), metrics={"median": Median()})
+        [got] = evaluate_run(store, run)
+    assert got.number("median") == 0.0 and got.by_group["median"] == {"A": 0.0}
 
 
 def test_an_unknown_baseline_is_an_error(tmp_path: Path) -> None:

@@ -353,6 +353,17 @@ def test_throughput_is_relative_to_the_calibration(
     assert finding.change is not None and finding.change.value == pytest.approx(ratio)
 
 
+def only(part: str) -> Calibration:
+    return replace(CALIBRATION, parts={part: CALIBRATION.parts[part]})
+
+
+def test_calibrations_are_compared_by_the_parts_that_both_have() -> None:
+    times, other = np.full(N, 30.0), calibration(1, 5)
+    for pair in ((only("FFT"), other), (other, only("FFT"))):
+        change = cost_change(times, times, *pair)
+        assert isinstance(change, CostChange) and change.ratio.value == pytest.approx(1.0)
+
+
 def test_what_cannot_be_timed_is_not_gated() -> None:
     times = np.full(N, 30.0)
     few = np.where(np.arange(N) < 19, 90.0, np.nan)
@@ -363,6 +374,7 @@ def test_what_cannot_be_timed_is_not_gated() -> None:
         ((times * 9, times, CALIBRATION, seldom), "timed too few times in the baseline"),
         ((times * 9, times, calibration(1, 1, workers=4), CALIBRATION), "measured by 4 processes with 1 threads"),
         ((None, times, CALIBRATION, CALIBRATION), "no times"),
+        ((times * 9, times, only("FFT"), only("convolution")), "is FFT, in the baseline convolution"),
     ):
         change = cost_change(*arguments)  # type: ignore[arg-type]
         assert isinstance(change, str) and text in change

@@ -258,3 +258,12 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
     with ResultStore(tmp_path / "r.sqlite") as store:
         assert {key.image_id for key in store.done()} == written == {f"{n:04d}" for n in range(len(written))}
         assert len(written) > 2
+
+
+def test_arrays_of_other_lengths_are_an_error_even_where_the_checksum_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    two_boxes = Detected(np.zeros((2, 4), np.float32), np.array([0.3], np.float32), np.array([7]))
+    with ResultStore(path) as store:
+        store.put(Row(KEY, detections={"d": two_boxes}))
+    with pytest.raises(DataError, match="2 boxes, 1 scores, 1 labels"):
+        rows(path, record(("d",)))

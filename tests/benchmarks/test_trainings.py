@@ -23,6 +23,7 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.results import read_table
+from duskbench.benchmarks.rows import Measured
 from duskbench.benchmarks.statistics import BootstrapOptions, Draws, Interval, Sample, interval_of
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table_formats import to_markdown
@@ -188,6 +189,20 @@ def test_table_breakdown_and_report_have_one_row(tmp_path: Path) -> None:
     page = write_report(tmp_path, images=0, bootstrap=BootstrapOptions(20)).read_text(encoding="utf-8")
     # Curves are of each training; the table has one row.
     assert "Ours, training 2" in page and "mean of 3 trainings" in page
+
+
+def test_reasons_of_trainings_are_added_and_failures_say_whose_they_are(tmp_path: Path) -> None:
+    second = "Ours, training 2"
+    failing = {"Input": ["0000"], second: ["0000"]}
+    record = make_run(tmp_path, make_images(2), SKILLS, enhancers=entries(), failing=failing)
+    with ResultStore(tmp_path / "results.sqlite") as store:
+        for entry in record.enhancers[1:3]:
+            row = list(store.rows(record, entry))[1]
+            store.put(replace(row, values={record.metrics[0].fingerprint: Measured(None, "haze")}))
+    got = results(tmp_path)
+    assert got["Ours"].reasons["niqe"] == {"haze": 2}
+    assert list(got["Ours"].failures.values()) == [f"{second}: too dark"]
+    assert list(got["Input"].failures.values()) == ["too dark"]
 
 
 def two_runs(tmp_path: Path, weights: str) -> tuple[RunComparison, list[EnhancerComparison]]:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duskbench.data_tools.darken import (
+    _LEVEL_OF_CODE,
     Camera,
     Lamp,
     capture,
@@ -40,6 +41,12 @@ def test_a_camera_that_does_nothing_gives_the_image_back() -> None:
     assert np.array_equal(darken(image, Camera(), rng()), image)
     assert np.array_equal(darken(image, Camera(), rng(), np.ones((3, 256))), image)
     assert np.array_equal(darken(image, Camera(bits=16), rng()), image)
+
+
+def test_every_code_of_the_sensor_has_the_nearest_level() -> None:
+    light = np.arange(2**16) / (2**16 - 1)
+    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    assert np.array_equal(_LEVEL_OF_CODE, np.rint(255 * encoded))
 
 
 @pytest.mark.parametrize(("level", "light"), KNOWN_LEVELS.items())

@@ -419,7 +419,7 @@ def test_the_limit_of_pixels_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("DUSKBENCH_MAX_PIXELS", "3999")
     with pytest.raises(DataError, match="at most 3,999"):
         decode_image(encode(Image.fromarray(RAMP), "PNG"))
-    for wrong in ("many", "0", "-1"):
+    for wrong in ("many", "0", "-1", "²"):
         monkeypatch.setenv("DUSKBENCH_MAX_PIXELS", wrong)
         with pytest.raises(ConfigError, match="DUSKBENCH_MAX_PIXELS"):
             decode_image(encode(Image.fromarray(RAMP), "PNG"))

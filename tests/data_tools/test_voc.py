@@ -19,7 +19,7 @@ from duskbench.data_tools.image_sets import read_image_set, write_image_sets
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.records import MissingAnnotationError, ObjectAnnotation
 from duskbench.data_tools.verify import verify
-from duskbench.data_tools.voc import VOC
+from duskbench.data_tools.voc import VOC, VOCAnnotations
 from duskbench.data_tools.voc_xml import (
     VOCAnnotation,
     format_annotation,
@@ -476,3 +476,9 @@ def test_two_annotations_of_one_id_are_a_fault(tmp_path: Path) -> None:
     assert [one.name for one in VOC(root).record("a").objects or ()] == ["car"]
     report = verify(root)
     assert report.by_code == {("error", "several-annotations"): 1} and not report.ok
+
+
+def test_a_lone_folder_of_annotations_takes_the_size_they_say(tmp_path: Path) -> None:
+    size = "<size><width>80</width><height>60</height></size>"
+    (tmp_path / "a.xml").write_text(f"<annotation>{size}{CAR.format('').replace('>9<', '>100<')}</annotation>")
+    assert [one.box_xyxy for one in VOCAnnotations(tmp_path).record("a").objects or ()] == [(0, 0, 80, 60)]

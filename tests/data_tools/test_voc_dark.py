@@ -133,6 +133,20 @@ def test_a_changed_original_is_darkened_again(lit: Path, tmp_path: Path) -> None
     assert read_image(out / f"lit/{IDS[1]}.jpg").std() < 1
 
 
+def test_a_changed_annotation_is_copied_again(lit: Path, tmp_path: Path) -> None:
+    out, xml = tmp_path / "dark", f"Annotations/{IDS[1]}.xml"
+    make_voc_dark(lit, out, split=[IDS[1]])
+    (lit / xml).write_text((lit / xml).read_text().replace("dog", "cat"))
+    assert make_voc_dark(lit, out, split=[IDS[1]]).darkened == 0
+    assert [each.name for each in read_annotation(out / xml).objects] == ["cat"]
+
+
+def test_the_ids_of_a_file_become_the_split_test(lit: Path, tmp_path: Path) -> None:
+    (tmp_path / "some.txt").write_text(f"{IDS[5]}\n")
+    assert make_voc_dark(lit, tmp_path / "dark", split=str(tmp_path / "some.txt")).split == "test"
+    assert (tmp_path / "dark/ImageSets/Main/test.txt").read_text() == f"{IDS[5]}\n"
+
+
 def test_another_split_and_a_limit_are_added(lit: Path, tmp_path: Path) -> None:
     out = tmp_path / "dark"
     assert make_voc_dark(lit, out, limit=2).images == 2
@@ -153,15 +167,19 @@ def test_all_images_keep_their_image_sets(lit: Path, tmp_path: Path) -> None:
     assert VOC(tmp_path / "none").ids == sorted(IDS)
 
 
-def test_other_settings_and_other_folders_are_refused(lit: Path, tmp_path: Path) -> None:
+def test_other_settings_and_other_folders_are_refused(
+    lit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "dark"
     make_voc_dark(lit, out)
     before = snapshot(out)
     for arguments in ({"seed": 1}, {"night": replace(Night(), bits=10)}):
         with pytest.raises(DataError, match="other settings"):
             make_voc_dark(lit, out, **arguments)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="overwrite the lit"):
-        make_voc_dark(lit, lit)
+    monkeypatch.chdir(lit)
+    for same in (lit, lit / ".." / lit.name, f"../{lit.name}"):
+        with pytest.raises(ConfigError, match="overwrite the lit"):
+            make_voc_dark(lit, same)
     shutil.copytree(lit, tmp_path / "foreign")
     with pytest.raises(DataError, match="not VOC-dark"):
         make_voc_dark(lit, tmp_path / "foreign")

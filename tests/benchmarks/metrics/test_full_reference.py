@@ -108,7 +108,7 @@ def test_an_image_that_equals_its_reference_has_no_psnr() -> None:
 
 def test_an_image_below_the_window_has_no_ssim() -> None:
     decibels, similarity = both(picture("noise", (10, 40), 1), picture("noise", (10, 40), 2))
-    assert decibels.number is not None
+    assert decibels.number is not None and decibels.reason is None
     assert similarity == Value(None, "40x10; SSIM needs 11x11")
 
 
@@ -120,6 +120,16 @@ def test_an_image_below_the_window_has_no_ssim() -> None:
 def test_other_arrays_are_refused(image: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
         both(image, np.zeros((20, 20, 3), np.uint8))
+
+
+def test_two_colours_of_one_luma_differ_in_rgb_alone() -> None:
+    red, grey = (np.broadcast_to(np.array(colour, np.uint8), (20, 20, 3)) for colour in ((200, 0, 0), (60, 60, 60)))
+    found = {}
+    for channels in ("rgb", "grey"):
+        metric = load_metric({"type": "ssim", "channels": channels})
+        assert isinstance(metric, ImageMetric)
+        found[channels] = metric.measure(red, reference_rgb=grey).number  # type: ignore[union-attr]
+    assert found["grey"] > 0.99 and found["rgb"] < 0.5
 
 
 def test_other_channels_are_refused() -> None:

@@ -15,7 +15,7 @@ from duskbench.data_tools.classes import VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline.detectors.base import Detector
-from duskbench.pipeline.detectors.onnx import OnnxDetector
+from duskbench.pipeline.detectors.onnx import DEFAULT_INPUT_SIZE, OnnxDetector
 from tests.needs import need_module
 
 need_module("onnxruntime")
@@ -318,6 +318,13 @@ def test_names_and_size_are_read_from_ultralytics_metadata(tmp_path: Path) -> No
     three = one_output(tmp_path / "three.onnx", np.full((1, 100, 7), 0.5, np.float32), names="['cat', 'dog']")
     with pytest.raises(ConfigError, match=r"3 names[\s\S]*2 from its metadata"):
         OnnxDetector(three)
+
+
+@pytest.mark.parametrize("said", ["[64]", "[64, 64, 3]", "['64', '64']", "64"])
+def test_another_size_than_two_numbers_is_not_read(tmp_path: Path, said: str) -> None:
+    rows = np.repeat(np.array([9, 9, 9, 9, 0.5, 0.9], np.float32)[None, :, None], 8400, axis=2)
+    path = one_output(tmp_path / "made.onnx", rows, ("h", "w"), names="{0: 'cat', 1: 'dog'}", imgsz=said)
+    assert OnnxDetector(path).size == (DEFAULT_INPUT_SIZE, DEFAULT_INPUT_SIZE)
 
 
 def rows_of(*rows: list[float], more: int = 0) -> np.ndarray:

@@ -133,6 +133,7 @@ def _results(path: Path, names: list[Any], content: dict[str, Any] | None = None
         ([12, 12.0], ["000012"], [[0, 1]]),
         (["x/caf\xe9.jpg"], ["cafe\u0301"], [[0]]),
         ([2008000012], ["2008_000012", "000012"], [[0], []]),
+        (["2008_000012.jpg"], ["2008000012"], [[0]]),
     ],
 )
 def test_each_name_means_one_image(tmp_path: Path, names: list[Any], ids: list[str], found: list[list[int]]) -> None:
@@ -195,3 +196,22 @@ def test_numbers_too_large_to_be_meant(tmp_path: Path, entry: dict[str, Any]) ->
     with pytest.raises(DuskbenchError, match=r"not usable|Unknown image id") as caught:
         ResultsFile(path).check_images(["1"])
     assert len(str(caught.value)) < 1500
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"bbox": [float("nan"), 1, 2, 3]}, {"bbox": [1e308, 0, 1e308, 1]}, {"bbox": [0, 0, -1, 1]}, {"score": True},
+     {"score": "0.5"}, {"score": 1.5}],
+)  # fmt: skip
+def test_an_unusable_entry_is_named(tmp_path: Path, entry: dict[str, Any]) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([{**FOUND[0], **entry}]))
+    with pytest.raises(DataError, match="not usable") as caught:
+        ResultsFile(path)
+    assert str(caught.value.where).endswith("entry 0")
+
+
+def test_a_score_of_0_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([{**FOUND[0], "score": 0}]))
+    assert ResultsFile(path).detect_by_id(["1"])[0].scores.tolist() == [0]

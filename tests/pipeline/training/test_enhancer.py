@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -269,6 +270,14 @@ def test_a_run_starts_from_given_weights_and_its_last_checkpoint_is_averaged_wit
 def test_hooks_that_cannot_be_set_so(hook: type[Any], arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"where: {list(arguments)[-1]}"):
         hook(**arguments)
+
+
+def test_a_loss_that_runs_away_below_zero_is_stopped(tmp_path: Path) -> None:
+    guard, runner = LossGuard(10, window=3), SimpleNamespace(work_dir=tmp_path, iter=3)
+    for _ in range(4):
+        guard.after_train_iter(runner, 0, outputs={"loss": -1.0})
+    with pytest.raises(TrainingError, match=r"loss is -1e\+06"):
+        guard.after_train_iter(runner, 0, outputs={"loss": -1e6})
 
 
 def test_adam_in_one_pass_gives_the_same_weights_and_goes_on_from_an_older_state_to_the_last_bit() -> None:

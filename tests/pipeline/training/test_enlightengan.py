@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.build import build_network
-from duskbench.pipeline.training.degradations import darken
+from duskbench.pipeline.training.degradations import add_noise, darken
+from duskbench.pipeline.training.losses import chromaticity_loss
 from duskbench.pipeline.training.random_patches import draw_patches, random_patches
 
 NETWORKS = ("generator", "discriminator", "patch_discriminator")
@@ -164,6 +165,17 @@ def test_without_features_the_loss_is_adversarial_alone() -> None:
     assert losses["loss"].item() == pytest.approx(losses["adversarial"].item() + losses["patch_adversarial"].item())
 
 
+def test_chromaticity_is_of_the_picture_and_noise_of_the_networks_input_alone() -> None:
+    trained, expected, given = model(chromaticity=20.0, noise=(0.1, 0.01)), model(), batch()
+    losses = trained.step(given, optimizers(trained))
+    seen = add_noise(darken(given["low"], [7, 8], 0.5, (2.0, 4.0)), [7, 8], 0.1, 0.01)
+    enhanced = expected.generator(seen * 2 - 1) * 0.5 + 0.5
+    chromaticity = 20 * chromaticity_loss(enhanced, given["low"]).item()
+    assert losses["chromaticity"].item() == pytest.approx(chromaticity, rel=1e-4)
+    parts = ("adversarial", "patch_adversarial", "features", "patch_features", "chromaticity")
+    assert losses["loss"].item() == pytest.approx(sum(losses[part].item() for part in parts), rel=1e-5)
+
+
 def test_what_is_exported_rebuilds_the_enhancer() -> None:
     trained = model()
     trained.step(batch(), optimizers(trained))
@@ -202,6 +214,7 @@ def test_impossible_arguments_are_errors(arguments: dict[str, Any]) -> None:
 
 
 def test_patches_larger_than_the_crop_are_an_error() -> None:
+    model(patches=1)
     trained = model(patch_size=64)
     with pytest.raises(ConfigError, match=r"(?s)crops of at least 64 pixels.*48 x 48"):
         trained.step(batch(), optimizers(trained))

@@ -29,13 +29,27 @@ def model(**arguments: Any) -> Any:
         },
         "discriminator": {"type": "MultiscaleDiscriminator", "width": 4, "layers": 2},
     }
-    return build_network({**config, **arguments}).train()
+    made: Any = build_network({**config, **arguments}).train()
+    # It begins with zeros, so that the picture would stay as it is and have no perceptual loss.
+    torch.nn.init.normal_(made.generator.generator.out.weight)
+    return made
 
 
 def batch() -> dict[str, Tensor]:
     draw = torch.Generator().manual_seed(1)
     low, normal = (torch.rand(2, 3, 32, 32, generator=draw) for _ in range(2))
     return {"low": low * 0.2, "normal": normal, "seed": torch.tensor([7, 8])}
+
+
+def step(trained: Any, given: dict[str, Tensor]) -> dict[str, Tensor]:
+    wrappers = OptimWrapperDict(
+        **{
+            name: OptimWrapper(torch.optim.SGD(getattr(trained, name).parameters(), lr=0.0))
+            for name in ("generator", "discriminator")
+        }
+    )
+    losses: dict[str, Tensor] = trained.step(given, wrappers)
+    return losses
 
 
 @pytest.mark.parametrize(
@@ -51,13 +65,7 @@ def batch() -> dict[str, Tensor]:
 def test_one_step_is_the_one_written_out(arguments: dict[str, Any]) -> None:
     trained, expected = model(**arguments), model(**arguments)
     given = batch()
-    wrappers = OptimWrapperDict(
-        **{
-            name: OptimWrapper(torch.optim.SGD(getattr(trained, name).parameters(), lr=0.0))
-            for name in ("generator", "discriminator")
-        }
-    )
-    losses = trained.step(given, wrappers)
+    losses = step(trained, given)
 
     low, normal = given["low"], given["normal"]
     # What is compared with the result is the input without noise.
@@ -81,3 +89,17 @@ def test_one_step_is_the_one_written_out(arguments: dict[str, Any]) -> None:
     gradients = torch.autograd.grad(loss, [expected.generator.get_parameter(name) for name in learned])
     for name, gradient in zip(learned, gradients, strict=True):
         assert torch.allclose(trained.generator.get_parameter(name).grad, gradient, rtol=1e-3, atol=1e-6), name
+
+
+def test_an_extractor_of_its_own_is_used_with_and_without_attention() -> None:
+    own, other = (step(model(**given), batch())["loss_perceptual"] for given in ({}, {"perceptual": OTHER_FEATURES}))
+    assert own.item() != pytest.approx(other.item(), rel=1e-3)
+    alone = {"type": "AttentionGuided", "generator": {"type": "UNet", "width": 4, "blocks": 4, "in_channels": 3}}
+    assert step(model(generator=alone, perceptual=OTHER_FEATURES), batch())["loss_perceptual"] > 0
+    assert step(model(generator=alone, alpha=0.0), batch())["loss_perceptual"] == 0
+
+
+def test_an_enhanced_picture_is_clipped() -> None:
+    trained = model()
+    trained.generator.forward = lambda low: torch.cat([low + 2, low - 2])
+    assert trained.enhance(torch.full((1, 3, 8, 8), 0.5)).unique().tolist() == [0, 1]

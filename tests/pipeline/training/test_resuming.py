@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
 from duskbench.pipeline.training.enhancer import export, train
 from duskbench.pipeline.training.launch import AtomicBackend, checkpoints
-from duskbench.pipeline.training.resuming import _scale_rates
+from duskbench.pipeline.training.resuming import _may_change, _scale_rates, training_settings
 from tests.pipeline.training.conftest import CONFIGS
 
 CONFIG = CONFIGS / "zero_dce_small.py"
@@ -84,6 +85,18 @@ def test_how_a_training_is_watched_and_loaded_may_change(stopped: Path, options:
     last, said = resumed(stopped, {**options, **changed})
     assert last.name == "iter_6.pth"
     assert "it was" not in said
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "may"), [("a", "b", True), (["a"], ["b"], True), ([1], [2], False), (["a"], [2], False)]
+)
+def test_only_a_place_may_be_another(was: Any, now: Any, may: bool) -> None:
+    assert _may_change("train_dataloader.dataset.data_root", was, now) is may
+
+
+def test_settings_may_hold_paths_and_functions() -> None:
+    given = Config({"model": {"features": shutil.copytree, "weights": Path("a/b.pth")}})
+    assert training_settings(given)["model"] == {"features": "copytree", "weights": "a/b.pth"}
 
 
 def test_a_training_at_a_constant_rate_may_be_made_longer(tmp_path: Path, options: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -91,6 +92,14 @@ def test_a_crop_is_a_window_of_the_image_or_its_mirror(tmp_path: Path) -> None:
 
 def test_small_images_are_enlarged(unpaired: Path) -> None:
     assert UnpairedCrops(unpaired, crop=64)[0]["low"].shape == (3, 64, 64)
+
+
+def test_a_small_image_is_enlarged_by_cubic_interpolation(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    for folder in ("trainA", "trainB"):
+        write_image(tmp_path / folder / "one.png", picture)
+    enlarged = UnpairedCrops(tmp_path, crop=60, flips=())[0]["low"].numpy().transpose(1, 2, 0)
+    assert np.array_equal(enlarged, cv2.resize(picture, (60, 60), interpolation=cv2.INTER_CUBIC))
 
 
 def test_short_side_is_how_much_of_the_image_a_crop_shows(tmp_path: Path) -> None:
