@@ -76,8 +76,7 @@ def made(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[nn.M
     if name == "SqueezeNetFeatures":
         with monkeypatch.context() as patch:
             patch.setattr("duskbench.pipeline.networks.squeezenet.find_weights", lambda *_: folder)
-            patch.setattr("duskbench.pipeline.networks.squeezenet.load_state_dict", lambda _: {})
-            patch.setattr("duskbench.pipeline.networks.squeezenet.load_into", lambda *_, **__: None)
+            patch.setattr("duskbench.pipeline.networks.squeezenet.load_file", lambda *_, **__: {})
             return SqueezeNetFeatures(weights=folder), (PICTURE,)
     arguments, given = CASES[name]
     return build_network({"type": name, **arguments}), given
