@@ -34,7 +34,9 @@ def _stated_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
         ConfigError: They cannot be read, or a dict leaves a number out: guessing from how many there are would name
             them wrongly.
     """
-    key = next((each for each in _KEYS if metadata.get(each)), _KEYS[0])
+    # A number says how many there are.
+    stated = (each for each in _KEYS if metadata.get(each) and not isinstance(metadata_value(metadata[each]), int))
+    key = next(stated, _KEYS[0])
     names = metadata_value(metadata.get(key))
     if isinstance(names, dict):
         by_number = {str(number): name for number, name in names.items()}

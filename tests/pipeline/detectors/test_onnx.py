@@ -504,6 +504,11 @@ def test_names_that_cannot_be_read_are_no_reason_to_guess(tmp_path: Path, names:
         OnnxDetector(path)
 
 
+@pytest.mark.parametrize("key", ["classes", "labels"])
+def test_a_number_of_classes_is_no_name(tmp_path: Path, key: str) -> None:
+    assert OnnxDetector(one_output(tmp_path / "made.onnx", yolov8_output(20), **{key: "20"})).classes == VOC_CLASSES
+
+
 @pytest.mark.parametrize("key", ["names", "class_names", "classes"])
 def test_names_in_json_and_under_other_keys(tmp_path: Path, key: str) -> None:
     path = one_output(tmp_path / "made.onnx", yolov8_output(2), **{key: '{"0": "cat", "1": "dog"}'})
