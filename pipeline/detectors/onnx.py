@@ -255,25 +255,23 @@ class OnnxDetector:
         return found
 
     def _check_units(self, boxes: np.ndarray, kind: type[DetectorError | WeightsError]) -> None:
-        centres = np.abs(boxes[:, :2] + boxes[:, 2:]) / 2
-        if len(boxes) and np.median(centres.max(axis=1)) > _FARTHEST_CENTRE:
-            raise kind(
-                "The ONNX detector's boxes are not in units of its input.",
+        def other(units: str, got: str, todo: str) -> DetectorError | WeightsError:
+            return kind(
+                f"The ONNX detector's boxes are not in {units} of its input.",
                 where=self.path,
                 expected=f"layout {self.layout}, {self._layout.expects}",
-                got=f"values up to {np.nanmax(np.abs(boxes)):g} sides of the picture",
-                todo="export them divided by the input's width and height",
+                got=f"values up to {got}",
+                todo=f"export them {todo}",
             )
+
+        centres = np.abs(boxes[:, :2] + boxes[:, 2:]) / 2
+        if len(boxes) and np.median(centres.max(axis=1)) > _FARTHEST_CENTRE:
+            got = f"{np.nanmax(np.abs(boxes)):g} sides of the picture"
+            raise other("units", got, "divided by the input's width and height")
         largest = np.abs(boxes).max(initial=0) * max(self.size)
         self._far_seen = self._far_seen or bool(largest >= _TINY)
         if self._layout.in_pixels and len(boxes) and not self._far_seen:
-            raise kind(
-                "The ONNX detector's boxes are not in pixels of its input.",
-                where=self.path,
-                expected=f"layout {self.layout}, {self._layout.expects}",
-                got=f"values up to {largest:g}",
-                todo="export them times the input's width and height, or say another layout=",
-            )
+            raise other("pixels", f"{largest:g}", "times the input's width and height, or say another layout=")
 
     def _select(self, found: Candidates, frame: Frame) -> Detections:
         """Candidates above the threshold, of real classes, in pixels of the image."""

@@ -14,6 +14,7 @@ from duskbench.data_tools.ids import read_names
 
 # ultralytics' first.
 _KEYS = ("names", "class_names", "classes", "labels")
+_TODO = "pass `classes`, a list with a name for each output, 'N/A' for one that stands for nothing"
 _BY_COUNT = {len(names): names for names in (VOC_CLASSES, COCO_CLASSES, COCO_91_CLASSES)}
 
 
@@ -34,10 +35,10 @@ def _stated_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
         ConfigError: They cannot be read, or a dict leaves a number out: guessing from how many there are would name
             them wrongly.
     """
+    values = {key: metadata_value(metadata[key]) for key in _KEYS if metadata.get(key)}
     # A number says how many there are.
-    stated = (each for each in _KEYS if metadata.get(each) and not isinstance(metadata_value(metadata[each]), int))
-    key = next(stated, _KEYS[0])
-    names = metadata_value(metadata.get(key))
+    key = next((each for each, value in values.items() if not isinstance(value, int)), _KEYS[0])
+    names = values.get(key)
     if isinstance(names, dict):
         by_number = {str(number): name for number, name in names.items()}
         if by_number.keys() != set(map(str, range(len(names)))):
@@ -46,18 +47,16 @@ def _stated_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
                 where=path,
                 expected=f"0 to {len(names) - 1}",
                 got=", ".join(map(str, names))[:200],
-                todo="pass `classes`, a list with a name for each output, 'N/A' for one that stands for nothing",
+                todo=_TODO,
             )
         names = [by_number[str(number)] for number in range(len(names))]
-    if metadata.get(key) and not (
-        isinstance(names, list | tuple) and all(isinstance(name, str | int) for name in names)
-    ):
+    if key in values and not (isinstance(names, list | tuple) and all(isinstance(name, str | int) for name in names)):
         raise ConfigError(
             "The class names in the metadata of the ONNX detector cannot be read.",
             where=path,
             expected=f"{key}: a list of names, or a dict of them by number from 0",
             got=metadata[key][:200],
-            todo="pass `classes`, a list with a name for each output, 'N/A' for one that stands for nothing",
+            todo=_TODO,
         )
     return tuple(map(str, names or ()))
 
