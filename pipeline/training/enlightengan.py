@@ -21,6 +21,7 @@ from duskbench.pipeline.training.losses import (
     relativistic_generator_loss,
 )
 from duskbench.pipeline.training.random_patches import draw_patches, random_patches
+from duskbench.pipeline.training.reconstruction import reconstruction_of
 from duskbench.pipeline.training.shared_scores import SharedScores
 from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
 
@@ -44,6 +45,8 @@ class EnlightenGAN(TrainableEnhancer):
         darken_range: By which factor, drawn evenly.
         chromaticity: Weight of `chromaticity_loss`; 0 in the official code.
         noise: `read` and `shot` of the noise that the inputs get last (`add_noise`); None in the official code.
+        reconstruction: Arguments of a `Reconstruction`, whose losses are added; its features are compared as the self
+            feature preserving loss compares them. None in the official code.
 
     Source: Jiang et al. 2021, section III; VITA-Group/EnlightenGAN @ b034984, models/single_model.py, with the options
     of scripts/script.py (--patchD_3 5 --patchSize 32 --n_layers_D 5 --n_layers_patchD 4 --use_ragan --hybrid_loss
@@ -66,6 +69,7 @@ class EnlightenGAN(TrainableEnhancer):
         darken_range: tuple[float, float] = (2.0, 4.0),
         chromaticity: float = 0.0,
         noise: tuple[float, float] | None = None,
+        reconstruction: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(generator)
         if patches < 1 or patch_size < 1 or not 1 <= darken_range[0] <= darken_range[1]:
@@ -81,6 +85,7 @@ class EnlightenGAN(TrainableEnhancer):
         self.patches, self.patch_size, self.feature_weight = patches, patch_size, feature_weight
         self.darken_probability, self.darken_range = darken_probability, darken_range
         self.chromaticity, self.noise = chromaticity, checked_noise(noise)
+        self.reconstruction = reconstruction_of(reconstruction)
 
     def step(self, batch: Batch, optimizers: OptimWrapperDict) -> dict[str, Tensor]:
         """One step of the generator, then one of each discriminator on what it made; see `TrainableEnhancer.step`."""
@@ -107,6 +112,8 @@ class EnlightenGAN(TrainableEnhancer):
             losses |= self._feature_losses(pairs)
             if self.chromaticity:
                 losses["chromaticity"] = self.chromaticity * chromaticity_loss(enhanced * 0.5 + 0.5, low)
+            if self.reconstruction:
+                losses |= self.reconstruction.losses(self._enhance, batch["normal"], seeds, self._feature_distance)
             total = torch.stack(list(losses.values())).sum()
         self.descend(optimizers["generator"], total)
 
@@ -128,12 +135,18 @@ class EnlightenGAN(TrainableEnhancer):
         """Self feature preserving losses of pairs (result in [-1, 1], input in [0, 1])."""
         losses: dict[str, Tensor] = {}
         for name, (enhanced, low) in pairs.items() if self.feature_weight else ():
-            with torch.no_grad():
-                reference = self.features(low)
-            distance = normalised_feature_distance(self.features(enhanced * 0.5 + 0.5), reference)
-            losses[name] = self.feature_weight * distance
+            losses[name] = self.feature_weight * self._feature_distance(enhanced * 0.5 + 0.5, low)
         return losses
+
+    def _feature_distance(self, picture: Tensor, reference: Tensor) -> Tensor:
+        with torch.no_grad():
+            expected = self.features(reference)
+        return normalised_feature_distance(self.features(picture), expected)
+
+    def _enhance(self, low: Tensor) -> Tensor:
+        result: Tensor = self.generator(low * 2 - 1) * 0.5 + 0.5
+        return result
 
     def enhance(self, low: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same; H and W multiples of 16."""
-        return (self.generator(low * 2 - 1) * 0.5 + 0.5).clamp(0, 1)
+        return self._enhance(low).clamp(0, 1)

@@ -19,6 +19,7 @@ from duskbench.pipeline.training.losses import (
     lsgan_generator_loss,
     normalised_feature_distance,
 )
+from duskbench.pipeline.training.reconstruction import reconstruction_of
 from duskbench.pipeline.training.shared_scores import SharedScores
 from duskbench.pipeline.training.trainable import Batch, TrainableEnhancer
 
@@ -38,6 +39,7 @@ class GuidedGAN(TrainableEnhancer):
         chromaticity: Weight of `chromaticity_loss`. Not in the paper, where it is 0.
         noise: `read` and `shot` of the noise that the generator's input gets, and what its result is compared with does
             not (`add_noise`). None in the paper.
+        reconstruction: Arguments of a `Reconstruction`, whose losses are added. None in the paper.
         perceptual: Configuration of its extractor; None takes the attention's own, whose map of the input is then
             computed once for both.
         normalised: Compare maps whose channels have mean 0 and variance 1, as EnlightenGAN does; eq. 4 does not.
@@ -62,19 +64,22 @@ class GuidedGAN(TrainableEnhancer):
         normalised: bool = False,
         chromaticity: float = 0.0,
         noise: tuple[float, float] | None = None,
+        reconstruction: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(generator)
         self.generator = MODELS.build(dict(generator))
         self.discriminator = MODELS.build(dict(discriminator))
         self.alpha, self.identity, self.normalised = alpha, identity, normalised
         self.chromaticity, self.noise = chromaticity, checked_noise(noise)
+        self.reconstruction = reconstruction_of(reconstruction)
         self.perceptual = None if perceptual is None else MODELS.build(dict(perceptual))
-        if alpha and self._extractor is None:
+        if self._extractor is None and (alpha or (self.reconstruction and self.reconstruction.features)):
             raise ConfigError(
                 "The perceptual loss has no feature extractor.",
                 where="GuidedGAN",
-                expected="perceptual=dict(type=...) where the attention has no features, or alpha=0",
-                got=f"perceptual=None, alpha={alpha}",
+                expected="perceptual=dict(type=...) where the attention has no features, or alpha=0 and no weight of "
+                "reconstructed features",
+                got=f"perceptual=None, alpha={alpha}, reconstruction={reconstruction}",
             )
 
     @property
@@ -93,13 +98,17 @@ class GuidedGAN(TrainableEnhancer):
         with optimizers["generator"].optim_context(self):
             adversarial = lsgan_generator_loss(scores.of_generator())
             own_maps = maps.features if maps is not None and seen is low and self.perceptual is None else None
-            perceptual = self._perceptual_loss(low, enhanced, own_maps)
+            perceptual = self._feature_distance(enhanced, low, own_maps) if self.alpha else enhanced.new_zeros(())
             loss = adversarial + self.alpha * perceptual
             additions: dict[str, Tensor] = {}
             if self.chromaticity:
                 additions["loss_chromaticity"] = self.chromaticity * chromaticity_loss(enhanced, low)
             if self.identity:
                 additions["loss_identity"] = self.identity * F.l1_loss(self.generator(normal), normal)
+            if self.reconstruction:
+                seeds = batch["seed"].tolist()
+                restored = self.reconstruction.losses(self.generator, normal, seeds, self._feature_distance)
+                additions |= {f"loss_{name}": value for name, value in restored.items()}
             loss = sum(additions.values(), start=loss)
         self.descend(optimizers["generator"], loss)
 
@@ -114,14 +123,14 @@ class GuidedGAN(TrainableEnhancer):
             "loss_discriminator": loss_discriminator,
         }
 
-    def _perceptual_loss(self, low: Tensor, enhanced: Tensor, features: Tensor | None) -> Tensor:
+    def _feature_distance(self, picture: Tensor, reference: Tensor, features: Tensor | None = None) -> Tensor:
+        """Distance of their features; `features` are the reference's where they are known."""
         extractor = self._extractor
-        if not self.alpha or extractor is None:
-            return enhanced.new_zeros(())
+        assert extractor is not None  # noqa: S101 - the constructor has seen to it
         if features is None:
-            features = extractor(low).detach()
+            features = extractor(reference).detach()
         distance = normalised_feature_distance if self.normalised else F.mse_loss
-        return distance(extractor(enhanced), features)
+        return distance(extractor(picture), features)
 
     def enhance(self, low: Tensor) -> Tensor:
         """Enhance a batch, (N, 3, H, W) float32 RGB in [0, 1] to the same."""

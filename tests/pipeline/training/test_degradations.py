@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from duskbench.pipeline.training.degradations import add_noise, darken
+from duskbench.data_tools.darken import srgb_to_linear
+from duskbench.pipeline.training.degradations import add_noise, darken, underexpose
 
 
 def test_darkening_is_by_two_to_four_for_half_of_the_samples() -> None:
@@ -50,3 +51,47 @@ def test_noise_is_that_of_the_seed() -> None:
     assert both.min() == 0
     assert both.max() == 1
     assert torch.equal(add_noise(light, [5, 6, 7, 8], 0.0, 0.0), light)
+
+
+NO_NOISE = {"shot": (1e-12, 1e-12), "read": (1e-12, 1e-12)}
+
+
+def linear(pictures: torch.Tensor) -> np.ndarray:
+    return srgb_to_linear(pictures.numpy().astype(np.float64))
+
+
+def test_light_is_lost_by_stops_that_change_smoothly_over_the_picture() -> None:
+    """Between 3x3 draws of one stop around the sample's own: neighbours of 33 differ by a sixteenth of two stops."""
+    lit = torch.ones(200, 3, 33, 33)
+    dark = underexpose(lit, range(200), (2.0, 3.0), **NO_NOISE)
+    assert torch.equal(dark, (dark * 255).round() / 255)
+    stops = -np.log2(linear(dark))[:, 0]
+    assert 1 <= stops.min() < 1.3
+    assert 3.7 < stops.max() <= 4
+    assert stops.mean() == pytest.approx(2.5, abs=0.1)
+    assert np.abs(np.diff(stops, axis=2)).max() < 2 / 16 + 0.05
+    assert np.median(np.ptp(stops, axis=(1, 2))) > 1
+
+
+def test_no_light_lost_is_no_light_gained() -> None:
+    lit = torch.rand(20, 3, 12, 16, generator=torch.Generator().manual_seed(0))
+    dark = underexpose(lit, range(20), (0.0, 0.0), **NO_NOISE)
+    assert (dark <= lit + 0.5 / 255 + 1e-6).all()
+    assert (dark.flatten(1).sum(1) > 0.7 * lit.flatten(1).sum(1)).all()
+
+
+def test_underexposed_light_has_the_stated_noise() -> None:
+    """What noise adds to the same loss of light without any."""
+    lit = torch.ones(40, 3, 64, 64)
+    clean = linear(underexpose(lit, range(40), (2.0, 2.0), **NO_NOISE))
+    noise = linear(underexpose(lit, range(40), (2.0, 2.0), shot=(1e-3, 1e-3), read=(2e-3, 2e-3))) - clean
+    assert noise.var() == pytest.approx(1e-3 * clean.mean() + 2e-3**2, rel=0.05)
+    assert abs(noise.mean()) < 1e-3
+
+
+def test_an_underexposed_picture_is_that_of_the_seed() -> None:
+    lit = torch.rand(3, 3, 16, 20)
+    both = underexpose(lit, [5, 6, 7], (1.0, 6.0))
+    assert torch.equal(underexpose(lit[1:2], [6], (1.0, 6.0)), both[1:2])
+    assert not torch.equal(underexpose(lit[1:2], [9], (1.0, 6.0)), both[1:2])
+    assert both.min() >= 0

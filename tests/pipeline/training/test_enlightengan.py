@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.pipeline.networks.build import build_network
-from duskbench.pipeline.training.degradations import add_noise, darken
-from duskbench.pipeline.training.losses import chromaticity_loss
+from duskbench.pipeline.training.degradations import add_noise, darken, underexpose
+from duskbench.pipeline.training.losses import chromaticity_loss, normalised_feature_distance
 from duskbench.pipeline.training.random_patches import draw_patches, random_patches
 
 NETWORKS = ("generator", "discriminator", "patch_discriminator")
@@ -174,6 +174,20 @@ def test_chromaticity_is_of_the_picture_and_noise_of_the_networks_input_alone() 
     assert losses["chromaticity"].item() == pytest.approx(chromaticity, rel=1e-4)
     parts = ("adversarial", "patch_adversarial", "features", "patch_features", "chromaticity")
     assert losses["loss"].item() == pytest.approx(sum(losses[part].item() for part in parts), rel=1e-5)
+
+
+def test_lit_pictures_are_brought_back_from_the_dark() -> None:
+    back = {"pixels": 3.0, "features": 2.0, "stops": (1.0, 2.0)}
+    trained, expected, given = model(reconstruction=back), model(), batch()
+    losses = trained.step(given, optimizers(trained))
+    normal = given["normal"]
+    restored = expected.generator(underexpose(normal, [7, 8], (1.0, 2.0)) * 2 - 1) * 0.5 + 0.5
+    assert losses["reconstruction"].item() == pytest.approx(3 * (restored - normal).abs().mean().item(), rel=1e-4)
+    distance = normalised_feature_distance(*(expected.features(each) for each in (restored, normal)))
+    assert losses["reconstruction_features"].item() == pytest.approx(2 * distance.item(), rel=1e-3)
+    assert losses["loss"].item() == pytest.approx(
+        sum(value.item() for name, value in losses.items() if not name.startswith("loss")), rel=1e-5
+    )
 
 
 def test_what_is_exported_rebuilds_the_enhancer() -> None:
