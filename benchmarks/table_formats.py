@@ -59,8 +59,9 @@ def _parts_to_name(table: Table) -> dict[Key, str]:
 
 
 def _markdown(text: str) -> str:
-    """On one line and without HTML; other markup is left as whoever wrote the text has it."""
-    return _one_line(text).replace("<", "\\<")
+    """On one line, without HTML and no list item; other markup is left as whoever wrote the text has it."""
+    line = _one_line(text).replace("<", "\\<")
+    return f"\\{line}" if line.startswith("* ") else line
 
 
 def _markdown_cell(text: str) -> str:
