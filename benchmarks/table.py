@@ -190,7 +190,7 @@ def build_table(
         *_training_columns(results, scores),
         *(column for score in scores if score.metric.key == "map" for column in _class_columns(record, score)),
     ]
-    rows = tuple(_row(result, record, baselines[-1] if baselines else None) for result in results)
+    rows = tuple(_row(result, record, baselines[-1] if baselines else "") for result in results)
     notes = table_notes(record, results, bootstrap or record.bootstrap)
     return Table(record.title, tuple(columns), rows, tuple(notes))
 
@@ -287,7 +287,7 @@ def _training_columns(results: Sequence[EnhancerResult], scores: Sequence[ScoreC
     return [Column("trainings", "trainings", part=part), *spreads]
 
 
-def _row(result: EnhancerResult, record: RunRecord, marked_to: str | None) -> TableRow:
+def _row(result: EnhancerResult, record: RunRecord, marked_to: str) -> TableRow:
     measured = {len(each) for each in result.spread.trainings.values()}
     incomplete = result.n_images < result.n_expected or any(n < len(record.rows[result.label]) for n in measured)
     incomplete = incomplete and result.error is None
@@ -303,10 +303,8 @@ def _row(result: EnhancerResult, record: RunRecord, marked_to: str | None) -> Ta
     return TableRow(result.label, cells, bound=result.label in record.bounds, mark=mark)
 
 
-def _score_cells(
-    score: ScoreColumn, result: EnhancerResult, record: RunRecord, marked_to: str | None
-) -> dict[Key, Cell]:
-    """All that a row says of one score; its own number is marked by its difference to `marked_to`."""
+def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord, marked_to: str) -> dict[Key, Cell]:
+    """All that a row says of one score; its own number is marked by its difference to `marked_to`, a row's label."""
     differences = {label: each.scores.get(score.key) for label, each in result.against.items()}
     cells: dict[Key, Cell] = {
         (score.key,): cell_of(result.score(score.key), differences.get(marked_to)),
