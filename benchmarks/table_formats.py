@@ -99,7 +99,7 @@ def to_latex(table: Table) -> str:
 
 
 def to_terminal(table: Table) -> RenderableType:
-    """Rich renderables: the main columns, then the other parts, then the notes; at most 100 columns wide."""
+    """Rich renderables: the main columns, the other parts, the notes; 100 columns at most where no label is long."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table as RichTable
