@@ -200,6 +200,7 @@ class Dataset(ABC):
             return self.annotation(image_id)
         except MissingAnnotationError as error:
             todo = error.todo or (hint_at_others(error.where) if error.where else None)
+            todo = todo or "add the file, or name the images to take: --split FILE, an id a line"
             raise MissingAnnotationError(error.what, where=error.where, got=error.got, todo=todo) from error
 
     @property
