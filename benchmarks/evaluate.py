@@ -174,6 +174,12 @@ def baseline_labels(record: RunRecord, baseline: str | None = None) -> list[str]
     return list(dict.fromkeys(label for label in (record.input_label, baseline) if label is not None))
 
 
+def baselines_of(record: RunRecord, results: Iterable[EnhancerResult]) -> list[str]:
+    """What results have differences to: Input first, then the chosen one; the last is what a table's marks are of."""
+    found = dict.fromkeys(label for result in results for label in result.against)
+    return sorted(found, key=lambda label: label != record.input_label)
+
+
 def bootstrap_of(
     run: RunImages, samples: Iterable[Sample | Trainings], options: BootstrapOptions | None = None
 ) -> Bootstrap:

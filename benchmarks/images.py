@@ -94,10 +94,9 @@ def _select(dataset: Dataset, absent: set[str], limit: int | None, drop_cup: boo
         ids = [image_id for image_id in ids if group_of[image_id] in groups]
     if drop_cup:
         ids = _without_cup(dataset, ids)
-    if limit is None:
-        return ids
     present = [image_id for image_id in ids if image_id not in absent]
-    return evenly(present, limit)
+    # Where the limit leaves out none of those that are there, it is none: what is absent is told as without it.
+    return ids if limit is None or limit >= len(present) else evenly(present, limit)
 
 
 def evenly(images: Sequence[_T], most: int) -> list[_T]:

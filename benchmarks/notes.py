@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from duskbench.benchmarks.costs import COSTS_NOTE
-from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.evaluate import EnhancerResult, baselines_of
 from duskbench.benchmarks.ranks import agreement_notes, rank_agreements
 from duskbench.benchmarks.record import DetectorEntry, MetricEntry, RunRecord
 from duskbench.benchmarks.simultaneous import family_of
@@ -25,7 +25,7 @@ def table_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap:
     """What a reader must know beside the numbers, a line each; what they were made with comes last."""
     return [
         *_notes(record, results),
-        *interval_notes(results, bootstrap),
+        *interval_notes(results, bootstrap, baselines_of(record, results)),
         *_family_notes(record, results, bootstrap),
         *agreement_notes(rank_agreements(record, results, bootstrap), bootstrap),
         _made_with(record),
@@ -133,15 +133,14 @@ def _listed(metric: MetricEntry, numbers: Sequence[float]) -> str:
 def _class_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
     """Which classes are not in the mean, and which objects are in no class of the protocol."""
     notes = []
-    made = [result for result in results if result.spread.classes]
-    known = {name for result in made for of in result.spread.classes.values() for name in of}
+    known = {name for result in results for of in result.spread.classes.values() for name in of}
     lacking = {d.label: match_classes(d.classes, record.protocol.classes).not_detectable for d in record.detectors}
     for label, names in lacking.items():
         if names:
             notes.append(f"Not among the classes of {label} and so not in its mean: {', '.join(names)}.")
     nowhere = {name for names in lacking.values() for name in names}
     absent = [name for name in record.protocol.classes if name not in known | nowhere]
-    if made and absent:
+    if record.detectors and absent and any(result.n_images for result in results):
         notes.append(f"Without ground truth here and so not in the mean: {', '.join(absent)}.")
     if record.detectors and record.other_objects:
         others = ", ".join(f"{name} {count}" for name, count in list(record.other_objects.items())[:_OTHERS_NAMED])
@@ -158,7 +157,7 @@ def _made_with(record: RunRecord) -> str:
     return f"Made with {packages}, commit {made.git or 'unknown'}, {made.started}."
 
 
-def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions) -> list[str]:
+def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions, baselines: Sequence[str]) -> list[str]:
     """What brackets and marks mean; nothing where no result has an interval."""
     if all(interval.low is None for result in results for interval in result.spread.scores.values()):
         return []
@@ -176,9 +175,8 @@ def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions)
             "Of several trainings the interval holds the variance between trainings too: it is added to that of images "
             "(Student's t, Welch and Satterthwaite's degrees of freedom). SD: standard deviation over trainings."
         )
-    baselines = list(dict.fromkeys(label for result in results for label in result.against))
     if baselines:
-        notes.append(mark_note(f"the difference to {baselines[0]} (under Δ: to that column's baseline)"))
+        notes.append(mark_note(f"the difference to {baselines[-1]} (under Δ: to that column's baseline)"))
     for result in results:
         for baseline, difference in result.against.items():
             if difference.n_left_out:

@@ -9,7 +9,7 @@ from itertools import chain, count
 from statistics import stdev
 from typing import Any, Literal, get_args
 
-from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.evaluate import EnhancerResult, baselines_of
 from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.notes import UNSETTLED, table_notes
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
@@ -171,8 +171,10 @@ def build_table(
 
     Returns:
         The table: a column for each metric, for those of images also one for each set of images where there are
-        several, and the APs by class. A value whose difference to Input the interval does not settle is marked.
+        several, and the APs by class. A value whose difference to the chosen baseline, or else to Input, the interval
+        does not settle is marked.
     """
+    baselines = baselines_of(record, results)
     groups = list(record.data.groups) if len(record.data.groups) > 1 else []
     scores = record.columns()
     columns = [
@@ -183,12 +185,12 @@ def build_table(
         *_cost_columns(record),
         Column("n", "n"),
         Column("failed", "failed"),
-        *_difference_columns(results, scores),
+        *_difference_columns(baselines, scores),
         *_frozen_columns(record, scores),
         *_training_columns(results, scores),
         *(column for score in scores if score.metric.key == "map" for column in _class_columns(record, score)),
     ]
-    rows = tuple(_row(result, record) for result in results)
+    rows = tuple(_row(result, record, baselines[-1] if baselines else "") for result in results)
     notes = table_notes(record, results, bootstrap or record.bootstrap)
     return Table(record.title, tuple(columns), rows, tuple(notes))
 
@@ -241,7 +243,7 @@ def _cost_columns(record: RunRecord) -> list[Column]:
     ]
 
 
-def _difference_columns(results: Sequence[EnhancerResult], scores: Sequence[ScoreColumn]) -> list[Column]:
+def _difference_columns(baselines: Sequence[str], scores: Sequence[ScoreColumn]) -> list[Column]:
     return [
         score_column(
             score,
@@ -251,7 +253,7 @@ def _difference_columns(results: Sequence[EnhancerResult], scores: Sequence[Scor
             part=f"Differences to {baseline}",
             signed=True,
         )
-        for baseline in dict.fromkeys(label for result in results for label in result.against)
+        for baseline in baselines
         for score in scores
     ]
 
@@ -285,7 +287,7 @@ def _training_columns(results: Sequence[EnhancerResult], scores: Sequence[ScoreC
     return [Column("trainings", "trainings", part=part), *spreads]
 
 
-def _row(result: EnhancerResult, record: RunRecord) -> TableRow:
+def _row(result: EnhancerResult, record: RunRecord, marked_to: str) -> TableRow:
     measured = {len(each) for each in result.spread.trainings.values()}
     incomplete = result.n_images < result.n_expected or any(n < len(record.rows[result.label]) for n in measured)
     incomplete = incomplete and result.error is None
@@ -296,17 +298,16 @@ def _row(result: EnhancerResult, record: RunRecord) -> TableRow:
         own["trainings"] = max(measured)
     cells: dict[Key, Cell] = {key: Cell(value) for key, value in own.items()}
     for score in record.columns():
-        cells |= _score_cells(score, result, record)
+        cells |= _score_cells(score, result, record, marked_to)
     mark = " *" if incomplete else " †" if result.error else ""
     return TableRow(result.label, cells, bound=result.label in record.bounds, mark=mark)
 
 
-def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord) -> dict[Key, Cell]:
-    """All that a row says of one score."""
+def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord, marked_to: str) -> dict[Key, Cell]:
+    """All that a row says of one score; its own number is marked by its difference to `marked_to`, a row's label."""
     differences = {label: each.scores.get(score.key) for label, each in result.against.items()}
-    first = next(iter(differences.values()), None)
     cells: dict[Key, Cell] = {
-        (score.key,): cell_of(result.score(score.key), first),
+        (score.key,): cell_of(result.score(score.key), differences.get(marked_to)),
         **{difference_key(score, label): cell_of(each, each) for label, each in differences.items()},
         **{(score.key, "group", group): Cell(n) for group, n in result.by_group.get(score.key, {}).items()},
     }

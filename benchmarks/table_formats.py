@@ -59,8 +59,9 @@ def _parts_to_name(table: Table) -> dict[Key, str]:
 
 
 def _markdown(text: str) -> str:
-    """On one line and without HTML; other markup is left as whoever wrote the text has it."""
-    return _one_line(text).replace("<", "\\<")
+    """On one line, without HTML and no list item; other markup is left as whoever wrote the text has it."""
+    line = _one_line(text).replace("<", "\\<")
+    return f"\\{line}" if line.startswith("* ") else line
 
 
 def _markdown_cell(text: str) -> str:
@@ -98,7 +99,7 @@ def to_latex(table: Table) -> str:
 
 
 def to_terminal(table: Table) -> RenderableType:
-    """Rich renderables: the main columns, then the other parts, then the notes; at most 100 columns wide."""
+    """Rich renderables: the main columns, the other parts, the notes; 100 columns at most where no label is long."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table as RichTable

@@ -17,7 +17,7 @@ from duskbench.data_tools.coco_files import CocoFile, choose_files, find_annotat
 from duskbench.data_tools.coco_pictures import Pictures, names_in
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.findings import Finding
-from duskbench.data_tools.ids import bare_id, path_parts, resolve, stem
+from duskbench.data_tools.ids import bare_id, path_parts, resolve, shown, stem
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.records import Dataset, ImageRecord, ObjectAnnotation
 
@@ -216,7 +216,7 @@ def _located(file_name: str, source: CocoFile, pictures: Pictures, files: Sequen
             "Several images have the name of one in the annotation file.",
             where=f"{source.path}, {file_name}",
             expected="one",
-            got=", ".join(files[:5]),
+            got=shown(files),
             todo="name the folder of the images, relative to the data set: images=FOLDER",
         )
     wanted = bare_id(file_name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,17 @@ class CocoTruth:
 
 @dataclass(frozen=True)
 class CocoResults:
-    """What `write_coco_results` wrote: the file, detections, and detections left out by class."""
+    """What `write_coco_results` wrote: the file, its ground truth, detections, and those left out by class."""
 
     path: Path
+    truth: Path
     detections: int
     left_out: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        left_out = ", ".join(f"{name} {number}" for name, number in self.left_out.items())
+        more = f"; of other classes, left out: {left_out}" if left_out else ""
+        return f"{self.path}: {self.detections} detections, to be scored by {self.truth}{more}"
 
 
 def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress = SILENT) -> CocoTruth:
@@ -110,6 +116,24 @@ def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress = SI
     return CocoTruth(
         Path(path), len(images), {name: counted[name] for name in ordered}, sum(one.difficult for _, one in found)
     )
+
+
+def write_coco_part(path: str | Path, truth: str | Path, image_ids: Collection[str]) -> None:
+    """Write a ground truth with some of the images of another, under the same numbers.
+
+    Args:
+        path: The file to write.
+        truth: Ground truth that `write_coco_truth` wrote.
+        image_ids: Ids of the images, as the data set has them.
+
+    Raises:
+        DataError: `truth` is no such file.
+    """
+    content = read_json(Path(truth))
+    images = [entry for entry in content["images"] if entry[_ID] in image_ids]
+    numbers = {entry["id"] for entry in images}
+    annotations = [one for one in content["annotations"] if one["image_id"] in numbers]
+    write_text(path, json.dumps({**content, "images": images, "annotations": annotations}) + "\n")
 
 
 def _size(record: ImageRecord) -> tuple[int, int]:
@@ -175,4 +199,4 @@ def write_coco_results(
             named = {"category_id": number, "category_name": name}
             rows.append({**image, **named, "bbox": _xywh(box), "score": float(score)})
     write_text(path, json.dumps(rows, allow_nan=False) + "\n")
-    return CocoResults(Path(path), len(rows), dict(left_out))
+    return CocoResults(Path(path), Path(truth), len(rows), dict(left_out))

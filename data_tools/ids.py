@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
@@ -82,9 +82,10 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def shown(names: Sequence[str], most: int = 5) -> str:
-    """Names with commas between them, as an error has them: of more than so many the first, and `...`."""
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+def shown(names: Iterable[object], most: int = 5) -> str:
+    """Names with commas between them, as an error has them: of more than so many the first, and how many more."""
+    each = list(map(str, names))
+    return ", ".join(each[:most]) + (f" and {len(each) - most} more" if len(each) > most else "")
 
 
 def stem(file_name: str) -> str:

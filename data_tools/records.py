@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from duskbench.data_tools.boxes import clip_box, doubt_of_shares
@@ -179,7 +179,7 @@ class Dataset(ABC):
         found = resolve(image_id, self._known, where=self.root)
         with naming(DataError, "The data set's reader fails.", type(self), f"{self.root}, {found}"):
             record = self._annotation(found)
-        size, where = _size_if_readable(record.path), self.annotation_path(found)
+        size, file = _size_if_readable(record.path), self.annotation_path(found)
         if size and record.size and size != record.size:
             self._other_sizes[found] = (
                 f"{record.size[0]} x {record.size[1]}, the image of {found} {size[0]} x {size[1]}"
@@ -190,7 +190,8 @@ class Dataset(ABC):
             if is_synonym(one.name):
                 self._renamed.setdefault(f"{one.name} as {name}", set()).add(found)
             self._largest_edge = max(self._largest_edge, *one.box_xyxy[2:])
-            box = clip_box(one.box_xyxy, size or record.size, where=f"{where}, object {number} ({one.name})")
+            where = f"{file}{image_of(file, found)}, object {number} ({one.name})"
+            box = clip_box(one.box_xyxy, size or record.size, where=where)
             objects.append(replace(one, name=name, box_xyxy=box))
         return record if record.objects is None else replace(record, objects=tuple(objects))
 
@@ -199,6 +200,7 @@ class Dataset(ABC):
             return self.annotation(image_id)
         except MissingAnnotationError as error:
             todo = error.todo or (hint_at_others(error.where) if error.where else None)
+            todo = todo or "add the file, or name the images to take: --split FILE, an id a line"
             raise MissingAnnotationError(error.what, where=error.where, got=error.got, todo=todo) from error
 
     @property
@@ -238,6 +240,11 @@ class Dataset(ABC):
         """
         self.ids = resolve_all(image_ids, self.selectable(), where=self.root)
         self._known = dict.fromkeys(self.ids)
+
+
+def image_of(file: Path, image_id: str) -> str:
+    """What follows an annotation file's name in messages: the image, where the name does not say it, as COCO's."""
+    return "" if file.name.startswith(f"{PurePosixPath(image_id).name}.") else f", image {image_id}"
 
 
 def _images(number: int) -> str:

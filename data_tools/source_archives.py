@@ -10,6 +10,7 @@ from duskbench.data_tools.archives import paths_in
 from duskbench.data_tools.data_source import DataSource, Placement, SourceFile
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.file_kinds import kind_of_file
+from duskbench.data_tools.ids import shown
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def described(file: SourceFile) -> str:
 def top_level(paths: Collection[PurePosixPath]) -> str:
     """The first names at the top of an archive, to be shown."""
     names = sorted({path.parts[0] for path in paths if path.parts})
-    return f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''}" or "nothing"
+    return shown(names, 10) or "nothing"
 
 
 def picks(file: SourceFile, paths: Collection[PurePosixPath]) -> list[tuple[PurePosixPath, str]] | None:

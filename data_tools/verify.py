@@ -18,7 +18,7 @@ from duskbench.data_tools.findings import Collector, Report
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.plugins import naming
 from duskbench.data_tools.progress import SILENT, Progress
-from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation
+from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation, image_of
 from duskbench.data_tools.verify_image import ImageCheck, check_image
 
 # Two boxes of a class that overlap more are one object annotated twice.
@@ -92,6 +92,7 @@ def _check_annotations(dataset: Dataset, found: Collector) -> list[Expectation]:
             expected.append(Expectation(path))
             continue
         file = dataset.annotation_path(image_id)
+        image = image_of(file, image_id)
         found.count("annotations present")
         found.count("boxes", len(record.objects))
         difficult = sum(one.difficult for one in record.objects)
@@ -100,9 +101,9 @@ def _check_annotations(dataset: Dataset, found: Collector) -> list[Expectation]:
         if not record.objects and image_id in dataset.known_without_box:
             found.add("info", "no-boxes-known", file, "the release itself has no box for this image")
         elif not record.objects:
-            found.add("warning", "no-boxes", file, "no box in the file")
+            found.add("warning", "no-boxes", file, f"no box in the file{image}")
         for message in _twice(record.objects):
-            found.add("warning", "object-twice", file, message)
+            found.add("warning", "object-twice", file, f"{message}{image}")
         for name, number in Counter(one.name for one in record.objects).items():
             spelled.setdefault(name, _Class(file)).add(number)
         expected.append(Expectation(path, record.size, tuple((one.name, one.box_xyxy) for one in record.objects)))

@@ -75,6 +75,12 @@ class VOC(Dataset):
     def _select(self, split: str, marked_out: list[str]) -> tuple[list[str], Path]:
         if split == "all":
             return _union(self._main) or sorted(self._annotations), self.root
+        if not self._set_files:
+            # Not taken whole: what a detector learned from would be measured too.
+            raise DataError(
+                "The tree has no image sets.", where=self.root / IMAGE_SETS, expected=f"{split}.txt", got="none",
+                todo="write it, an image id a line, or take all images: --split all (split='all')",
+            )  # fmt: skip
         if split not in self._set_files:
             usual = [name for name in _UNION if name in self._set_files] or sorted(self._set_files)
             raise UnknownNameError(
@@ -177,7 +183,9 @@ class VOC(Dataset):
     def _check_sets(self) -> Iterator[Finding]:
         folder = self.root / IMAGE_SETS
         if not self._main:
-            yield Finding("error", "no-image-sets", folder, "none of train, val, trainval, test")
+            yield Finding(
+                "error", "no-image-sets", folder, "none of train, val, trainval, test: only `--split all` works"
+            )
         for name, ids in self._main.items():
             for image_id, times in Counter(ids).items():
                 if times > 1:

@@ -192,9 +192,7 @@ def coco(
     out_console.print(Text(str(written)))
     if run is not None:
         for results in write_run_detections(run, out):
-            left_out = ", ".join(f"{name} {number}" for name, number in results.left_out.items())
-            more = f"; of other classes, left out: {left_out}" if left_out else ""
-            out_console.print(Text(f"{results.path}: {results.detections} detections{more}"))
+            out_console.print(Text(str(results)))
 
 
 def verify(

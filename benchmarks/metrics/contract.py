@@ -23,6 +23,7 @@ from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.data_tools.errors import ConfigError, MetricError
 from duskbench.data_tools.plugins import naming
 from duskbench.data_tools.registry import build
+from duskbench.data_tools.settings import is_number
 
 _LONGEST_TEXT = 1000
 _MOST_DIGITS = 15
@@ -67,8 +68,8 @@ def _check_description(metric: ImageMetric | DetectionMetric, target: str) -> No
         ("heading", _is_text(getattr(metric, "heading", None)), "a text of one line"),
         ("better", getattr(metric, "better", None) in get_args(Better), '"lower" or "higher"'),
         ("digits", type(metric.digits) is int and 0 <= metric.digits <= _MOST_DIGITS, f"0 to {_MOST_DIGITS}"),
-        ("factor", _is_number(metric.factor) and metric.factor != 0, "a finite number, not 0"),
-        ("tolerance", tolerance is None or (_is_number(tolerance) and tolerance >= 0), "None, or a number from 0"),
+        ("factor", is_number(metric.factor) and metric.factor != 0, "a finite number, not 0"),
+        ("tolerance", tolerance is None or (is_number(tolerance) and tolerance >= 0), "None, or a number from 0"),
         (
             "needs",
             isinstance(needs, frozenset | set) and set(needs) <= set(get_args(Need)),
@@ -91,10 +92,6 @@ def _is_key(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value.strip()) <= _LONGEST_TEXT and value.isprintable()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def checked_value(value: Any, key: str, image_id: str | None = None) -> Value:

@@ -59,7 +59,7 @@ def ssim(image_rgb: np.ndarray, reference_rgb: np.ndarray, *, channels: SsimChan
             rounded to 8 bits (LLFlow).
 
     Returns:
-        A number in [-1, 1]; None for an image smaller than the window.
+        A number in [-1, 1], up to rounding (1.00000001 occurs); None for an image smaller than the window.
 
     Raises:
         DataError: The arrays are no such images, or differ in size.

@@ -59,7 +59,7 @@ def loe(image_rgb: np.ndarray, original_rgb: np.ndarray, *, side: int = 50) -> f
         kept, as any rising curve keeps it.
 
     Raises:
-        DataError: The arrays are no such images, or differ in size.
+        DataError: The arrays are not of 8 bits, are empty, or differ in size.
     """
     if image_rgb.shape != original_rgb.shape or image_rgb.ndim != 3 or image_rgb.size == 0:
         raise DataError(

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer
 from duskbench.benchmarks.notes import training_note
 from duskbench.benchmarks.statistics import Interval
-from duskbench.benchmarks.table import Column, cell_of, score_column
+from duskbench.benchmarks.table import ABSENT, Column, cell_of, score_column
 
 _SIGNS = {"green": "🟢 green", "red": "🔴 red", "not comparable": "🟠 not comparable"}
-_ABSENT = "–"
 # GitHub truncates a step's summary at 1 MiB; a message may hold a whole traceback.
 _MESSAGE = 600
 
@@ -90,7 +89,7 @@ def _table(night: Night) -> list[str]:
             ]
         ratio = changes.get((enhancer.label, "throughput"))
         failed = "not built" if enhancer.error is not None else str(enhancer.n_failed)
-        cells += [_ABSENT if ratio is None else f"×{ratio.value:.2f}", failed, _mark(night, enhancer)]
+        cells += [ABSENT if ratio is None else f"×{ratio.value:.2f}", failed, _mark(night, enhancer)]
         lines.append(_line(cells))
     return lines
 

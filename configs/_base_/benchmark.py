@@ -1,4 +1,4 @@
-# What every benchmark of the project has in common: the enhancers and the protocol (README, "The protocol").
+# What every benchmark of the project has in common: the enhancers and the protocol (docs/protocol.md).
 enhancers = [
     "input",
     "lime",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.ids import shown
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -84,7 +85,7 @@ class Damage:
                 todo="fetch the file again",
             )
         if self.concealed:
-            numbers = ", ".join(map(str, self.concealed[:_NAMED])) + (", ..." if len(self.concealed) > _NAMED else "")
+            numbers = shown(self.concealed, _NAMED)
             logger.warning(
                 "%s: damaged pictures: %d of %d (number %s, from 0); they are enhanced as the decoder mended them",
                 self.source, len(self.concealed), self.pictures, numbers,

@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
 from duskbench.data_tools.errors import ConfigError, WeightsError
+from duskbench.data_tools.ids import shown
 from duskbench.pipeline.checkpoint import safe_load, weight_format
 from duskbench.pipeline.network_weights import check_fit
 from duskbench.pipeline.training.trainable import unwrapped
@@ -259,8 +260,7 @@ def _scale_rates(checkpoint: dict[str, Any], name: list[str], factor: float) -> 
 
 
 def _listed(values: Mapping[str, Any]) -> str:
-    named = [f"{key}={value!r}" for key, value in values.items()]
-    return ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
+    return shown(f"{key}={value!r}" for key, value in values.items())
 
 
 def _from_its_weights(checkpoint: Path | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -35,6 +37,23 @@ def test_pycocotools_scores_a_run_as_it_does_here(  # type: ignore[no-untyped-de
     assert evaluation.stats[:3].tolist() == pytest.approx(
         [ours["COCO AP50:95"], ours["COCO AP50"], ours["COCO AP75"]], abs=1e-12
     )
+
+
+def test_an_enhancer_that_failed_is_scored_over_the_other_images(bench: Bench, tmp_path: Path, duskbench) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n    seen = 0\n    def __call__(self, image):\n        Mine.seen += 1\n"
+        "        assert Mine.seen != 1\n        return image\n"
+    )
+    asked = ("--enhancer", "input", "--enhancer", f"{tmp_path / 'mine.py'}:Mine", "--workers", 1)
+    assert duskbench("run", bench.config, "--out", tmp_path / "out", *asked)[0] == 1
+    _, out, _ = duskbench("data", "coco", bench.root, tmp_path / "truth.json", "--run", tmp_path / "out")
+    said = " ".join(out.split())
+    for scored, by in (("Input", "truth.json"), ("Mine", "truth.Mine.json")):
+        assert re.search(rf"truth\.{scored}\.colours\.json: \d detections, to be scored by {tmp_path}/{by}", said)
+    whole, own = (json.loads((tmp_path / name).read_text()) for name in ("truth.json", "truth.Mine.json"))
+    assert own["images"] == whole["images"][1:] and own["categories"] == whole["categories"]
+    first = whole["images"][0]["id"]
+    assert own["annotations"] == [one for one in whole["annotations"] if one["image_id"] != first]
 
 
 def test_a_run_without_detector_has_none(bench: Bench, tmp_path: Path, duskbench) -> None:  # type: ignore[no-untyped-def]

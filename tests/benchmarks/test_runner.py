@@ -214,7 +214,10 @@ def test_limit_takes_an_even_share(bench: Bench, tmp_path: Path) -> None:
     assert {row[0] for row in stored_rows(tmp_path / "out")} == {bench.ids[0], bench.ids[2], bench.ids[4]}
     for image_id in bench.ids[:2]:
         (bench.root / "JPEGImages" / f"{image_id}.png").unlink()
-    assert run(configure(bench), RunOptions(tmp_path / "present", limit=99)).measured == 8
+    limited, whole = (run(configure(bench), RunOptions(tmp_path / f"{limit}", limit=limit)) for limit in (3, 4))
+    assert (limited.measured, limited.missing) == (6, [])
+    # It leaves out no image that is there: those that are not are missing, as without a limit.
+    assert (whole.measured, whole.missing) == (8, bench.ids[:2])
 
 
 def test_groups_of_a_plain_folder(tmp_path: Path) -> None:

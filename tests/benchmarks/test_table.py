@@ -74,7 +74,7 @@ def test_markdown_shows_numbers_marks_and_the_protocol() -> None:
     assert lines[7].startswith("| Broken † | – | – | – | 0 | 0 | – | – |")
     for note in (
         "IoU > 0.5",
-        "* A|B: over 2 of 3 images, 1 failed.",
+        "\n- \\* A|B: over 2 of 3 images, 1 failed.",
         "† Broken could not be built: No weights. where: there",
         "A|B: 1 image without NIQE (too small).",
         "Without ground truth here and so not in the mean: dog.",
@@ -258,9 +258,36 @@ def test_values_carry_interval_and_mark() -> None:
     assert r"\textbf{61.20} [58.1, 64.4]" in latex and r"61.20$\sim$ [58.1" in latex and r"$\Delta$ mAP" in latex
 
 
+def test_marks_are_of_the_chosen_baseline() -> None:
+    settled, unsettled = Interval(0.05, 0.01, 0.09), Interval(0.02, -0.01, 0.05)
+
+    def to(**against: Interval) -> dict[str, Difference]:
+        return {name: Difference({"map": interval}, baseline=name, n_images=3) for name, interval in against.items()}
+
+    numbers = Spread({"map": Interval(0.6, 0.5, 0.7)})
+    results = [
+        EnhancerResult("Input", 3, 3, spread=numbers, against=to(Lit=settled)),
+        EnhancerResult("Lit", 3, 3, spread=numbers, against=to(Input=unsettled)),
+        EnhancerResult("A|B", 3, 3, spread=numbers, against=to(Input=unsettled, Lit=settled)),
+        EnhancerResult("Broken", 3, 3, spread=numbers, against=to(Input=settled, Lit=unsettled)),
+    ]
+    enhancers = (EnhancerEntry("Input", "input", "i"), *record().enhancers[1:])
+    table = build_table(record(enhancers=enhancers), results)
+    assert [row["map",].unsettled for row in table.rows] == [False, None, False, True]
+    parts = dict.fromkeys(column.part for column in table.columns)
+    assert [part for part in parts if part.startswith("Diff")] == ["Differences to Input", "Differences to Lit"]
+    assert "the difference to Lit (under Δ" in "\n".join(table.notes)
+
+
 def test_nothing_is_said_of_intervals_where_there_are_none() -> None:
     text = to_markdown(build_table(record(), RESULTS))
     assert "[low, high]" not in text and "not settled" not in text and "Δ" not in text
+
+
+@pytest.mark.parametrize(("images", "said"), [(3, True), (0, False)])
+def test_a_note_says_why_there_is_no_ap_at_all(images: int, said: bool) -> None:
+    notes = build_table(record(), [EnhancerResult("Input", images, 3, spread=spread(4.9))]).notes
+    assert ("Without ground truth here and so not in the mean: car, dog." in notes) == said
 
 
 def test_a_terminal_of_a_hundred_columns_is_wide_enough() -> None:

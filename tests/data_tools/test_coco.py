@@ -319,6 +319,18 @@ def test_verify_names_every_fault(tmp_path: Path) -> None:
     assert outside == "a VOC detector cannot find traffic light (2 objects in 2 images)"
 
 
+def test_what_is_wrong_in_a_file_of_many_images_names_the_image(tmp_path: Path) -> None:
+    twice = [(4, [1, 2, 3, 4], 0), (4, [1, 2, 3, 4], 0)]
+    content = truth("a.jpg", "b.jpg", "c.jpg", boxes=[*twice, (4, [90, 90, 2, 2], 0)])
+    content["annotations"] = [one for one in content["annotations"] if one["image_id"] != 102]
+    root = make(tmp_path, {"all.json": content}, ("a.jpg", "b.jpg", "c.jpg"))
+    findings = {(finding.code, finding.message) for finding in verify(root).findings}
+    assert ("no-boxes", "no box in the file, image c") in findings
+    assert ("object-twice", "objects 1 and 2 (motorcycle) are one, annotated twice, image b") in findings
+    with pytest.raises(DataError, match=r"all\.json, image b, object 3 \(motorcycle\)"):
+        open_dataset(root).record("b")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_the_format_is_recognised_in_every_encoding_of_json(tmp_path: Path, encoding: str) -> None:
     write_image(tmp_path / "images/a.png", np.zeros((30, 40, 3), np.uint8))

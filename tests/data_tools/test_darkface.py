@@ -65,7 +65,7 @@ def test_broken_labels_name_the_line(text: str, error: type[DataError], match: s
 def test_verify(tree: Path) -> None:
     assert {finding.code for finding in verify(tree).findings} == {"no-boxes", "box-outside", "class-outside-voc"}
     (tree / "label/10.txt").unlink()
-    with pytest.raises(MissingAnnotationError):
+    with pytest.raises(MissingAnnotationError, match="--split FILE"):
         open_dataset(tree).record("10")
     assert ("error", "missing-annotation", "label/10.txt") in {
         (finding.severity, finding.code, finding.file) for finding in verify(tree).findings

@@ -103,4 +103,4 @@ def test_printable() -> None:
 
 
 def test_the_first_of_many_names_are_shown() -> None:
-    assert [shown(["a", "b", "c"], most) for most in (2, 3)] == ["a, b, ...", "a, b, c"] and shown([]) == ""
+    assert [shown(["a", "b", "c"], most) for most in (2, 3)] == ["a, b and 1 more", "a, b, c"] and shown([]) == ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import string
 from dataclasses import replace
 from pathlib import Path
@@ -482,3 +483,11 @@ def test_a_lone_folder_of_annotations_takes_the_size_they_say(tmp_path: Path) ->
     size = "<size><width>80</width><height>60</height></size>"
     (tmp_path / "a.xml").write_text(f"<annotation>{size}{CAR.format('').replace('>9<', '>100<')}</annotation>")
     assert [one.box_xyxy for one in VOCAnnotations(tmp_path).record("a").objects or ()] == [(0, 0, 80, 60)]
+
+
+def test_a_tree_without_image_sets_says_how_to_take_it_whole(tmp_path: Path) -> None:
+    tree = make_voc(tmp_path)
+    shutil.rmtree(tree / "ImageSets")
+    assert VOC(tree, split="all").ids == ["000001", "000002", "000003"]
+    with pytest.raises(DataError, match=r"no image sets(?s:.*)--split all"):
+        VOC(tree)
