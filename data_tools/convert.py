@@ -19,7 +19,7 @@ from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import ExDark
 from duskbench.data_tools.files import CopyMode, file_sha256, place_file, write_text, written_whole
 from duskbench.data_tools.ids import shown
-from duskbench.data_tools.image_sets import write_image_sets
+from duskbench.data_tools.image_sets import IMAGE_SETS, write_image_sets
 from duskbench.data_tools.images import image_size
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.progress import SILENT, Progress
@@ -108,7 +108,7 @@ def exdark_to_voc(
 
     Raises:
         ConfigError: An argument is none of its choices.
-        DataError: The tree is broken, or an image is absent and `missing` is `error`.
+        DataError: The tree is broken, an image is absent and `missing` is `error`, or `out` is another VOC tree.
     """
     for option, value, known in (
         ("copy", copy, ("hardlink", "copy")),
@@ -121,6 +121,15 @@ def exdark_to_voc(
     absent = missing_images(dataset)
     if absent and missing == "error":
         raise _missing_error(dataset, absent)
+    # Both are written last: what was interrupted has neither.
+    if (out / IMAGE_SETS).exists() and not (out / MANIFEST).is_file():
+        raise DataError(
+            "The folder is a VOC tree that was not converted from ExDark; its lists would be overwritten.",
+            where=out,
+            expected="an empty folder",
+            got=f"{IMAGE_SETS} without {MANIFEST}",
+            todo="choose another folder",
+        )
     remove_leftovers(out)
     left_out = set(absent) if missing == "skip" else set()
     ids = [image_id for image_id in dataset.ids if image_id not in left_out]

@@ -131,6 +131,16 @@ def test_interrupted_run_has_no_image_sets_and_is_taken_up(tree: Path, tmp_path:
     assert len(VOC(out, split="all").ids) == 4
 
 
+def test_another_voc_tree_stays_as_it_is(tree: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "voc/ImageSets/Main/test.txt"
+    listing.parent.mkdir(parents=True)
+    listing.write_text("000001\n")
+    with pytest.raises(DataError, match="not converted from ExDark"):
+        exdark_to_voc(tree, tmp_path / "voc")
+    assert [path for path in (tmp_path / "voc").rglob("*") if path.is_file()] == [listing]
+    assert listing.read_text() == "000001\n"
+
+
 def test_missing_images(tree: Path, tmp_path: Path) -> None:
     (tree / "ExDark/Bicycle/2015_00001.png").unlink()
     with pytest.raises(DataError, match=r"1 absent: 2015_00001(?s:.*)missing='skip'"):
