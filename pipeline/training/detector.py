@@ -50,8 +50,9 @@ def train(
         for dataset in _datasets(loaded.get(name)):
             _check_data(dataset, name)
             _read_by_one_reader(dataset)
+        if loaded.get(name):
+            loaded[name].setdefault("collate_fn", {"type": "collate_unless_error"})
     loaded.train_dataloader = without_single_images(loaded.train_dataloader)
-    loaded.train_dataloader.setdefault("collate_fn", {"type": "collate_unless_error"})
     loaded.custom_hooks = [*(loaded.get("custom_hooks") or []), {"type": "RaiseDataErrors"}]
     # Convolutions of this size are a fifth faster on CPUs in this layout, and no slower on GPUs.
     loaded.setdefault("channels_last", True)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from duskbench.data_tools.classes import SHARED_CLASSES, class_key
-from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.image_sets import read_image_set
 from duskbench.data_tools.images import image_size, read_image
 from duskbench.data_tools.records import ImageRecord
 from duskbench.data_tools.voc import VOC
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
-from duskbench.pipeline.training.samples import samples_or_error
 
 # mmdet.datasets imports mmcv.ops, so the operators must be there first.
 provide_mmcv_ops()
@@ -52,10 +50,6 @@ class RepeatableAugmentation:
             np.random.seed(state)
             torch.manual_seed(state)
         return super().prepare_data(idx)  # type: ignore[misc]
-
-    def __getitems__(self, numbers: Sequence[int]) -> list[Any] | DataError:
-        """Make the samples of a batch; the DataLoader calls it."""
-        return [self[number] for number in numbers] if self.test_mode else samples_or_error(self, numbers)  # type: ignore[index]
 
 
 @DATASETS.register_module()

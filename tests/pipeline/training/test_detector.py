@@ -219,6 +219,29 @@ def test_an_image_that_cannot_be_read_is_named(
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"train_dataloader.dataset.type": "VOCDataset", "train_dataloader.dataset.ann_file": "VOC2007/two.txt"},
+        {"val_dataloader.dataset.ann_file": "VOC2007/two.txt", "train_cfg.val_begin": 1, "train_cfg.val_interval": 1},
+    ],
+)
+def test_an_image_is_named_in_mmdets_data_sets_and_in_a_validation(
+    devkit: Path, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    tree = shutil.copytree(devkit, tmp_path / "set") / "VOC2007"
+    shutil.copy(tree / "Annotations/000005.xml", tree / "Annotations/cut.xml")
+    (tree / "two.txt").write_text("000005\ncut\n")
+    data = (tree / "JPEGImages/000005.jpg").read_bytes()
+    (tree / "JPEGImages/cut.jpg").write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    workers = {f"{part}_dataloader.num_workers": 1 for part in ("train", "val")}
+    with pytest.raises(DataError, match="decode") as caught:
+        train(CONFIG, work_dir=tmp_path / "run", cfg_options=options(tmp_path / "set", **workers, **given))
+    assert Path(str(caught.value.where)) == tree / "JPEGImages/cut.jpg"
+    assert "Traceback" not in str(caught.value)
+
+
 @pytest.mark.parametrize("content", [None, "", "<annotation>", XML.format(name="car", x1="", y1=1, x2=5, y2=5)])
 def test_an_annotation_that_cannot_be_read_is_named(devkit: Path, tmp_path: Path, content: str | None) -> None:
     file = shutil.copytree(devkit, tmp_path / "set") / "VOC2007/Annotations/000005.xml"
