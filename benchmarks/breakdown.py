@@ -271,7 +271,8 @@ def _notes(axis: Axis) -> tuple[str, ...]:
         "lighting": "Lighting types are ExDark's own (imageclasslist.txt); each part is evaluated on its images alone.",
         "indoor": "Places are ExDark's own (imageclasslist.txt); each part is evaluated on its images alone.",
         "class": "n images: those with an object of the class; false alarms count wherever they are.",
-        "size": "Sizes are COCO's, in square pixels of the stored image: small up to 32x32, medium up to 96x96, large. "
+        "size": "Sizes are COCO's, of the boxes, in square pixels of the stored image: small up to 32x32, medium up to "
+        "96x96, large; pycocotools takes an annotation's `area`, in COCO's own files that of the outline. "
         "Objects of other sizes, and false alarms of other sizes, count neither way.",
     }
     return (notes[axis],)

@@ -82,14 +82,16 @@ def _select(dataset: Dataset, absent: set[str], limit: int | None, drop_cup: boo
     ids = list(dataset.ids)
     if groups:
         group_of = {image_id: dataset.record(image_id).group for image_id in ids}
-        empty = sorted(set(groups) - set(group_of.values()))
+        there = sorted({group for group in group_of.values() if group})
+        empty = sorted(set(groups).difference(there))
         if empty:
+            left = [group for group in groups if group in there] or there
             raise ConfigError(
                 "A group of the configuration has no image.",
                 where=dataset.root,
                 expected=f"folders {', '.join(groups)}",
-                got=f"none in {', '.join(empty)}; there are {', '.join(sorted(filter(None, set(group_of.values()))))}",
-                todo="choose among those there are: --cfg-options data.groups=DICM,LIME,MEF",
+                got=f"none in {', '.join(empty)}; there are {', '.join(there) or 'no folders with images'}",
+                todo=f"take those there are: --cfg-options data.groups={','.join(left)}" if left else None,
             )
         ids = [image_id for image_id in ids if group_of[image_id] in groups]
     if drop_cup:

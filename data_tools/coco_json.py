@@ -16,7 +16,7 @@ import numpy as np
 
 from duskbench.data_tools.classes import VOC_CLASSES, class_key
 from duskbench.data_tools.coco_files import read_json
-from duskbench.data_tools.errors import DataError, DuskbenchError
+from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.ids import UnknownIdError
 from duskbench.data_tools.images import image_size
@@ -69,7 +69,12 @@ def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress = SI
 
     Raises:
         DataError: The data set has no image, no annotations, or one is broken.
+        ConfigError: The file is an annotation file of the data set, which may say more than is written here.
     """
+    if Path(path).resolve() in {file.resolve() for file in dataset.coco_files}:
+        raise ConfigError(
+            "The file would take the place of the data set's own annotations.", where=path, todo="give another name"
+        )
     if not dataset.ids:
         raise DataError(
             "There is no image to write.",

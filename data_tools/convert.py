@@ -19,7 +19,7 @@ from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import ExDark
 from duskbench.data_tools.files import CopyMode, file_sha256, place_file, write_text, written_whole
 from duskbench.data_tools.ids import shown
-from duskbench.data_tools.image_sets import write_image_sets
+from duskbench.data_tools.image_sets import IMAGE_SETS, write_image_sets
 from duskbench.data_tools.images import image_size
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.progress import SILENT, Progress
@@ -94,7 +94,7 @@ def exdark_to_voc(
     indoor/outdoor are kept in the XML and in the manifest.
 
     Every file appears whole or not at all; image sets and manifest come last. Run again, it leaves what is right and
-    writes the rest.
+    writes the rest; another split is added.
 
     Args:
         exdark_root: ExDark tree as released.
@@ -108,7 +108,8 @@ def exdark_to_voc(
 
     Raises:
         ConfigError: An argument is none of its choices.
-        DataError: The tree is broken, or an image is absent and `missing` is `error`.
+        DataError: The tree is broken, the split is empty, an image is absent and `missing` is `error`, or `out` is
+            another VOC tree.
     """
     for option, value, known in (
         ("copy", copy, ("hardlink", "copy")),
@@ -118,6 +119,9 @@ def exdark_to_voc(
             raise ConfigError("Unknown choice.", where=option, expected=" or ".join(known), got=repr(value))
     dataset, out = open_dataset(exdark_root, layout="exdark", split=split, box_origin=box_origin), Path(out)
     assert isinstance(dataset, ExDark)  # noqa: S101 - what layout="exdark" opens
+    dataset.ids = list(dict.fromkeys((*dataset.ids, *_converted_earlier(out, dataset))))
+    if not dataset.ids:
+        raise DataError("The split has no image.", where=dataset.class_list, got=f"split {split}: 0 images")
     absent = missing_images(dataset)
     if absent and missing == "error":
         raise _missing_error(dataset, absent)
@@ -140,6 +144,29 @@ def exdark_to_voc(
     write_image_sets(out, image_sets, objects, tuple(EXDARK_TO_VOC.values()))
     images = {name: len(image_sets[name]) for name in SPLITS}
     return Conversion(out, images, counts["boxes"], counts["boxes_clipped"], counts["written"], tuple(absent))
+
+
+def _converted_earlier(out: Path, dataset: ExDark) -> list[str]:
+    """The ids that a VOC tree holds already, as of another split.
+
+    Raises:
+        DataError: It was not converted from this ExDark.
+    """
+    ids = []
+    if (out / MANIFEST).is_file():
+        with (out / MANIFEST).open(encoding="utf-8", newline="") as file:
+            ids = [str(row.get("id")) for row in csv.DictReader(file)]
+    strange = [image_id for image_id in ids if image_id not in dataset.listed]
+    # Image sets and manifest are written last: what was interrupted has neither.
+    if strange or (not ids and (out / IMAGE_SETS).exists()):
+        raise DataError(
+            "The folder is a VOC tree that was not converted from this ExDark; its lists would be overwritten.",
+            where=out,
+            expected="an empty folder",
+            got=f"image {strange[0]}" if strange else f"{IMAGE_SETS} without {MANIFEST}",
+            todo="choose another folder",
+        )
+    return ids
 
 
 def _missing_error(dataset: ExDark, absent: list[str]) -> DataError:

@@ -6,15 +6,17 @@ Source: https://github.com/cs-chan/Exclusively-Dark-Image-Dataset, Groundtruth/R
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.bbgt import read_bbgt
 from duskbench.data_tools.classes import EXDARK_CLASSES, EXDARK_TO_VOC, INDOOR_OUTDOOR, LIGHTING_TYPES, SPLITS
 from duskbench.data_tools.errors import DataError, UnknownNameError
+from duskbench.data_tools.file_states import folded
 from duskbench.data_tools.findings import Finding, compare_counts
 from duskbench.data_tools.ids import check_id, read_text, resolve, stem
+from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.images import is_image_file
 from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation
 
@@ -23,6 +25,7 @@ OFFICIAL_BOXES = 23710
 # Its annotation file has a header and nothing else (issue 17 of the data set's repository, open since 2020).
 KNOWN_WITHOUT_BOX: frozenset[str] = frozenset({"2015_05894"})
 
+IMAGE_FOLDERS: tuple[str, ...] = ("ExDark",)
 # The odd spelling is the release's own.
 ANNOTATION_FOLDERS: tuple[str, ...] = ("ExDark_Annno", "ExDark_Anno")
 CLASS_LISTS: tuple[str, ...] = ("imageclasslist.txt", "Groundtruth/imageclasslist.txt")
@@ -64,8 +67,8 @@ class ExDark(Dataset):
     Boxes come 0-based and end-exclusive, (l-1, t-1, l-1+w, t-1+h), in a record clipped to the image.
 
     Args:
-        root: Folder with `ExDark/`, `ExDark_Annno/` (or `ExDark_Anno/`) and `imageclasslist.txt` (or `Groundtruth/`
-            with it).
+        root: Folder with `ExDark/`, `ExDark_Annno/` (or `ExDark_Anno/`) and `imageclasslist.txt`, each there or in its
+            `Groundtruth/`. Files of which none lies as released, as in folders of other names, are found by their own.
         split: `test`, `val`, `train` or `all`.
         box_origin: 1 if `l, t` count from 1, which the numbers of the release say; 0 for those who read them as
             0-based.
@@ -88,9 +91,12 @@ class ExDark(Dataset):
         root = Path(root)
         self.box_origin = box_origin
         self.class_list = find_class_list(root)
-        self.image_folder = root / "ExDark"
-        self.annotation_folder = find_annotation_folder(root)
+        self.image_folder = find_folder(root, IMAGE_FOLDERS)
+        self.annotation_folder = find_folder(root, ANNOTATION_FOLDERS)
         self.listed, faults = _read_listed(self.class_list, tolerant=tolerant)
+        placed = [f"{row.class_folder}/{row.file}" for row in self.listed.values()]
+        self._images = _sorted_otherwise(self.image_folder, "files", placed)
+        self._annotations = _sorted_otherwise(self.annotation_folder, "others", [f"{file}.txt" for file in placed])
         chosen = [image_id for image_id, row in self.listed.items() if split in ("all", row.split)]
         super().__init__(root, chosen, name="ExDark", listed_in=self.class_list, tolerant=tolerant)
         self.faults += faults
@@ -103,14 +109,15 @@ class ExDark(Dataset):
         return any((root / name).is_file() for name in CLASS_LISTS)
 
     def image_path(self, image_id: str) -> Path:
-        """Where the image lies, by what imageclasslist.txt says; it need not exist."""
+        """Where the image lies, or should lie by what imageclasslist.txt says."""
         row = self.listed[resolve(image_id, self.listed, where=self.class_list)]
-        return self.image_folder / row.class_folder / row.file
+        return self._images.get(row.file, self.image_folder / row.class_folder / row.file)
 
     def annotation_path(self, image_id: str) -> Path:
         """Where the image's bbGt file lies: named after the image file including its extension."""
         row = self.listed[resolve(image_id, self.listed, where=self.class_list)]
-        return self.annotation_folder / row.class_folder / f"{row.file}.txt"
+        name = f"{row.file}.txt"
+        return self._annotations.get(name, self.annotation_folder / row.class_folder / name)
 
     def annotation(self, image_id: str) -> ImageRecord:
         """Parse one image's bbGt file; class names are VOC's already.
@@ -147,8 +154,34 @@ class ExDark(Dataset):
         if annotated == sum(OFFICIAL_IMAGES.values()) and boxes != OFFICIAL_BOXES:
             message = f"{boxes} boxes; the release has {OFFICIAL_BOXES}"
             yield Finding("error", "count", self.annotation_folder, message)
-        yield from _orphans(self.image_folder, {self.image_path(one) for one in self.listed}, "image")
-        yield from _orphans(self.annotation_folder, {self.annotation_path(one) for one in self.listed}, "annotation")
+        known = {place(one) for one in self.listed for place in (self.image_path, self.annotation_path)}
+        images = [("image", path) for path in _paths_below(self.image_folder, "files")]
+        texts = [("annotation", path) for path in _paths_below(self.annotation_folder, "others")]
+        for kind, path in (*images, *texts):
+            if path not in known and (kind == "image" or path.suffix == ".txt"):
+                yield Finding("warning", f"orphan-{kind}", path, "imageclasslist.txt does not list it here")
+
+
+def _sorted_otherwise(folder: Path, kind: str, placed: Iterable[str]) -> dict[str, Path]:
+    """The files below one of the release's folders by their names, where people have sorted them into other folders.
+
+    None where any lies as released: there, one that lies elsewhere is a copy, perhaps a changed one.
+
+    Args:
+        folder: The folder.
+        kind: See `_paths_below`.
+        placed: Where in it the release has its files.
+    """
+    if any((folder / file).is_file() for file in placed):
+        return {}
+    paths = _paths_below(folder, kind)
+    times = Counter(path.name for path in paths)
+    return {path.name: path for path in paths if times[path.name] == 1}
+
+
+def _paths_below(folder: Path, kind: str) -> list[Path]:
+    """The images (`files`) below a folder, or what is none (`others`)."""
+    return [folder / file for file in getattr(find_images(folder), kind)] if folder.is_dir() else []
 
 
 def _read_listed(path: Path, *, tolerant: bool) -> tuple[dict[str, ListedImage], list[Finding]]:
@@ -176,13 +209,6 @@ def _read_listed(path: Path, *, tolerant: bool) -> tuple[dict[str, ListedImage],
     return listed, faults
 
 
-def _orphans(folder: Path, known: set[Path], kind: str) -> Iterator[Finding]:
-    for path in sorted(folder.glob("*/*")):
-        wanted = path.is_file() and not path.name.startswith(".") and path not in known
-        if wanted and (kind == "annotation" or is_image_file(path)):
-            yield Finding("warning", f"orphan-{kind}", path, "imageclasslist.txt does not list it here")
-
-
 def find_class_list(root: Path) -> Path:
     """Find imageclasslist.txt in an ExDark tree.
 
@@ -201,10 +227,17 @@ def find_class_list(root: Path) -> Path:
     )
 
 
-def find_annotation_folder(root: Path) -> Path:
-    """Find the folder of bbGt files; the official spelling where there is none yet."""
-    present = [root / name for name in ANNOTATION_FOLDERS if (root / name).is_dir()]
-    return present[0] if present else root / ANNOTATION_FOLDERS[0]
+def find_folder(root: Path, names: Sequence[str]) -> Path:
+    """Find a folder of the release in any case, in an ExDark tree or its Groundtruth; as released where there is none.
+
+    Args:
+        root: The tree.
+        names: `IMAGE_FOLDERS` or `ANNOTATION_FOLDERS`.
+    """
+    wanted = {folded(name) for name in names}
+    places = [place for place in (root, root / "Groundtruth") if place.is_dir()]
+    there = (path for place in places for path in sorted(place.iterdir()) if folded(path.name) in wanted)
+    return next((path for path in there if path.is_dir()), root / names[0])
 
 
 def _parse_row(line: str, where: str, number: int) -> ListedImage | None:

@@ -85,6 +85,16 @@ def _created(path: Path) -> BinaryIO:
         return path.open("xb")
 
 
+def check_place(path: Path, *, overwrite: bool) -> None:
+    """Raise a ConfigError if a result would take the place of a file, which may be one that cannot be made again."""
+    if path.is_file() and not overwrite:
+        raise ConfigError(
+            "There is a file in the result's place already.",
+            where=path,
+            todo="give another name as OUT, or --overwrite to replace it",
+        )
+
+
 def user_cache() -> Path:
     """Where duskbench keeps what it can download again: `$XDG_CACHE_HOME/duskbench`, else `~/.cache/duskbench`."""
     base = os.environ.get("XDG_CACHE_HOME", "")

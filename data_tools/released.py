@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.exdark import ANNOTATION_FOLDERS, CLASS_LISTS, ExDark, find_annotation_folder, find_class_list
+from duskbench.data_tools.exdark import (
+    ANNOTATION_FOLDERS,
+    CLASS_LISTS,
+    IMAGE_FOLDERS,
+    ExDark,
+    find_class_list,
+    find_folder,
+)
 from duskbench.data_tools.file_states import states_sha256, time_of_change
 from duskbench.data_tools.image_sets import IMAGE_SETS
 from duskbench.data_tools.voc import OFFICIAL_IMAGES, VOC, voc_trees
@@ -39,8 +46,8 @@ class ReleasedExDark:
     @cached_property
     def listing(self) -> str:
         """Fingerprint of names, sizes and times of its files."""
-        paths = [self.root / "ExDark", find_annotation_folder(self.root), find_class_list(self.root)]
-        return states_sha256(paths, mark=time_of_change)
+        folders = [find_folder(self.root, names) for names in (IMAGE_FOLDERS, ANNOTATION_FOLDERS)]
+        return states_sha256([*folders, find_class_list(self.root)], mark=time_of_change)
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,8 @@ def _find_exdark(data: str | Path | None, given: str | Path | None) -> Path:
             todo="say where it is: --exdark DIR; or get it: `duskbench data fetch exdark`",
         )
     root = listed[0]
-    lacking = [folder.name for folder in (root / "ExDark", find_annotation_folder(root)) if not folder.is_dir()]
+    folders = [find_folder(root, names) for names in (IMAGE_FOLDERS, ANNOTATION_FOLDERS)]
+    lacking = [folder.name for folder in folders if not folder.is_dir()]
     if lacking:
         raise DataError(
             "Part of ExDark is missing.",

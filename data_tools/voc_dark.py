@@ -90,7 +90,9 @@ class _Maker:
             data = path.read_bytes()
         except OSError as error:
             raise DataError("Cannot read the annotation.", where=path, got=str(error)) from error
-        data = _FILENAME.sub(lambda _: f"<filename>{escape(file)}</filename>".encode(), data, count=1)
+        # In ASCII the name is right in any encoding that the file declares.
+        name = escape(file).encode("ascii", "xmlcharrefreplace")
+        data = _FILENAME.sub(lambda _: b"<filename>%s</filename>" % name, data, count=1)
         target = self.out / "Annotations" / f"{image_id}.xml"
         if not target.is_file() or target.read_bytes() != data:
             write_bytes(target, data)

@@ -10,6 +10,8 @@ import typer
 from duskbench.benchmarks.cli.console import err_console, out_console
 from duskbench.benchmarks.cli.options import Device, Weights, use_weights
 
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")]
+
 
 def sheet(
     out: Annotated[Path, typer.Argument(help="The sheet, .png or .jpg.")],
@@ -20,14 +22,18 @@ def sheet(
     width: Annotated[int, typer.Option(min=16, help="Pixels of a column.")] = 240,
     weights: Weights = None,
     device: Device = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw a contact sheet: photos in rows, enhancers in columns."""
     from duskbench.benchmarks.progress import RichProgress
+    from duskbench.data_tools.files import check_place
     from duskbench.data_tools.image_opening import format_to_write
     from duskbench.data_tools.images import write_image
     from duskbench.pipeline.apply.contact_sheet import contact_sheet, sheet_size
     from duskbench.pipeline.registry import ENHANCERS, load_enhancer
 
+    # Whoever forgets OUT names a photo first.
+    check_place(out, overwrite=overwrite)
     use_weights(weights)
     labels = ENHANCERS.labels(enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"])
     # Before the work: a name or a size that cannot be written would cost all of it.
@@ -44,12 +50,15 @@ def attention(
     enhancer: Annotated[str, typer.Option(help='An attention-guided enhancer, as "guided(weights=...)".')] = "guided",
     weights: Weights = None,
     device: Device = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw what guides the method on a photo: x, x_gray, U(phi(x)), x_a and the result (figure 3)."""
+    from duskbench.data_tools.files import check_place
     from duskbench.data_tools.images import read_image, write_image
     from duskbench.pipeline import load_enhancer
     from duskbench.pipeline.apply.attention_figure import attention_figure
 
+    check_place(out, overwrite=overwrite)
     use_weights(weights)
     loaded = load_enhancer(enhancer, device=device, isolate=False)
     write_image(out, attention_figure(loaded, read_image(image)))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError
+from duskbench.data_tools.files import check_place
 from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.image_metadata import read_metadata, write_image_with_metadata
 from duskbench.data_tools.images import IMAGE_SUFFIXES, is_image_file, read_image
@@ -61,11 +62,8 @@ def enhance_files(
             not given; or the extra `video` is missing.
     """
     pairs = _pairs(source, target, image_suffix)
-    if source.is_file() and not overwrite and pairs[0][1].is_file():
-        raise ConfigError(
-            "There is a file in the result's place already.", where=pairs[0][1],
-            todo="give another name as OUT, or --overwrite to replace it",
-        )  # fmt: skip
+    if source.is_file():
+        check_place(pairs[0][1], overwrite=overwrite)
     if source.is_dir() and not overwrite:
         left = [pair for pair in pairs if not pair[1].exists()]
         if len(left) < len(pairs):

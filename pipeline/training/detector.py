@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,14 @@ def train(
         WeightsError: The run left no checkpoint.
     """
     loaded = read_config(config, cfg_options, KEYS, runner_settings() | {"channels_last"})
-    _check_data(loaded)
     _fill_registries()
+    for name in ("train_dataloader", "val_dataloader"):
+        for dataset in _datasets(loaded.get(name)):
+            _check_data(dataset, name)
+            _read_by_one_reader(dataset)
+        if loaded.get(name):
+            loaded[name].setdefault("collate_fn", {"type": "collate_unless_error"})
     loaded.train_dataloader = without_single_images(loaded.train_dataloader)
-    loaded.train_dataloader.setdefault("collate_fn", {"type": "collate_unless_error"})
     loaded.custom_hooks = [*(loaded.get("custom_hooks") or []), {"type": "RaiseDataErrors"}]
     # Convolutions of this size are a fifth faster on CPUs in this layout, and no slower on GPUs.
     loaded.setdefault("channels_last", True)
@@ -67,23 +71,38 @@ def _fill_registries() -> None:
     import mmdet.models
     import mmdet.visualization  # noqa: F401
 
+    import duskbench.pipeline.training.voc_boxes  # noqa: F401
 
-def _check_data(config: Config) -> None:
-    """Data sets raise a bare FileNotFoundError deep inside a registry; say what is missing instead."""
-    pending = [config.train_dataloader.dataset]
+
+def _datasets(loader: Mapping[str, Any] | None) -> Iterator[Any]:
+    """The configurations of a loader's data set and of those in it."""
+    pending = [loader["dataset"]] if loader else []
     while pending:
         dataset = pending.pop()
+        yield dataset
         pending += [dataset["dataset"]] if "dataset" in dataset else list(dataset.get("datasets", []))
-        if "ann_file" in dataset:
-            listing = Path(dataset.get("data_root") or "") / dataset["ann_file"]
-            if not listing.is_file():
-                raise DataError(
-                    "The training data is not there.",
-                    where=listing,
-                    expected="a list of image ids",
-                    todo="make it (`duskbench data miniature`) or fetch it (`duskbench data fetch`), or name its "
-                    "folder: --cfg-options train_dataloader.dataset.data_root=DIR",
-                )
+
+
+def _check_data(dataset: Mapping[str, Any], loader: str) -> None:
+    """Data sets raise a bare FileNotFoundError deep inside a registry; say what is missing instead."""
+    listing = Path(dataset.get("data_root") or "") / (dataset.get("ann_file") or "")
+    if dataset.get("ann_file") and not listing.is_file():
+        raise DataError(
+            "The training data is not there.",
+            where=listing,
+            expected="a list of image ids",
+            todo="make it (`duskbench data miniature`) or fetch it (`duskbench data fetch`), or name its folder: "
+            f"--cfg-options {loader}.dataset.data_root=DIR",
+        )
+
+
+def _read_by_one_reader(dataset: Mapping[str, Any]) -> None:
+    """Have local images in colours read as everywhere here; grey ones and those of a server stay mmcv's."""
+    for step in dataset.get("pipeline") or ():
+        name = str(getattr(step["type"], "__name__", step["type"])).rpartition(".")[2]
+        elsewhere = any(step.get(key) for key in ("backend_args", "file_client_args", "ignore_empty"))
+        if name == "LoadImageFromFile" and step.get("color_type", "color") == "color" and not elsewhere:
+            step["type"] = "ReadImage"
 
 
 def export(checkpoint: str | Path, path: str | Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,27 @@ def collate_samples(samples: list[dict[str, Tensor]] | DataError) -> dict[str, T
 
 @HOOKS.register_module()
 class RaiseDataErrors(Hook):
-    """Stop the run at a batch that is an error."""
+    """Stop the run at a batch that is an error, which every data set hands over as a value."""
+
+    def before_train(self, runner: Any) -> None:
+        """Before the workers of the loader are forked."""
+        _hand_over(runner.train_dataloader.dataset)
+
+    def before_val(self, runner: Any) -> None:
+        """Before the workers of the loader are forked."""
+        _hand_over(runner.val_dataloader.dataset)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Look at a batch."""
         if isinstance(data_batch, DataError):
             raise data_batch
+
+    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Look at a batch."""
+        self.before_train_iter(runner, batch_idx, data_batch)
+
+
+def _hand_over(dataset: Any) -> None:
+    """Have a data set of mmdet's hand errors over too."""
+    if not hasattr(dataset, "__getitems__"):
+        dataset.__getitems__ = partial(samples_or_error, dataset)

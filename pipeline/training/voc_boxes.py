@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
-from xml.etree.ElementTree import Element, ElementTree, ParseError
 
 import numpy as np
 import torch
 
 from duskbench.data_tools.classes import SHARED_CLASSES, class_key
-from duskbench.data_tools.errors import DataError
-from duskbench.data_tools.images import read_image
-from duskbench.data_tools.voc_xml import lower_tags
+from duskbench.data_tools.image_sets import read_image_set
+from duskbench.data_tools.images import image_size, read_image
+from duskbench.data_tools.records import ImageRecord
+from duskbench.data_tools.voc import VOC
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
-from duskbench.pipeline.training.samples import samples_or_error
 
 # mmdet.datasets imports mmcv.ops, so the operators must be there first.
 provide_mmcv_ops()
 
-from mmcv.transforms import BaseTransform  # noqa: E402
-from mmdet.datasets import BaseDetDataset, XMLDataset  # noqa: E402
+from mmcv.transforms import BaseTransform, LoadImageFromFile  # noqa: E402
+from mmdet.datasets import BaseDetDataset  # noqa: E402
 from mmdet.registry import DATASETS, HOOKS, TRANSFORMS  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 
@@ -50,89 +49,75 @@ class RepeatableAugmentation:
             random.seed(state)
             np.random.seed(state)
             torch.manual_seed(state)
-        try:
-            return super().prepare_data(idx)  # type: ignore[misc]
-        except Exception:
-            # What mmcv says of an image that it cannot read, or does not find, does not name it as the fault.
-            read_image(self.get_data_info(idx)["img_path"])  # type: ignore[attr-defined]
-            raise
-
-    def __getitems__(self, numbers: Sequence[int]) -> list[Any] | DataError:
-        """Make the samples of a batch; the DataLoader calls it."""
-        return [self[number] for number in numbers] if self.test_mode else samples_or_error(self, numbers)  # type: ignore[index]
+        return super().prepare_data(idx)  # type: ignore[misc]
 
 
 @DATASETS.register_module()
-class VOCBoxes(RepeatableAugmentation, XMLDataset):
-    """A VOC tree whose boxes are 0-based and end-exclusive, like those of `Detections`.
-
-    mmdet's own reader subtracts 1 from all four coordinates of VOC's 1-based inclusive boxes, which leaves x2 and y2 on
-    the last pixel inside. It also leaves out a class in another spelling than its own.
+class VOCBoxes(RepeatableAugmentation, BaseDetDataset):
+    """A VOC tree as `duskbench.data_tools.voc` reads it: a training sees the images and boxes that a run measures.
 
     Args:
         seed: Of the augmentation.
-        kwargs: See mmdet's XMLDataset.
+        kwargs: See mmdet's BaseDetDataset. `ann_file` lists the images, `data_prefix.sub_data_root` is the tree;
+            `filter_cfg` may have `filter_empty_gt`, `min_size` (of an image) and `bbox_min_size` (of a box, smaller
+            ones are ignored).
 
     Raises:
-        DataError: An annotation is missing or damaged.
+        DataError: The tree, its list or an annotation is broken or not there.
     """
 
     METAINFO: ClassVar[dict[str, Any]] = {"classes": SHARED_CLASSES}
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read the annotations."""
-        self._spellings = {class_key(name): name for name in self._metainfo["classes"]}
-        self._others: Counter[str] = Counter()
-        rows: list[dict[str, Any]] = super().load_data_list()
-        return rows
+        tree = VOC(self.data_prefix.get("sub_data_root", ""), "all")
+        tree.select(read_image_set(self.ann_file, tree.selectable))
+        labels = {class_key(name): number for number, name in enumerate(self._metainfo["classes"])}
+        records = [tree.record(image_id) for image_id in tree.ids]
+        self._others = Counter(o.name for r in records for o in r.objects or () if class_key(o.name) not in labels)
+        self._read = tree.notes
+        return [self._row(record, labels) for record in records]
+
+    def _row(self, record: ImageRecord, labels: Mapping[str, int]) -> dict[str, Any]:
+        """An image in mmengine's own format."""
+        least = (self.filter_cfg or {}).get("bbox_min_size", 0)
+        width, height = record.size or image_size(record.path)
+        instances = [
+            {
+                "bbox": list(o.box_xyxy),
+                "bbox_label": labels[class_key(o.name)],
+                "ignore_flag": int(o.difficult or min(x2 - x1, y2 - y1) < least),
+            }
+            for o in record.objects or ()
+            if class_key(o.name) in labels
+            for x1, y1, x2, y2 in [o.box_xyxy]
+        ]
+        row = {"img_path": str(record.path), "img_id": record.id, "width": width, "height": height}
+        return {**row, "instances": instances}
 
     def filter_data(self) -> list[dict[str, Any]]:
         """Leave out what `filter_cfg` says, and keep how much that was."""
-        rows: list[dict[str, Any]] = super().filter_data()
+        asked = {} if self.test_mode else self.filter_cfg or {}
+        rows = [
+            row
+            for row in self.data_list
+            if (row["instances"] or not asked.get("filter_empty_gt"))
+            and min(row["width"], row["height"]) >= asked.get("min_size", 0)
+        ]
         self._images = (len(self.data_list), len(rows))
         return rows
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is left out of the training, in sentences for the log."""
+        """What is left out of the training or read otherwise than it is written, in sentences for the log."""
         listed, kept = self._images
         others = ", ".join(f"{name} ({count})" for name, count in sorted(self._others.items()))
         sentences = (
             f"{self._others.total()} objects left out, of other classes than the detector's: {others}",
             f"{listed - kept} of {listed} images left out, without an object of the detector's classes or too small",
         )
-        return tuple(
-            f"{self.ann_file}: {sentence}"
-            for sentence, is_so in zip(sentences, (self._others, listed > kept), strict=True)
-            if is_so
-        )
-
-    def parse_data_info(self, img_info: dict[str, Any]) -> dict[str, Any]:
-        """Read an annotation; see mmdet's XMLDataset."""
-        try:
-            row: dict[str, Any] = super().parse_data_info(img_info)
-        except (OSError, ParseError, AttributeError, TypeError, ValueError) as error:
-            raise DataError(
-                "Cannot read the annotation of a training image.",
-                where=img_info["xml_path"],
-                expected="VOC's XML, with a name and four numbers for each object",
-                got=f"{type(error).__name__}: {error}",
-                todo=f"repair it, or take {img_info['img_id']} out of {self.ann_file}",
-            ) from error
-        return row
-
-    def _parse_instance_info(self, raw_ann_info: ElementTree[Element], minus_one: bool = True) -> list[dict[str, Any]]:
-        lower_tags(raw_ann_info.iter())
-        for name in raw_ann_info.iterfind("object/name"):
-            given = name.text or ""
-            if given not in self._metainfo["classes"]:
-                name.text = self._spellings.get(class_key(given), given)
-                self._others.update([] if class_key(given) in self._spellings else [given.strip()])
-        instances: list[dict[str, Any]] = super()._parse_instance_info(raw_ann_info, minus_one)
-        for instance in instances:
-            x1, y1, x2, y2 = instance["bbox"]
-            instance["bbox"] = [x1, y1, x2 + 1, y2 + 1]
-        return instances
+        left_out = [one for one, is_so in zip(sentences, (self._others, listed > kept), strict=True) if is_so]
+        return tuple(f"{self.ann_file}: {sentence}" for sentence in (*self._read, *left_out))
 
 
 @DATASETS.register_module()
@@ -143,6 +128,26 @@ class ListedBoxes(RepeatableAugmentation, BaseDetDataset):
         seed: Of the augmentation.
         kwargs: See mmdet's BaseDetDataset.
     """
+
+
+@TRANSFORMS.register_module()
+class ReadImage(LoadImageFromFile):
+    """mmcv's step that loads an image, by the reader that everything else here has.
+
+    It turns an image upright in every format, and what is damaged is an error that names the file: OpenCV, which mmcv
+    takes, gives a whole image with a grey rest.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Set `img`, (H, W, 3) uint8 or float32 BGR, and its sizes.
+
+        Raises:
+            DataError: See `read_image`.
+        """
+        image_bgr = read_image(results["img_path"])[:, :, ::-1]
+        results["img"] = np.ascontiguousarray(image_bgr, np.float32 if self.to_float32 else np.uint8)
+        results["img_shape"] = results["ori_shape"] = image_bgr.shape[:2]
+        return results
 
 
 @TRANSFORMS.register_module()

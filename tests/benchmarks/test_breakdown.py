@@ -98,6 +98,7 @@ def test_sizes_are_cocos(tmp_path: Path) -> None:
     make_run(folder, images, SKILLS, failing={"Better": ["0001"]})
     got = broken_down(folder, "size")
     assert [part.name for part in got.parts] == ["small", "medium", "large"]
+    assert any("of the boxes" in note for note in got.notes)
     with ResultStore(folder / "results.sqlite") as store:
         record = store.last_run()
         run = read_run_images(store, record)

@@ -126,8 +126,21 @@ def test_a_name_is_no_markup_and_an_error_stays_on_its_line(duskbench, tmp_path:
     write_image(folder / "a.png", np.full((8, 8, 3), 9, np.uint8))
     code, out, _ = duskbench("sheet", folder / "sheet.png", folder / "a.png", "--enhancer", "gamma")
     assert code == 0 and "]b[red]" in out
-    code, _, err = duskbench("sheet", folder / "sheet.png", folder / "not there [/].png", "--enhancer", "gamma")
+    code, _, err = duskbench("sheet", folder / "other.png", folder / "not there [/].png", "--enhancer", "gamma")
     assert code == 2 and f"where: {folder}/not there [/].png" in err
+
+
+def test_a_photo_named_first_is_not_lost(duskbench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    one, two = (tmp_path / name for name in ("a.png", "b.png"))
+    for file in (one, two):
+        write_image(file, np.full((16, 16, 3), 40, np.uint8))
+    before = one.read_bytes()
+    for command in (("sheet", one, two, "--enhancer", "gamma"), ("attention", two, one, "--enhancer", "no/such.py:x")):
+        code, _, err = duskbench(*command)
+        assert code == 2 and "There is a file in the result's place" in err and "--overwrite" in err
+    assert one.read_bytes() == before
+    assert duskbench("sheet", one, two, "--enhancer", "gamma", "--overwrite")[0] == 0
+    assert read_image(one).shape[1] == 240
 
 
 def test_enhancers_of_one_label_have_a_column_each(duskbench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

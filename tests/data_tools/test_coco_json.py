@@ -9,7 +9,7 @@ import pytest
 from duskbench.benchmarks.metrics.coco_ap import coco_ap
 from duskbench.data_tools.coco_json import write_coco_results, write_coco_truth
 from duskbench.data_tools.datasets import open_dataset
-from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.ids import UnknownIdError
 from duskbench.data_tools.images import write_image
@@ -138,6 +138,15 @@ def test_no_file_without_an_image(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no image to write"):
         write_coco_truth(tmp_path / "truth.json", open_dataset(tmp_path / "voc", split="all"))
     assert not (tmp_path / "truth.json").exists()
+
+
+def test_a_data_sets_own_annotations_stay(voc: Path, tmp_path: Path) -> None:
+    truth = voc / "annotations.json"
+    write_coco_truth(truth, open_dataset(voc, split="all"))
+    before = truth.read_bytes()
+    with pytest.raises(ConfigError, match="own annotations"):
+        write_coco_truth(voc / "JPEGImages/../annotations.json", open_dataset(voc, layout="coco", split="all"))
+    assert truth.read_bytes() == before
 
 
 def test_what_cannot_be_written(voc: Path, tmp_path: Path) -> None:

@@ -131,6 +131,34 @@ def test_interrupted_run_has_no_image_sets_and_is_taken_up(tree: Path, tmp_path:
     assert len(VOC(out, split="all").ids) == 4
 
 
+def test_another_voc_tree_stays_as_it_is(tree: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "voc/ImageSets/Main/test.txt"
+    listing.parent.mkdir(parents=True)
+    listing.write_text("000001\n")
+    with pytest.raises(DataError, match="not converted from this ExDark"):
+        exdark_to_voc(tree, tmp_path / "voc")
+    assert [path for path in (tmp_path / "voc").rglob("*") if path.is_file()] == [listing]
+    assert listing.read_text() == "000001\n"
+
+
+def test_another_split_is_added(tree: Path, tmp_path: Path) -> None:
+    for split in ("train", "test", "val"):
+        done = exdark_to_voc(tree, tmp_path / "parts", split=split)
+    whole = exdark_to_voc(tree, tmp_path / "whole")
+    assert done.images == whole.images and done.boxes == whole.boxes
+
+    def lists(out: Path) -> dict[str, list[str]]:
+        files = [*(out / "ImageSets/Main").iterdir(), out / "manifest.csv"]
+        return {file.name: sorted(file.read_text().splitlines()) for file in files}
+
+    assert lists(tmp_path / "parts") == lists(tmp_path / "whole")
+    (tree / "imageclasslist.txt").write_text("2015_00001.png 1 2 1 1\n")
+    with pytest.raises(DataError, match=r"(?s)not converted from this ExDark.*got: image 2015_0"):
+        exdark_to_voc(tree, tmp_path / "whole")
+    with pytest.raises(DataError, match="has no image"):
+        exdark_to_voc(tree, tmp_path / "none", split="test")
+
+
 def test_missing_images(tree: Path, tmp_path: Path) -> None:
     (tree / "ExDark/Bicycle/2015_00001.png").unlink()
     with pytest.raises(DataError, match=r"1 absent: 2015_00001(?s:.*)missing='skip'"):

@@ -98,6 +98,41 @@ def test_accepted_spellings(tmp_path: Path, annotations: str, class_list: str) -
     assert len(ExDark(tree, "all").record("2015_00001").objects or ()) == 2
 
 
+@pytest.mark.parametrize(
+    ("folder", "become"),
+    [
+        ("ExDark", "exdark/{file}"),
+        ("ExDark", "ExDark/{file.name}"),
+        ("ExDark", "ExDark/ExDark/{file}"),
+        ("ExDark", "ExDark/images/autre/{file.name}"),
+        ("ExDark_Annno", "exdark_annno/{file}"),
+        ("ExDark_Annno", "Groundtruth/ExDark_Annno/{file}"),
+        ("ExDark_Annno", "ExDark_Annno/{file.name}"),
+    ],
+)
+def test_files_sorted_otherwise_are_found_by_their_names(tree: Path, folder: str, become: str) -> None:
+    before = [ExDark(tree, "all").record(image_id) for image_id in ExDark(tree, "all").ids]
+    released = (tree / folder).rename(tree / "released")
+    for path in [path for path in released.rglob("*") if path.is_file()]:
+        target = tree / become.format(file=path.relative_to(released))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    after = ExDark(tree, "all")
+    records = [after.record(image_id) for image_id in after.ids]
+    assert [one.objects for one in records] == [one.objects for one in before]
+    assert all(one.path.is_file() and one.path.name == b.path.name for one, b in zip(records, before, strict=True))
+    assert [finding for finding in after.check() if "orphan" in finding.code] == []
+
+
+def test_a_copy_is_not_taken_for_an_image_that_is_missing(tree: Path) -> None:
+    image = tree / "ExDark/Cup/2015_00005.jpg"
+    (tree / "ExDark/enhanced").mkdir()
+    image.rename(tree / "ExDark/enhanced/2015_00005.jpg")
+    dataset = ExDark(tree, "test")
+    assert dataset.image_path("2015_00005") == image
+    assert [Path(finding.file).name for finding in dataset.check() if finding.code == "orphan-image"] == [image.name]
+
+
 def test_ending_is_case_sensitive(tree: Path) -> None:
     path = tree / "ExDark/Bicycle/2015_00002.JPG"
     path.rename(path.with_suffix(".jpg"))

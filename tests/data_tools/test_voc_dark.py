@@ -70,6 +70,19 @@ def test_the_tree_is_a_voc_tree_with_exact_boxes_and_references(lit: Path, tmp_p
     assert verify(out).ok
 
 
+@pytest.mark.parametrize("encoding", ["gb2312", "iso-8859-1", "utf-8"])
+def test_annotations_in_any_encoding_stay_readable(lit: Path, tmp_path: Path, encoding: str) -> None:
+    image_id = "夜" if encoding == "gb2312" else "été"
+    for folder, suffix in (("JPEGImages", ".jpg"), ("Annotations", ".xml")):
+        (lit / folder / f"{IDS[0]}{suffix}").rename(lit / folder / f"{image_id}{suffix}")
+    text = f'<?xml version="1.0" encoding="{encoding}"?>\n{XML.format(image_id)}'
+    (lit / f"Annotations/{image_id}.xml").write_bytes(text.encode(encoding))
+    make_voc_dark(lit, tmp_path / "dark", split=[image_id])
+    assert read_annotation(tmp_path / f"dark/Annotations/{image_id}.xml").file == f"{image_id}.png"
+    original = read_annotation(lit / f"Annotations/{image_id}.xml")
+    assert VOC(tmp_path / "dark").record(image_id).objects == original.objects
+
+
 def test_a_night_without_lamps_has_the_light_of_its_exposure(lit: Path, tmp_path: Path) -> None:
     night = Night(exposure_ev=(-2, -2), lamps=(0, 0), electrons=(1e6, 1e6), read_noise=(0, 0), white_balance=(1, 1))
     make_voc_dark(lit, tmp_path / "dark", night=night)

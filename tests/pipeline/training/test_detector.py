@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,17 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from PIL import Image
 
 from duskbench.data_tools.classes import SHARED_CLASSES
 from duskbench.data_tools.errors import ConfigError, DataError, WeightsError
-from duskbench.data_tools.images import write_image
+from duskbench.data_tools.images import read_image, write_image
 from duskbench.data_tools.voc import VOC
 from duskbench.pipeline import load_detector
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.rfbnet import RFBNetDetector
 from duskbench.pipeline.mmdet_config import load_config
-from duskbench.pipeline.training.detector import export, train
+from duskbench.pipeline.training.detector import _datasets, _read_by_one_reader, export, train
 from duskbench.pipeline.training.launch import last_checkpoint
 from duskbench.pipeline.weights import bundled
 
@@ -121,7 +123,8 @@ def test_a_class_counts_in_any_spelling_and_what_is_left_out_is_said(devkit: Pat
     assert len(dataset) == 10
     ids = f"{root}/VOC2007/ImageSets/Main/trainval.txt"
     assert dataset.notes == (
-        f"{ids}: 2 objects left out, of other classes than the detector's: Cup (1), horse (1)",
+        f"{ids}: Classes read under another name: people as person (1 image)",
+        f"{ids}: 2 objects left out, of other classes than the detector's: cup (1), horse (1)",
         f"{ids}: 2 of 12 images left out, without an object of the detector's classes or too small",
     )
 
@@ -131,6 +134,55 @@ def test_tags_may_be_in_capitals(devkit: Path, tmp_path: Path) -> None:
     file = root / "VOC2007/Annotations/000001.xml"
     file.write_text(file.read_text().replace("object>", "Object>").replace("xmin>", "Xmin>"))
     assert voc_boxes(root).get_data_info(1)["instances"] == voc_boxes(devkit).get_data_info(1)["instances"] != []
+
+
+def test_a_training_sees_the_boxes_and_images_of_a_run(devkit: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(devkit, tmp_path / "set")
+    tree = root / "VOC2007"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.open(tree / "JPEGImages/000000.jpg").save(tree / "JPEGImages/turned.png", exif=turned)
+    box = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
+    two = box.format(2, 2, 20, 20) + box.format(1.5, 3.25, 40, 50)
+    (tree / "Annotations/turned.xml").write_text(
+        f"<annotation><objects><object><name>car</name>{two}</object></objects></annotation>"
+    )
+    (tree / "ImageSets/Main/trainval.txt").write_bytes(b"\xef\xbb\xbfturned.png\r\n000001.jpg\r\n")
+    dataset, voc = voc_boxes(root), VOC(root, "trainval")
+    assert [dataset.get_data_info(n)["img_id"] for n in range(2)] == voc.ids == ["turned", "000001"]
+    for number, image_id in enumerate(voc.ids):
+        row, record = dataset.get_data_info(number), voc.record(image_id)
+        assert [tuple(one["bbox"]) for one in row["instances"]] == [one.box_xyxy for one in record.objects or ()]
+    first = dataset.get_data_info(0)
+    assert [one["bbox"] for one in first["instances"]] == [[1, 1, 20, 20], [0.5, 2.25, 40, 50]]
+    assert (first["width"], first["height"]) == (64, 96)
+    from mmdet.registry import TRANSFORMS
+
+    image = read_image(tree / "JPEGImages/turned.png")
+    for step, kind in (({}, np.uint8), ({"to_float32": True}, np.float32)):
+        (loader,) = read_by_one_reader([{"type": "LoadImageFromFile", **step}])
+        loaded = TRANSFORMS.build(loader)(dict(first))
+        assert loaded["img"].dtype == kind
+        assert loaded["img_shape"] == loaded["ori_shape"] == (96, 64)
+        np.testing.assert_array_equal(loaded["img"], image[:, :, ::-1])
+
+
+def read_by_one_reader(pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    _read_by_one_reader({"pipeline": pipeline})
+    return pipeline
+
+
+def test_images_are_read_by_one_reader_in_every_data_set() -> None:
+    from mmcv.transforms import LoadImageFromFile
+
+    for kind in ("LoadImageFromFile", "mmdet.LoadImageFromFile", LoadImageFromFile):
+        assert read_by_one_reader([{"type": kind, "backend_args": None}])[0]["type"] == "ReadImage"
+    for step in ({"color_type": "grayscale"}, {"backend_args": {"backend": "petrel"}}):
+        assert read_by_one_reader([{"type": "LoadImageFromFile", **step}])[0]["type"] == "LoadImageFromFile"
+    inner = {"type": "VOCDataset", "ann_file": "a"}
+    loader = {"dataset": {"type": "RepeatDataset", "dataset": {"type": "ConcatDataset", "datasets": [inner, inner]}}}
+    assert [one["type"] for one in _datasets(loader)] == ["RepeatDataset", "ConcatDataset", "VOCDataset", "VOCDataset"]
+    assert list(_datasets(None)) == []
 
 
 @pytest.mark.slow
@@ -145,19 +197,48 @@ def test_a_training_says_what_it_leaves_out(devkit: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("processes", [0, 1])
 @pytest.mark.parametrize(
     ("content", "what"),
-    [(None, "(?i)not there|no such|cannot"), (b"none", "not an image"), (b"", "(?i)empty|not an image")],
+    [
+        (lambda data: None, "(?i)not there|no such|cannot"),
+        (lambda data: b"none", "not an image"),
+        (lambda data: b"", "(?i)empty|not an image"),
+        (lambda data: data[: len(data) // 2] + b"\xff\xd9", "decode"),  # OpenCV paints the rest grey
+    ],
 )
 def test_an_image_that_cannot_be_read_is_named(
-    devkit: Path, tmp_path: Path, processes: int, content: bytes | None, what: str
+    devkit: Path, tmp_path: Path, processes: int, content: Callable[[bytes], bytes | None], what: str
 ) -> None:
     image = shutil.copytree(devkit, tmp_path / "set") / "VOC2007/JPEGImages/000005.jpg"
+    data = content(image.read_bytes())
     image.unlink()
-    if content is not None:
-        image.write_bytes(content)
+    if data is not None:
+        image.write_bytes(data)
     given = options(tmp_path / "set", **{"train_dataloader.num_workers": processes})
     with pytest.raises(DataError, match=what) as caught:
         train(CONFIG, work_dir=tmp_path / "run", cfg_options=given)
     assert Path(str(caught.value.where)) == image
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"train_dataloader.dataset.type": "VOCDataset", "train_dataloader.dataset.ann_file": "VOC2007/two.txt"},
+        {"val_dataloader.dataset.ann_file": "VOC2007/two.txt", "train_cfg.val_begin": 1, "train_cfg.val_interval": 1},
+    ],
+)
+def test_an_image_is_named_in_mmdets_data_sets_and_in_a_validation(
+    devkit: Path, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    tree = shutil.copytree(devkit, tmp_path / "set") / "VOC2007"
+    shutil.copy(tree / "Annotations/000005.xml", tree / "Annotations/cut.xml")
+    (tree / "two.txt").write_text("000005\ncut\n")
+    data = (tree / "JPEGImages/000005.jpg").read_bytes()
+    (tree / "JPEGImages/cut.jpg").write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    workers = {f"{part}_dataloader.num_workers": 1 for part in ("train", "val")}
+    with pytest.raises(DataError, match="decode") as caught:
+        train(CONFIG, work_dir=tmp_path / "run", cfg_options=options(tmp_path / "set", **workers, **given))
+    assert Path(str(caught.value.where)) == tree / "JPEGImages/cut.jpg"
     assert "Traceback" not in str(caught.value)
 
 
@@ -167,7 +248,7 @@ def test_an_annotation_that_cannot_be_read_is_named(devkit: Path, tmp_path: Path
     file.unlink()
     if content is not None:
         file.write_text(content)
-    with pytest.raises(DataError, match=r"(?s)annotation of a training image.*000005\.xml.*take 000005 out of"):
+    with pytest.raises(DataError, match=r"000005\.xml"):
         train(CONFIG, work_dir=tmp_path / "run", cfg_options=options(tmp_path / "set"))
 
 
@@ -259,6 +340,9 @@ def test_export_loads_and_detects_the_same(devkit: Path, trained: Path, tmp_path
 def test_what_is_missing_is_said(devkit: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"(?s)absent.*duskbench data miniature"):
         train(CONFIG, work_dir=tmp_path, cfg_options={"train_dataloader.dataset.data_root": f"{tmp_path}/absent/"})
+    given = {"train_dataloader.dataset.data_root": f"{devkit}/", "val_dataloader.dataset.data_root": f"{tmp_path}/no/"}
+    with pytest.raises(DataError, match=r"(?s)/no/.*val_dataloader\.dataset\.data_root=DIR"):
+        train(CONFIG, work_dir=tmp_path, cfg_options=given)
     without = {key: value for key, value in load_config(CONFIG).to_dict().items() if key != "optim_wrapper"}
     with pytest.raises(ConfigError, match="optim_wrapper"):
         train(Config(without), work_dir=tmp_path)
