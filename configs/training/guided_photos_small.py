@@ -1,4 +1,5 @@
-# The shipped weights of the paper's method: one training from start to end on two cores, in a quarter of an hour.
+# The paper's method on photos: one training from start to end on two cores, in a quarter of an hour. The weights that
+# ship go on from this recipe (guided_reconstruction_small.py); those of 26 and 27 November 2026 were trained by it.
 # Deviations from guided.py: a third of the width; three crops of 96 pixels of photos made small, so each picture is
 # normalised by itself; features that ship instead of VGG-16; U(phi(x)) not raised to the fourth power, which leaves
 # grey clouds where the features see little, and an x_a that multiplies where EnlightenGAN does; higher learning rates,

@@ -15,8 +15,6 @@ from duskbench.data_tools.settings import is_pair
 
 # Streams of a sample's draws; random_patches.py has stream 0.
 DARKENING, NOISE, EXPOSURE = 1, 2, 3
-# How far the light of one picture departs from its mean, in stops.
-_UNEVENNESS = 1.0
 
 
 def darken(batch: Tensor, seeds: Sequence[int], probability: float, factors: tuple[float, float]) -> Tensor:
@@ -93,17 +91,16 @@ def underexpose(
     shot: tuple[float, float] = (1e-4, 2e-3),
     read: tuple[float, float] = (2e-4, 2e-3),
 ) -> Tensor:
-    """Photograph lit pictures with less light, not quite evenly, and a sensor's noise.
+    """Photograph lit pictures with less light, more here and less there, and a sensor's noise.
 
-    Linear light is divided by two to the power of a draw from `stops` and of up to one stop more or less, which changes
-    smoothly over the picture (bilinear between 3x3 draws); nothing gets lighter. A pixel of value v then gets normal
-    noise of variance shot v + read^2, coarse in half of the samples as in `add_noise`, and is rounded to 8 bits after
-    the sRGB curve.
+    Linear light is divided by two to the power of a map that is bilinear between 3x3 draws from `stops`. A pixel of
+    value v then gets normal noise of variance shot v + read^2, coarse in half of the samples as in `add_noise`, and is
+    rounded to 8 bits after the sRGB curve.
 
     Args:
         batch: (N, 3, H, W) float, RGB in [0, 1], sRGB-encoded; not changed.
         seeds: One for each sample; the same seed always gives the same picture.
-        stops: Least and greatest loss of light in stops, drawn evenly, one for each sample.
+        stops: Least and greatest loss of light in stops, drawn evenly.
         shot: Least and greatest variance for each unit of linear signal, drawn evenly in stops.
         read: Least and greatest standard deviation of what does not depend on the signal, drawn evenly in stops.
 
@@ -115,7 +112,7 @@ def underexpose(
     maps, strengths, noises = [], [], []
     for seed in seeds:
         draw = np.random.default_rng([seed, EXPOSURE])
-        maps.append(np.maximum(draw.uniform(*stops) + draw.uniform(-_UNEVENNESS, _UNEVENNESS, (1, 3, 3)), 0))
+        maps.append(draw.uniform(*stops, (1, 3, 3)))
         strengths.append(np.exp(draw.uniform(*np.log([shot, read]).T)))
         noises.append(_normal_noise(batch, draw, coarse=draw.random() < 0.5))
     loss = F.interpolate(_like(batch, maps), batch.shape[2:], mode="bilinear", align_corners=True)

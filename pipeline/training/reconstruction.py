@@ -25,7 +25,7 @@ class Reconstruction:
     Args:
         pixels: Weight of the mean absolute difference.
         features: Weight of the distance of features, by the extractor and the distance of the training.
-        stops: Least and greatest loss of light, drawn evenly for each picture, in stops.
+        stops: Least and greatest loss of light, which changes over a picture, in stops.
 
     Raises:
         ConfigError: A weight is no number of at least 0, or `stops` is no range from 0 up.
@@ -34,7 +34,7 @@ class Reconstruction:
     (Cui et al. 2021), there for a detector; the losses are ours.
     """
 
-    def __init__(self, pixels: float = 0.0, features: float = 0.0, stops: tuple[float, float] = (0.0, 6.5)) -> None:
+    def __init__(self, pixels: float = 0.0, features: float = 0.0, stops: tuple[float, float] = (1.0, 6.5)) -> None:
         if not (all(is_number(weight) and weight >= 0 for weight in (pixels, features)) and is_range(stops, 0)):
             raise ConfigError(
                 "The reconstruction cannot be set so.",

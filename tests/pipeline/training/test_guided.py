@@ -86,7 +86,7 @@ def test_one_step_is_the_one_written_out(arguments: dict[str, Any]) -> None:
     loss = loss + arguments.get("identity", 0.0) * (expected.generator(normal) - normal).abs().mean()
     loss = loss + arguments.get("chromaticity", 0.0) * chromaticity_loss(enhanced, low)
     back = arguments.get("reconstruction", {})
-    restored = expected.generator(underexpose(normal, [7, 8], back.get("stops", (0.0, 6.5))))
+    restored = expected.generator(underexpose(normal, [7, 8], back.get("stops", (1.0, 6.5))))
     loss = loss + back.get("pixels", 0.0) * (restored - normal).abs().mean()
     loss = loss + back.get("features", 0.0) * distance(restored, normal)
     assert losses["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
