@@ -1,7 +1,7 @@
-# The shipped weights of the paper's method: one training from start to end, nine minutes on an H100 beside five others.
-# guided_photos_small.py, and what the paper has not either: normal-light pictures, underexposed by a camera model with a
-# sensor's noise, are to come back. That is what teaches a network this small to take the noise away, which costs the
-# detectors more than the missing light (docs/miniature.md, 51). A little wider, on larger crops of larger photos.
+# The shipped weights of the paper's method: one training from start to end, nine minutes on an H100 with five more.
+# guided_photos_small.py, and one thing more that the paper has not: normal-light pictures, underexposed by a camera
+# model with a sensor's noise, are to come back. That teaches a network this small to take the noise away, which costs
+# the detectors more than the missing light (docs/miniature.md, 51). A little wider, on larger crops of larger photos.
 # The weights that ship were trained with the base of an earlier detector in the perceptual loss (their card).
 #   duskbench train configs/training/guided_reconstruction_small.py --export guided.safetensors
 _base_ = ["guided_photos_small.py"]
