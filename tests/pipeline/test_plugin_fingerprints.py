@@ -261,3 +261,30 @@ def test_an_edit_of_what_a_plugin_imports_counts_wherever_it_lies(
     after = load_enhancer(spec)
     assert (before(IMAGE).max(), after(IMAGE).max()) in ((1, 2), (2, 2))
     assert before.fingerprint == again.fingerprint != after.fingerprint
+
+
+SAYS = """
+from duskbench import Detections
+import numpy as np
+
+class Finds:
+    classes, name, fingerprint = ("car",), "mine", "mine"
+    def __init__(self, x=0): self.x = x
+    def detect(self, images):
+        box, score = np.array([[self.x, 0, 9, 9]], np.float32), np.array([0.5], np.float32)
+        return [Detections(box, score, np.array([0]), self.classes) for _ in images]
+"""
+
+
+def test_what_a_detector_says_its_fingerprint_is_does_not_stand_for_its_arguments_or_code(tmp_path: Path) -> None:
+    file = tmp_path / "says.py"
+    file.write_text(SAYS)
+    one, again, other = (load_detector(f"{file}:Finds(x={x})") for x in (1, 1, 2))
+    file.write_text(SAYS.replace("self.x = x", "self.x = x + 1"))
+    edited = load_detector(f"{file}:Finds(x=1)")
+    file.write_text(SAYS.replace('"mine", "mine"', '"mine", "yours"'))
+    renamed = load_detector(f"{file}:Finds(x=1)")
+    assert one.fingerprint == again.fingerprint
+    assert len({each.fingerprint for each in (one, other, edited, renamed)}) == 4
+    # Its own word says which runs may be compared.
+    assert one.identity == other.identity == edited.identity == "mine"
