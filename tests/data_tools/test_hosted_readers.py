@@ -108,12 +108,14 @@ def test_its_errors_keep_their_kind(root: Path) -> None:
         ("record(image_id, one('car', (1, 1, 4, float('nan'))))", "finite numbers"),
         ("record(image_id, one('car', '1234'))", "finite numbers"),
         ("record(image_id, one('car', (1, 1, 4, 4), pose=3))", "pose: str or None"),
+        ("record(image_id, one('car', (1, 1, 4, 4), difficult='0'))", "(?s)object 1.*difficult: True or False.*'0'"),
         ("record(image_id, size=(0, 6))", "size: width and height"),
         ("record(image_id, size='86')", "size: width and height"),
         ("record(image_id, group=1)", "group: str or None"),
         ("record(image_id, indoor='yes')", "indoor: bool or None"),
         ("duskbench.ImageRecord(image_id, 3)", "a path"),
         ("duskbench.ImageRecord(image_id, self.root, 5)", "objects: a tuple"),
+        ("duskbench.ImageRecord(image_id, self.root / 'a.png', ())", r"(?s)b\.png, as image_path says.*a\.png"),
     ],
 )
 def test_an_annotation_that_breaks_the_rules(root: Path, text: str, says: str) -> None:
