@@ -158,13 +158,15 @@ def _file_of(name: str, folder: Path | None) -> Path | None:
         folder: Of the code, where it belongs to no package: the module may lie beside it.
     """
     loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded is not None:
+        found = Path(loaded)
+        # What is in use may be compiled, or lie in an archive.
+        return found if found.suffix == ".py" and found.is_file() and not _is_installed(found) else None
     # A package without `__init__.py` has no file, and may lie in several folders.
     package = [Path(each).parent for each in getattr(sys.modules.get(name.partition(".")[0]), "__path__", ())]
     folders = package or [*([] if folder is None else [folder]), *map(Path, sys.path)]
-    files = [Path(loaded)] if loaded is not None else (beside(each, name) for each in folders if not _is_installed(each))
-    found = next((file for file in files if file is not None), None)
-    # What is in use may be compiled, or lie in an archive.
-    return None if found is None or _is_installed(found) or found.suffix != ".py" or not found.is_file() else found
+    files = (beside(each, name) for each in folders if not _is_installed(each))
+    return next((file for file in files if file is not None), None)
 
 
 def _is_installed(place: Path) -> bool:
