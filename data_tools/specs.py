@@ -47,7 +47,8 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
 
 def _names_file(target: str) -> bool:
     """Whether it is the path of a file, or of one with a name of what is in it, `file.py:Name`."""
-    return any(is_file(each.strip()) for each in (target, target.rpartition(":")[0]))
+    place, _, name = target.strip().rpartition(":")
+    return is_file(target.strip()) or ("(" not in name and is_file(place))
 
 
 def _arguments(text: str | None, spec: str) -> dict[str, Any]:
