@@ -131,6 +131,15 @@ def test_plug_in_that_fails_on_import(tmp_path: Path) -> None:
         load_enhancer(f"{tmp_path}/bad.py:f")
 
 
+def test_a_file_that_needs_its_package_and_a_file_alone_are_told_what_to_name(tmp_path: Path) -> None:
+    (tmp_path / "part.py").write_text("from .net import f\n")
+    with pytest.raises(ConfigError, match=r"relative import(.|\n)*package\.part:NAME"):
+        load_enhancer(f"{tmp_path}/part.py:f")
+    for load in (load_enhancer, ENHANCERS.is_foreign):
+        with pytest.raises(ConfigError, match=r"without what to take from it(.|\n)*part\.py:NAME"):
+            load(f"{tmp_path}/part.py")
+
+
 @pytest.mark.parametrize(
     "result",
     [IMAGE[:5], IMAGE.astype(np.float32) / 255, np.full((20, 30, 3), np.nan), IMAGE[:, :, 0], None, [1, 2]],
