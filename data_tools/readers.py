@@ -51,6 +51,13 @@ def build_reader(
             expected="a class derived from duskbench.Dataset",
             got=type(dataset).__name__,
         )
+    if not hasattr(dataset, "counts"):
+        raise ConfigError(
+            "The reader's constructor leaves out what every data set has.",
+            where=layout,
+            expected="a call of super().__init__(root, ids)",
+            got=f"no such call in {type(dataset).__name__}",
+        )
     return dataset
 
 

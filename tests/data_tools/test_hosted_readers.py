@@ -85,6 +85,14 @@ def test_a_reader_elsewhere_is_a_data_set_like_any_other(root: Path) -> None:
     assert open_dataset(root, layout=f"{layout(root)}(year=2012)").ids == ["a"]
 
 
+def test_a_constructor_that_forgets_its_base_is_told(root: Path) -> None:
+    (root.parent / "mine.py").write_text(
+        f"{READER}\nclass Bare(Mine):\n    def __init__(self, root): self.ids = ['a']\n"
+    )
+    with pytest.raises(ConfigError, match=r"(?s)mine\.py:Bare.*super\(\)\.__init__\(root, ids\)"):
+        open_dataset(root, layout=f"{root.parent}/mine.py:Bare")
+
+
 def test_its_errors_keep_their_kind(root: Path) -> None:
     (root / "b.txt").unlink()
     with pytest.raises(MissingAnnotationError, match=r"b\.txt"):
