@@ -40,9 +40,8 @@ def fingerprint(code: object, arguments: Mapping[str, Any], weights: Mapping[str
 
     Args:
         code: The function or class that does the work, or an object or `functools.partial` that can be called. Its
-            qualified name counts, and the source of its module and of all modules of the same package that this one
-            imports, directly or not (for a file that belongs to no package: of the modules beside it): an edited method
-            never reads its predecessor's results.
+            qualified name counts, and the source of its module and of what this one imports, see `source_hashes`: an
+            edited method never reads its predecessor's results.
         arguments: Its arguments; values that JSON does not know count by their `repr`.
         weights: Name -> sha256 of each weight file.
 

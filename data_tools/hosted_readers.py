@@ -14,7 +14,7 @@ from duskbench.data_tools.fingerprint import fingerprint, plugin_fingerprint
 from duskbench.data_tools.host.host import Host
 from duskbench.data_tools.host.plugin import Plugin, seconds_an_image
 from duskbench.data_tools.host.serve import Answer
-from duskbench.data_tools.readers import build_reader, checked_finding, checked_path, checked_record
+from duskbench.data_tools.readers import build_reader, check_same_file, checked_finding, checked_path, checked_record
 from duskbench.data_tools.records import Dataset, ImageRecord, ObjectAnnotation
 from duskbench.data_tools.registry import load_named
 
@@ -122,8 +122,9 @@ class ServedReader:
         said = getattr(self.dataset, request["do"])(image_id)
         if request["do"] != "annotation":
             return {"path": str(checked_path(said, where))}, []
-        record = asdict(checked_record(said, image_id, where))
-        return {"record": {**record, "path": str(record["path"])}}, []
+        record = checked_record(said, image_id, where)
+        check_same_file(record.path, self.dataset.image_path(image_id), where)
+        return {"record": {**asdict(record), "path": str(record.path)}}, []
 
 
 class ServedRecognition:

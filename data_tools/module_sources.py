@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -15,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_PYTHON = Path(os.__file__).parent
+_INSTALLED = {"site-packages", "dist-packages"}
 
 
 def source_hashes(code: object) -> dict[str, str]:
     """Module name -> sha256 of what the source of each module says that `code` is made of; empty without a file.
 
-    Comments, docstrings and layout do not count.
+    Comments, docstrings and layout do not count. Of duskbench's own code the modules of the same part count that it
+    imports, directly or not, of other code all but duskbench's, wherever they lie: a plug-in may put another repository
+    on the search path.
 
     An installed package does not change under its version, so of such a one the version stands for all sources.
     """
@@ -29,7 +34,7 @@ def source_hashes(code: object) -> dict[str, str]:
     if module is None or file is None or not file.endswith(".py"):
         return {}
     package = _package(module.__name__)
-    if "site-packages" in Path(file).parts:
+    if _is_installed(Path(file)):
         distribution = package.partition(".")[0]
         return {distribution: _installed_version(distribution)}
     folder = Path(file).parent if "." not in module.__name__ else None
@@ -41,8 +46,7 @@ def source_hashes(code: object) -> dict[str, str]:
             continue
         hashes[name], imported = _read_source(path.read_bytes())
         for found in (*_absolute(imported, name, path), *_packages_of(name)):
-            place = _file_of(found, package) or (beside(folder, found) if folder is not None else None)
-            if place is not None:
+            if _is_part(found, package) and (place := _file_of(found, folder)) is not None:
                 pending.append((found, place))
     return hashes
 
@@ -138,12 +142,33 @@ def _packages_of(module: str) -> tuple[str, ...]:
     return tuple(".".join(parts[:end]) for end in range(1, len(parts)))
 
 
-def _file_of(name: str, package: str) -> Path | None:
-    """The file of a module of a package; nothing is imported to find it."""
-    if _package(name) != package:
-        return None
-    top = sys.modules.get(name.partition(".")[0])
-    file = getattr(top, "__file__", None)
+def _is_part(name: str, package: str) -> bool:
+    """Whether a module that some code imports is a part of it: see `source_hashes`."""
+    ours = name.partition(".")[0] == "duskbench"
+    return _package(name) == package if package.startswith("duskbench.") else not ours
+
+
+def _file_of(name: str, folder: Path | None) -> Path | None:
+    """The file of a module that is not installed: of one that is in use its own, else the one that Python would find.
+
+    Nothing is imported to find it.
+
+    Args:
+        name: Of the module.
+        folder: Of the code, where it belongs to no package: the module may lie beside it.
+    """
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded is not None:
+        found = Path(loaded)
+        # What is in use may be compiled, or lie in an archive.
+        return found if found.suffix == ".py" and found.is_file() and not _is_installed(found) else None
     # A package without `__init__.py` has no file, and may lie in several folders.
-    folders = getattr(top, "__path__", ()) if file is None else [Path(file).parent]
-    return next((found for each in folders if (found := beside(Path(each).parent, name)) is not None), None)
+    package = [Path(each).parent for each in getattr(sys.modules.get(name.partition(".")[0]), "__path__", ())]
+    folders = package or [*([] if folder is None else [folder]), *map(Path, sys.path)]
+    files = (beside(each, name) for each in folders if not _is_installed(each))
+    return next((file for file in files if file is not None), None)
+
+
+def _is_installed(place: Path) -> bool:
+    """Whether a file or folder is Python's own, or of an installed package."""
+    return not _INSTALLED.isdisjoint(place.parts) or place.is_relative_to(_PYTHON)

@@ -52,15 +52,20 @@ def _expanded(path: Path) -> Path:
         return path
 
 
-def is_read_folder(argument: str, path: Path) -> bool:
+def is_read_folder(argument: str, path: Path, current: Path | None = None) -> bool:
     """Whether an argument names a folder that code may read from.
 
     The current folder is none, nor what holds it: that is where everything lies, results too. Nor is one whose argument
     says that it is written to, as `out_dir`, `cache` or `log_folder` do: it changes during a run.
+
+    Args:
+        argument: Its name.
+        path: The folder.
+        current: Where the code runs; None for the current folder, which counts in any case.
     """
     if not is_there(path) or not path.is_dir() or _WRITTEN & set(re.findall("[a-z]+", argument.lower())):
         return False
-    return not Path.cwd().is_relative_to(path.resolve())
+    return not any(each.resolve().is_relative_to(path.resolve()) for each in (Path.cwd(), current or Path()))
 
 
 def folder_sha256(folder: Path) -> str:

@@ -126,7 +126,14 @@ def _module_of_file(target: str, place: str) -> ModuleType:
         raise
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ConfigError("The plug-in's file fails on import.", where=path, got=raised_at(error, module)) from error
+        raise ConfigError(
+            "The plug-in's file fails on import.",
+            where=path,
+            got=raised_at(error, module),
+            todo=f"name it as a module of its package, from the folder that holds that: package.{path.stem}:NAME"
+            if "relative import" in str(error)
+            else None,
+        ) from error
     if folder not in sys.path:
         # For what its functions import when they run; last, so that nothing of ours is hidden by it.
         sys.path.append(folder)

@@ -51,6 +51,13 @@ def build_reader(
             expected="a class derived from duskbench.Dataset",
             got=type(dataset).__name__,
         )
+    if not hasattr(dataset, "counts"):
+        raise ConfigError(
+            "The reader's constructor leaves out what every data set has.",
+            where=layout,
+            expected="a call of super().__init__(root, ids)",
+            got=f"no such call in {type(dataset).__name__}",
+        )
     return dataset
 
 
@@ -99,6 +106,16 @@ def checked_path(path: Any, where: str) -> Path:
     return Path(path)
 
 
+def check_same_file(path: Path, image_path: Any, where: str) -> None:
+    """The image is looked for in one place and read in the other.
+
+    Raises:
+        DataError: A record's path is not the one that the reader's `image_path` gives.
+    """
+    if path.resolve() != checked_path(image_path, where).resolve():
+        raise _broken(where, f"path: {image_path}, as image_path says", str(path))
+
+
 def checked_finding(finding: Any, where: str) -> Finding:
     """What a reader found wrong.
 
@@ -117,6 +134,9 @@ def _checked_object(one: Any, where: str) -> ObjectAnnotation:
         raise _broken(where, "name: a class's", one.name)
     _check(one.truncated, bool, where, "truncated")
     _check(one.pose, str, where, "pose")
+    if one.difficult not in (True, False, None):
+        # Any text is true, "0" as well.
+        raise _broken(where, "difficult: True or False", one.difficult)
     x1, y1, x2, y2 = _numbers(one.box_xyxy, 4, where, "box_xyxy: x1, y1, x2, y2")
     return replace(one, box_xyxy=(x1, y1, x2, y2), difficult=bool(one.difficult))
 

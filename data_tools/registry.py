@@ -62,7 +62,7 @@ class Registry(Mapping[str, Entry]):
 
         Raises:
             UnknownNameError: No such name.
-            ConfigError: Several packages bring the name.
+            ConfigError: Several packages bring the name, or it is a file's alone.
         """
         if find_installed(self.kind, target, self._entries) is not None:
             return True
@@ -70,6 +70,13 @@ class Registry(Mapping[str, Entry]):
             return False
         if ":" in target:
             return True
+        if target.endswith(".py"):
+            raise ConfigError(
+                "A file is named without what to take from it.",
+                where=target,
+                expected=f"{target}:NAME, a function or class in the file",
+                got="no name",
+            )
         raise UnknownNameError(self.kind, target, [*self._entries, *(each.name for each in self.installed())])
 
     def load(self, name: str) -> Any:

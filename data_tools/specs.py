@@ -11,8 +11,8 @@ from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.file_states import is_file
 from duskbench.data_tools.settings import plain
 
-# `name`, `file.py:Name`, `package.module:Name`, `model.onnx`, each with `(key=value, ...)` if wanted.
-_SPEC = re.compile(r"(?P<target>[^()]+?)\s*(\((?P<arguments>.*)\))?", re.DOTALL)
+# Behind `name`, `file.py:Name`, `package.module:Name` or `model.onnx`, if wanted.
+_ARGUMENTS = re.compile(r"(\((?P<arguments>.*)\))?", re.DOTALL)
 # What stands behind these is taken as it is, brackets and all.
 _VERBATIM: dict[str, str] = {"dir": "path", "cmd": "command"}
 # Unless it is quoted as a whole: then arguments may follow.
@@ -34,12 +34,21 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
         if quoted is None or quoted["quote"] in quoted["text"]:
             return kind, {_VERBATIM[kind]: rest}
         return kind, {_VERBATIM[kind]: quoted["text"], **_arguments(quoted["arguments"], spec)}
-    if "(" in spec and is_file(spec):
+    if "(" in spec and _names_file(spec):
         return spec, {}
-    match = _SPEC.fullmatch(spec.strip())
-    if match is None:
-        raise _unreadable(spec, "it does not end with the closing bracket")
-    return match["target"], _arguments(match["arguments"], spec)
+    # Folders may have brackets in their names as well.
+    opening = [bracket.start() for bracket in re.finditer(r"\(", spec)]
+    start = next((each for each in opening if _names_file(spec[:each])), opening[0] if opening else len(spec))
+    match = _ARGUMENTS.fullmatch(spec[start:].strip())
+    if match is None or not spec[:start].strip():
+        raise _unreadable(spec, "it does not end with the closing bracket" if opening else "nothing")
+    return spec[:start].strip(), _arguments(match["arguments"], spec)
+
+
+def _names_file(target: str) -> bool:
+    """Whether it is the path of a file, or of one with a name of what is in it, `file.py:Name`."""
+    place, _, name = target.strip().rpartition(":")
+    return is_file(target.strip()) or ("(" not in name and is_file(place))
 
 
 def _arguments(text: str | None, spec: str) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -69,12 +71,13 @@ def start(work: Callable[..., None], *arguments: Any) -> BaseProcess:
         ConfigError: It cannot be started.
     """
     process = CONTEXT.Process(target=_with_environment, args=(dict(os.environ), work, arguments))
-    # Ctrl-C goes to the whole process group. A process that starts while it is ignored here ignores it from its first
-    # line on.
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+    # Not while the server imports, which takes seconds: then Ctrl-C is for this process.
+    starts_by_itself = _METHOD == "spawn"
     try:
-        process.start()
+        with _ctrl_c_ignored():
+            (process.start if starts_by_itself else forkserver.ensure_running)()
+        if not starts_by_itself:
+            process.start()
     except (EOFError, ConnectionError) as error:
         raise ConfigError(
             "Worker processes cannot be started.",
@@ -82,10 +85,20 @@ def start(work: Callable[..., None], *arguments: Any) -> BaseProcess:
             got=f"the process that starts them ended while it imported torch or a detector ({type(error).__name__})",
             todo="see what `python -c 'import duskbench.pipeline.detectors.rfbnet'` says, or use --workers 1",
         ) from error
-    finally:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, before)
     return process
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Ctrl-C goes to the whole process group; what is started here ignores it from its first line on, and its forks."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _with_environment(environment: Mapping[str, str], work: Callable[..., None], arguments: tuple[Any, ...]) -> None:

@@ -110,8 +110,9 @@ def gate_night(
     findings += [_gone_finding(label, label) for label in of if label not in tonight.rows]
     if compared:
         findings += _stage_findings(compared, tonight, calibration, limits)
-    elif missing:
-        findings.append(_missing_finding(missing))
+    else:
+        findings += [_missing_finding(missing)] if missing else []
+        notes += _empty_columns(tonight, limits)
     return GateResult(tuple(findings), notes=tuple(notes), joins=tuple(_joins(tonight, of, findings)))
 
 
@@ -241,8 +242,30 @@ def _missing_finding(image_ids: Sequence[str]) -> Finding:
 
 def _nothing_measured(tonight: RunEvidence) -> Iterator[Finding]:
     """Also where each failure is known: a night without a number cannot be green."""
+    columns = tonight.record.columns()
     if not tonight.within().any():
         yield Finding("night", "presence", "failed", "no enhancer has a result of any image")
+    elif columns and not _scored(tonight):
+        named = ", ".join(column.heading for column in columns)
+        yield Finding("night", "presence", "failed", f"no image of any enhancer has a number: {named}")
+
+
+def _empty_columns(tonight: RunEvidence, limits: Limits) -> Iterator[str]:
+    """In a first night there is no gate of a score yet that would say so."""
+    scored = _scored(tonight)
+    for column in tonight.record.columns():
+        if column.key not in scored and limits.tolerance(column.metric) is not None:
+            yield f"{column.heading}: no image of any enhancer has it, so nothing can get worse in it"
+
+
+def _scored(tonight: RunEvidence) -> set[str]:
+    """Keys of the scores that an image has a number of, or an object to find."""
+    found: set[str] = set()
+    for sample in (one.sample for one in tonight.enhancers.values()):
+        there = sample.measured
+        found |= {key for key, values in sample.values.items() if not np.isnan(values[there]).all()}
+        found |= {key for key, of in sample.ranked.items() if any(tonight.objects[n][there].any() for n in of.by_class)}
+    return found
 
 
 def _stage_findings(

@@ -105,11 +105,11 @@ def _number(column: Column, interval: Interval | None) -> str:
 
 
 def _mark(night: Night, enhancer: NightEnhancer) -> str:
-    """Green only for a row with numbers: that the same images fail as in the baseline is no good news."""
+    """Green only for a row with numbers: that the same images fail, or none has a score, is no good news."""
     outcomes = {finding.outcome for finding in night.findings if finding.subject == enhancer.label}
     if "failed" in outcomes:
         return "🔴"
-    return "🟢" if "passed" in outcomes and enhancer.n_images and not night.differences else "⚪"
+    return "🟢" if "passed" in outcomes and enhancer.scores and not night.differences else "⚪"
 
 
 def _footer(night: Night, links: Mapping[str, str]) -> list[str]:

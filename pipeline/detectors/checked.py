@@ -18,9 +18,9 @@ class CheckedDetector:
     """Wraps a plug-in's detector, so that what breaks the contract is an error that names it and never a number.
 
     Args:
-        detector: An object with `classes` and `detect(images)`. `name`, `fingerprint`, `identity` and `batch_size` are
-            taken from it where it has them; a fingerprint is otherwise made from its code, its arguments and the files
-            these name, the identity is the fingerprint, and it gets one image at a time.
+        detector: An object with `classes` and `detect(images)`. `name`, `identity` and `batch_size` are taken from it
+            where it has them; otherwise the identity is the fingerprint, and it gets one image at a time. The
+            fingerprint is made from its code, its arguments, the files these name, and what it says of itself.
         name: For tables and errors.
         arguments: What it was built with.
 
@@ -49,10 +49,12 @@ class CheckedDetector:
         self.detector = detector
         self.name = self._own_text("name") or name
         self.classes: tuple[str, ...] = tuple(classes)
-        files = argument_files(arguments)
-        self.fingerprint = self._own_text("fingerprint") or fingerprint(type(detector), arguments, files)
+        said = self._own_text("fingerprint")
+        files = {**argument_files(arguments), **({"what it says itself": said} if said else {})}
+        # Its own counts besides: with other arguments, or edited, it is another detector whatever it says.
+        self.fingerprint = fingerprint(type(detector), arguments, files)
         # What of foreign code is setting and what is adapter only its author can say.
-        self.identity = self._own_text("identity") or self.fingerprint
+        self.identity = self._own_text("identity") or said or self.fingerprint
         self.batch_size: int = getattr(detector, "batch_size", 1)
         if not is_whole(self.batch_size, 1):
             raise ConfigError(

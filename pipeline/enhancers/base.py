@@ -190,14 +190,18 @@ def check_image(image: object, *, what: str, where: str | None, size: tuple[int,
         raise EnhancerError(what, where=where, expected=expected, got=f"{type(image).__name__}")
     got = f"ndarray {image.shape} {image.dtype}"
     if np.issubdtype(image.dtype, np.floating):
-        got += (
-            " with NaN"
-            if np.isnan(image).any()
-            else ", values " + (f"{image.min():.3g} to {image.max():.3g}" if image.size else "none")
-        )
-        raise EnhancerError(
-            what, where=where, expected=expected, got=got, todo="return np.clip(np.rint(x * 255), 0, 255).astype(uint8)"
-        )
+        raise EnhancerError(what, where=where, expected=expected, **_of_floats(image, got))
     wrong_size = size is not None and image.shape[:2] != tuple(size)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape or wrong_size:
         raise EnhancerError(what, where=where, expected=expected, got=got)
+
+
+def _of_floats(image: np.ndarray, got: str) -> dict[str, str]:
+    """What floats were given in place of an image, and what makes an image of them; NaN nothing does."""
+    if not image.size or np.isnan(image).any():
+        return {"got": f"{got}{' with NaN' if image.size else ', values none'}"}
+    least, most = image.min(), image.max()
+    # From 0 to 255 times 255 would be white, from -1 to 1 half of it black.
+    scaled = "x" if most > 2 or least < -2 else "x * 255" if least > -0.5 else "(x + 1) / 2 * 255"
+    todo = f"make it uint8: np.clip(np.rint({scaled}), 0, 255).astype(np.uint8)"
+    return {"got": f"{got}, values {least:.3g} to {most:.3g}", "todo": todo}

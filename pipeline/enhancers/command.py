@@ -11,15 +11,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError, EnhancerError
+from duskbench.data_tools.file_states import is_file
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint
 from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.named_files import folder_sha256, is_read_folder
 from duskbench.data_tools.settings import is_whole
 from duskbench.pipeline.enhancers.base import Enhancer
 
@@ -46,7 +49,8 @@ class Command(Enhancer):
         files: Further files that the result depends on: weights, modules that a script imports.
 
     The fingerprint covers the command line and the content of every file that it names, as `theirs.py` and `w.pth` in
-    `python theirs.py --weights=w.pth {in} {out}`, and of `files`. What else the program reads is not seen.
+    `python theirs.py --weights=w.pth {in} {out}`, of the folders that are read by their names, and of `files`. What
+    else the program reads is not seen.
 
     Raises:
         ConfigError: The command line lacks a folder or cannot be split, or the program or a file does not exist.
@@ -72,11 +76,10 @@ class Command(Enhancer):
                 expected="timeout above 0, batch from 1, cwd an existing folder",
                 got=f"timeout={timeout}, batch={batch}, cwd={str(cwd)!r}",
             )
-        missing = [str(file) for file in files if not (self.cwd / file).is_file()]
+        missing = [str(file) for file in files if not is_file(self.cwd / file)]
         if missing:
             raise ConfigError("A file of the command does not exist.", where=self.name, got=", ".join(missing))
-        named = [word.rpartition("=")[2] for word in self.words] + [str(file) for file in files]
-        self.weights = {name: file_sha256(self.cwd / name) for name in named if (self.cwd / name).is_file()}
+        self.weights = {**self._named(), **{str(file): file_sha256(self.cwd / file) for file in files}}
 
     def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
         """Run the program on one image; see `Enhancer.__call__`."""
@@ -102,6 +105,18 @@ class Command(Enhancer):
     def fingerprint(self) -> str:
         """Hash of the command line and of the files that it names."""
         return fingerprint(self.code, self.arguments, self.weights)
+
+    def _named(self) -> dict[str, str]:
+        """Hash the files and folders that the command line names; an option may say that a folder is written to."""
+        hashes = {}
+        for before, word in pairwise(["", *self.words]):
+            option, _, name = word.rpartition("=")
+            path = self.cwd / name
+            if is_file(path):
+                hashes[name] = file_sha256(path)
+            elif is_read_folder(option or (before if before.startswith("-") else ""), path, self.cwd):
+                hashes[name] = folder_sha256(path)
+        return hashes
 
     def _split(self, command: str) -> list[str]:
         try:

@@ -71,7 +71,7 @@ class ServedDetector:
         """What the other side shows of it and stores with its results."""
         shown = ("name", "classes", "fingerprint", "identity", "batch_size")
         described = {each: getattr(self.detector, each) for each in shown}
-        if isinstance(self.detector, CheckedDetector) and not getattr(self.detector.detector, "fingerprint", ""):
+        if isinstance(self.detector, CheckedDetector):
             own, named = described["fingerprint"], load_named("detector", self._target)
             files = argument_files(self._arguments, named.code)
             described["fingerprint"] = plugin_fingerprint(own, named, files)

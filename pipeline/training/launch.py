@@ -7,19 +7,19 @@ import logging
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, init_dist, is_distributed
+from mmengine.dist import barrier, init_dist, is_distributed, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 
 from duskbench.data_tools.errors import ConfigError, DuskbenchError, TrainingError, WeightsError
-from duskbench.data_tools.files import write_bytes
+from duskbench.data_tools.files import only_one, write_bytes
 from duskbench.data_tools.plugins import raised_at
 from duskbench.data_tools.settings import is_whole
 from duskbench.pipeline.config_settings import check_file
@@ -134,11 +134,18 @@ def run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[H
 
     Raises:
         ConfigError: The checkpoint is of another training (`TrainingRecord`), or there is one and it is not to be
-            resumed; or what the configuration describes cannot be built.
+            resumed; another process trains in `work_dir`; or what the configuration describes cannot be built.
         WeightsError: `load_from` is not there, or its weights do not fit; or the run left no checkpoint.
         DataError: A training image cannot be read.
         TrainingError: Something raised an error on the way.
     """
+    Path(work_dir).mkdir(parents=True, exist_ok=True)
+    # The first process of a training stands for all of them.
+    with only_one(Path(work_dir), "training folder") if is_main_process() else nullcontext():
+        return _run(config, work_dir, resume=resume, hooks=hooks)
+
+
+def _run(config: Config, work_dir: str | Path, *, resume: bool, hooks: Sequence[Hook]) -> Path:
     # Who only asks for checkpoints need not wait for this import.
     from mmengine.runner import Runner
 

@@ -83,6 +83,11 @@ class PairedCrops(Samples):
         self._names = np.array([[os.fsencode(file) for file in pair] for pair in pairs])
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
+    @property
+    def files(self) -> list[Path]:
+        """All images, pair by pair, in the order in which they are numbered."""
+        return [Path(os.fsdecode(name)) for name in self._names.ravel()]
+
     def __len__(self) -> int:
         """Pairs."""
         return len(self._names)

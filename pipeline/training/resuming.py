@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,12 +67,13 @@ class TrainingRecord(Hook):
             saved = (_newest(earlier).get("meta") or {}).get(TRAINING)
             self.saved = None if saved is None else json.loads(saved)
         self.changed: dict[str, tuple[Any, Any]] = {}
+        self._images: dict[str, Any] = {}
         if self.saved is not None:
             self.changed = self._changed({key: self.saved.get(key) for key in self.settings}, self.settings)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Add the record to the checkpoint's meta."""
-        checkpoint["meta"][TRAINING] = json.dumps({**self.settings, **_images(runner)})
+        checkpoint["meta"][TRAINING] = json.dumps({**self.settings, **self._images_of(runner)})
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Compare what is loaded with the model and the images, and bring it to the present learning rates."""
@@ -98,12 +100,18 @@ class TrainingRecord(Hook):
                 "the configuration's, as learning rates follow the checkpoint's."
             )
             return
-        images = _images(runner)
-        self._changed({key: self.saved.get(key) for key in images}, images)
+        # Of an earlier version's checkpoint only the number is known.
+        images = {key: value for key, value in self._images_of(runner).items() if key in self.saved}
+        self._changed({key: self.saved[key] for key in images}, images)
         for key, (was, value) in self.changed.items():
             _warn(f"From iteration {checkpoint['meta']['iter'] + 1} on, {key} is {value!r}; it was {was!r}.")
             if _is_rate(key):
                 _scale_rates(checkpoint, key.split(".")[1:-2], value / was)
+
+    def _images_of(self, runner: Any) -> dict[str, Any]:
+        """Of the training's beginning in this process: looking at all files takes a while."""
+        self._images = self._images or _images(runner)
+        return self._images
 
     def _changed(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Setting -> value of the checkpoint's training and of this one, where they differ and may."""
@@ -214,9 +222,16 @@ def _text(value: Any) -> str:
 
 
 def _images(runner: Any) -> dict[str, Any]:
-    """How many images the training has, of each kind where its data set knows kinds."""
+    """How many images the training has, of each kind where its data set knows kinds, and which, where it says so.
+
+    By names and sizes: folders may be moved, and of a set that is drawn anew the number is often the same.
+    """
     dataset = runner.train_dataloader.dataset
-    return {"images": getattr(dataset, "counts", None) or len(dataset)}
+    found: dict[str, Any] = {"images": getattr(dataset, "counts", None) or len(dataset)}
+    if (files := getattr(dataset, "files", None)) is not None:
+        rows = json.dumps([[file.name, file.stat().st_size] for file in files])
+        found["images_by_name_and_size"] = hashlib.sha256(rows.encode()).hexdigest()[:12]
+    return found
 
 
 def _leaves(value: Any, address: str = "") -> Iterator[tuple[str, Any]]:

@@ -113,6 +113,11 @@ class UnpairedCrops(Samples):
         """Number of images of each domain."""
         return {NAMES[domain]: len(names) for domain, names in self._names.items()}
 
+    @property
+    def files(self) -> list[Path]:
+        """All images, in the order in which they are numbered."""
+        return [Path(os.fsdecode(name)) for names in self._names.values() for name in names]
+
     def __len__(self) -> int:
         """Samples of an epoch: images of the larger domain."""
         return max(len(names) for names in self._names.values())

@@ -212,6 +212,21 @@ def test_a_night_without_a_result_is_red_however_well_known_its_failures_are() -
     assert gates(nothing).joins == ()
 
 
+def test_a_night_without_a_number_is_red_though_nothing_failed() -> None:
+    """No object to find, and no image that has a NIQE: nothing could ever get worse."""
+    nothing = replace(run(with_values(one(), niqe=np.full(N, np.nan))), objects={"car": np.zeros(N, int)})
+    for result in (gates(nothing), gates(nothing, nothing)):
+        [finding] = [each for each in result.findings if each.subject == "night"]
+        assert (finding.outcome, finding.message) == ("failed", "no image of any enhancer has a number: NIQE, mAP")
+        assert result.joins == ()
+    # Of one metric alone it may be meant; a first night says so, where nothing else would.
+    some = replace(run(one()), objects={"car": np.zeros(N, int)})
+    result = gates(some)
+    assert result.joins == ("LIME",)
+    assert result.notes == ("mAP: no image of any enhancer has it, so nothing can get worse in it",)
+    assert gates(run(one())).notes == gates(run(one()), run(one())).notes == ()
+
+
 def trained(*each: EnhancerEvidence) -> RunEvidence:
     """A run with one method, "Ours"."""
     labels = [f"Ours, training {number}" for number in range(1, 1 + len(each))]

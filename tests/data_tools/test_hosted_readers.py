@@ -85,6 +85,14 @@ def test_a_reader_elsewhere_is_a_data_set_like_any_other(root: Path) -> None:
     assert open_dataset(root, layout=f"{layout(root)}(year=2012)").ids == ["a"]
 
 
+def test_a_constructor_that_forgets_its_base_is_told(root: Path) -> None:
+    (root.parent / "mine.py").write_text(
+        f"{READER}\nclass Bare(Mine):\n    def __init__(self, root): self.ids = ['a']\n"
+    )
+    with pytest.raises(ConfigError, match=r"(?s)mine\.py:Bare.*super\(\)\.__init__\(root, ids\)"):
+        open_dataset(root, layout=f"{root.parent}/mine.py:Bare")
+
+
 def test_its_errors_keep_their_kind(root: Path) -> None:
     (root / "b.txt").unlink()
     with pytest.raises(MissingAnnotationError, match=r"b\.txt"):
@@ -108,12 +116,14 @@ def test_its_errors_keep_their_kind(root: Path) -> None:
         ("record(image_id, one('car', (1, 1, 4, float('nan'))))", "finite numbers"),
         ("record(image_id, one('car', '1234'))", "finite numbers"),
         ("record(image_id, one('car', (1, 1, 4, 4), pose=3))", "pose: str or None"),
+        ("record(image_id, one('car', (1, 1, 4, 4), difficult='0'))", "(?s)object 1.*difficult: True or False.*'0'"),
         ("record(image_id, size=(0, 6))", "size: width and height"),
         ("record(image_id, size='86')", "size: width and height"),
         ("record(image_id, group=1)", "group: str or None"),
         ("record(image_id, indoor='yes')", "indoor: bool or None"),
         ("duskbench.ImageRecord(image_id, 3)", "a path"),
         ("duskbench.ImageRecord(image_id, self.root, 5)", "objects: a tuple"),
+        ("duskbench.ImageRecord(image_id, self.root / 'a.png', ())", r"(?s)b\.png, as image_path says.*a\.png"),
     ],
 )
 def test_an_annotation_that_breaks_the_rules(root: Path, text: str, says: str) -> None:

@@ -212,3 +212,79 @@ def test_every_file_that_an_argument_of_a_detector_names_counts(reads: Path, spe
     after = load_detector(f"reads.py:{spec}")
     assert before.fingerprint == again.fingerprint != after.fingerprint
     assert before.identity == again.identity != after.identity
+
+
+@pytest.mark.parametrize(
+    ("spec", "files", "edited"),
+    [
+        (
+            "mine.py:enh",
+            {
+                "mine.py": "import sys\nsys.path.append('theirs')\nfrom net_of_theirs import most\n"
+                "def enh(image): return image.clip(max=most())\n",
+                "theirs/net_of_theirs.py": "from parts_of_theirs.head import most\n",
+                "theirs/parts_of_theirs/head.py": "def most(): return 1\n",
+            },
+            "theirs/parts_of_theirs/head.py",
+        ),
+        (
+            "mine.py:enh",
+            {
+                "mine.py": "import sys\nsys.path.append('theirs')\n"
+                "def enh(image):\n    from net_of_theirs import most\n    return image.clip(max=most())\n",
+                "theirs/net_of_theirs.py": "def most(): return 1\n",
+            },
+            "theirs/net_of_theirs.py",
+        ),
+        (
+            "pack_of_print.enh:enh",
+            {
+                "pack_of_print/__init__.py": "",
+                "pack_of_print/enh.py": "from other_of_print.core import most\n"
+                "def enh(image): return image.clip(max=most())\n",
+                "other_of_print/core.py": "def most(): return 1\n",
+            },
+            "other_of_print/core.py",
+        ),
+    ],
+    ids=["another repository", "imported when it runs", "another package"],
+)
+def test_an_edit_of_what_a_plugin_imports_counts_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, files: dict[str, str], edited: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    before, again = load_enhancer(spec), load_enhancer(spec)
+    (tmp_path / edited).write_text("def most(): return 2\n")
+    after = load_enhancer(spec)
+    assert (before(IMAGE).max(), after(IMAGE).max()) in ((1, 2), (2, 2))
+    assert before.fingerprint == again.fingerprint != after.fingerprint
+
+
+SAYS = """
+from duskbench import Detections
+import numpy as np
+
+class Finds:
+    classes, name, fingerprint = ("car",), "mine", "mine"
+    def __init__(self, x=0): self.x = x
+    def detect(self, images):
+        box, score = np.array([[self.x, 0, 9, 9]], np.float32), np.array([0.5], np.float32)
+        return [Detections(box, score, np.array([0]), self.classes) for _ in images]
+"""
+
+
+def test_what_a_detector_says_its_fingerprint_is_does_not_stand_for_its_arguments_or_code(tmp_path: Path) -> None:
+    file = tmp_path / "says.py"
+    file.write_text(SAYS)
+    one, again, other = (load_detector(f"{file}:Finds(x={x})") for x in (1, 1, 2))
+    file.write_text(SAYS.replace("self.x = x", "self.x = x + 1"))
+    edited = load_detector(f"{file}:Finds(x=1)")
+    file.write_text(SAYS.replace('"mine", "mine"', '"mine", "yours"'))
+    renamed = load_detector(f"{file}:Finds(x=1)")
+    assert one.fingerprint == again.fingerprint
+    assert len({each.fingerprint for each in (one, other, edited, renamed)}) == 4
+    # Its own word says which runs may be compared.
+    assert one.identity == other.identity == edited.identity == "mine"

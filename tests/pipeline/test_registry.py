@@ -47,6 +47,18 @@ def test_broken_specifications(spec: str) -> None:
         parse_spec(spec)
 
 
+def test_brackets_in_the_path_of_a_file_are_of_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "mine (1)"
+    folder.mkdir()
+    (folder / "a (2).py").write_text("def f(image, x=0): return image + x\n")
+    (folder / "m.onnx").touch()
+    plugin, model = f"{folder}/a (2).py:f", f"{folder}/m.onnx"
+    for target in (plugin, model):
+        assert parse_spec(target) == (target, {})
+        assert parse_spec(f"{target}(x=3, y='(1)')") == (target, {"x": 3, "y": "(1)"})
+    assert (load_enhancer(f"{plugin}(x=3)")(IMAGE) == IMAGE + 3).all()
+
+
 def test_an_argument_given_twice_is_named() -> None:
     with pytest.raises(ConfigError, match=r"(?s)The argument 'gamma' is given more than once.*2 values"):
         parse_spec("gamma(gamma=1.5, gamma=4.0)")
@@ -117,6 +129,15 @@ def test_plug_in_that_fails_on_import(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("import no_such_thing\n")
     with pytest.raises(ConfigError, match="no_such_thing"):
         load_enhancer(f"{tmp_path}/bad.py:f")
+
+
+def test_a_file_that_needs_its_package_and_a_file_alone_are_told_what_to_name(tmp_path: Path) -> None:
+    (tmp_path / "part.py").write_text("from .net import f\n")
+    with pytest.raises(ConfigError, match=r"relative import(.|\n)*package\.part:NAME"):
+        load_enhancer(f"{tmp_path}/part.py:f")
+    for load in (load_enhancer, ENHANCERS.is_foreign):
+        with pytest.raises(ConfigError, match=r"without what to take from it(.|\n)*part\.py:NAME"):
+            load(f"{tmp_path}/part.py")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,34 @@ def test_a_process_has_the_detector_s_package_and_no_gpu(tmp_path: Path) -> None
     assert parent == "[]"
 
 
+STOPPED = """
+import os, signal
+from pathlib import Path
+from duskbench.benchmarks.executors import fork_server
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    fork_server.CONTEXT.set_forkserver_preload(["slow_of_print"])
+    try:
+        fork_server.call(os.getpid)
+    except KeyboardInterrupt:
+        print("late" if Path("imported").exists() else "stopped")
+    print(fork_server.call(signal.getsignal, signal.SIGINT) is signal.SIG_IGN)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no fork server")
+def test_ctrl_c_ends_the_command_while_the_server_imports_and_is_ignored_by_its_processes(tmp_path: Path) -> None:
+    (tmp_path / "slow_of_print.py").write_text(
+        "import os, pathlib, signal, time\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(2)\n"
+        "pathlib.Path('imported').touch()\n"
+    )
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    command = [sys.executable, tmp_path / "stopped.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["stopped", "True"]
+
+
 def test_results_and_errors_come_back() -> None:
     assert fork_server.call(_double, 21) == 42
     with pytest.raises(WeightsError, match=r"(?s)No such weights.*where: here"):

@@ -181,6 +181,21 @@ def test_fingerprint_covers_the_files_of_the_command_line(tmp_path: Path) -> Non
     assert len(set(prints)) == 5
 
 
+@pytest.mark.parametrize(("words", "counts"), [("ckpt", True), ("--dir ckpt", True), ("--save-dir=ckpt", False)])
+def test_a_folder_that_the_command_line_names_counts_unless_it_is_written_to(
+    tmp_path: Path, words: str, counts: bool
+) -> None:
+    spec = program(tmp_path)
+    (tmp_path / "ckpt").mkdir()
+    prints = []
+    for number in range(2):
+        (tmp_path / "ckpt" / "w.pth").write_text(str(number))
+        prints.append(load_enhancer({**spec, "command": f"{spec['command']} {words} .", "cwd": str(tmp_path)}))
+    assert (prints[0].fingerprint != prints[1].fingerprint) is counts
+    # A script may be a word, and longer than a file's name can be.
+    assert load_enhancer(f'cmd:sh -c "true {"x" * 300} {{in}} {{out}}"').fingerprint
+
+
 @pytest.mark.parametrize(
     ("spec", "text"),
     [

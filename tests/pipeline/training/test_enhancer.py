@@ -23,6 +23,7 @@ from mmengine.optim import OptimWrapper
 from safetensors.torch import load_file
 
 from duskbench.data_tools.errors import ConfigError, DataError, TrainingError, WeightsError
+from duskbench.data_tools.files import only_one
 from duskbench.data_tools.images import read_image
 from duskbench.pipeline import load_enhancer
 from duskbench.pipeline.training import enhancer, hooks, launch
@@ -47,7 +48,7 @@ def test_train_writes_checkpoints_samples_and_losses(tmp_path: Path, tiny_guided
     assert grid.shape == (64, 64, 3)
     low = grid[:32]
     assert low.max() < 70, "the input stands above"
-    assert not list(tmp_path.glob(".*")), "no temporary files are left"
+    assert [path.name for path in tmp_path.glob(".*")] == [".lock"], "no temporary files are left"
 
 
 @pytest.mark.parametrize(("rate", "does_nothing"), [(1e-7, True), (5e-2, False)])
@@ -349,6 +350,13 @@ def test_an_earlier_training_is_neither_overwritten_nor_taken_for_this_one(
         with pytest.raises(ConfigError, match=r"checkpoints of an earlier training(.|\n)*iter_6\.pth"):
             train(CONFIG, work_dir=tmp_path, cfg_options=options)
     assert last.read_bytes() == before
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path, tiny_guided: dict[str, Any]) -> None:
+    """Each would overwrite the other's checkpoints, and export what it did not learn."""
+    with only_one(tmp_path, "training folder"), pytest.raises(ConfigError, match="Another process is using this"):
+        train(CONFIG, work_dir=tmp_path, cfg_options=tiny_guided)
+    assert not checkpoints(tmp_path)
 
 
 @pytest.mark.parametrize("processes", [0, 1])

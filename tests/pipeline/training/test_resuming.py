@@ -145,14 +145,18 @@ def test_clipping_takes_effect_and_is_said(stopped: Path, options: dict[str, Any
     assert moments.abs().mean() < 0.7 * before.abs().mean()
 
 
-def test_a_set_that_grew_is_refused_and_one_that_moved_is_said(
+def test_another_set_is_refused_and_one_that_moved_is_said(
     stopped: Path, options: dict[str, Any], unpaired: Path, tmp_path: Path
 ) -> None:
     moved = shutil.copytree(unpaired, tmp_path / "moved")
     shutil.copy(moved / "trainA" / "0.png", moved / "trainA" / "9.png")
     with pytest.raises(ConfigError, match=r"(?s)of another training.*images\.low=5.*images\.low=6"):
         resumed(stopped, {**options, "data_root": str(moved)})
-    (moved / "trainA" / "9.png").unlink()
+    # As many as before, but one of them another.
+    (moved / "trainA" / "0.png").unlink()
+    with pytest.raises(ConfigError, match=r"(?s)of another training.*images_by_name_and_size='\w{12}'"):
+        resumed(stopped, {**options, "data_root": str(moved)})
+    (moved / "trainA" / "9.png").rename(moved / "trainA" / "0.png")
     _, said = resumed(stopped, {**options, "data_root": str(moved)})
     assert f"train_dataloader.dataset.root is {str(moved)!r}; it was {str(unpaired)!r}" in said
 
