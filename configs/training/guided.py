@@ -5,7 +5,7 @@
 # own statistics and enhances by averages, and those of few night photos are unlike any average.
 # Whether these settings light a picture is not known: trainings far shorter than 200 epochs, SqueezeNet for VGG-16,
 # left pictures as they were, and the extractor delays the light (docs/readings.md, "Whether the paper's settings
-# light a picture"). guided_photos_small.py is what lights.
+# light a picture"). guided_photos_small.py and guided_reconstruction_small.py light.
 #   duskbench data unpaired data/unpaired --low data/exdark --normal data/VOCdevkit/VOC2007
 #   duskbench train configs/training/guided.py --export weights/guided.safetensors
 _base_ = ["../_base_/training.py"]

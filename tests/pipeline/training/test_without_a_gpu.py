@@ -22,7 +22,7 @@ from tests.pipeline.training.conftest import CONFIGS
 
 METHODS = [
     "zero_dce", "enlightengan", "guided", "guided_no_grey", "guided_no_features", "guided_resnet",
-    "guided_photos_small", "cyclegan", "kind_decomposition", "kind_restoration", "kind_adjustment", "hdrnet",
+    "guided_reconstruction_small", "cyclegan", "kind_decomposition", "kind_restoration", "kind_adjustment", "hdrnet",
     "llnet_pretraining_small", "llnet_small", "unit", "forkgan_small", "drit_small",
 ]  # fmt: skip
 OPTIONS: dict[str, dict[str, Any]] = {
