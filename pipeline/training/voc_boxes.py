@@ -22,8 +22,9 @@ provide_mmcv_ops()
 
 from mmcv.transforms import BaseTransform, LoadImageFromFile  # noqa: E402
 from mmdet.datasets import BaseDetDataset  # noqa: E402
-from mmdet.registry import DATASETS, HOOKS, TRANSFORMS  # noqa: E402
+from mmdet.registry import DATASETS, HOOKS  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
+from mmengine.registry import TRANSFORMS  # noqa: E402
 
 
 class RepeatableAugmentation:
@@ -130,6 +131,7 @@ class ListedBoxes(RepeatableAugmentation, BaseDetDataset):
     """
 
 
+# In mmengine's registry, where every scope finds it: which one is the default depends on what ran before.
 @TRANSFORMS.register_module()
 class ReadImage(LoadImageFromFile):
     """mmcv's step that loads an image, by the reader that everything else here has.

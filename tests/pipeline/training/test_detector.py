@@ -157,12 +157,15 @@ def test_a_training_sees_the_boxes_and_images_of_a_run(devkit: Path, tmp_path: P
     assert [one["bbox"] for one in first["instances"]] == [[1, 1, 20, 20], [0.5, 2.25, 40, 50]]
     assert (first["width"], first["height"]) == (64, 96)
     from mmdet.registry import TRANSFORMS
+    from mmengine.registry import DefaultScope
 
     image = read_image(tree / "JPEGImages/turned.png")
     for step, kind in (({}, np.uint8), ({"to_float32": True}, np.float32)):
         (loader,) = read_by_one_reader([{"type": "LoadImageFromFile", **step}])
-        loaded = TRANSFORMS.build(loader)(dict(first))
-        assert loaded["img"].dtype == kind
+        for scope in ("mmdet", "mmengine"):
+            with DefaultScope.overwrite_default_scope(scope):
+                loaded = TRANSFORMS.build(loader)(dict(first))
+            assert loaded["img"].dtype == kind
         assert loaded["img_shape"] == loaded["ori_shape"] == (96, 64)
         np.testing.assert_array_equal(loaded["img"], image[:, :, ::-1])
 
