@@ -90,7 +90,8 @@ class GuidedGAN(TrainableEnhancer):
     def step(self, batch: Batch, optimizers: OptimWrapperDict) -> dict[str, Tensor]:
         """One step of the generator, then one of the discriminators on what it made."""
         low, normal = batch["low"], batch["normal"]
-        seen = low if self.noise is None else add_noise(low, batch["seed"].tolist(), *self.noise)
+        seeds = batch["seed"].tolist()
+        seen = low if self.noise is None else add_noise(low, seeds, *self.noise)
         with optimizers["generator"].optim_context(self):
             enhanced, maps = self.generator.guide(seen)
         with optimizers["discriminator"].optim_context(self):
@@ -106,7 +107,6 @@ class GuidedGAN(TrainableEnhancer):
             if self.identity:
                 additions["loss_identity"] = self.identity * F.l1_loss(self.generator(normal), normal)
             if self.reconstruction:
-                seeds = batch["seed"].tolist()
                 restored = self.reconstruction.losses(self.generator, normal, seeds, self._feature_distance)
                 additions |= {f"loss_{name}": value for name, value in restored.items()}
             loss = sum(additions.values(), start=loss)
