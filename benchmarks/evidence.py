@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images
-from duskbench.benchmarks.metrics.base import Ranked, Ranking
+from duskbench.benchmarks.metrics.base import Ranking
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import Key
 from duskbench.benchmarks.run_differences import ImageState
@@ -205,9 +205,9 @@ def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, RowEvidence]:
 def _moved(one: EnhancerEvidence, order: np.ndarray, back: np.ndarray, keys: Mapping[str, str]) -> EnhancerEvidence:
     sample = one.sample
     ranked = {
-        keys[key]: Ranked(
-            {name: tuple(Ranking(back[r.images], r.tp) for r in of) for name, of in ranked.by_class.items()},
-            ranked.mode,
+        keys[key]: replace(
+            ranked,
+            by_class={name: tuple(Ranking(back[r.images], r.tp) for r in of) for name, of in ranked.by_class.items()},
         )
         for key, ranked in sample.ranked.items()
         if key in keys
