@@ -88,19 +88,22 @@ def underexpose(
     batch: Tensor,
     seeds: Sequence[int],
     stops: tuple[float, float],
+    spread: float | None = None,
     shot: tuple[float, float] = (1e-4, 2e-3),
     read: tuple[float, float] = (2e-4, 2e-3),
 ) -> Tensor:
     """Photograph lit pictures with less light, more here and less there, and a sensor's noise.
 
-    Linear light is divided by two to the power of a map that is bilinear between 3x3 draws from `stops`. A pixel of
-    value v then gets normal noise of variance shot v + read^2, coarse in half of the samples as in `add_noise`, and is
-    rounded to 8 bits after the sRGB curve.
+    Linear light is divided by two to the power of a map that is bilinear between 3x3 draws. A pixel of value v then
+    gets normal noise of variance shot v + read^2, coarse in half of the samples as in `add_noise`, and is rounded to 8
+    bits after the sRGB curve.
 
     Args:
         batch: (N, 3, H, W) float, RGB in [0, 1], sRGB-encoded; not changed.
         seeds: One for each sample; the same seed always gives the same picture.
         stops: Least and greatest loss of light in stops, drawn evenly.
+        spread: By how many stops the places of one picture differ at most, half of it to each side of what is drawn
+            for the picture; no light is gained. None: each place gets a draw of its own.
         shot: Least and greatest variance for each unit of linear signal, drawn evenly in stops.
         read: Least and greatest standard deviation of what does not depend on the signal, drawn evenly in stops.
 
@@ -112,7 +115,7 @@ def underexpose(
     maps, strengths, noises = [], [], []
     for seed in seeds:
         draw = np.random.default_rng([seed, EXPOSURE])
-        maps.append(draw.uniform(*stops, (1, 3, 3)))
+        maps.append(_losses_of_light(draw, stops, spread))
         strengths.append(np.exp(draw.uniform(*np.log([shot, read]).T)))
         noises.append(_normal_noise(batch, draw, coarse=draw.random() < 0.5))
     loss = F.interpolate(_like(batch, maps), batch.shape[2:], mode="bilinear", align_corners=True)
@@ -120,6 +123,13 @@ def underexpose(
     shots, reads = _like(batch, strengths).T[:, :, None, None, None]
     seen = signal + (shots * signal + reads.square()).sqrt() * torch.cat(noises)
     return (_linear_to_srgb(seen.clamp(0, 1)) * 255).round() / 255
+
+
+def _losses_of_light(draw: np.random.Generator, stops: tuple[float, float], spread: float | None) -> np.ndarray:
+    """Stops at 3x3 places of one picture, (1, 3, 3)."""
+    if spread is None:
+        return draw.uniform(*stops, (1, 3, 3))
+    return (draw.uniform(*stops) + draw.uniform(-spread / 2, spread / 2, (1, 3, 3))).clip(min=0)
 
 
 def _normal_noise(batch: Tensor, draw: np.random.Generator, *, coarse: bool) -> Tensor:

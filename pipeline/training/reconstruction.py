@@ -25,23 +25,31 @@ class Reconstruction:
     Args:
         pixels: Weight of the mean absolute difference.
         features: Weight of the distance of features, by the extractor and the distance of the training.
-        stops: Least and greatest loss of light, which changes over a picture, in stops.
+        stops: Least and greatest loss of light in stops.
+        spread: By how many stops it changes over a picture; None for anywhere within `stops`.
 
     Raises:
-        ConfigError: A weight is no number of at least 0, or `stops` is no range from 0 up.
+        ConfigError: A weight or the spread is no number of at least 0, or `stops` is no range from 0 up.
 
     Source: cycle consistency, Zhu et al. 2017, eq. 2, one way; restoring what a camera model has degraded as in MAET
     (Cui et al. 2021), there for a detector; the losses are ours.
     """
 
-    def __init__(self, pixels: float = 0.0, features: float = 0.0, stops: tuple[float, float] = (1.0, 6.5)) -> None:
-        if not (all(is_number(weight) and weight >= 0 for weight in (pixels, features)) and is_range(stops, 0)):
+    def __init__(
+        self,
+        pixels: float = 0.0,
+        features: float = 0.0,
+        stops: tuple[float, float] = (1.0, 6.5),
+        spread: float | None = None,
+    ) -> None:
+        sizes = pixels, features, 0.0 if spread is None else spread
+        if not (all(is_number(size) and size >= 0 for size in sizes) and is_range(stops, 0)):
             raise ConfigError(
                 "The reconstruction cannot be set so.",
-                expected="pixels and features of at least 0; stops=(least, most) from 0 up, the lower first",
-                got=f"pixels={pixels!r}, features={features!r}, stops={stops!r}",
+                expected="pixels, features and spread of at least 0; stops=(least, most) from 0 up, the lower first",
+                got=f"pixels={pixels!r}, features={features!r}, stops={stops!r}, spread={spread!r}",
             )
-        self.pixels, self.features, self.stops = pixels, features, stops
+        self.pixels, self.features, self.stops, self.spread = pixels, features, stops, spread
 
     def losses(
         self,
@@ -61,7 +69,7 @@ class Reconstruction:
         Returns:
             `reconstruction`, and `reconstruction_features` unless its weight is 0: scalars, weighted.
         """
-        restored = enhance(underexpose(normal, seeds, self.stops))
+        restored = enhance(underexpose(normal, seeds, self.stops, self.spread))
         losses = {"reconstruction": self.pixels * F.l1_loss(restored, normal)}
         if self.features:
             losses["reconstruction_features"] = self.features * distance(restored, normal)

@@ -73,6 +73,19 @@ def test_light_is_lost_by_stops_that_change_smoothly_over_the_picture() -> None:
     assert np.median(np.ptp(stops, axis=(1, 2))) > 1.5
 
 
+def test_light_is_even_to_the_spread() -> None:
+    """As without, each picture gets its own loss of light; within one it differs by the spread at most."""
+    lit = torch.ones(200, 3, 24, 24)
+    stops = -np.log2(linear(underexpose(lit, range(200), (1.0, 4.0), 0.5, **NO_NOISE)))[:, 0]
+    within = np.ptp(stops, axis=(1, 2))
+    assert 0.1 < np.median(within) < within.max() < 0.5 + 0.06
+    assert 0.7 < stops.min() < 1.1 and 3.9 < stops.max() < 4.3
+    even = underexpose(lit[:9], range(9), (1.0, 4.0), 0.0, **NO_NOISE).flatten(1)
+    assert torch.equal(even.amin(1), even.amax(1)) and len(even.amin(1).unique()) == 9
+    # A spread around little loss makes nothing lighter.
+    assert (underexpose(lit, range(200), (0.0, 0.2), 3.0, **NO_NOISE) <= lit).all()
+
+
 def test_no_light_lost_is_no_light_gained() -> None:
     lit = torch.rand(20, 3, 12, 16, generator=torch.Generator().manual_seed(0))
     dark = underexpose(lit, range(20), (0.0, 0.0), **NO_NOISE)

@@ -60,7 +60,7 @@ def step(trained: Any, given: dict[str, Tensor]) -> dict[str, Tensor]:
         {"alpha": 0.0},
         {"alpha": 3.0, "normalised": True, "perceptual": OTHER_FEATURES},
         {"identity": 0.5, "chromaticity": 20.0, "noise": (0.1, 0.01)},
-        {"reconstruction": {"pixels": 3.0, "stops": (1.0, 2.0)}},
+        {"reconstruction": {"pixels": 3.0, "stops": (1.0, 2.0), "spread": 0.5}},
         {"reconstruction": {"pixels": 3.0, "features": 12.0}, "normalised": True, "perceptual": OTHER_FEATURES},
     ],
     ids=["paper", "no-features", "other-features", "additions", "reconstruction", "reconstruction-of-features"],
@@ -86,7 +86,7 @@ def test_one_step_is_the_one_written_out(arguments: dict[str, Any]) -> None:
     loss = loss + arguments.get("identity", 0.0) * (expected.generator(normal) - normal).abs().mean()
     loss = loss + arguments.get("chromaticity", 0.0) * chromaticity_loss(enhanced, low)
     back = arguments.get("reconstruction", {})
-    restored = expected.generator(underexpose(normal, [7, 8], back.get("stops", (1.0, 6.5))))
+    restored = expected.generator(underexpose(normal, [7, 8], back.get("stops", (1.0, 6.5)), back.get("spread")))
     loss = loss + back.get("pixels", 0.0) * (restored - normal).abs().mean()
     loss = loss + back.get("features", 0.0) * distance(restored, normal)
     assert losses["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
@@ -116,7 +116,14 @@ def test_an_enhanced_picture_is_clipped() -> None:
 
 @pytest.mark.parametrize(
     "reconstruction",
-    [{"stops": (3.0, 1.0)}, {"stops": (-1.0, 2.0)}, {"stops": 2.0}, {"pixels": -1.0}, {"features": float("nan")}],
+    [
+        {"stops": (3.0, 1.0)},
+        {"stops": (-1.0, 2.0)},
+        {"stops": 2.0},
+        {"spread": -0.5},
+        {"pixels": -1.0},
+        {"features": float("nan")},
+    ],
 )
 def test_a_reconstruction_that_is_not_possible_is_refused(reconstruction: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="reconstruction"):
