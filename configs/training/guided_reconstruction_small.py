@@ -1,7 +1,8 @@
-# The shipped weights of the paper's method: one training from start to end, nine minutes on an H100 with five more.
+# The shipped weights of the paper's method: one training from start to end, an hour on one core.
 # guided_photos_small.py, and one thing more that the paper has not: normal-light pictures, underexposed by a camera
 # model with a sensor's noise, are to come back. That teaches a network this small to take the noise away, which costs
-# the detectors more than the missing light (docs/miniature.md, 51). A little wider, on larger crops of larger photos.
+# the detectors more than the missing light (docs/miniature.md, 51); the light is almost even over a crop, as otherwise
+# the edges of skies and pictures glow (54). A little wider, on larger crops of larger photos.
 # The weights that ship were trained with the base of an earlier detector in the perceptual loss (their card).
 #   duskbench train configs/training/guided_reconstruction_small.py --export guided.safetensors
 _base_ = ["guided_photos_small.py"]
@@ -11,5 +12,5 @@ schedule = dict(constant=3000, decay=1200)
 model = dict(
     generator=dict(generator=dict(width=14)),
     alpha=3.0,
-    reconstruction=dict(pixels=3.0, features=12.0, stops=(1.0, 6.5)),
+    reconstruction=dict(pixels=3.0, features=12.0, stops=(1.0, 6.5), spread=1.5),
 )
