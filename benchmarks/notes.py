@@ -13,10 +13,10 @@ from duskbench.benchmarks.record import DetectorEntry, MetricEntry, RunRecord
 from duskbench.benchmarks.simultaneous import family_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference
 from duskbench.data_tools.classes import match_classes
+from duskbench.data_tools.ids import shown
 
 # Behind a value whose difference to the baseline the interval does not settle.
 UNSETTLED = "~"
-_OTHERS_NAMED = 10
 # Objects of a class below which intervals of a mAP are too narrow; see `benchmarks.studies.interval_coverage`.
 _FEW_OBJECTS = 20
 
@@ -143,9 +143,8 @@ def _class_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[s
     if record.detectors and absent and any(result.n_images for result in results):
         notes.append(f"Without ground truth here and so not in the mean: {', '.join(absent)}.")
     if record.detectors and record.other_objects:
-        others = ", ".join(f"{name} {count}" for name, count in list(record.other_objects.items())[:_OTHERS_NAMED])
-        more = ", ..." if len(record.other_objects) > _OTHERS_NAMED else ""
-        notes.append(f"Objects of classes that the protocol does not ask for, left out: {others}{more}.")
+        others = shown((f"{name} {count}" for name, count in record.other_objects.items()), 10)
+        notes.append(f"Objects of classes that the protocol does not ask for, left out: {others}.")
     return notes
 
 
