@@ -64,13 +64,12 @@ def read_breakdown(
     return build_breakdown_table(record, breakdown).with_cautions(run.cautions), breakdown, record
 
 
-def build_breakdown_table(record: RunRecord, breakdown: Breakdown, bootstrap: BootstrapOptions | None = None) -> Table:
+def build_breakdown_table(record: RunRecord, breakdown: Breakdown) -> Table:
     """Lay a break-down out.
 
     Args:
         record: The run's record.
         breakdown: From `benchmarks.breakdown.break_down`.
-        bootstrap: How its intervals were made; None for the record's options.
 
     Returns:
         Each score of every part, those of detections first. The ends of the intervals are in the CSV.
@@ -98,7 +97,7 @@ def build_breakdown_table(record: RunRecord, breakdown: Breakdown, bootstrap: Bo
         cells = {key: cell for part in breakdown.parts for key, cell in _cells(part, label, scores).items()}
         rows.append(TableRow(label, cells, bound=label in record.bounds))
     title = f"{record.title}, by {_BY[breakdown.by]}"
-    return Table(title, tuple(columns), tuple(rows), tuple(_notes(breakdown, bootstrap or record.bootstrap)))
+    return Table(title, tuple(columns), tuple(rows), tuple(_notes(breakdown, record.bootstrap)))
 
 
 def _scores(record: RunRecord, breakdown: Breakdown) -> list[ScoreColumn]:

@@ -54,6 +54,7 @@ class NightCurves:
     Attributes:
         exposures: Stops, the brightest first.
         score: What is measured.
+        bootstrap: How the intervals were made.
         baseline: Label of Input; None where the runs have none.
         curves: In the runs' order, of the enhancers with a result at every exposure.
         n_images: Images that every enhancer has a result of at every exposure: the curves stand on these.
@@ -64,6 +65,7 @@ class NightCurves:
 
     exposures: tuple[float, ...]
     score: ScoreColumn
+    bootstrap: BootstrapOptions
     baseline: str | None
     curves: tuple[Curve, ...]
     n_images: int
@@ -72,13 +74,13 @@ class NightCurves:
     cautions: tuple[str, ...] = ()
 
 
-def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, options: BootstrapOptions) -> NightCurves:
+def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn) -> NightCurves:
     """Put the runs at several exposures together.
 
     Args:
-        levels: Exposure in stops -> the run's evidence; all of the same images.
+        levels: Exposure in stops -> the run's evidence; all of the same images. The record of the brightest says how
+            to resample.
         score: Of the runs' records.
-        options: How to resample.
 
     Raises:
         DataError: Fewer than two exposures, one of them measured otherwise than another or of other images, or nothing
@@ -101,6 +103,7 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
     within = np.all(measured, axis=0) if measured else np.zeros(len(runs[0].images), bool)
     if not within.any():
         raise DataError("No image has a result of every enhancer at every exposure.", got=f"enhancers {labels}")
+    options = runs[0].record.bootstrap
     drawn: dict[str, list[Draws]] = {}
     bootstraps = [Bootstrap(run.objects, options, within=within, aggregates=run.aggregates) for run in runs]
     for label in labels:
@@ -115,7 +118,7 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
     )
     anywhere = np.any(measured, axis=0)
     return NightCurves(
-        exposures, score, baseline if base is not None else None, curves, int(within.sum()),
+        exposures, score, options, baseline if base is not None else None, curves, int(within.sum()),
         int(anywhere.sum() - within.sum()), tuple(label for label in runs[0].rows if label not in drawn),
         tuple(dict.fromkeys(said for run in runs for said in run.cautions)),
     )  # fmt: skip

@@ -93,7 +93,6 @@ def build_power_table(
     score: ScoreColumn,
     baseline: str,
     options: PowerOptions,
-    bootstrap: BootstrapOptions | None = None,
 ) -> Table | None:
     """Lay out what images can settle.
 
@@ -103,13 +102,11 @@ def build_power_table(
         score: Of what.
         baseline: Label that differences are taken to.
         options: What is asked.
-        bootstrap: How the intervals were made; None for the record's options.
 
     Returns:
         A row for each enhancer that competes; None where no difference has an interval.
     """
-    bootstrap = bootstrap or record.bootstrap
-    family = family_of(record, results, score, baseline, bootstrap.level)
+    family = family_of(record, results, score, baseline)
     if family is None:
         return None
     margin = score.metric.tolerance if options.within is None else options.within
@@ -129,9 +126,8 @@ def build_power_table(
     by_label = {result.label: result for result in results}
     rows = tuple(_row(by_label[label], family, score, baseline, margin, options) for label in family.intervals)
     title = f"{record.title}: what its images can settle"
-    return Table(
-        title, tuple(columns), rows, tuple(_notes(family, score, margin, options, bootstrap, results, baseline))
-    )
+    notes = _notes(family, score, margin, options, record.bootstrap, results, baseline)
+    return Table(title, tuple(columns), rows, tuple(notes))
 
 
 def _row(

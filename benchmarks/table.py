@@ -13,7 +13,7 @@ from duskbench.benchmarks.evaluate import EnhancerResult, baselines_of
 from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.notes import UNSETTLED, table_notes
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
-from duskbench.benchmarks.statistics import BootstrapOptions, Interval
+from duskbench.benchmarks.statistics import Interval
 
 # What stands for a number that is not there.
 ABSENT = "–"
@@ -159,15 +159,12 @@ class Table:
         return [(names[column.key, end], column, end) for column, end in places]
 
 
-def build_table(
-    record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions | None = None
-) -> Table:
+def build_table(record: RunRecord, results: Sequence[EnhancerResult]) -> Table:
     """Lay a run's numbers out.
 
     Args:
         record: The run's record.
         results: From `benchmarks.evaluate.evaluate`.
-        bootstrap: How their intervals were made; None for the record's options.
 
     Returns:
         The table: a column for each metric, for those of images also one for each set of images where there are
@@ -191,8 +188,7 @@ def build_table(
         *(column for score in scores if score.metric.key == "map" for column in _class_columns(record, score)),
     ]
     rows = tuple(_row(result, record, baselines[-1] if baselines else "") for result in results)
-    notes = table_notes(record, results, bootstrap or record.bootstrap)
-    return Table(record.title, tuple(columns), rows, tuple(notes))
+    return Table(record.title, tuple(columns), rows, tuple(table_notes(record, results)))
 
 
 def score_column(score: ScoreColumn, **changes: Any) -> Column:

@@ -22,7 +22,7 @@ from duskbench.benchmarks.record import DetectorEntry, RunRecord, ScoreColumn
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
 from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
 from duskbench.benchmarks.samples import sample_of
-from duskbench.benchmarks.statistics import BootstrapOptions, Sample
+from duskbench.benchmarks.statistics import Sample
 from duskbench.benchmarks.store import RESULTS
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.benchmarks.trainings import Trainings
@@ -58,7 +58,6 @@ class ReportContent:
         record: The run's record.
         results: A result per enhancer, in the run's order.
         table: The run's table, for its columns and notes.
-        options: How intervals were made.
         breakdowns: Those that the data set has labels for.
         detectors: What each of the run's detectors found.
         shown: The images with what was found in them.
@@ -72,7 +71,6 @@ class ReportContent:
     record: RunRecord
     results: tuple[EnhancerResult, ...]
     table: Table
-    options: BootstrapOptions
     breakdowns: tuple[Breakdown, ...] = ()
     detectors: tuple[DetectorContent, ...] = ()
     shown: tuple[Shown, ...] = ()
@@ -107,7 +105,6 @@ def read_content(
     images: int = 12,
     history: Sequence[Night] = (),
     device: str = "cpu",
-    bootstrap: BootstrapOptions | None = None,
     progress: Progress = SILENT,
 ) -> ReportContent:
     """Read a run's newest record and compute what its report shows.
@@ -117,7 +114,6 @@ def read_content(
         images: How many images to show; 0 for none.
         history: Nights for the history curves.
         device: Torch device for making the pictures again.
-        bootstrap: How to resample; None for the record's options.
         progress: Where pictures made are reported.
 
     Raises:
@@ -129,9 +125,8 @@ def read_content(
     with open_run(folder) as (store, run):
         record = run.record
         kept = read_matched(store, run, partial(_keep, run=run), detectors=record.detectors)
-        options = bootstrap or record.bootstrap
         samples = {label: one.sample for label, one in kept.items() if one.sample is not None}
-        drawn = bootstrap_of(run, samples.values(), options)
+        drawn = bootstrap_of(run, samples.values())
         results = results_of(run, [one.counts for one in kept.values()], samples, drawn, baseline_labels(record))
         found = tuple(_detector_content(run, detector, kept) for detector in record.detectors)
         scores = headline_first(record)
@@ -143,18 +138,17 @@ def read_content(
         shown = read_shown(store, run.only(chosen), found_by, lowest=lowest)
     maker = PictureMaker(record, folder / "images", device)
     pictures = make_pictures(shown, maker, progress=progress)
-    night, left_out = measured_night_curves(run_dir, options)
+    night, left_out = measured_night_curves(run_dir)
     return ReportContent(
         record=record,
         results=tuple(results),
-        table=build_table(record, results, options).with_cautions((*run.cautions, *left_out)),
-        options=options,
+        table=build_table(record, results).with_cautions((*run.cautions, *left_out)),
         breakdowns=tuple(_breakdowns(run, kept.values(), drawn)),
         detectors=found,
         shown=tuple(shown),
         pictures=tuple(pictures),
         remade=tuple(entry.label for entry in record.enhancers if entry.label in maker.remade),
-        more=tuple(_more_tables(record, results, scores, options, kept)),
+        more=tuple(_more_tables(record, results, scores, kept)),
         night=night,
         history=tuple(night for night in history if night.config == record.name),
     )
@@ -209,15 +203,10 @@ def _more_tables(
     record: RunRecord,
     results: Sequence[EnhancerResult],
     scores: Sequence[ScoreColumn],
-    options: BootstrapOptions,
     kept: Mapping[str, _Kept],
 ) -> Iterator[Table]:
     baseline = record.input_label
-    power = (
-        build_power_table(record, results, scores[0], baseline, PowerOptions(), options)
-        if scores and baseline
-        else None
-    )
+    power = build_power_table(record, results, scores[0], baseline, PowerOptions()) if scores and baseline else None
     if power is not None:
         yield power
     for detector in record.detectors:

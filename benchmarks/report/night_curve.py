@@ -10,7 +10,6 @@ from duskbench.benchmarks.night_curve_table import build_curve_table
 from duskbench.benchmarks.report.charts import DottedChart, Legend, Line, Scale, Tick, dotted_line, linear_scale
 from duskbench.benchmarks.report.tables import Sortable, main_table, other_tables
 from duskbench.benchmarks.report.wording import axis_title, behind_comma, interval_text, number_text, unit
-from duskbench.benchmarks.statistics import BootstrapOptions
 
 
 @dataclass(frozen=True)
@@ -23,17 +22,14 @@ class NightSection:
     notes: tuple[str, ...]
 
 
-def night_section(
-    curves: Mapping[str, NightCurves], series: Mapping[str, str], bootstrap: BootstrapOptions
-) -> NightSection:
+def night_section(curves: Mapping[str, NightCurves], series: Mapping[str, str]) -> NightSection:
     """Lay the curves out.
 
     Args:
         curves: Noise -> curves.
         series: Label of an enhancer -> its colour and dashes in all charts of the page.
-        bootstrap: How their intervals were made.
     """
-    table = build_curve_table("Stops gained and area", curves, bootstrap)
+    table = build_curve_table("Stops gained and area", curves)
     labels = list(dict.fromkeys(curve.label for made in curves.values() for curve in made.curves))
     return NightSection(
         tuple(Legend(label, series[label], number, True) for number, label in enumerate(labels)),

@@ -127,14 +127,14 @@ def build_page(content: ReportContent) -> Page:
     failures = list(_failures(record, results))
     class_titles = class_parts(content.table, record)
     others = other_tables(content.table)
-    agreements = rank_agreements(record, results, content.options)
+    agreements = rank_agreements(record, results)
     in_curves = {label for found in content.detectors for label in found.curves}
     in_history = {enhancer.label for night in content.history for enhancer in night.enhancers}
     return Page(
         title=record.title,
         facts=_facts(record, results),
         summary=tuple(summary_lines(record, scores, results, baseline)),
-        night=night_section(content.night, series, content.options) if content.night else None,
+        night=night_section(content.night, series) if content.night else None,
         intervals=_intervals(content),
         baseline=baseline,
         main=main_table(content.table, scores),
@@ -209,7 +209,7 @@ def _facts(record: RunRecord, results: Sequence[EnhancerResult]) -> tuple[str, .
 
 
 def _intervals(content: ReportContent) -> str:
-    options = content.options
+    options = content.record.bootstrap
     if all(interval.low is None for result in content.results for interval in result.spread.scores.values()):
         return ""
     return (

@@ -51,16 +51,16 @@ def copied(folder: Path, target: Path, drawn: list[int], images: list[StoredImag
             for number, source in enumerate(drawn):
                 row = rows[images[source].record.id]
                 made.put(replace(row, key=replace(row.key, image_id=f"copy {number:03d}", content=f"copy {number}")))
-        made.put_run(replace(record, image_ids=tuple(image.record.id for image in copies)))
-    return results(target, bootstrap=BootstrapOptions(0))
+        ids = tuple(image.record.id for image in copies)
+        made.put_run(replace(record, image_ids=ids, bootstrap=BootstrapOptions(0)))
+    return results(target)
 
 
 def test_intervals_are_those_of_data_sets_with_copied_images(tmp_path: Path) -> None:
     images = make_images(20)
     metrics = tuple(map(metric, KEYS.values()))
-    make_run(tmp_path / "run", images, SKILLS, metrics=metrics)
-    options = BootstrapOptions(resamples=12, seed=9, level=0.8)
-    got = results(tmp_path / "run", bootstrap=options, baseline="Other")
+    make_run(tmp_path / "run", images, SKILLS, metrics=metrics, bootstrap=BootstrapOptions(12, seed=9, level=0.8))
+    got = results(tmp_path / "run", baseline="Other")
     draws = np.random.default_rng(9).integers(0, 20, (12, 20))
     naive = [copied(tmp_path / "run", tmp_path / f"copy{i}", row.tolist(), images) for i, row in enumerate(draws)]
 
@@ -73,7 +73,7 @@ def test_intervals_are_those_of_data_sets_with_copied_images(tmp_path: Path) -> 
         low, high = np.quantile(resampled, ranks)
         assert (interval.value, interval.low, interval.high) == pytest.approx((value, low, high), abs=1e-12)
 
-    whole = results(tmp_path / "run", bootstrap=BootstrapOptions(0))
+    whole = results(tmp_path / "run")
     for label, one in got.items():
         assert set(one.spread.scores) == set(KEYS)
         for key in KEYS:
@@ -107,7 +107,7 @@ def test_a_failed_image_leaves_the_pair_and_not_the_others(tmp_path: Path) -> No
     with ResultStore(tmp_path / "run/results.sqlite") as store:
         record = store.last_run()
         kept = replace(record, image_ids=tuple(image.record.id for image in both))
-        on_both = {r.label: r for r in evaluate(store, kept, bootstrap=BootstrapOptions(0))}
+        on_both = {r.label: r for r in evaluate(store, kept)}
     for key in ("map", "niqe"):
         ours, theirs = (on_both[label].spread.scores[key].value for label in ("Better", "Input"))
         assert difference.scores[key].value == pytest.approx(ours - theirs)
@@ -117,10 +117,9 @@ def test_a_failed_image_leaves_the_pair_and_not_the_others(tmp_path: Path) -> No
 
 
 def test_the_record_says_how_to_resample(tmp_path: Path) -> None:
-    make_run(tmp_path / "run", make_images(12), SKILLS, bootstrap=BootstrapOptions(30, 4, 0.5))
-    asked = results(tmp_path / "run", bootstrap=BootstrapOptions(30, 4, 0.5))
-    assert results(tmp_path / "run") == asked
-    assert results(tmp_path / "run", bootstrap=BootstrapOptions(30, 5, 0.5)) != asked
+    for name, seed in (("one", 4), ("same", 4), ("other", 5)):
+        make_run(tmp_path / name, make_images(12), SKILLS, bootstrap=BootstrapOptions(30, seed, 0.5))
+    assert results(tmp_path / "one") == results(tmp_path / "same") != results(tmp_path / "other")
 
 
 def test_input_is_found_by_what_it_is() -> None:

@@ -22,7 +22,7 @@ from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, RunReco
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.results import read_table
 from duskbench.benchmarks.run_plan import RunOptions
-from duskbench.benchmarks.statistics import BootstrapOptions, interval_of
+from duskbench.benchmarks.statistics import interval_of
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.benchmarks.training_images import check_apart, enhance_split
@@ -102,7 +102,7 @@ def test_table_breakdowns_and_report_have_both(made: Path) -> None:
             assert {"map frozen", "map fine-tuned"} <= set(part.spreads["LIME"].scores)
             assert "map fine-tuned" not in part.spreads["Gamma"].scores
             assert len(part.spreads["LIME"].trainings["map fine-tuned"]) == 3
-    page = write_report(made, images=0, bootstrap=BootstrapOptions(20)).read_text(encoding="utf-8")
+    page = write_report(made, images=0).read_text(encoding="utf-8")
     assert "mAP fine-tuned" in page and "mAP frozen" in page and "mean of 3 trainings" in page
     # Single detections are those of one training.
     assert "made, fine-tuned, seed 0" in page

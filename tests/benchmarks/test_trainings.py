@@ -186,7 +186,7 @@ def test_table_breakdown_and_report_have_one_row(tmp_path: Path) -> None:
         _, made, _ = read_breakdown(tmp_path, by)
         assert made.labels == ("Input", "Ours", "Other")
         assert all(set(part.spreads) == {"Input", "Ours", "Other"} for part in made.parts)
-    page = write_report(tmp_path, images=0, bootstrap=BootstrapOptions(20)).read_text(encoding="utf-8")
+    page = write_report(tmp_path, images=0).read_text(encoding="utf-8")
     # Curves are of each training; the table has one row.
     assert "Ours, training 2" in page and "mean of 3 trainings" in page
 

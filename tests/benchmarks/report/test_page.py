@@ -291,7 +291,7 @@ def test_a_run_in_which_nothing_could_be_built_has_a_report(content: ReportConte
     results = tuple(EnhancerResult(r.label, 0, 6, error="No weights.") for r in content.results)
     shown = tuple(replace(one, views={}) for one in content.shown)
     pictures = tuple(PictureSet(None, {}, {}) for _ in shown)
-    bare = ReportContent(content.record, results, build_table(content.record, results), content.options, shown=shown,
+    bare = ReportContent(content.record, results, build_table(content.record, results), shown=shown,
                          pictures=pictures)  # fmt: skip
     page = build_page(bare)
     assert (page.viewer, page.summary, len(page.failures)) == (None, (), 5)
