@@ -103,8 +103,7 @@ def build_breakdown_table(record: RunRecord, breakdown: Breakdown) -> Table:
 def _scores(record: RunRecord, breakdown: Breakdown) -> list[ScoreColumn]:
     """The scores that some part has; those of detections first."""
     spreads = [spread for part in breakdown.parts for spread in part.spreads.values()]
-    there = [score for score in record.columns() if any(score.key in spread.scores for spread in spreads)]
-    return sorted(there, key=lambda score: score.detector is None)
+    return [score for score in record.headline_first() if any(score.key in spread.scores for spread in spreads)]
 
 
 def heading_of(score: ScoreColumn, by: str) -> str:
@@ -160,7 +159,7 @@ def breakdown_frame(breakdown: Breakdown, record: RunRecord) -> pd.DataFrame:
                 "objects": part.n_objects,
                 "enhancer": label,
             }
-            for score in sorted(record.columns(), key=lambda score: score.detector is None):
+            for score in record.headline_first():
                 for source, prefix in ((spread, ""), (difference, "Δ ")):
                     interval = None if source is None else source.scores.get(score.key)
                     for suffix, field in (("", "value"), (" low", "low"), (" high", "high")):

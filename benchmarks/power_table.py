@@ -80,7 +80,7 @@ def chosen_score(record: RunRecord, name: str | None) -> ScoreColumn:
     Raises:
         UnknownNameError: There is none of that name.
     """
-    columns = sorted(record.columns(), key=lambda score: score.detector is None)
+    columns = record.headline_first()
     found = next((c for c in columns if name is None or name.lower() in (c.key.lower(), c.heading.lower())), None)
     if found is None:
         raise UnknownNameError("score", str(name), [column.heading for column in columns])

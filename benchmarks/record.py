@@ -277,6 +277,10 @@ class RunRecord:
                 ]
         return tuple(columns)
 
+    def headline_first(self) -> tuple[ScoreColumn, ...]:
+        """The columns, those of detections first; the first of all is the headline."""
+        return tuple(sorted(self.columns(), key=lambda score: score.detector is None))
+
     def _detector_names(self) -> dict[str, str]:
         """Label of a detector -> what headings call it: its protocol alone, where there is only one detector."""
         if sum(d.frozen is None for d in self.detectors) > 1:

@@ -87,11 +87,6 @@ class ReportContent:
         return next((r.label for r in self.results if r.label == label and r.n_images), None)
 
 
-def headline_first(record: RunRecord) -> tuple[ScoreColumn, ...]:
-    """The scores that a report goes through: those of detections first; the first of all is the headline."""
-    return tuple(sorted(record.columns(), key=lambda score: score.detector is None))
-
-
 def best_first(record: RunRecord, results: Iterable[EnhancerResult], score: ScoreColumn) -> list[EnhancerResult]:
     """The results that compete and have a score, the best first."""
     known = [(r, v) for r in results if (v := r.number(score.key)) is not None and r.label not in record.bounds]
@@ -129,7 +124,7 @@ def read_content(
         drawn = bootstrap_of(run, samples.values())
         results = results_of(run, [one.counts for one in kept.values()], samples, drawn, baseline_labels(record))
         found = tuple(_detector_content(run, detector, kept) for detector in record.detectors)
-        scores = headline_first(record)
+        scores = record.headline_first()
         ranked = best_first(record, results, scores[0]) if scores else []
         choosing = [entry.label for result in ranked for entry in record.rows[result.label]]
         chosen = choose_images(found[0].changes if found else (), choosing, record.image_ids, images)

@@ -10,7 +10,7 @@ from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import RankAgreement, rank_agreements
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.report.charts import DottedChart, Legend
-from duskbench.benchmarks.report.content import ReportContent, best_first, headline_first
+from duskbench.benchmarks.report.content import ReportContent, best_first
 from duskbench.benchmarks.report.figures import (
     CurveChart,
     Forest,
@@ -119,7 +119,7 @@ class Page:
 def build_page(content: ReportContent) -> Page:
     """Lay a run's content out; pure, so the same content is the same page."""
     record, results, baseline = content.record, content.results, content.baseline
-    scores, bounds = headline_first(record), record.bounds
+    scores, bounds = record.headline_first(), record.bounds
     # Several trainings are one row, and each has curves of its own.
     in_night = [curve.label for made in content.night.values() for curve in made.curves]
     labels = dict.fromkeys([*record.rows, *(entry.label for entry in record.enhancers), *in_night])
@@ -220,7 +220,7 @@ def _intervals(content: ReportContent) -> str:
 
 def _legend(content: ReportContent, series: Mapping[str, str], labels: set[str]) -> tuple[Legend, ...]:
     """The best by the headline and the baseline are shown at first; all of them where there is no headline."""
-    scores = headline_first(content.record)
+    scores = content.record.headline_first()
     ranked = best_first(content.record, content.results, scores[0]) if scores else []
     best = [result.label for result in ranked if result.label != content.baseline][:_CURVES_AT_FIRST]
     ahead = {label for row in best for label in (row, *(entry.label for entry in content.record.rows[row]))}

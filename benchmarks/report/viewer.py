@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from duskbench.benchmarks.changes import Tally
-from duskbench.benchmarks.report.content import ReportContent, best_first, headline_first
+from duskbench.benchmarks.report.content import ReportContent, best_first
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Drawn, Shown
 from duskbench.benchmarks.report.pictures import PictureSet
 
@@ -24,7 +24,7 @@ def viewer_data(content: ReportContent, short: Callable[[str], str]) -> dict[str
         {change.label: {image.image_id: image.tally for image in change.images} for change in found.changes}
         for found in content.detectors
     ]
-    scores = headline_first(record)
+    scores = record.headline_first()
     ranked = [
         entry.label
         for result in (best_first(record, content.results, scores[0]) if scores else ())
