@@ -9,6 +9,8 @@ from itertools import chain, count
 from statistics import stdev
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from duskbench.benchmarks.evaluate import EnhancerResult, baselines_of
 from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.notes import UNSETTLED, table_notes
@@ -315,6 +317,22 @@ def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord, 
         cells[_frozen_key(score, frozen)] = cell_of(interval, interval)
     classes = result.spread.classes.get(score.key, {})
     return cells | {class_ap_key(score, name): cell_of(interval) for name, interval in classes.items()}
+
+
+def mean_rows(record: RunRecord, numbers: Mapping[str, Mapping[Any, float]]) -> tuple[TableRow, ...]:
+    """A row for each enhancer that has numbers, of a method the mean over its trainings.
+
+    Args:
+        record: The run's.
+        numbers: Label of the enhancer, or of the training -> number by the key of its column.
+    """
+    rows = []
+    for label, entries in record.rows.items():
+        each = [numbers[entry.label] for entry in entries if entry.label in numbers]
+        if each:
+            cells = {key: Cell(float(np.mean([one[key] for one in each]))) for key in each[0]}
+            rows.append(TableRow(label, cells, bound=label in record.bounds))
+    return tuple(rows)
 
 
 def cell_of(interval: Interval | None, difference: Interval | None = None) -> Cell:
