@@ -9,9 +9,8 @@ from duskbench.benchmarks.evidence import RunEvidence, open_evidence
 from duskbench.benchmarks.night_curve import Curve, NightCurves, apart_from, night_curves
 from duskbench.benchmarks.night_ladder import SENSORS, Ladder, measured_ladders
 from duskbench.benchmarks.power_table import chosen_score
+from duskbench.benchmarks.results import write_forms
 from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
-from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
-from duskbench.data_tools.files import write_text
 
 
 def _levels(out: Path, ladder: Ladder) -> Iterator[tuple[str, dict[float, RunEvidence]]]:
@@ -59,8 +58,7 @@ def write_night_curves(out: Path, ladder: Ladder, title: str) -> Table:
     """
     curves = {noise: _night_curves(levels) for noise, levels in _levels(out, ladder)}
     table = build_curve_table(title, curves)
-    for suffix, write in (("csv", to_csv), ("tex", to_latex), ("md", to_markdown)):
-        write_text(out / f"curve.{suffix}", write(table))
+    write_forms(table, out, "curve")
     return table
 
 

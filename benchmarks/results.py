@@ -40,8 +40,11 @@ def read_table(
 def write_tables(run_dir: Path, *, record: RunRecord | None = None, coco: bool = False) -> Table:
     """Compute the table and write table.md, table.csv and table.tex beside the results; all else as in `read_table`."""
     table = read_table(run_dir, record=record, coco=coco)
-    # table.md last: who finds it finds the others too.
-    write_text(run_dir / "table.csv", to_csv(table))
-    write_text(run_dir / "table.tex", to_latex(table))
-    write_text(run_dir / "table.md", to_markdown(table))
+    write_forms(table, run_dir, "table")
     return table
+
+
+def write_forms(table: Table, folder: Path, name: str) -> None:
+    """Write a table as name.csv, name.tex and name.md, this last: who finds it finds the others too."""
+    for suffix, form in (("csv", to_csv), ("tex", to_latex), ("md", to_markdown)):
+        write_text(folder / f"{name}.{suffix}", form(table))
