@@ -14,7 +14,7 @@ from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
 from duskbench.benchmarks.store import RESULTS, ResultStore
-from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
+from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _short_names(breakdown: Breakdown) -> list[str]:
     return [part.name[:room] for part in breakdown.parts]
 
 
-def _cells(part: Part, label: str, scores: list[ScoreColumn]) -> dict[Key, Cell]:
+def _cells(part: Part, label: str, scores: list[ScoreColumn]) -> dict[ColumnKey, Cell]:
     spread, difference = part.spreads.get(label), part.differences.get(label)
     return {
         (score.key, part.name): cell_of(

@@ -15,7 +15,7 @@ from duskbench.benchmarks.notes import bracket_note, mark_note, pairing_note
 from duskbench.benchmarks.record import ScoreColumn
 from duskbench.benchmarks.run_differences import Change, differences
 from duskbench.benchmarks.statistics import Difference, Interval, Sample, Spread
-from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
+from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import ConfigError
 
@@ -211,7 +211,7 @@ def _training_columns(scores: Sequence[ScoreColumn]) -> Iterator[Column]:
 
 
 def _row(one: EnhancerComparison, scores: tuple[ScoreColumn, ...]) -> TableRow:
-    cells: dict[Key, Cell] = {"n": Cell(one.difference.n_images)}
+    cells: dict[ColumnKey, Cell] = {"n": Cell(one.difference.n_images)}
     for score in scores:
         interval = one.difference.scores.get(score.key)
         cells[score.key,] = cell_of(interval, interval)

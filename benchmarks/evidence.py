@@ -122,7 +122,7 @@ class RunEvidence:
     @cached_property
     def rows(self) -> dict[str, RowEvidence]:
         """Label of a row of the table -> its evidence, in the run's order."""
-        return rows_of(self.enhancers)
+        return _rows_of(self.enhancers)
 
     def within(self) -> np.ndarray:
         """(N,) bool: the images that any enhancer has a result of."""
@@ -130,7 +130,7 @@ class RunEvidence:
         return np.any(masks or [np.zeros(len(self.images), bool)], axis=0)
 
 
-def rows_of(enhancers: Mapping[str, EnhancerEvidence]) -> dict[str, RowEvidence]:
+def _rows_of(enhancers: Mapping[str, EnhancerEvidence]) -> dict[str, RowEvidence]:
     """Put the trainings of a method together; label of an enhancer -> evidence becomes label of a row -> evidence."""
     rows: dict[str, list[EnhancerEvidence]] = {}
     for one in enhancers.values():
@@ -199,7 +199,7 @@ def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, RowEvidence]:
     back = np.argsort(order)
     theirs = {column.identity: column.key for column in other.record.columns()}
     keys = {c.key: theirs[c.identity] for c in evidence.record.columns() if c.identity in theirs}
-    return rows_of({label: _moved(one, order, back, keys) for label, one in evidence.enhancers.items()})
+    return _rows_of({label: _moved(one, order, back, keys) for label, one in evidence.enhancers.items()})
 
 
 def _moved(one: EnhancerEvidence, order: np.ndarray, back: np.ndarray, keys: Mapping[str, str]) -> EnhancerEvidence:

@@ -13,7 +13,7 @@ from duskbench.benchmarks.breakdown import SIZES, in_range
 from duskbench.benchmarks.changes import Counted, Tally, count, found_and_lost
 from duskbench.benchmarks.matched import choose_detector, other_detectors, read_each_matched
 from duskbench.benchmarks.matching import RunImages, gaps, open_run
-from duskbench.benchmarks.table import Column, Key, Table, mean_rows
+from duskbench.benchmarks.table import Column, ColumnKey, Table, mean_rows
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.images import read_image
@@ -90,7 +90,7 @@ def build_found_table(run: RunImages, counted: Mapping[str, Counted], by: str, b
     return Table(f"{record.title}: objects found and lost by {by}", tuple(columns), rows, tuple(notes))
 
 
-def _numbers(by_part: Mapping[str, Tally]) -> dict[Key, int]:
+def _numbers(by_part: Mapping[str, Tally]) -> dict[ColumnKey, int]:
     kinds = {"gained": "gained", "lost": "lost", "found in both": "kept", "in neither": "missed"}
     return {f"{name} {shown}": getattr(of, kind) for name, of in by_part.items() for shown, kind in kinds.items()}
 

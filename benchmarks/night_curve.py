@@ -29,7 +29,7 @@ _SCORES_AVERAGED = 200
 
 
 @dataclass(frozen=True)
-class Curve:
+class NightCurve:
     """One enhancer on one ladder.
 
     Attributes:
@@ -67,7 +67,7 @@ class NightCurves:
     score: ScoreColumn
     bootstrap: BootstrapOptions
     baseline: str | None
-    curves: tuple[Curve, ...]
+    curves: tuple[NightCurve, ...]
     n_images: int
     n_left_out: int
     without: tuple[str, ...] = ()
@@ -147,17 +147,17 @@ def _curve(
     exposures: Sequence[float],
     score: ScoreColumn,
     level: float,
-) -> Curve:
+) -> NightCurve:
     ev = np.array(exposures)
     points = tuple(interval_of(each, level, corrected=True) for each in drawn)
     own = _area(drawn, ev)
     whole = interval_of(own, level, corrected=True)
     if base is None:
-        return Curve(label, points, whole)
+        return NightCurve(label, points, whole)
     sign = 1.0 if score.metric.better == "higher" else -1.0
     theirs, ours = (sign * np.stack([each.total for each in of]) for of in (base, drawn))
     stops = stops_gained(theirs, ours, ev)
-    return Curve(
+    return NightCurve(
         label, points, whole, interval_of(own - _area(base, ev), level),
         None if np.isnan(stops[0]) else interval_of(Draws(stops), level),
     )  # fmt: skip

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from duskbench.benchmarks.evidence import RunEvidence, open_evidence
-from duskbench.benchmarks.night_curve import Curve, NightCurves, apart_from, night_curves
+from duskbench.benchmarks.night_curve import NightCurve, NightCurves, apart_from, night_curves
 from duskbench.benchmarks.night_ladder import SENSORS, Ladder, measured_ladders
 from duskbench.benchmarks.power_table import chosen_score
 from duskbench.benchmarks.results import write_forms
-from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
+from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 
 
 def _levels(out: Path, ladder: Ladder) -> Iterator[tuple[str, dict[float, RunEvidence]]]:
@@ -75,7 +75,7 @@ def build_curve_table(title: str, curves: Mapping[str, NightCurves]) -> Table:
         curves: Noise -> curves.
     """
     columns = [Column("label", "Enhancer")]
-    rows: dict[str, dict[Key, Cell]] = {}
+    rows: dict[str, dict[ColumnKey, Cell]] = {}
     for noise, made in curves.items():
         score = made.score
         percent = ", %" if score.metric.factor == 100 else ""
@@ -110,7 +110,7 @@ def build_curve_table(title: str, curves: Mapping[str, NightCurves]) -> Table:
     return table.with_cautions(tuple(dict.fromkeys(said for made in curves.values() for said in made.cautions)))
 
 
-def _cells(noise: str, made: NightCurves, curve: Curve) -> dict[Key, Cell]:
+def _cells(noise: str, made: NightCurves, curve: NightCurve) -> dict[ColumnKey, Cell]:
     return {
         f"{noise} area": cell_of(curve.area),
         f"{noise} stops": cell_of(curve.stops, curve.stops),

@@ -13,7 +13,7 @@ from duskbench.benchmarks.power import DEFAULT_POWER, images_needed, smallest_di
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.simultaneous import Family, family_of, is_the_same
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
+from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.settings import check_setting, is_number, is_whole
 
@@ -144,7 +144,7 @@ def _row(
     if margin is not None and is_the_same(interval, margin / score.metric.factor):
         same = f"the same within {margin:g}"
         finding = same if finding == "not settled" else f"{finding}, {same}"
-    cells: dict[Key, Cell] = {"finding": Cell(finding), (score.key,): cell_of(interval, interval)}
+    cells: dict[ColumnKey, Cell] = {"finding": Cell(finding), (score.key,): cell_of(interval, interval)}
     # More images leave the variance between trainings as it is.
     trainings = score.key in difference.trainings
     if not trainings or options.images is None:

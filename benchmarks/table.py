@@ -20,7 +20,7 @@ from duskbench.benchmarks.statistics import Interval
 # What stands for a number that is not there.
 ABSENT = "–"
 # Of a column: a text, or for a score's a tuple with its key first, so that no name that a user gives is another's.
-Key = str | tuple[str, ...]
+ColumnKey = str | tuple[str, ...]
 End = Literal["value", "low", "high", "unsettled"]
 
 
@@ -49,11 +49,11 @@ class TableRow:
     """
 
     label: str
-    cells: Mapping[Key, Cell]
+    cells: Mapping[ColumnKey, Cell]
     bound: bool = False
     mark: str = ""
 
-    def __getitem__(self, key: Key) -> Cell:
+    def __getitem__(self, key: ColumnKey) -> Cell:
         return Cell(self.label + self.mark) if key == "label" else self.cells.get(key, _NOTHING)
 
 
@@ -73,7 +73,7 @@ class Column:
         short: The heading where the terminal has little room; without an arrow.
     """
 
-    key: Key
+    key: ColumnKey
     heading: str
     better: Better | None = None
     digits: int | None = None
@@ -152,7 +152,7 @@ class Table:
             for end in get_args(End)
             if end == "value" or any(getattr(row[column.key], end) is not None for row in self.rows)
         ]
-        names: dict[tuple[Key, End], str] = {}
+        names: dict[tuple[ColumnKey, End], str] = {}
         for column, end in sorted(places, key=lambda place: (not isinstance(place[0].key, str), bool(place[0].part))):
             plain = column.heading + ("" if end == "value" else f" {end}")
             others = (f"{plain} ({each})" for each in chain([column.part] if column.part else [], count(2)))
@@ -216,17 +216,17 @@ def _class_columns(record: RunRecord, score: ScoreColumn) -> Iterator[Column]:
         yield Column(key, heading, "higher", 1, 100, part, bounds="kept", short=name[:5])
 
 
-def class_ap_key(score: ScoreColumn, name: str) -> Key:
+def class_ap_key(score: ScoreColumn, name: str) -> ColumnKey:
     """Key of a class's AP in a row."""
     return score.key, "class", name
 
 
-def difference_key(score: ScoreColumn, baseline: str) -> Key:
+def difference_key(score: ScoreColumn, baseline: str) -> ColumnKey:
     """Key of a score's difference to a baseline."""
     return score.key, "less", baseline
 
 
-def _frozen_key(score: ScoreColumn, frozen: ScoreColumn) -> Key:
+def _frozen_key(score: ScoreColumn, frozen: ScoreColumn) -> ColumnKey:
     return score.key, "less score", frozen.key
 
 
@@ -294,17 +294,19 @@ def _row(result: EnhancerResult, record: RunRecord, marked_to: str) -> TableRow:
         own |= {"parameters": costs.parameters, "gflops": costs.gflops, "peak_mb": costs.peak_mb}
     if measured:
         own["trainings"] = max(measured)
-    cells: dict[Key, Cell] = {key: Cell(value) for key, value in own.items()}
+    cells: dict[ColumnKey, Cell] = {key: Cell(value) for key, value in own.items()}
     for score in record.columns():
         cells |= _score_cells(score, result, record, marked_to)
     mark = " *" if incomplete else " †" if result.error else ""
     return TableRow(result.label, cells, bound=result.label in record.bounds, mark=mark)
 
 
-def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord, marked_to: str) -> dict[Key, Cell]:
+def _score_cells(
+    score: ScoreColumn, result: EnhancerResult, record: RunRecord, marked_to: str
+) -> dict[ColumnKey, Cell]:
     """All that a row says of one score; its own number is marked by its difference to `marked_to`, a row's label."""
     differences = {label: each.scores.get(score.key) for label, each in result.against.items()}
-    cells: dict[Key, Cell] = {
+    cells: dict[ColumnKey, Cell] = {
         (score.key,): cell_of(result.score(score.key), differences.get(marked_to)),
         **{difference_key(score, label): cell_of(each, each) for label, each in differences.items()},
         **{(score.key, "group", group): Cell(n) for group, n in result.by_group.get(score.key, {}).items()},

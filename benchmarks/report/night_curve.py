@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from duskbench.benchmarks.night_curve import Curve, NightCurves
+from duskbench.benchmarks.night_curve import NightCurve, NightCurves
 from duskbench.benchmarks.night_curve_table import build_curve_table
 from duskbench.benchmarks.report.charts import DottedChart, Legend, Line, Scale, Tick, dotted_line, linear_scale
 from duskbench.benchmarks.report.tables import Sortable, main_table, other_tables
@@ -50,7 +50,7 @@ def _chart(noise: str, made: NightCurves, series: Mapping[str, str]) -> DottedCh
     return DottedChart(f"{made.score.heading}, noise {noise}", axis, ticks, scale, lines)
 
 
-def _line(curve: Curve, made: NightCurves, scale: Scale, series: str) -> Line:
+def _line(curve: NightCurve, made: NightCurves, scale: Scale, series: str) -> Line:
     metric, dots = made.score.metric, list[tuple[float, float, str] | None]()
     for ev, point in reversed(list(zip(made.exposures, curve.points, strict=True))):
         x, y = _across(ev, made.exposures), round(100 - scale.at(point.value), 2)

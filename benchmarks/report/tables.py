@@ -12,7 +12,7 @@ from duskbench.benchmarks.notes import UNSETTLED
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.charts import Standing
 from duskbench.benchmarks.statistics import Interval
-from duskbench.benchmarks.table import Column, Key, Table, TableRow, class_ap_key
+from duskbench.benchmarks.table import Column, ColumnKey, Table, TableRow, class_ap_key
 
 MARKS: Mapping[str, str] = {"better": "▲", "worse": "▼", "unsettled": UNSETTLED}
 _WORDS: Mapping[str, str] = {"better": "better", "worse": "worse", "unsettled": "not settled"}
@@ -52,7 +52,7 @@ class Sortable:
 
 def main_table(table: Table, scores: Sequence[ScoreColumn]) -> Sortable:
     """The main columns, the scores in this order and first of all: the headline is all that a phone shows at once."""
-    order: dict[Key, int] = {"label": -1, **{(score.key,): number for number, score in enumerate(scores)}}
+    order: dict[ColumnKey, int] = {"label": -1, **{(score.key,): number for number, score in enumerate(scores)}}
     main = sorted((c for c in table.columns if not c.part), key=lambda c: order.get(c.key, len(order)))
     return _sortable("", table, main)
 

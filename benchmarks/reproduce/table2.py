@@ -16,7 +16,7 @@ from duskbench.benchmarks.executors.choice import ClusterOptions
 from duskbench.benchmarks.plan import plan_detectors, plan_enhancers
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.reproduce.data import unpaired_counts, unpaired_step, verify_steps
-from duskbench.benchmarks.reproduce.estimates import Sample, time_benchmark, to_benchmark
+from duskbench.benchmarks.reproduce.estimates import ImageTimes, time_benchmark, to_benchmark
 from duskbench.benchmarks.reproduce.steps import Estimate, Step, fingerprint_of
 from duskbench.benchmarks.reproduce.training import Training, training_step
 from duskbench.benchmarks.run_plan import RunOptions
@@ -116,7 +116,7 @@ def plan_table2(options: Table2Options) -> Table2Plan:
     training = options.training
     trained = [] if training is None else [method for method in options.methods if method not in given]
     data = find_released_data(options.data, options.exdark, options.voc, with_voc=bool(trained))
-    config, sample = benchmark_of(options, data), Sample(data.exdark.images, options.work)
+    config, sample = benchmark_of(options, data), ImageTimes(data.exdark.images, options.work)
     steps = [
         *verify_steps(data, options.work, sample, allow_missing=options.allow_missing),
         _check_step(config, options, trained),
@@ -220,7 +220,7 @@ def _check_step(config: BenchmarkConfig, options: Table2Options, trained: Sequen
 
 
 def _run_step(
-    config: BenchmarkConfig, options: Table2Options, trained: Sequence[str], data: ReleasedData, sample: Sample
+    config: BenchmarkConfig, options: Table2Options, trained: Sequence[str], data: ReleasedData, sample: ImageTimes
 ) -> Step:
     """Measure, and write the table; rows that are there are not measured again."""
     out = options.run.out

@@ -13,7 +13,7 @@ import pytest
 from duskbench.benchmarks.breakdown import Breakdown, Part
 from duskbench.benchmarks.changes import Changes, Curve, ImageChange, Tally
 from duskbench.benchmarks.evaluate import EnhancerResult
-from duskbench.benchmarks.nightly.night import Calibration, Finding, Night, NightEnhancer
+from duskbench.benchmarks.nightly.night import Calibration, GateFinding, Night, NightEnhancer
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import (
     DataEntry,
@@ -199,7 +199,7 @@ def make_nights(n: int) -> list[Night]:
             for label in MAPS
         )
         red = number == n - 1
-        finding = Finding("Bright", "mAP", "failed" if red else "passed", "mAP fell by <2 points")
+        finding = GateFinding("Bright", "mAP", "failed" if red else "passed", "mAP fell by <2 points")
         nights.append(
             Night(
                 id=f"n{number}",
