@@ -12,8 +12,7 @@ import numpy as np
 from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
-from duskbench.benchmarks.rows import Key
-from duskbench.benchmarks.run_differences import ImageState
+from duskbench.benchmarks.rows import ImageState, Key
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Aggregate, Sample
 from duskbench.benchmarks.store import RESULTS, ResultStore

@@ -17,7 +17,7 @@ from duskbench.benchmarks.nightly.night import Calibration, GateFinding
 from duskbench.benchmarks.nightly.speed import CostChange, cost_change, median_interval, throughput_finding
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry
-from duskbench.benchmarks.run_differences import ImageState
+from duskbench.benchmarks.rows import ImageState
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval, Sample
 from duskbench.data_tools.errors import ConfigError
 from tests.benchmarks.fabricate import DETECTOR, ENVIRONMENT, make_night, make_record, metric

@@ -19,7 +19,7 @@ from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.nightly.history import History, read_history
 from duskbench.benchmarks.nightly.night import GateFinding, Night, NightEnhancer, from_json, to_json
 from duskbench.benchmarks.record import EnhancerEntry
-from duskbench.benchmarks.run_differences import ImageState
+from duskbench.benchmarks.rows import ImageState
 from duskbench.benchmarks.statistics import Interval, Sample
 from duskbench.data_tools.errors import DataError
 from tests.benchmarks.fabricate import make_night
