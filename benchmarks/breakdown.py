@@ -10,11 +10,11 @@ import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evaluate import baseline_labels, rows_of
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, found_by, has_detections, objects_of
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.samples import detectable, samples_of
 from duskbench.benchmarks.statistics import Difference, Sample, Spread
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, found_by, has_detections, objects_of
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError

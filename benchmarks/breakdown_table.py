@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from duskbench.benchmarks.breakdown import Breakdown, Part, break_down, sized_samples
 from duskbench.benchmarks.evaluate import with_coco
-from duskbench.benchmarks.matching import EnhancerRows, gaps, read_enhancers, read_run_images
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
 from duskbench.benchmarks.store import RESULTS, ResultStore
+from duskbench.benchmarks.stored_run import EnhancerRows, gaps, read_enhancers, read_run_images
 from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 

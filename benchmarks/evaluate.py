@@ -10,12 +10,12 @@ from itertools import chain
 import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.registry import COCO_METRICS, load_metric, metric_entry
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Difference, Interval, Sample, Spread
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import UnknownNameError
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import ImageState, Key
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Aggregate, Sample
 from duskbench.benchmarks.store import RESULTS, ResultStore
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.trainings import Trainings
 
 STAGES = ("decode", "enhance", "detect", "metrics")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, evaluate_run
-from duskbench.benchmarks.matching import open_run
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.power import DEFAULT_POWER, images_needed, smallest_difference
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.simultaneous import Family, family_of, is_the_same
 from duskbench.benchmarks.statistics import BootstrapOptions
+from duskbench.benchmarks.stored_run import open_run
 from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.settings import check_setting, is_number, is_whole

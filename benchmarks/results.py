@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from duskbench.benchmarks.evaluate import evaluate_run, with_coco
-from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.store import RESULTS, ResultStore
+from duskbench.benchmarks.stored_run import read_run_images
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
 from duskbench.data_tools.files import write_text

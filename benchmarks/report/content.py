@@ -10,10 +10,9 @@ from pathlib import Path
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.breakdown import Breakdown, break_down, sized_samples
 from duskbench.benchmarks.changes import Changes, Counted, Curve, changes, count, precision_recall_curves
-from duskbench.benchmarks.errors_table import build_errors_table, error_numbers
+from duskbench.benchmarks.error_kinds_table import build_errors_table, error_numbers
 from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, bootstrap_of, counts_of, results_of
 from duskbench.benchmarks.matched import Matched, label_of_matched, read_matched
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, open_run
 from duskbench.benchmarks.night_curve import NightCurves
 from duskbench.benchmarks.night_curve_table import measured_night_curves
 from duskbench.benchmarks.nightly.night import Night
@@ -24,6 +23,7 @@ from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Sample
 from duskbench.benchmarks.store import RESULTS
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, open_run
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import DataError

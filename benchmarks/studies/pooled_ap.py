@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from duskbench.benchmarks.matched import Matched, read_each_matched
-from duskbench.benchmarks.matching import open_run
 from duskbench.benchmarks.resampling import draw_weights, resampled_ap
+from duskbench.benchmarks.stored_run import open_run
 from duskbench.data_tools.errors import DataError
 
 

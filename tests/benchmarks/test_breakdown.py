@@ -16,13 +16,13 @@ from rich.console import Console
 from duskbench.benchmarks.breakdown import SIZES, Breakdown, Part, break_down, in_range, sized_samples
 from duskbench.benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
 from duskbench.benchmarks.evaluate import evaluate
-from duskbench.benchmarks.matching import found_by, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Difference, Interval, Spread
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import found_by, read_enhancers, read_run_images
 from duskbench.benchmarks.table_formats import to_markdown, to_terminal
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError

@@ -11,9 +11,9 @@ import pytest
 from duskbench.benchmarks.changes import Changes, Tally, changes, count, precision_recall_curves
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.matched import read_each_matched
-from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.rows import Detected, Key, Measured, Row, StoredImage
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import read_run_images
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 from tests.benchmarks.fabricate import DETECTOR, make_images, make_record, make_run

@@ -11,13 +11,13 @@ import pytest
 from scipy.stats import norm
 
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, evaluate_run, with_coco
-from duskbench.benchmarks.matching import ground_truth, read_run_images
 from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry
 from duskbench.benchmarks.rows import Measured, StoredImage
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import ground_truth, read_run_images
 from duskbench.data_tools.errors import UnknownNameError
 from tests.benchmarks.fabricate import CLASSES, make_images, make_record, make_run, metric
 

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli.report import report
 from duskbench.benchmarks.config import load_benchmark_config
-from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.report.content import read_content
 from duskbench.benchmarks.report.gallery import View, read_shown
 from duskbench.benchmarks.report.page import build_page
@@ -26,6 +25,7 @@ from duskbench.benchmarks.rows import Row
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import run
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import read_run_images
 from duskbench.data_tools.errors import DataError
 from tests.benchmarks.conftest import make_bench
 from tests.benchmarks.fabricate import make_images, make_run

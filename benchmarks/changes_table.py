@@ -12,7 +12,7 @@ import numpy as np
 from duskbench.benchmarks.breakdown import SIZES, in_range
 from duskbench.benchmarks.changes import Counted, Tally, count, found_and_lost
 from duskbench.benchmarks.matched import choose_detector, other_detectors, read_each_matched
-from duskbench.benchmarks.matching import RunImages, gaps, open_run
+from duskbench.benchmarks.stored_run import RunImages, gaps, open_run
 from duskbench.benchmarks.table import Column, ColumnKey, Table, mean_rows
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError

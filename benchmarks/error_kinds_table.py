@@ -17,9 +17,9 @@ from duskbench.benchmarks.matched import (
     other_detectors,
     read_each_matched,
 )
-from duskbench.benchmarks.matching import RunImages, gaps, open_run
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.samples import detectable
+from duskbench.benchmarks.stored_run import RunImages, gaps, open_run
 from duskbench.benchmarks.table import Column, Table, mean_rows
 from duskbench.data_tools.errors import DataError
 
