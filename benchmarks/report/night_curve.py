@@ -9,7 +9,7 @@ from duskbench.benchmarks.night_curve import NightCurve, NightCurves
 from duskbench.benchmarks.night_curve_table import build_curve_table
 from duskbench.benchmarks.report.charts import DottedChart, Legend, Line, Scale, Tick, dotted_line, linear_scale
 from duskbench.benchmarks.report.tables import Sortable, main_table, other_tables
-from duskbench.benchmarks.report.wording import axis_title, behind_comma, interval_text, number_text, unit
+from duskbench.benchmarks.report.wording import axis_title, behind_comma, interval_text, minus, number_text, unit
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _chart(noise: str, made: NightCurves, series: Mapping[str, str]) -> DottedCh
     values = [point.value for curve in made.curves for point in curve.points]
     scale = linear_scale(values, factor=metric.factor)
     # Dark to the left, as an exposure grows.
-    ticks = tuple(Tick(_across(ev, made.exposures), f"{ev:g}".replace("-", "−")) for ev in reversed(made.exposures))
+    ticks = tuple(Tick(_across(ev, made.exposures), minus(f"{ev:g}")) for ev in reversed(made.exposures))
     lines = tuple(_line(curve, made, scale, series[curve.label]) for curve in made.curves)
     axis = f"{axis_title(made.score.heading, metric)}, by exposure in stops"
     return DottedChart(f"{made.score.heading}, noise {noise}", axis, ticks, scale, lines)

@@ -35,6 +35,7 @@ from duskbench.benchmarks.report.tables import (
     other_tables,
 )
 from duskbench.benchmarks.report.viewer import viewer_data
+from duskbench.benchmarks.report.wording import minus
 from duskbench.benchmarks.run_differences import in_words
 from duskbench.benchmarks.statistics import Interval
 
@@ -194,7 +195,7 @@ def _agreement(agreement: RankAgreement) -> Agreement:
 
 def _correlation(interval: Interval) -> tuple[str, str]:
     ends = "" if interval.low is None else f"{interval.low:.2f} to {interval.high:.2f}"
-    return f"{interval.value:.2f}".replace("-", "−"), ends.replace("-", "−")
+    return minus(f"{interval.value:.2f}"), minus(ends)
 
 
 def _facts(record: RunRecord, results: Sequence[EnhancerResult]) -> tuple[str, ...]:
