@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli import app
 from duskbench.benchmarks.config import load_benchmark_config
-from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.evidence import RunEvidence, open_evidence
 from duskbench.benchmarks.night_curve import area, night_curves, stops_gained
 from duskbench.benchmarks.night_curve_table import build_curve_table, measured_night_curves, write_night_curves
@@ -28,7 +27,7 @@ from duskbench.data_tools.darken import Camera, darken, srgb_to_linear
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.images import read_image
 from tests.benchmarks.conftest import Bench, make_bench, stored_rows
-from tests.benchmarks.fabricate import make_images, make_run
+from tests.benchmarks.fabricate import make_images, make_run, results_of
 
 EV = np.array([0.0, -1.0, -2.0, -4.0, -6.0])
 
@@ -103,8 +102,7 @@ def test_curves_of_runs(tmp_path: Path) -> None:
     base, better = got.curves
     assert (base.stops, base.area_difference) == (None, None)
     for number, ev in enumerate(got.exposures):
-        with ResultStore(tmp_path / str([-4.0, 0.0, -2.0].index(ev)) / "results.sqlite", reading=True) as store:
-            results = {r.label: r for r in evaluate(store, store.last_run())}
+        results = results_of(tmp_path / str([-4.0, 0.0, -2.0].index(ev)))
         for curve in got.curves:
             assert curve.points[number] == results[curve.label].spread.scores["map"]
     assert better.stops is not None and better.stops.settled and 1 < better.stops.value < 3.5
