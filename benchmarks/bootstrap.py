@@ -153,7 +153,7 @@ class Bootstrap:
             drawn = self._aggregate(key, sample.values[key], mask)
             return _Numbers(None, None if drawn is None else Draws(drawn), mask)
         ranked = sample.ranked[key]
-        asked = {name: np.where(mask, self.objects[name], 0)[self.within] for name in ranked.by_class}
+        asked = {name: np.where(mask, ranked.to_find(name, self.objects), 0)[self.within] for name in ranked.by_class}
         asked = {name: objects for name, objects in asked.items() if objects.any()}
         if not asked:
             return _Numbers({}, None, mask)
@@ -163,16 +163,17 @@ class Bootstrap:
         count = there.sum(axis=0)
         total = np.where(there, stacked, 0.0).sum(axis=0)
         mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-        return _Numbers({name: Draws(each) for name, each in ap.items()}, Draws(mean), mask)
+        of_classes = {name: Draws(each) for name, each in ap.items() if name not in ranked.pools}
+        return _Numbers(of_classes, Draws(mean), mask)
 
     def _aps(
         self, ranked: Ranked, asked: Mapping[str, np.ndarray], mask: np.ndarray
     ) -> Iterator[tuple[str, list[np.ndarray]]]:
-        """The AP of each of these classes in all resamples, at each overlap.
+        """The AP of each of these classes or pools in all resamples, at each overlap.
 
         Args:
             ranked: The detections.
-            asked: Class -> objects to find.
+            asked: Key of `by_class` -> objects to find.
             mask: (N,) bool: the images that count.
         """
         asked_of = ranked.mode, mask.tobytes()

@@ -12,7 +12,7 @@ from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evaluate import baseline_labels, rows_of
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
-from duskbench.benchmarks.samples import detectable, samples_of
+from duskbench.benchmarks.samples import samples_of, undetectable
 from duskbench.benchmarks.statistics import Difference, Sample, Spread
 from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, found_by, has_detections, objects_of
 from duskbench.benchmarks.trainings import Trainings
@@ -123,7 +123,8 @@ def break_down(
     baselines = baseline_labels(record, baseline)
     anywhere = np.any([one.measured for one in samples] or [np.zeros(len(run.images), bool)], axis=0)
     question = _Question(run, anywhere, baselines[-1] if baselines else None, bootstrap)
-    if axis in ("class", "size") and not any(one.ranked for one in samples):
+    asked = [ranked for one in samples for ranked in one.ranked.values()]
+    if axis in ("class", "size") and not any(axis == "size" or set(of.by_class) - set(of.pools) for of in asked):
         raise DataError(f"The run has no detections to break down by {axis}.", where=run.path)
     if axis == "class":
         parts = _by_class(question, samples)
@@ -227,9 +228,9 @@ def sized_samples(rows: EnhancerRows, run: RunImages) -> dict[str, Sample | Trai
                 metric = run.metrics.get(score.metric.key)
                 if isinstance(metric, DetectionMetric) and score.detector == entry:
                     made = metric.rank(to_find, found, run.protocol.classes)
-                    asked = detectable(made.by_class, entry, run.protocol)
-                    by_class = {c: tuple(_without_others(r, sized) for r in of) for c, of in asked.items()}
-                    ranked[name].setdefault(score.key, []).append(Ranked(by_class, made.mode))
+                    asked = made.without(undetectable(entry, run.protocol))
+                    by_class = {c: tuple(_without_others(r, sized) for r in of) for c, of in asked.by_class.items()}
+                    ranked[name].setdefault(score.key, []).append(replace(asked, by_class=by_class))
     mask = rows.mask(len(run.images))
     return {name: samples_of(rows.label, mask, {}, of) for name, of in ranked.items()}
 

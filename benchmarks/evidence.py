@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.base import Ranked, Ranking
+from duskbench.benchmarks.metrics.base import Ranking
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import ImageState, Key
 from duskbench.benchmarks.samples import sample_of
@@ -204,9 +204,9 @@ def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, RowEvidence]:
 def _moved(one: EnhancerEvidence, order: np.ndarray, back: np.ndarray, keys: Mapping[str, str]) -> EnhancerEvidence:
     sample = one.sample
     ranked = {
-        keys[key]: Ranked(
-            {name: tuple(Ranking(back[r.images], r.tp) for r in of) for name, of in ranked.by_class.items()},
-            ranked.mode,
+        keys[key]: replace(
+            ranked,
+            by_class={name: tuple(Ranking(back[r.images], r.tp) for r in of) for name, of in ranked.by_class.items()},
         )
         for key, ranked in sample.ranked.items()
         if key in keys

@@ -26,7 +26,11 @@ def pack(evidence: EnhancerEvidence) -> bytes:
         "failures": evidence.failures,
         "values": list(sample.values),
         "ranked": {
-            key: {"mode": ranked.mode, "classes": {name: len(of) for name, of in ranked.by_class.items()}}
+            key: {
+                "mode": ranked.mode,
+                "classes": {name: len(of) for name, of in ranked.by_class.items()},
+                "pools": ranked.pools,
+            }
             for key, ranked in sample.ranked.items()
         },
     }
@@ -63,6 +67,8 @@ def unpack(content: bytes, record: RunRecord) -> EnhancerEvidence:
                     for name, n in of["classes"].items()
                 },
                 of["mode"],
+                # An earlier version packed none.
+                {name: tuple(classes) for name, classes in of.get("pools", {}).items()},
             )
             for key, of in about["ranked"].items()
         }

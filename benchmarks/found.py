@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from duskbench.benchmarks.metrics.base import DetectionMetric, Mode, Ranked, Ranking
+from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.rows import Detected
@@ -103,24 +103,24 @@ def rank_in_parts(
         Key -> what that metric makes of them.
     """
     made: dict[str, list[dict[str, tuple[Ranking, ...]]]] = {key: [] for key in metrics}
-    modes: dict[str, Mode] = {}
+    first: dict[str, Ranked] = {}
     scores: list[np.ndarray] = []
     for truth, found in parts:
         small = _Small(sum(map(len, scores)))
         for key, metric in metrics.items():
             ranked = metric.rank(truth, found, classes)
             made[key].append({name: tuple(map(small, of)) for name, of in ranked.by_class.items()})
-            modes[key] = ranked.mode
+            first.setdefault(key, replace(ranked, by_class={}))
         scores.append(found.scores.astype(np.float32))
     all_scores = np.concatenate(scores)
     merged: dict[str, dict[str, tuple[Ranking, ...]]] = {key: dict.fromkeys(each[0], ()) for key, each in made.items()}
     # Class by class, each of which is dropped from the parts: rankings share only what is of one class.
-    for name in classes:
+    for name in dict.fromkeys(name for by_class in merged.values() for name in by_class):
         merge = _Merge(all_scores)
         for key, each in made.items():
             if name in merged[key]:
                 merged[key][name] = tuple(map(merge, *(part.pop(name) for part in each)))
-    return {key: Ranked(by_class, modes[key]) for key, by_class in merged.items()}
+    return {key: replace(first[key], by_class=by_class) for key, by_class in merged.items()}
 
 
 class _Small:

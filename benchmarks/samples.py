@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TypeVar
 
 import numpy as np
@@ -39,8 +39,7 @@ def sample_of(rows: EnhancerRows, run: RunImages) -> Sample | Trainings:
             if detector.fingerprint not in by_detector:
                 by_detector[detector.fingerprint] = _rank(rows, run, detector)
             made = by_detector[detector.fingerprint][column.metric.key]
-            by_class = detectable(made.by_class, column.detector, run.protocol)
-            ranked.setdefault(column.key, []).append(Ranked(by_class, made.mode))
+            ranked.setdefault(column.key, []).append(made.without(undetectable(column.detector, run.protocol)))
     return samples_of(rows.label, rows.mask(n), values, ranked)
 
 
@@ -81,7 +80,12 @@ def samples_of(
     return samples[0] if len(samples) == 1 else Trainings(label, samples)
 
 
+def undetectable(detector: DetectorEntry, protocol: Protocol) -> Set[str]:
+    """The classes that a detector does not have."""
+    return frozenset(match_classes(detector.classes, protocol.classes).not_detectable)
+
+
 def detectable(by_class: Mapping[str, _T], detector: DetectorEntry, protocol: Protocol) -> dict[str, _T]:
     """Without the classes that a detector does not have: it cannot fail at what it was never asked to say."""
-    lacking = match_classes(detector.classes, protocol.classes).not_detectable
+    lacking = undetectable(detector, protocol)
     return {name: value for name, value in by_class.items() if name not in lacking}

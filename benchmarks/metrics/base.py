@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -116,17 +116,28 @@ class Ranked:
         by_class: Class -> a ranking for each overlap threshold; the class's AP is the mean over them. A class with an
             object to find must be there; its ranking is empty where no detection counts.
         mode: How a ranking becomes an AP: `11point`, `area` under the envelope, or COCO's `101point`.
+        pools: Key of `by_class` that is no class -> the classes whose detections stand there in one list.
     """
 
     by_class: Mapping[str, tuple[Ranking, ...]] = field(default_factory=dict)
     mode: Mode = "11point"
+    pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def to_find(self, name: str, objects: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Objects of one key of `by_class` in each image, (N,) integers; `objects` has them by class."""
+        return np.sum([objects[each] for each in self.pools.get(name, (name,))], axis=0)
+
+    def without(self, classes: Set[str]) -> Ranked:
+        """Without these classes; a pool of no others goes with them."""
+        pools = {name: tuple(each for each in of if each not in classes) for name, of in self.pools.items()}
+        kept = {name: of for name, of in self.by_class.items() if name not in classes and pools.get(name) != ()}
+        return replace(self, by_class=kept, pools={name: of for name, of in pools.items() if of})
 
 
 class DetectionMetric(Metric):
-    """A metric of all detections of a data set: an average precision of each class, and their mean.
+    """A metric of all detections of a data set: an average precision of each class or pool of them, and their mean.
 
-    Subclasses say which detections count as found; the average precision, its mean over classes and the intervals
-    follow from that.
+    Subclasses say which detections count as found; the average precision, its mean and the intervals follow from that.
 
     Attributes:
         by_image: Whether what becomes of a detection depends on its image alone, and rankings have positions. Then a

@@ -132,16 +132,18 @@ def checked_ranked(ranked: Any, truth: Boxes, found: Boxes, classes: Sequence[st
     """
     if not isinstance(ranked, Ranked) or ranked.mode not in get_args(Mode):
         raise _broken(key, f"a Ranked with a mode of {', '.join(get_args(Mode))}", repr(ranked)[:100])
-    if not set(ranked.by_class) <= set(classes):
+    pools = _checked_pools(ranked.pools, classes, key)
+    if not set(ranked.by_class) <= {*classes, *pools}:
         raise _broken(key, f"classes among {', '.join(classes)}", repr(sorted(map(str, ranked.by_class)))[:100])
     last = int(found.images.max(initial=-1))
-    to_find = ~truth.difficult
+    pooled = {name for pool, of in pools.items() if ranked.by_class.get(pool) for name in of}
     by_class = {}
-    for label, name in enumerate(classes):
-        rankings, objects = ranked.by_class.get(name, ()), truth.images[to_find & (truth.labels == label)]
+    for name in (*classes, *pools):
+        asked = np.isin(truth.labels, [classes.index(each) for each in pools.get(name, (name,))]) & ~truth.difficult
+        rankings, objects = ranked.by_class.get(name, ()), truth.images[asked]
         if not isinstance(rankings, list | tuple):
             raise _broken(f"{key}, {name}", "a tuple of Ranking", type(rankings).__name__)
-        if not rankings and len(objects):
+        if not rankings and len(objects) and name not in pooled:
             # Left out it would not be in the mean, which is over the classes with objects.
             expected = "a Ranking at least, without detections where none counts"
             raise _broken(f"{key}, {name}", expected, f"none of a class with {len(objects)} objects to find")
@@ -151,7 +153,18 @@ def checked_ranked(ranked: Any, truth: Boxes, found: Boxes, classes: Sequence[st
             )
         for each in by_class.get(name, ()):
             _check_hits(each, objects, f"{key}, {name}")
-    return Ranked(by_class, ranked.mode)
+    return Ranked(by_class, ranked.mode, pools)
+
+
+def _checked_pools(pools: Any, classes: Sequence[str], key: str) -> dict[str, tuple[str, ...]]:
+    known = set(classes)
+    if not isinstance(pools, Mapping) or not all(
+        isinstance(name, str) and name not in known and isinstance(of, list | tuple) and of and set(of) <= known
+        for name, of in pools.items()
+    ):
+        expected = f"pools: a name that is no class -> a tuple of classes among {', '.join(classes)}"
+        raise _broken(key, expected, repr(pools)[:100])
+    return {name: tuple(of) for name, of in pools.items()}
 
 
 def _check_hits(ranking: Ranking, objects: np.ndarray, where: str) -> None:

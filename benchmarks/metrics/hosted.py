@@ -106,7 +106,7 @@ class HostedDetectionMetric(_Hosted, DetectionMetric):
             name: tuple(Ranking(next(arrays), next(arrays), next(arrays) if known else None) for known in rankings)
             for name, rankings in reply["by_class"]
         }
-        return Ranked(by_class, reply["mode"])
+        return Ranked(by_class, reply["mode"], {name: tuple(of) for name, of in reply["pools"].items()})
 
 
 class ServedMetric:
@@ -167,4 +167,4 @@ class ServedMetric:
             if column is not None
         ]
         by_class = [[name, [r.positions is not None for r in rankings]] for name, rankings in ranked.by_class.items()]
-        return {"by_class": by_class, "mode": ranked.mode}, columns
+        return {"by_class": by_class, "mode": ranked.mode, "pools": ranked.pools}, columns

@@ -24,6 +24,7 @@ METRICS = Registry(
         "brisque": Entry("duskbench.benchmarks.metrics.brisque:Brisque"),
         "loe": Entry("duskbench.benchmarks.metrics.loe:Loe"),
         "voc_ap": Entry("duskbench.benchmarks.metrics.voc_ap:VocAPMetric"),
+        "micro_ap": Entry("duskbench.benchmarks.metrics.voc_ap:MicroAPMetric"),
         "coco_ap": Entry("duskbench.benchmarks.metrics.coco_ap:CocoAPMetric"),
         "coco_ap50": Entry("duskbench.benchmarks.metrics.coco_ap:CocoAP50Metric"),
         "coco_ap75": Entry("duskbench.benchmarks.metrics.coco_ap:CocoAP75Metric"),

@@ -264,7 +264,11 @@ def _scored(tonight: RunEvidence) -> set[str]:
     for sample in (one.sample for one in tonight.enhancers.values()):
         there = sample.measured
         found |= {key for key, values in sample.values.items() if not np.isnan(values[there]).all()}
-        found |= {key for key, of in sample.ranked.items() if any(tonight.objects[n][there].any() for n in of.by_class)}
+        found |= {
+            key
+            for key, of in sample.ranked.items()
+            if any(of.to_find(n, tonight.objects)[there].any() for n in of.by_class)
+        }
     return found
 
 

@@ -73,6 +73,29 @@ def test_no_class_is_left_out_and_no_object_found_twice(by_class: dict[str, tupl
         checked_ranked(Ranked(by_class), TRUTH, FOUND, CLASSES, "x")
 
 
+ALL = ranking([0, 2, 0, 1], [True, True, True, True])
+
+
+@pytest.mark.parametrize(
+    ("by_class", "pools", "says"),
+    [
+        ({"all": ALL}, {}, r"classes among car[\s\S]*'all'"),
+        ({"all": ALL}, {"all": ("car", "horse")}, "pools: a name that is no class"),
+        ({"car": ALL_CARS, "dog": ranking([], [])}, {"car": ("car", "dog")}, "pools: a name that is no class"),
+        ({"all": ALL}, {"all": "car"}, "pools: a name that is no class"),
+        ({"all": ALL}, ["all"], "pools: a name that is no class"),
+        ({"all": ALL}, {"all": ("car",)}, r"'x, dog'[\s\S]*class with 1 objects"),
+        ({}, {"all": CLASSES}, r"'x, car'[\s\S]*class with 3 objects"),
+        ({"all": ranking([1, 1], [True, True])}, {"all": CLASSES}, r"'x, all'[\s\S]*2 of 1 objects found in image 1"),
+    ],
+)
+def test_a_pool_is_of_classes_and_none_is_left_out(by_class: dict, pools: dict, says: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(MetricError, match=says):
+        checked_ranked(Ranked(by_class, pools=pools), TRUTH, FOUND, CLASSES, "x")
+    made = checked_ranked(Ranked({"all": ALL}, pools={"all": list(CLASSES)}), TRUTH, FOUND, CLASSES, "x")
+    assert list(made.by_class) == ["all"] and made.pools == {"all": CLASSES}
+
+
 def test_a_class_without_an_object_to_find_may_be_left_out() -> None:
     made = checked_ranked(Ranked({"car": ALL_CARS, "dog": ranking([], []), "cat": ()}), TRUTH, FOUND, CLASSES, "x")
     assert list(made.by_class) == ["car", "dog"]
