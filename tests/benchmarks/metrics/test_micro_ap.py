@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duskbench.benchmarks import matching
+from duskbench.benchmarks import stored_run
 from duskbench.benchmarks.breakdown import SIZES, sized_samples
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.evidence import read_evidence
@@ -95,7 +95,7 @@ def test_a_class_that_the_detector_lacks_is_not_asked_for(tmp_path: Path) -> Non
 
 def test_some_images_at_a_time_are_ranked_as_all_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def samples(at_a_time: int) -> list[Sample]:
-        monkeypatch.setattr(matching, "IMAGES_AT_A_TIME", at_a_time)
+        monkeypatch.setattr(stored_run, "IMAGES_AT_A_TIME", at_a_time)
         with ResultStore(folder / "results.sqlite", reading=True) as store:
             run = read_run_images(store, store.last_run())
             return [sample_of(rows, run) for rows in read_enhancers(store, run)]  # type: ignore[misc]
