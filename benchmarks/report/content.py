@@ -87,8 +87,10 @@ class ReportContent:
         return next((r.label for r in self.results if r.label == label and r.n_images), None)
 
 
-def best_first(record: RunRecord, results: Iterable[EnhancerResult], score: ScoreColumn) -> list[EnhancerResult]:
+def best_first(record: RunRecord, results: Iterable[EnhancerResult], score: ScoreColumn | None) -> list[EnhancerResult]:
     """The results that compete and have a score, the best first."""
+    if score is None:
+        return []
     known = [(r, v) for r in results if (v := r.number(score.key)) is not None and r.label not in record.bounds]
     sign = -1 if score.metric.better == "higher" else 1
     return [result for result, value in sorted(known, key=lambda pair: sign * pair[1])]
@@ -124,8 +126,7 @@ def read_content(
         drawn = bootstrap_of(run, samples.values())
         results = results_of(run, [one.counts for one in kept.values()], samples, drawn, baseline_labels(record))
         found = tuple(_detector_content(run, detector, kept) for detector in record.detectors)
-        scores = record.headline_first()
-        ranked = best_first(record, results, scores[0]) if scores else []
+        ranked = best_first(record, results, record.headline)
         choosing = [entry.label for result in ranked for entry in record.rows[result.label]]
         chosen = choose_images(found[0].changes if found else (), choosing, record.image_ids, images)
         lowest = min([LOWEST_SCORE, *(each.threshold for each in found if each.threshold is not None)])
@@ -143,7 +144,7 @@ def read_content(
         shown=tuple(shown),
         pictures=tuple(pictures),
         remade=tuple(entry.label for entry in record.enhancers if entry.label in maker.remade),
-        more=tuple(_more_tables(record, results, scores, kept)),
+        more=tuple(_more_tables(record, results, kept)),
         night=night,
         history=tuple(night for night in history if night.config == record.name),
     )
@@ -194,14 +195,9 @@ def _detector_content(run: RunImages, detector: DetectorEntry, kept: Mapping[str
     return DetectorContent(label_of_matched(detector), {label: one.curves for label, one in found.items()}, changed)
 
 
-def _more_tables(
-    record: RunRecord,
-    results: Sequence[EnhancerResult],
-    scores: Sequence[ScoreColumn],
-    kept: Mapping[str, _Kept],
-) -> Iterator[Table]:
-    baseline = record.input_label
-    power = build_power_table(record, results, scores[0], baseline, PowerOptions()) if scores and baseline else None
+def _more_tables(record: RunRecord, results: Sequence[EnhancerResult], kept: Mapping[str, _Kept]) -> Iterator[Table]:
+    score, baseline = record.headline, record.input_label
+    power = build_power_table(record, results, score, baseline, PowerOptions()) if score and baseline else None
     if power is not None:
         yield power
     for detector in record.detectors:

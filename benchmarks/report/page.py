@@ -221,8 +221,7 @@ def _intervals(content: ReportContent) -> str:
 
 def _legend(content: ReportContent, series: Mapping[str, str], labels: set[str]) -> tuple[Legend, ...]:
     """The best by the headline and the baseline are shown at first; all of them where there is no headline."""
-    scores = content.record.headline_first()
-    ranked = best_first(content.record, content.results, scores[0]) if scores else []
+    ranked = best_first(content.record, content.results, content.record.headline)
     best = [result.label for result in ranked if result.label != content.baseline][:_CURVES_AT_FIRST]
     ahead = {label for row in best for label in (row, *(entry.label for entry in content.record.rows[row]))}
     return tuple(
