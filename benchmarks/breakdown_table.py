@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duskbench.benchmarks.breakdown import Breakdown, Part, break_down, sized_samples
-from duskbench.benchmarks.evaluate import with_coco
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
-from duskbench.benchmarks.store import RESULTS, ResultStore
-from duskbench.benchmarks.stored_run import EnhancerRows, gaps, read_enhancers, read_run_images
+from duskbench.benchmarks.stored_run import EnhancerRows, gaps, open_run, read_enhancers
 from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 
@@ -41,11 +39,8 @@ def read_breakdown(
         UnknownNameError: There is no such break-down or baseline.
         DataError: There are no results in the folder, or nothing to break down by.
     """
-    with ResultStore(run_dir / RESULTS, reading=True) as store:
-        record = store.last_run()
-        if coco:
-            record = with_coco(record)
-        run = read_run_images(store, record)
+    with open_run(run_dir, coco=coco) as (store, run):
+        record = run.record
 
         def samples(rows: EnhancerRows) -> tuple[dict[str, Sample | Trainings], Sample | Trainings | None]:
             # By size first: then the matching of one serves the other.

@@ -10,7 +10,6 @@ from itertools import chain
 import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
-from duskbench.benchmarks.metrics.registry import COCO_METRICS, load_metric, metric_entry
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Difference, Interval, Sample, Spread
@@ -60,21 +59,12 @@ class EnhancerResult:
         return None if interval is None else interval.value
 
 
-def with_coco(record: RunRecord) -> RunRecord:
-    """A run's record with COCO's metrics besides its own; its detections are all they need."""
-    if not record.detectors:
-        return record
-    known = {metric.key for metric in record.metrics}
-    entries = [metric_entry(load_metric(name, record.protocol), name) for name in COCO_METRICS]
-    return replace(record, metrics=(*record.metrics, *(entry for entry in entries if entry.key not in known)))
-
-
 def evaluate(store: ResultStore, record: RunRecord, *, baseline: str | None = None) -> list[EnhancerResult]:
     """Compute every number of a run's table; `evaluate_run` with the images of a record.
 
     Args:
         store: The results.
-        record: The run's record, see `ResultStore.last_run` and `with_coco`.
+        record: The run's record, see `ResultStore.last_run` and `metric_code.with_coco`.
         baseline: As in `evaluate_run`, like the error.
     """
     return evaluate_run(store, read_run_images(store, record), baseline=baseline)

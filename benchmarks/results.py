@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from duskbench.benchmarks.evaluate import evaluate_run, with_coco
+from duskbench.benchmarks.evaluate import evaluate_run
 from duskbench.benchmarks.record import RunRecord
-from duskbench.benchmarks.store import RESULTS, ResultStore
-from duskbench.benchmarks.stored_run import read_run_images
+from duskbench.benchmarks.stored_run import open_run
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
 from duskbench.data_tools.files import write_text
@@ -28,12 +27,8 @@ def read_table(
         DataError: There are no results in the folder.
         UnknownNameError: There is no such row.
     """
-    with ResultStore(run_dir / RESULTS, reading=True) as store:
-        record = record or store.last_run()
-        if coco:
-            record = with_coco(record)
-        run = read_run_images(store, record)
-        table = build_table(record, evaluate_run(store, run, baseline=baseline))
+    with open_run(run_dir, record, coco=coco) as (store, run):
+        table = build_table(run.record, evaluate_run(store, run, baseline=baseline))
     return table.with_cautions(run.cautions)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from duskbench.benchmarks.doubts import doubts
-from duskbench.benchmarks.evaluate import evaluate, with_coco
+from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.found import Found
+from duskbench.benchmarks.metric_code import with_coco
 from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.protocol import ApMode, IouMatch, Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, evaluate_run, with_coco
+from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, evaluate_run
+from duskbench.benchmarks.metric_code import with_coco
 from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from duskbench.benchmarks import stored_run
-from duskbench.benchmarks.evaluate import with_coco
 from duskbench.benchmarks.found import Found
+from duskbench.benchmarks.metric_code import with_coco
 from duskbench.benchmarks.metrics.voc_ap import VocAPMetric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.rows import Detected
