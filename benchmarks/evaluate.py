@@ -10,12 +10,11 @@ from itertools import chain
 import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images
-from duskbench.benchmarks.metrics.registry import COCO_METRICS, load_metric, metric_entry
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.samples import sample_of
-from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Sample, Spread
+from duskbench.benchmarks.statistics import Difference, Interval, Sample, Spread
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import UnknownNameError
 
@@ -60,42 +59,23 @@ class EnhancerResult:
         return None if interval is None else interval.value
 
 
-def with_coco(record: RunRecord) -> RunRecord:
-    """A run's record with COCO's metrics besides its own; its detections are all they need."""
-    if not record.detectors:
-        return record
-    known = {metric.key for metric in record.metrics}
-    entries = [metric_entry(load_metric(name, record.protocol), name) for name in COCO_METRICS]
-    return replace(record, metrics=(*record.metrics, *(entry for entry in entries if entry.key not in known)))
-
-
-def evaluate(
-    store: ResultStore,
-    record: RunRecord,
-    *,
-    bootstrap: BootstrapOptions | None = None,
-    baseline: str | None = None,
-) -> list[EnhancerResult]:
+def evaluate(store: ResultStore, record: RunRecord, *, baseline: str | None = None) -> list[EnhancerResult]:
     """Compute every number of a run's table; `evaluate_run` with the images of a record.
 
     Args:
         store: The results.
-        record: The run's record, see `ResultStore.last_run` and `with_coco`.
-        bootstrap: As in `evaluate_run`, like `baseline` and the error.
-        baseline: Label.
+        record: The run's record, see `ResultStore.last_run` and `metric_code.with_coco`.
+        baseline: As in `evaluate_run`, like the error.
     """
-    return evaluate_run(store, read_run_images(store, record), bootstrap=bootstrap, baseline=baseline)
+    return evaluate_run(store, read_run_images(store, record), baseline=baseline)
 
 
-def evaluate_run(
-    store: ResultStore, run: RunImages, *, bootstrap: BootstrapOptions | None = None, baseline: str | None = None
-) -> list[EnhancerResult]:
+def evaluate_run(store: ResultStore, run: RunImages, *, baseline: str | None = None) -> list[EnhancerResult]:
     """Compute every number of a run's table.
 
     Args:
         store: The results.
         run: The run's images.
-        bootstrap: How to resample for the intervals; None for the record's options.
         baseline: Label of an enhancer to compare with, besides Input.
 
     Returns:
@@ -112,7 +92,7 @@ def evaluate_run(
     # `map`, not a loop, whose variable would keep one enhancer's rows while the next one's are read.
     each = list(map(numbers, read_enhancers(store, run)))
     measured = {count.label: sample for count, sample in each if sample is not None}
-    drawn = bootstrap_of(run, measured.values(), bootstrap)
+    drawn = bootstrap_of(run, measured.values())
     return results_of(run, [count for count, _ in each], measured, drawn, baselines)
 
 
@@ -180,14 +160,12 @@ def baselines_of(record: RunRecord, results: Iterable[EnhancerResult]) -> list[s
     return sorted(found, key=lambda label: label != record.input_label)
 
 
-def bootstrap_of(
-    run: RunImages, samples: Iterable[Sample | Trainings], options: BootstrapOptions | None = None
-) -> Bootstrap:
+def bootstrap_of(run: RunImages, samples: Iterable[Sample | Trainings]) -> Bootstrap:
     """Resamples of the images that any of the samples has a result of."""
     within = np.zeros(len(run.images), bool)
     for sample in samples:
         within |= sample.measured
-    return Bootstrap(run.objects(), options or run.record.bootstrap, within=within, aggregates=run.aggregates())
+    return Bootstrap(run.objects(), run.record.bootstrap, within=within, aggregates=run.aggregates())
 
 
 def with_intervals(

@@ -36,15 +36,12 @@ class RankAgreement:
     spearman: Interval
 
 
-def rank_agreements(
-    record: RunRecord, results: Sequence[EnhancerResult], options: BootstrapOptions
-) -> tuple[RankAgreement, ...]:
+def rank_agreements(record: RunRecord, results: Sequence[EnhancerResult]) -> tuple[RankAgreement, ...]:
     """Agreement of each pair of detectors on the run's first metric of detections.
 
     Args:
         record: The run's record.
         results: From `benchmarks.evaluate.evaluate`.
-        options: How their intervals were made.
 
     Returns:
         One for each pair; none with fewer than two detectors, or than three rows that compete. A pair is left out where
@@ -52,7 +49,7 @@ def rank_agreements(
     """
     scores = [score for score in record.columns() if score.detector is not None]
     scores = [score for score in scores if score.metric == scores[0].metric]
-    return tuple(_agreements(scores, [r for r in results if r.label not in record.bounds], options.level))
+    return tuple(_agreements(scores, [r for r in results if r.label not in record.bounds], record.bootstrap.level))
 
 
 def _agreements(

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from duskbench.benchmarks.table import ABSENT, Column, Key, Table, TableRow
+from duskbench.benchmarks.table import ABSENT, Column, ColumnKey, Table, TableRow
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,7 +52,7 @@ def to_markdown(table: Table) -> str:
     return "\n".join([*lines, "", *(f"- {_markdown(note)}" for note in table.notes), ""])
 
 
-def _parts_to_name(table: Table) -> dict[Key, str]:
+def _parts_to_name(table: Table) -> dict[ColumnKey, str]:
     """What each heading is of, where it stands in several parts and these are not titled."""
     repeated = table.repeated()
     return {each.key: f" ({each.part})" if each.part and each.heading in repeated else "" for each in table.columns}

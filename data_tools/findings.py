@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from duskbench.data_tools.file_states import folded, other_than_file
+from duskbench.data_tools.file_states import names_by_stem, other_than_file, others_like
 from duskbench.data_tools.ids import printable
 
 Severity = Literal["error", "warning", "info"]
@@ -95,7 +96,7 @@ class Collector:
 
     def __init__(self, report: Report, root: Path) -> None:
         self.report, self.root = report, root
-        self._folders: dict[Path, dict[str, list[str]]] = {}
+        self._listed = cache(names_by_stem)
 
     def add(self, severity: Severity, code: str, file: Path | str, message: str) -> None:
         """Add a finding about a file."""
@@ -115,11 +116,5 @@ class Collector:
         kind = other_than_file(path)
         if kind is not None:
             return f"{kind}, not a file"
-        folder = path.parent
-        if folder not in self._folders:
-            by_stem: dict[str, list[str]] = {}
-            for each in sorted(folder.iterdir()) if folder.is_dir() else ():
-                by_stem.setdefault(folded(each.stem), []).append(each.name)
-            self._folders[folder] = by_stem
-        near = [name for name in self._folders[folder].get(folded(path.stem), []) if name != path.name]
-        return f"not there, but {', '.join(near)} is" if near else "not there"
+        others = others_like(path, self._listed)
+        return f"not there, but {others} is" if others else "not there"

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.file_states import other_than_file
-from duskbench.data_tools.ids import forms, printable, stem
+from duskbench.data_tools.ids import forms, printable, shown, stem
 from duskbench.data_tools.images import is_image_file
 
 _NAMED = 3
@@ -101,6 +101,28 @@ class ImageFiles:
             image_id: [file for file in files if takers[file] == 1 or self._id_of(file) == image_id]
             for image_id, files in found.items()
         }
+
+    def one_each(self, image_ids: Iterable[str], problem: str, todo: str) -> dict[str, Path]:
+        """The one file that belongs to each of a data set's images, see `matching_each`.
+
+        Raises:
+            DataError: An image has none, or several: `problem`, with `todo` as what helps.
+        """
+        found = self.matching_each(image_ids)
+        wrong = [
+            f"{image_id}: {', '.join(file.name for file in files) or 'none'}"
+            for image_id, files in found.items()
+            if len(files) != 1
+        ]
+        if wrong:
+            raise DataError(
+                problem,
+                where=self.root,
+                expected="one file of the image's path or name for each image, and none for two",
+                got=f"{len(wrong)} of {len(found)} without: {shown(wrong)}",
+                todo=todo,
+            )
+        return {image_id: files[0] for image_id, files in found.items()}
 
     def _id_of(self, file: Path) -> str:
         return stem(file.relative_to(self.root).as_posix())

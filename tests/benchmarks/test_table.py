@@ -236,7 +236,7 @@ def with_intervals(label: str, gain: Interval, left_out: int = 0) -> EnhancerRes
 def test_values_carry_interval_and_mark() -> None:
     settled, unsettled = Interval(0.05, 0.01, 0.09), Interval(0.02, -0.01, 0.05)
     results = [RESULTS[0], with_intervals("A|B", settled), with_intervals("Lit", unsettled, left_out=1)]
-    table = build_table(record(), results, BootstrapOptions(500, 7))
+    table = build_table(record(bootstrap=BootstrapOptions(500, 7)), results)
     text = to_markdown(table)
     lines = text.splitlines()
     assert lines[2].startswith(

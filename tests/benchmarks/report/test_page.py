@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from duskbench.benchmarks.evaluate import EnhancerResult
-from duskbench.benchmarks.report.content import ReportContent, headline_first
+from duskbench.benchmarks.report.content import ReportContent
 from duskbench.benchmarks.report.figures import series_classes, standing_of
 from duskbench.benchmarks.report.gallery import choose_images
 from duskbench.benchmarks.report.history import history_charts, listed_nights
@@ -159,7 +159,7 @@ def test_a_difference_of_nothing_is_neither_better_nor_worse(
     keys = [difference_key(score, "Input") for score in content.record.columns()]
     cell = cell_of(Interval(*ends), Interval(*ends))
     rows = [replace(row, cells={**row.cells, **dict.fromkeys(keys, cell)}) for row in content.table.rows]
-    table = main_table(replace(content.table, rows=tuple(rows)), headline_first(content.record))
+    table = main_table(replace(content.table, rows=tuple(rows)), content.record.headline_first())
     [row] = [row for row in table.rows if row[0].text == label]
     assert (row[2].standing, row[4].standing) == expected
 
@@ -291,7 +291,7 @@ def test_a_run_in_which_nothing_could_be_built_has_a_report(content: ReportConte
     results = tuple(EnhancerResult(r.label, 0, 6, error="No weights.") for r in content.results)
     shown = tuple(replace(one, views={}) for one in content.shown)
     pictures = tuple(PictureSet(None, {}, {}) for _ in shown)
-    bare = ReportContent(content.record, results, build_table(content.record, results), content.options, shown=shown,
+    bare = ReportContent(content.record, results, build_table(content.record, results), shown=shown,
                          pictures=pictures)  # fmt: skip
     page = build_page(bare)
     assert (page.viewer, page.summary, len(page.failures)) == (None, (), 5)
@@ -299,7 +299,7 @@ def test_a_run_in_which_nothing_could_be_built_has_a_report(content: ReportConte
 
 
 def test_the_first_score_of_detections_is_the_headline(content: ReportContent) -> None:
-    assert [score.key for score in headline_first(content.record)] == ["map", "haze", "clear"]
+    assert [score.key for score in content.record.headline_first()] == ["map", "haze", "clear"]
 
 
 def test_failures_are_listed_with_their_reasons(content: ReportContent) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.benchmarks.found import Found, in_one
-from duskbench.benchmarks.metric_code import load_needed, needs_code
+from duskbench.benchmarks.metric_code import load_needed, needs_code, with_coco
 from duskbench.benchmarks.metrics.base import Metric
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.protocol import Protocol
@@ -134,14 +134,22 @@ def read_run_images(store: ResultStore, record: RunRecord) -> RunImages:
 
 
 @contextmanager
-def open_run(run_dir: Path) -> Iterator[tuple[ResultStore, RunImages]]:
-    """The results of a folder, to be read, and the images of its newest run.
+def open_run(
+    run_dir: Path, record: RunRecord | None = None, *, coco: bool = False
+) -> Iterator[tuple[ResultStore, RunImages]]:
+    """The results of a folder, to be read, and the images of a run.
+
+    Args:
+        run_dir: The folder.
+        record: The run's; None for the newest.
+        coco: Whether to add COCO's metrics to it.
 
     Raises:
         DataError: There are no results in the folder, or they are damaged.
     """
     with ResultStore(run_dir / RESULTS, reading=True) as store:
-        yield store, read_run_images(store, store.last_run())
+        record = record or store.last_run()
+        yield store, read_run_images(store, with_coco(record) if coco else record)
 
 
 def read_enhancers(store: ResultStore, run: RunImages, first: Collection[str] = ()) -> Iterator[EnhancerRows]:

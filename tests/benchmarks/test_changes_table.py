@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.breakdown_table import read_breakdown
 from duskbench.benchmarks.changes import changes, count
+from duskbench.benchmarks.changes_table import luminances, object_parts, read_found_table
 from duskbench.benchmarks.cli import app
-from duskbench.benchmarks.errors_table import read_errors_table
-from duskbench.benchmarks.found_table import luminances, object_parts, read_found_table
+from duskbench.benchmarks.error_kinds_table import read_errors_table
 from duskbench.benchmarks.matched import read_each_matched
-from duskbench.benchmarks.matching import RunImages, read_run_images
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.rows import StoredImage
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import RunImages, read_run_images
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.records import ImageRecord
