@@ -83,9 +83,8 @@ class Enhancer:
         images_rgb = [self._input(image, image_id) for image, image_id in zip(images_rgb, image_ids, strict=True)]
         given = [image.copy() for image in images_rgb] if self.foreign else images_rgb
         with naming(EnhancerError, f"Enhancer {self.name!r} failed on {len(images_rgb)} images.", self.code):
-            results = list(self.enhance_many(given, image_ids))
-        if self.foreign:
-            results = [_copy(result) for result in results]
+            # Each as it comes: a generator may reuse its buffer.
+            results = [_copy(result) if self.foreign else result for result in self.enhance_many(given, image_ids)]
         if len(results) != len(images_rgb):
             raise EnhancerError(
                 f"Enhancer {self.name!r} broke its contract.",
@@ -124,7 +123,9 @@ class Enhancer:
     def _attempt(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray | EnhancerError:
         try:
             with naming(EnhancerError, f"Enhancer {self.name!r} failed.", self.code, image_id):
-                return self.enhance(image_rgb, image_id)
+                result = self.enhance(image_rgb, image_id)
+                # The next image's may be written over it.
+                return _copy(result) if self.foreign else result
         except EnhancerError as error:
             return error
 
