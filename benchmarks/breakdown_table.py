@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from duskbench.benchmarks.breakdown import Breakdown, Part, break_down, sized_samples
 from duskbench.benchmarks.evaluate import with_coco
-from duskbench.benchmarks.matching import EnhancerRows, gaps, read_enhancers, read_run_images
+from duskbench.benchmarks.matching import EnhancerRows, gaps, lacking, read_enhancers, read_run_images
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.samples import sample_of
@@ -59,9 +59,10 @@ def read_breakdown(
         sized=[sized for sized, _ in each if sized],
         baseline=baseline,
     )
-    missing = gaps(run, {sample.label: sample.measured for _, sample in each if sample is not None})
-    breakdown = replace(breakdown, notes=(*breakdown.notes, *missing))
-    return build_breakdown_table(record, breakdown).with_cautions(run.cautions), breakdown, record
+    masks = {sample.label: sample.measured for _, sample in each if sample is not None}
+    breakdown = replace(breakdown, notes=(*breakdown.notes, *gaps(run, masks)))
+    table = build_breakdown_table(record, breakdown).lacking(lacking(run, masks))
+    return table.with_cautions(run.cautions), breakdown, record
 
 
 def build_breakdown_table(record: RunRecord, breakdown: Breakdown, bootstrap: BootstrapOptions | None = None) -> Table:
