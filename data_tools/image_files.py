@@ -54,11 +54,13 @@ class ImageFiles:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was left out, one sentence a reason with the number and the first names."""
-        return tuple(
-            f"{len(names)} left out, {reason}: {', '.join(map(printable, names[:_NAMED]))}"
-            f"{', ...' if len(names) > _NAMED else ''}"
-            for reason, names in self.left_out.items()
-        )
+        return tuple(_note(reason, names) for reason, names in self.left_out.items())
+
+    @property
+    def notes_by_id(self) -> tuple[str, ...]:
+        """`notes`, and of the files that share an id those that `by_id` does not put first."""
+        others = [file for files in self.by_id().values() for file in files[1:]]
+        return (*self.notes, *([_note("beside a file of the same name that is read", others)] if others else []))
 
     def by_id(self) -> dict[str, list[str]]:
         """Relative path without extension -> the files; where there are several, the one to read comes first."""
@@ -104,6 +106,11 @@ class ImageFiles:
 
     def _id_of(self, file: Path) -> str:
         return stem(file.relative_to(self.root).as_posix())
+
+
+def _note(reason: str, names: list[str]) -> str:
+    more = ", ..." if len(names) > _NAMED else ""
+    return f"{len(names)} left out, {reason}: {', '.join(map(printable, names[:_NAMED]))}{more}"
 
 
 def find_images(folder: str | Path) -> ImageFiles:
