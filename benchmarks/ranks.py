@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from duskbench.benchmarks.evaluate import EnhancerResult
+from duskbench.benchmarks.matching import fewest_lacking
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 
@@ -47,12 +48,14 @@ def rank_agreements(
         options: How their intervals were made.
 
     Returns:
-        One for each pair; none with fewer than two detectors, or than three rows that compete. A pair is left out where
-        a detector's numbers are all equal.
+        One for each pair; none with fewer than two detectors, or than three rows that compete, which are over the same
+        images. A pair is left out where a detector's numbers are all equal.
     """
     scores = [score for score in record.columns() if score.detector is not None]
     scores = [score for score in scores if score.metric == scores[0].metric]
-    return tuple(_agreements(scores, [r for r in results if r.label not in record.bounds], options.level))
+    rows = [result for result in results if result.label not in record.bounds and result.spread.draws]
+    lacks = fewest_lacking(row.lacks for row in rows)
+    return tuple(_agreements(scores, [row for row in rows if row.lacks == lacks], options.level))
 
 
 def _agreements(
