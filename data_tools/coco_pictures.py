@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,8 +32,9 @@ class Pictures:
         for file in (*found.files, *itertools.chain(*found.left_out.values())):
             self._by_name[PurePosixPath(file).name].append(file)
             self._by_folded[folded(PurePosixPath(file).stem)].append(file)
-        self._folders = {folder for file in found.files for folder in PurePosixPath(file).parts[:-1]}
-        self._splits = frozenset[str]().union(*map(_splits_of, found.files))
+        places = {_folder_of(file) for file in found.files}
+        self._folders = {folder for place in places for folder in place.split("/") if folder}
+        self._splits = frozenset[str]().union(*map(_splits_in, places))
         self._listed: dict[CocoFile, frozenset[str]] = {}
         self._elsewhere: list[str] = []
 
@@ -97,7 +99,8 @@ class Pictures:
         has_own_folder = any(closeness.values())
         for name, (path, file) in found.items():
             is_far = len(path.parts) == 1 and not closeness[name]
-            if not _ends_in(file, path) or (is_far and (has_own_folder or (source.split and _splits_of(file)))):
+            in_others_folder = source.split is not None and bool(_splits_in(_folder_of(file)))
+            if not _ends_in(file, path) or (is_far and (has_own_folder or in_others_folder)):
                 self._elsewhere.append(f"{name} ({file})")
 
     def _named(self, path: PurePosixPath) -> list[str]:
@@ -113,16 +116,17 @@ class Pictures:
 
     def _contradicts(self, path: PurePosixPath, file: str) -> bool:
         """Whether a name's folders say that a file of its last part is not meant."""
-        folder, its = path.parent.name, PurePosixPath(file).parts[:-1]
+        folder, its_splits = path.parent.name, _splits_in(_folder_of(file))
+        is_elsewhere = folder in self._folders and folder not in PurePosixPath(file).parts[:-1]
         # The first folders of a path from another machine may be called anything.
-        said = _splits_of("/".join(path.parts[-3:]))
-        return (folder in self._folders and folder not in its) or bool(_splits_of(file) and said - _splits_of(file))
+        other_splits = _splits_in("/".join(path.parts[-3:-1])) - its_splits
+        return is_elsewhere or bool(its_splits and other_splits)
 
     def _is_of_another(self, file: str, source: CocoFile) -> bool:
         # Without a split of its own (`trainval`), its images may lie in the folder of any.
         if (source.split is None and not source.is_beside_images) or self._closeness(file, source):
             return False
-        if source.split in self._splits and _splits_of(file):
+        if source.split in self._splits and _splits_in(_folder_of(file)):
             return True
         name = PurePosixPath(file).name
         others = (one for one in self._files if one != source and self._closeness(file, one))
@@ -130,11 +134,7 @@ class Pictures:
 
     def _closeness(self, file: str, source: CocoFile) -> int:
         """2 in a folder named as the annotation file or its split, or beside it; 1 in one of its split; else 0."""
-        folders = PurePosixPath(file).parts[:-1]
-        named = any(folder == source.split or source.path.stem.endswith(folder) for folder in folders)
-        if named or (self.root / file).parent == source.path.parent:
-            return 2
-        return int(source.split in _splits_of(file))
+        return _closeness(self.root, _folder_of(file), source)
 
     def _names(self, source: CocoFile) -> frozenset[str]:
         """The last part of each name in an annotation file."""
@@ -156,6 +156,21 @@ def _ends_in(file: str, path: PurePosixPath) -> bool:
     return any(f"/{file}".endswith(f"/{form}") for form in forms(str(path)))
 
 
-def _splits_of(file: str) -> frozenset[str]:
-    """The splits that a file's folders name."""
-    return frozenset(filter(None, map(split_named, PurePosixPath(file).parts[:-1])))
+def _folder_of(file: str) -> str:
+    return file.rpartition("/")[0]
+
+
+# Of each folder once: a set may have a hundred thousand files in one.
+@lru_cache
+def _closeness(root: Path, folder: str, source: CocoFile) -> int:
+    folders = PurePosixPath(folder).parts
+    named = any(each == source.split or source.path.stem.endswith(each) for each in folders)
+    if named or root / folder == source.path.parent:
+        return 2
+    return int(source.split in _splits_in(folder))
+
+
+@lru_cache
+def _splits_in(folder: str) -> frozenset[str]:
+    """The splits that the parts of a folder's path name."""
+    return frozenset(filter(None, map(split_named, PurePosixPath(folder).parts)))
