@@ -117,7 +117,9 @@ def main() -> None:
             print(f"{label_of_matched(detector)}: AP of all classes in one list, %")
             for label, one in pooled_aps(each, arguments.baseline).items():
                 change = "" if one.difference is None else f"{one.difference:+8.2f} [{one.low:+.1f}, {one.high:+.1f}]"
-                print(f"  {label:<40}{one.value:8.2f}{change}")
+                there = each[label].mask
+                share = "" if there.all() else f"  over {there.sum()} of {len(there)} images"
+                print(f"  {label:<40}{one.value:8.2f}{change}{share}")
 
 
 if __name__ == "__main__":
