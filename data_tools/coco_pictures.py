@@ -49,11 +49,12 @@ class Pictures:
     def locate(self, source: CocoFile, file_names: Iterable[str]) -> dict[str, list[str]]:
         """The files of an annotation file's entries, relative to the folder.
 
-        A name's file is the one whose path ends in it. A name that no path ends in, as one from another machine, takes
-        a file of its last part, unless that is an entry's already, two such names could take it, its folder is here
-        without it, or the file's folder is of another split than its own. Of several files those count that lie in the
-        split's folder or beside the annotation file; what lies in the folder of another split is not taken where that
-        split's annotation file lists it, or the split has a folder of its own.
+        A name's file is the one whose path ends in it; of several, with folders, the one whose path it is. A name that
+        no path ends in, as one from another machine, takes a file of its last part, unless that is an entry's already,
+        two such names could take it, its folder is here without it, or the file's folder is of another split than its
+        own. Of several files those count that lie in the split's folder or beside the annotation file; what lies in
+        the folder of another split is not taken where that split's annotation file lists it, or the split has a folder
+        of its own.
 
         Returns:
             For each `file_name` its file; none where it is missing, several where it cannot be told which it is.
@@ -69,6 +70,9 @@ class Pictures:
         for name, path in sorted(wanted.items(), key=lambda item: -len(item[1].parts)):
             free = [file for file in self._named(path) if taken.get(file, path) == path]
             ends = [file for file in free if _ends_in(file, path)]
+            if len(path.parts) > 1:
+                # The whole path names one file, whatever copies lie deeper, as enhanced ones do.
+                ends = [file for file in ends if file in forms(str(path))] or ends
             located[name] = self._of_source(ends, source, names_folder=len(path.parts) > 1)
             if len(located[name]) == 1:
                 taken[located[name][0]] = path
@@ -97,10 +101,14 @@ class Pictures:
     def _note_elsewhere(self, found: dict[str, tuple[PurePosixPath, str]], source: CocoFile) -> None:
         closeness = {name: self._closeness(file, source) for name, (_, file) in found.items()}
         has_own_folder = any(closeness.values())
+        whole = {name for name, (path, file) in found.items() if len(path.parts) > 1 and file in forms(str(path))}
         for name, (path, file) in found.items():
-            is_far = len(path.parts) == 1 and not closeness[name]
-            in_others_folder = source.split is not None and bool(_splits_in(_folder_of(file)))
-            if not _ends_in(file, path) or (is_far and (has_own_folder or in_others_folder)):
+            if len(path.parts) > 1:
+                is_elsewhere = name not in whole if whole else not _ends_in(file, path)
+            else:
+                in_others_folder = source.split is not None and bool(_splits_in(_folder_of(file)))
+                is_elsewhere = not closeness[name] and (has_own_folder or in_others_folder)
+            if is_elsewhere:
                 self._elsewhere.append(f"{name} ({file})")
 
     def _named(self, path: PurePosixPath) -> list[str]:

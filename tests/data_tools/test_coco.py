@@ -258,6 +258,15 @@ def test_no_file_is_the_image_of_two_entries(
         ("a.json", ("night/1.jpg",), ("day/1.jpg",), ("day/1.jpg",), "night/1.jpg (day/1.jpg)"),
         ("a.json", ("/data/day/1.jpg",), ("day/1.jpg", "night/1.jpg"), ("day/1.jpg",), "/data/day/1.jpg (day/1.jpg)"),
         ("a.json", ("1.jpg", "2.jpg"), ("images/1.jpg", "images/2.jpg"), ("images/1.jpg", "images/2.jpg"), ""),
+        ("a.json", ("day/1.jpg",), ("day/1.jpg", "out/day/1.jpg"), ("day/1.jpg",), ""),
+        ("a.json", ("day/1.jpg",), ("images/day/1.jpg",), ("images/day/1.jpg",), ""),
+        (
+            "a.json",
+            ("day/1.jpg", "day/2.jpg"),
+            ("day/1.jpg", "out/day/2.jpg"),
+            ("day/1.jpg", "out/day/2.jpg"),
+            "day/2.jpg (out/day/2.jpg)",
+        ),
     ],
 )
 def test_a_file_of_another_folder_is_not_taken_without_a_word(
