@@ -5,9 +5,7 @@
 The mean over classes gives a class of three objects the weight of one of three hundred, so on a few hundred images it
 swings by several points whatever is measured. Here all detections stand in one list, best first; each still has to
 name the class of the object that it hits, by the protocol's overlap. The area under the envelope of that one curve is
-printed for each enhancer and detector of a finished run, and its difference to Input with a bootstrap over images. Of a
-detector that was trained several times it is that of the first training, whose seed is printed: the interval is of
-images alone.
+printed for each enhancer and detector of a finished run, and its difference to Input with a bootstrap over images.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from duskbench.benchmarks.matched import Matched, label_of_matched, read_each_matched
+from duskbench.benchmarks.matched import Matched, read_each_matched
 from duskbench.benchmarks.matching import open_run
 from duskbench.benchmarks.resampling import draw_weights, resampled_ap
 from duskbench.data_tools.errors import DataError
@@ -114,12 +112,10 @@ def main() -> None:
     with open_run(arguments.run) as (store, run):
         for detector in run.record.detectors:
             each = read_each_matched(store, run, Pooled.of, detector=detector)
-            print(f"{label_of_matched(detector)}: AP of all classes in one list, %")
+            print(f"{detector.label}: AP of all classes in one list, %")
             for label, one in pooled_aps(each, arguments.baseline).items():
                 change = "" if one.difference is None else f"{one.difference:+8.2f} [{one.low:+.1f}, {one.high:+.1f}]"
-                there = each[label].mask
-                share = "" if there.all() else f"  over {there.sum()} of {len(there)} images"
-                print(f"  {label:<40}{one.value:8.2f}{change}{share}")
+                print(f"  {label:<40}{one.value:8.2f}{change}")
 
 
 if __name__ == "__main__":

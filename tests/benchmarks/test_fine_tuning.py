@@ -24,7 +24,6 @@ from duskbench.benchmarks.results import read_table
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.statistics import BootstrapOptions, interval_of
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.studies import pooled_ap
 from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.benchmarks.training_images import check_apart, enhance_split
 from duskbench.benchmarks.trainings import mean_with_luck, training_luck
@@ -107,15 +106,6 @@ def test_table_breakdowns_and_report_have_both(made: Path) -> None:
     assert "mAP fine-tuned" in page and "mAP frozen" in page and "mean of 3 trainings" in page
     # Single detections are those of one training.
     assert "made, fine-tuned, seed 0" in page
-
-
-def test_the_pooled_ap_says_of_which_training_it_is(
-    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["pooled_ap", str(made)])
-    pooled_ap.main()
-    headings = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
-    assert [line.partition(":")[0] for line in headings] == [DETECTOR.label, "made, fine-tuned, seed 0"]
 
 
 def test_a_comparison_of_runs_is_of_the_frozen_detectors_and_says_so(made: Path) -> None:

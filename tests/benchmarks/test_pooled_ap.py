@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from duskbench.benchmarks.metrics.voc_ap import voc_ap
-from duskbench.benchmarks.studies.pooled_ap import Pooled, main, pooled_aps
+from duskbench.benchmarks.studies.pooled_ap import Pooled, pooled_aps
 from duskbench.data_tools.errors import DataError
-from tests.benchmarks.fabricate import make_images, make_run
 
 THERE = np.ones(4, bool)
 
@@ -53,16 +50,6 @@ def test_differences_are_of_the_images_that_both_have_and_of_the_same_draws() ->
     assert better.low is not None
     assert better.high is not None
     assert 0 <= better.low <= better.difference <= better.high <= 100
-
-
-def test_a_row_over_fewer_images_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_run(tmp_path, make_images(20), {"Input": 0.3, "Better": 0.6}, failing={"Better": ["0003"]})
-    monkeypatch.setattr("sys.argv", ["pooled_ap", str(tmp_path)])
-    main()
-    [_, base, better] = capsys.readouterr().out.splitlines()
-    assert "images" not in base and better.endswith("  over 19 of 20 images")
 
 
 def test_a_run_without_the_baseline_or_objects_is_refused() -> None:
