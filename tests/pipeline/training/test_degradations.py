@@ -74,6 +74,13 @@ def test_light_is_lost_by_stops_that_change_smoothly_over_the_picture() -> None:
     assert np.median(np.ptp(stops, axis=(1, 2))) > 1.5
 
 
+def test_no_light_lost_is_no_light_gained() -> None:
+    lit = torch.rand(20, 3, 12, 16, generator=torch.Generator().manual_seed(0))
+    dark = underexpose(lit, range(20), (0.0, 0.0), **NO_NOISE)
+    assert (dark <= lit + 0.5 / 255 + 1e-6).all()
+    assert (dark.flatten(1).sum(1) > 0.7 * lit.flatten(1).sum(1)).all()
+
+
 def test_tensors_and_arrays_have_one_curve() -> None:
     levels = np.arange(256, dtype=np.uint8)[:, None, None].repeat(3, axis=2)
     # Stops at which no level lies so near a half that 16 bits, the table of the arrays, round it to the other side.
@@ -82,13 +89,6 @@ def test_tensors_and_arrays_have_one_curve() -> None:
         made = underexpose(batch, [0], (stops, stops), **NO_NOISE)
         of_arrays = darken_array(levels, Camera(exposure_ev=-stops), np.random.default_rng(0))
         assert np.array_equal((made[0].permute(1, 2, 0) * 255).round().numpy(), of_arrays)
-
-
-def test_no_light_lost_is_no_light_gained() -> None:
-    lit = torch.rand(20, 3, 12, 16, generator=torch.Generator().manual_seed(0))
-    dark = underexpose(lit, range(20), (0.0, 0.0), **NO_NOISE)
-    assert (dark <= lit + 0.5 / 255 + 1e-6).all()
-    assert (dark.flatten(1).sum(1) > 0.7 * lit.flatten(1).sum(1)).all()
 
 
 def test_underexposed_light_has_the_stated_noise() -> None:
