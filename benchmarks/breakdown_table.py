@@ -11,7 +11,7 @@ from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
-from duskbench.benchmarks.stored_run import EnhancerRows, gaps, open_run, read_enhancers
+from duskbench.benchmarks.stored_run import EnhancerRows, gaps, lacking, open_run, read_enhancers
 from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 
@@ -54,9 +54,10 @@ def read_breakdown(
         sized=[sized for sized, _ in each if sized],
         baseline=baseline,
     )
-    missing = gaps(run, {sample.label: sample.measured for _, sample in each if sample is not None})
-    breakdown = replace(breakdown, notes=(*breakdown.notes, *missing))
-    return build_breakdown_table(record, breakdown).with_cautions(run.cautions), breakdown, record
+    masks = {sample.label: sample.measured for _, sample in each if sample is not None}
+    breakdown = replace(breakdown, notes=(*breakdown.notes, *gaps(run, masks)))
+    table = build_breakdown_table(record, breakdown).lacking(lacking(run, masks))
+    return table.with_cautions(run.cautions), breakdown, record
 
 
 def build_breakdown_table(record: RunRecord, breakdown: Breakdown) -> Table:

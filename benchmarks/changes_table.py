@@ -12,7 +12,7 @@ import numpy as np
 from duskbench.benchmarks.breakdown import SIZES, in_range
 from duskbench.benchmarks.changes import Counted, Tally, count, found_and_lost
 from duskbench.benchmarks.matched import choose_detector, other_detectors, read_each_matched
-from duskbench.benchmarks.stored_run import RunImages, gaps, open_run
+from duskbench.benchmarks.stored_run import RunImages, gaps, lacking, open_run
 from duskbench.benchmarks.table import Column, ColumnKey, Table, mean_rows
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
@@ -85,9 +85,11 @@ def build_found_table(run: RunImages, counted: Mapping[str, Counted], by: str, b
     ]
     if by == "luminance":
         notes.append("luminance: mean luma (Rec. 601, 0 to 255) inside the object's box, before enhancement.")
-    if missing := gaps(run, {label: one.mask for label, one in counted.items()}):
+    masks = {label: one.mask for label, one in counted.items()}
+    if missing := gaps(run, masks):
         notes += [*missing, f"Objects are counted on the images that both {base} and the enhancer have."]
-    return Table(f"{record.title}: objects found and lost by {by}", tuple(columns), rows, tuple(notes))
+    table = Table(f"{record.title}: objects found and lost by {by}", tuple(columns), rows, tuple(notes))
+    return table.lacking(lacking(run, masks))
 
 
 def _numbers(by_part: Mapping[str, Tally]) -> dict[ColumnKey, int]:

@@ -19,7 +19,7 @@ from duskbench.benchmarks.matched import (
 )
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.samples import detectable
-from duskbench.benchmarks.stored_run import RunImages, gaps, open_run
+from duskbench.benchmarks.stored_run import RunImages, gaps, lacking, open_run
 from duskbench.benchmarks.table import Column, Table, mean_rows
 from duskbench.data_tools.errors import DataError
 
@@ -47,9 +47,9 @@ def read_errors_table(run_dir: Path, *, detector: str | None = None, baseline: s
         raise DataError("The run has no detections whose errors could be classified.", where=run.path)
     [threshold] = {threshold for threshold, *_ in made.values()}
     by_label = {label: each for label, (_, each, _) in made.items()}
-    table = build_errors_table(run.record, chosen, by_label, threshold, baseline)
-    missing = gaps(run, {label: mask for label, (*_, mask) in made.items()})
-    return replace(table, notes=(*table.notes, *missing, *other_detectors(run.record, chosen)))
+    masks = {label: mask for label, (*_, mask) in made.items()}
+    table = build_errors_table(run.record, chosen, by_label, threshold, baseline).lacking(lacking(run, masks))
+    return replace(table, notes=(*table.notes, *gaps(run, masks), *other_detectors(run.record, chosen)))
 
 
 def build_errors_table(

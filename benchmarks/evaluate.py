@@ -35,6 +35,7 @@ class EnhancerResult:
         ms_enhance: Mean milliseconds per image.
         error: Why the enhancer could not be built.
         to_frozen: Key of a score of a detector that was trained further -> its difference to that of the frozen one.
+        lacks: Which of the run's images have no result.
     """
 
     label: str
@@ -48,6 +49,7 @@ class EnhancerResult:
     ms_enhance: float | None = None
     error: str | None = None
     to_frozen: dict[str, Interval] = field(default_factory=dict)
+    lacks: frozenset[int] = frozenset()
 
     def score(self, key: str) -> Interval | None:
         """A score with its interval; None where there is none."""
@@ -211,6 +213,7 @@ def counts_of(rows: EnhancerRows, run: RunImages) -> EnhancerResult:
         reasons=reasons,
         ms_enhance=float(np.mean(times)) if times else None,
         error=rows.entry.error,
+        lacks=frozenset(range(len(run.images))).difference(rows.rows),
     )
 
 
@@ -231,6 +234,7 @@ def _together(label: str, each: Sequence[EnhancerResult], sample: Sample | Train
         reasons={key: dict(count) for key, count in reasons.items()},
         ms_enhance=float(np.mean(times)) if times else None,
         error="; ".join(f"{one.label}: {one.error}" for one in each if one.error) or None,
+        lacks=frozenset() if sample is None else frozenset(np.flatnonzero(~sample.measured).tolist()),
     )
 
 

@@ -12,6 +12,7 @@ from duskbench.benchmarks.ranks import agreement_notes, rank_agreements
 from duskbench.benchmarks.record import DetectorEntry, MetricEntry, RunRecord
 from duskbench.benchmarks.simultaneous import family_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference
+from duskbench.benchmarks.stored_run import fewest_lacking
 from duskbench.data_tools.classes import match_classes
 from duskbench.data_tools.ids import shown
 
@@ -50,13 +51,15 @@ def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
         notes.append(f"Weights of {', '.join(labels)}: {origin}.")
     notes += _class_notes(record, results)
     headings = {score.key: score.heading for score in record.columns()}
+    fewest = fewest_lacking(result.lacks for result in results if result.n_images)
     for result in results:
         if result.error:
             what = "could not be built" if not result.n_images else "stands on the trainings that could be built"
             notes.append(f"† {result.label} {what}: {' '.join(result.error.split())}")
         elif result.n_images < result.n_expected:
             share = f"over {result.n_images} of {result.n_expected} images"
-            notes.append(f"* {result.label}: {share}, {len(result.failures)} failed.")
+            apart = "; over other images than the rest, it competes for no best value" if result.lacks != fewest else ""
+            notes.append(f"* {result.label}: {share}, {len(result.failures)} failed{apart}.")
         for key, reasons in result.reasons.items():
             notes += [f"{result.label}: {said}" for said in _without_number(headings[key], reasons)]
     notes += _training_notes(record, results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -208,14 +208,30 @@ def gaps(run: RunImages, masks: Mapping[str, np.ndarray]) -> list[str]:
         masks: Label of each enhancer with a result -> (images,) bool: which have one.
     """
     n, said = len(run.images), []
+    for label, lacks in lacking(run, masks).items():
+        entries = run.record.rows[label]
+        there = sum(entry.label in masks for entry in entries)
+        if lacks:
+            share = f"over {n - len(lacks)} of {n} images" if there else "no image has a result"
+            said.append(f"{label}: {share}.")
+        if 0 < there < len(entries):
+            said.append(f"{label}: {there} of {len(entries)} trainings measured.")
+    return said
+
+
+def lacking(run: RunImages, masks: Mapping[str, np.ndarray]) -> dict[str, frozenset[int]]:
+    """Which of the run's images the numbers of each row of a table are not over; arguments as of `gaps`."""
+    lacks = {}
     for label, entries in run.record.rows.items():
         there = [masks[entry.label] for entry in entries if entry.label in masks]
-        count = int(np.all(there, axis=0).sum()) if there else 0
-        if count < n:
-            said.append(f"{label}: over {count} of {n} images." if there else f"{label}: no image has a result.")
-        if 0 < len(there) < len(entries):
-            said.append(f"{label}: {len(there)} of {len(entries)} trainings measured.")
-    return said
+        whole = np.all(there, axis=0) if there else np.zeros(len(run.images), bool)
+        lacks[label] = frozenset(np.flatnonzero(~whole).tolist())
+    return lacks
+
+
+def fewest_lacking(each: Iterable[frozenset[int]]) -> frozenset[int]:
+    """What rows of a table must lack to compete for the best value: images that the one over the most images lacks."""
+    return min(each, key=len, default=frozenset())
 
 
 def has_detections(rows: EnhancerRows, run: RunImages) -> bool:

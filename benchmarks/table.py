@@ -16,6 +16,7 @@ from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.notes import UNSETTLED, table_notes
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.statistics import Interval
+from duskbench.benchmarks.stored_run import fewest_lacking
 
 # What stands for a number that is not there.
 ABSENT = "–"
@@ -46,12 +47,14 @@ class TableRow:
         cells: Those of the other columns; absent ones are empty.
         bound: Whether it stands for a limit, such as the lit twins, and does not compete for the best value.
         mark: Shown behind the label: an asterisk where images are missing, a dagger where it was not built.
+        lacks: Which of the run's images its numbers are not over.
     """
 
     label: str
     cells: Mapping[ColumnKey, Cell]
     bound: bool = False
     mark: str = ""
+    lacks: frozenset[int] = frozenset()
 
     def __getitem__(self, key: ColumnKey) -> Cell:
         return Cell(self.label + self.mark) if key == "label" else self.cells.get(key, _NOTHING)
@@ -126,12 +129,21 @@ class Table:
         """The table with these notes before its own."""
         return replace(self, notes=(*cautions, *self.notes), cautions=(*cautions, *self.cautions))
 
-    def best(self, column: Column) -> Any:
-        """The best value of a column over the rows that compete; a bound such as the lit twins does not."""
-        values = [v for row in self.rows if not row.bound and (v := row[column.key].value) is not None]
-        if column.better is None or len(values) < 2:
-            return None
-        return min(values) if column.better == "lower" else max(values)
+    def lacking(self, lacks: Mapping[str, frozenset[int]]) -> Table:
+        """The table with what each row lacks, by its label."""
+        return replace(self, rows=tuple(replace(row, lacks=lacks[row.label]) for row in self.rows))
+
+    def is_best(self, column: Column, row: TableRow) -> bool:
+        """Whether a row has the best value of a column over the rows that compete.
+
+        A bound such as the lit twins does not, nor does a row over other images than the one that lacks the fewest.
+        """
+        there = [each for each in self.rows if not each.bound and each[column.key].value is not None]
+        lacks = fewest_lacking(each.lacks for each in there)
+        values = [each[column.key].value for each in there if each.lacks == lacks]
+        if column.better is None or len(values) < 2 or row.bound or row.lacks != lacks:
+            return False
+        return bool(row[column.key].value == (min(values) if column.better == "lower" else max(values)))
 
     def repeated(self) -> set[str]:
         """The headings that several columns in blocks have: outside of these they do not say what they are of."""
@@ -298,7 +310,7 @@ def _row(result: EnhancerResult, record: RunRecord, marked_to: str) -> TableRow:
     for score in record.columns():
         cells |= _score_cells(score, result, record, marked_to)
     mark = " *" if incomplete else " †" if result.error else ""
-    return TableRow(result.label, cells, bound=result.label in record.bounds, mark=mark)
+    return TableRow(result.label, cells, bound=result.label in record.bounds, mark=mark, lacks=result.lacks)
 
 
 def _score_cells(

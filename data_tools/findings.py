@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -47,13 +47,6 @@ def compare_counts(got: Mapping[str, int], official: Mapping[str, int], file: Pa
         yield Finding("warning", "count", file, message)
     if not any(got.get(split) for split in official):
         yield Finding("error", "count", file, f"lists no image; the official sets are {dict(official)}")
-
-
-def several_images(files: Mapping[str, Sequence[str]], folder: Path) -> Iterator[Finding]:
-    """Images that have several files, the first of which is read: id -> files, relative to their folder."""
-    for image_id, (first, *others) in files.items():
-        if others:
-            yield Finding("warning", "several-images", folder / first, f"read for {image_id}, not {', '.join(others)}")
 
 
 @dataclass

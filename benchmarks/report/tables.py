@@ -131,13 +131,12 @@ def _head(column: Column, better: Better | None) -> Head:
 
 def _cell(table: Table, column: Column, better: Better | None, row: TableRow) -> Cell:
     value = row[column.key].value
-    best = table.best(column)
     standing = _standing(column, better, row)
     return Cell(
         text=minus(column.show(value)) if column.digits is not None else column.show(value),
         interval=_interval(column, row),
         sort=value.lower() if isinstance(value, str) else value,
-        best=best is not None and not row.bound and value == best,
+        best=table.is_best(column, row),
         standing=standing,
         words="" if standing is None else _WORDS[standing],
     )

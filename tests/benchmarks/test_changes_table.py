@@ -83,6 +83,7 @@ def test_what_the_detector_was_never_asked_for_is_not_missed(tmp_path: Path) -> 
         assert errors["n found"].value + errors["n missed"].value <= len(asked)
         for table in (read_found_table(folder, "size"), read_errors_table(folder), read_breakdown(folder, "class")[0]):
             assert "Other: over 59 of 60 images." in table.notes
+            assert [len(row.lacks) for row in table.rows if row.label in ("Better", "Other")] == [0, 1]
 
 
 def test_light_is_measured_inside_the_box(tmp_path: Path) -> None:

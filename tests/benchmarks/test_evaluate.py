@@ -96,6 +96,7 @@ def test_a_failed_image_leaves_the_pair_and_not_the_others(tmp_path: Path) -> No
     make_run(tmp_path / "run", images, SKILLS, failing={"Better": ["0003", "0004"]})
     got = results_of(tmp_path / "run")
     assert (got["Better"].n_images, len(got["Better"].failures), got["Input"].n_images) == (28, 2, 30)
+    assert (len(got["Better"].lacks), got["Input"].lacks) == (2, frozenset())
     difference = got["Better"].against["Input"]
     assert (difference.n_images, difference.n_left_out) == (28, 2)
     both = [image for image in images if image.record.id not in ("0003", "0004")]

@@ -55,6 +55,14 @@ def test_a_bound_does_not_count_and_two_rows_have_no_order() -> None:
     assert rank_agreements(*run_of({"made": one[:3], "other": other[:3]}, bound="e0")) == ()
 
 
+def test_a_row_over_other_images_has_no_place_in_the_order() -> None:
+    one, other = np.array([[1.0], [2.0], [3.0], [9.0]]), np.array([[3.0], [2.0], [1.0], [9.0]])
+    record, results = run_of({"made": one, "other": other})
+    results[3] = replace(results[3], lacks=frozenset({0}))
+    [got] = rank_agreements(record, results, OPTIONS)
+    assert (got.kendall.value, got.n_enhancers) == (-1.0, 3)
+
+
 def test_a_resample_without_a_number_is_left_out_and_equal_numbers_have_no_order() -> None:
     one = np.array([[1.0, 1.0, np.nan], [2.0, 2.0, 2.0], [3.0, 3.0, 3.0]])
     [got] = rank_agreements(*run_of({"made": one, "other": one}))

@@ -192,6 +192,12 @@ def test_equal_numbers_are_best_together(content: ReportContent) -> None:
     assert first == f"Highest mAP: Input, Bright, Dim, {HOSTILE} with 0.00 %."
 
 
+def test_a_row_over_other_images_is_not_the_best_of_the_summary(content: ReportContent) -> None:
+    results = tuple(replace(r, lacks=frozenset({0})) if r.label == "Bright" else r for r in content.results)
+    summary = build_page(replace(content, results=results)).summary
+    assert not any("Bright with" in line for line in summary) and summary[0].startswith("Highest mAP: ")
+
+
 def test_every_score_has_its_chart_of_differences_the_best_first(content: ReportContent) -> None:
     forests = {chart.heading: chart for chart in build_page(content).forests}
     assert {heading: [bar.label for bar in chart.bars] for heading, chart in forests.items()} == {
