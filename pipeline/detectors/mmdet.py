@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -14,9 +16,11 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError, DuskbenchError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
+from duskbench.data_tools.module_sources import source_hashes
+from duskbench.data_tools.plugins import raised_at
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detections, need_image
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
@@ -44,7 +48,8 @@ class MMDetDetector:
     Boxes are otherwise what mmdet returns, mapped back to the image given; only the model itself clips them.
 
     Raises:
-        ConfigError: The config cannot be read or built, or the class names do not fit the model.
+        ConfigError: The config cannot be read or built, its test pipeline makes no input of a picture, or the class
+            names do not fit the model.
         WeightsError: The checkpoint is missing or does not fit the model.
     """
 
@@ -85,7 +90,7 @@ class MMDetDetector:
         }
         self.weights = {"checkpoint": file_sha256(path)}
         self.identity = identity(arguments, self.weights)
-        code = {"mmdet": version("onedl-mmdetection"), **self._code()}
+        code = {"mmdet": version("onedl-mmdetection"), **self._code(), **_brought_code(loaded), **self._said_by_steps()}
         self.fingerprint = fingerprint(type(self), {**arguments, **code}, self.weights)
 
     def _adapt(self, config: Config, state_dict: dict[str, Tensor], where: Path) -> tuple[Config, dict[str, Tensor]]:
@@ -98,6 +103,11 @@ class MMDetDetector:
     def _code(self) -> dict[str, str]:
         """Further code that the result depends on, name -> hash."""
         return {}
+
+    def _said_by_steps(self) -> dict[str, str]:
+        """Of steps of the pipeline that say what their work depends on, as an enhancer among them does."""
+        said = {f"step {number}": getattr(step, "fingerprint", None) for number, step in enumerate(self._pipeline)}
+        return {step: str(each) for step, each in said.items() if each is not None}
 
     def unmerged_weights(self) -> dict[str, Tensor]:
         """The weights as a training goes on from them, where detecting may have merged convolution and normalisation.
@@ -129,17 +139,23 @@ class MMDetDetector:
         if not images:
             return []
         with DefaultScope.overwrite_default_scope("mmdet"), torch.inference_mode():
-            batch = pseudo_collate([self._prepare(image) for image in images])
-            samples = self.model.test_step(batch)
+            samples = self._test_step(pseudo_collate([self._prepare(image) for image in images]))
         return [self._detections(sample.pred_instances) for sample in samples]
+
+    def _test_step(self, batch: dict[str, Any]) -> list[Any]:
+        try:
+            found: list[Any] = self.model.test_step(batch)
+        except RuntimeError as error:
+            # Heads as CenterNet's take views of maps that only torch's default layout allows.
+            if "view size is not compatible" not in str(error):
+                raise
+            self.model.to(memory_format=torch.contiguous_format)
+            found = self.model.test_step(batch)
+        return found
 
     def _prepare(self, image_rgb: np.ndarray) -> dict[str, Any]:
         need_image(image_rgb, self.name)
-        # mmdet's pipelines start from what OpenCV reads: BGR.
-        data: dict[str, Any] = {"img": np.ascontiguousarray(image_rgb[:, :, ::-1]), "img_id": 0}
-        for transform in self._pipeline:
-            data = transform(data)
-        return data
+        return _through(self._pipeline, image_rgb)
 
     def _detections(self, found: Any) -> Detections:
         scores = found.scores.float().cpu().numpy()
@@ -182,7 +198,7 @@ def build_model(config: Config) -> torch.nn.Module:
         ConfigError: mmdet cannot build it.
     """
     provide_mmcv_ops()
-    import mmdet.models  # noqa: F401 - fills the registry
+    import mmdet.models
     from mmdet.registry import MODELS
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import DefaultScope
@@ -191,7 +207,7 @@ def build_model(config: Config) -> torch.nn.Module:
 
     model = copy.deepcopy(config.model)
     head = model.get("bbox_head")
-    if isinstance(head, dict) and head.get("type") in ("SSDHead", "mmdet.SSDHead"):
+    if isinstance(head, dict) and head.get("type") in ("SSDHead", "mmdet.SSDHead", mmdet.models.SSDHead):
         head["type"] = "PredictingSSDHead"
     if isinstance(model.get("backbone"), dict):
         # The checkpoint brings all weights; pretrained ones would only be downloaded to be overwritten.
@@ -204,21 +220,82 @@ def build_model(config: Config) -> torch.nn.Module:
 
 
 def test_pipeline_config(config: Config) -> list[Any]:
-    """Steps of a config's test pipeline, for an image that is already decoded and has no annotation."""
+    """Steps of a config's test pipeline, for an image that is already decoded and has no annotation.
+
+    Raises:
+        ConfigError: The config has no test data set.
+    """
     from mmdet.utils import get_test_pipeline_cfg
 
-    steps = [dict(step) for step in get_test_pipeline_cfg(config)]
-    without_annotation = [step for step in steps if "LoadAnnotations" not in str(step["type"])]
-    return [{"type": "LoadImageFromNDArray"}, *without_annotation[1:]]
+    if not (config.get("test_dataloader") or {}).get("dataset"):
+        raise ConfigError(
+            "The mmdet config does not say how a picture is prepared for the detector.",
+            where=config.filename,
+            expected="test_dataloader.dataset.pipeline, as mmdet's own configs have it since its version 3",
+            got=f"{', '.join(config.keys())}",
+            todo="add test_dataloader = dict(dataset=dict(pipeline=[...])), with the steps that it was tested with",
+        )
+    load, *others = (dict(step) for step in get_test_pipeline_cfg(config))
+    as_floats = {"to_float32": True} if load.get("to_float32") else {}
+    without_annotation = [step for step in others if "LoadAnnotations" not in str(step["type"])]
+    return [{"type": "LoadImageFromNDArray", **as_floats}, *without_annotation]
 
 
 def _test_pipeline(config: Config) -> list[Any]:
+    """The steps, built and tried: what is wrong with them is found now and not image by image."""
     import mmdet.datasets.transforms  # noqa: F401 - fills the registry
     from mmdet.registry import TRANSFORMS
     from mmengine.registry import DefaultScope
 
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        return [TRANSFORMS.build(step) for step in test_pipeline_config(config)]
+    try:
+        with DefaultScope.overwrite_default_scope("mmdet"):
+            pipeline = [TRANSFORMS.build(step) for step in test_pipeline_config(config)]
+            made = _through(pipeline, np.zeros((64, 64, 3), np.uint8)).get("inputs")
+    except DuskbenchError:
+        raise
+    # A step may be anybody's, and may raise anything.
+    except Exception as error:
+        raise _is_no_pipeline(config, raised_at(error, None)) from error
+    if not isinstance(made, Tensor):
+        raise _is_no_pipeline(config, f"inputs: {type(made).__name__}")
+    return pipeline
+
+
+def _through(pipeline: Sequence[Any], image_rgb: np.ndarray) -> dict[str, Any]:
+    # mmdet's pipelines start from what OpenCV reads: BGR.
+    data: dict[str, Any] = {"img": np.ascontiguousarray(image_rgb[:, :, ::-1]), "img_id": 0}
+    for transform in pipeline:
+        data = transform(data)
+    return data
+
+
+def _is_no_pipeline(config: Config, got: str) -> ConfigError:
+    return ConfigError(
+        "The test pipeline of the mmdet config makes no input for the detector.",
+        where=config.filename,
+        expected="steps from LoadImageFromFile to PackDetInputs that make one tensor of a picture",
+        got=got,
+        todo="correct test_dataloader.dataset.pipeline",
+    )
+
+
+def _brought_code(config: Config) -> dict[str, str]:
+    """Module -> hash of the code that a config brings along: what it imports, and what it names as itself."""
+    named = (config.get("custom_imports") or {}).get("imports") or ()
+    modules = [sys.modules.get(name) for name in ([named] if isinstance(named, str) else named)]
+    own = [config.model, *(test_pipeline_config(config))]
+    hashes = {name: each for code in (*modules, *_code_in(own)) if code for name, each in source_hashes(code).items()}
+    # mmdet's and duskbench's own count in any case.
+    return {name: each for name, each in hashes.items() if name.partition(".")[0] not in ("duskbench", "mmdet")}
+
+
+def _code_in(value: Any) -> Iterator[Any]:
+    """Classes and functions in a configuration, as those in pure Python have in place of names."""
+    if isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _code_in(each)
+    elif inspect.isclass(value) or inspect.isfunction(value):
+        yield value
 
 
 def checkpoint_file(checkpoint: str | Path) -> Path:
@@ -248,11 +325,13 @@ def config_classes(config: Config) -> tuple[str, ...]:
     import mmdet.datasets  # noqa: F401 - fills the registry
     from mmdet.registry import DATASETS
 
-    dataset = config.get("test_dataloader", {}).get("dataset", {})
+    dataset = (config.get("test_dataloader") or {}).get("dataset") or {}
     while "dataset" in dataset or "datasets" in dataset:
         dataset = dataset["dataset"] if "dataset" in dataset else dataset["datasets"][0]
-    metainfo = dataset.get("metainfo") or getattr(DATASETS.get(dataset.get("type", "")), "METAINFO", {})
-    classes = metainfo.get("classes", ())
+    kind = dataset.get("type")
+    # What is said replaces what the class knows key by key, and may be a file of names.
+    merge = getattr(DATASETS.get(kind) if isinstance(kind, str) else kind, "_load_metainfo", dict)
+    classes = merge(dataset.get("metainfo") or {}).get("classes", ())
     return (classes,) if isinstance(classes, str) else tuple(classes)
 
 
