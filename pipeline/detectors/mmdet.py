@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +17,12 @@ from torch import Tensor
 from duskbench.data_tools.errors import ConfigError, DuskbenchError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
-from duskbench.data_tools.module_sources import source_hashes
 from duskbench.data_tools.plugins import raised_at
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detections, need_image
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
-from duskbench.pipeline.mmdet_config import load_config
+from duskbench.pipeline.mmdet_config import brought_code, load_config
 
 
 class MMDetDetector:
@@ -90,7 +87,8 @@ class MMDetDetector:
         }
         self.weights = {"checkpoint": file_sha256(path)}
         self.identity = identity(arguments, self.weights)
-        code = {"mmdet": version("onedl-mmdetection"), **self._code(), **_brought_code(loaded), **self._said_by_steps()}
+        brought = brought_code(loaded, loaded.model, test_pipeline_config(loaded))
+        code = {"mmdet": version("onedl-mmdetection"), **self._code(), **brought, **self._said_by_steps()}
         self.fingerprint = fingerprint(type(self), {**arguments, **code}, self.weights)
 
     def _adapt(self, config: Config, state_dict: dict[str, Tensor], where: Path) -> tuple[Config, dict[str, Tensor]]:
@@ -277,25 +275,6 @@ def _is_no_pipeline(config: Config, got: str) -> ConfigError:
         got=got,
         todo="correct test_dataloader.dataset.pipeline",
     )
-
-
-def _brought_code(config: Config) -> dict[str, str]:
-    """Module -> hash of the code that a config brings along: what it imports, and what it names as itself."""
-    named = (config.get("custom_imports") or {}).get("imports") or ()
-    modules = [sys.modules.get(name) for name in ([named] if isinstance(named, str) else named)]
-    own = [config.model, *(test_pipeline_config(config))]
-    hashes = {name: each for code in (*modules, *_code_in(own)) if code for name, each in source_hashes(code).items()}
-    # mmdet's and duskbench's own count in any case.
-    return {name: each for name, each in hashes.items() if name.partition(".")[0] not in ("duskbench", "mmdet")}
-
-
-def _code_in(value: Any) -> Iterator[Any]:
-    """Classes and functions in a configuration, as those in pure Python have in place of names."""
-    if isinstance(value, Mapping | list | tuple):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from _code_in(each)
-    elif inspect.isclass(value) or inspect.isfunction(value):
-        yield value
 
 
 def checkpoint_file(checkpoint: str | Path) -> Path:
