@@ -65,7 +65,15 @@ def read_config(path: str | Path) -> Config:
     try:
         return Config.fromfile(str(path))
     except (Exception, SystemExit) as error:
-        raise ConfigError("Cannot read the mmdet config.", where=path, got=raised_at(error, None)) from error
+        builds_on = isinstance(error, FileNotFoundError) and Path(path).is_file()
+        raise ConfigError(
+            "Cannot read the mmdet config.",
+            where=path,
+            got=raised_at(error, None),
+            todo="a copied config still builds on files beside its original: give `_base_` whole paths"
+            if builds_on
+            else None,
+        ) from error
 
 
 def brought_code(config: Config, *parts: Any) -> dict[str, str]:
