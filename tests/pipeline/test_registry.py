@@ -187,7 +187,7 @@ def test_wrong_detector_names(spec: object, text: str) -> None:
     ("content", "says"),
     [
         ("data_root = 'D:\\Users'", "unicodeescape"),
-        ("_base_ = './nowhere.py'", r"FileNotFoundError.*nowhere\.py"),
+        ("_base_ = './nowhere.py'", r"FileNotFoundError.*nowhere\.py.*give `_base_` whole paths"),
         ("custom_imports = dict(imports=['no_such_module_here'], allow_failed_imports=False)", "no_such_module_here"),
         ("import sys\nsys.exit(0)", "SystemExit"),
         ("x = 1 / 0", "ZeroDivisionError"),
