@@ -59,7 +59,7 @@ def test_a_row_over_other_images_has_no_place_in_the_order() -> None:
     one, other = np.array([[1.0], [2.0], [3.0], [9.0]]), np.array([[3.0], [2.0], [1.0], [9.0]])
     record, results = run_of({"made": one, "other": other})
     results[3] = replace(results[3], lacks=frozenset({0}))
-    [got] = rank_agreements(record, results, OPTIONS)
+    [got] = rank_agreements(record, results)
     assert (got.kendall.value, got.n_enhancers) == (-1.0, 3)
 
 
