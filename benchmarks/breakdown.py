@@ -10,11 +10,11 @@ import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evaluate import baseline_labels, rows_of
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, found_by, has_detections, objects_of
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.samples import samples_of, undetectable
-from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Sample, Spread
+from duskbench.benchmarks.statistics import Difference, Sample, Spread
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, found_by, has_detections, objects_of
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.classes import INDOOR_OUTDOOR, LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
@@ -72,16 +72,15 @@ class Breakdown:
 
 @dataclass(frozen=True)
 class _Question:
-    """What every part is asked: of which images, against which baseline, resampled how."""
+    """What every part is asked: of which images, against which baseline."""
 
     run: RunImages
     anywhere: np.ndarray
     baseline: str | None
-    options: BootstrapOptions
     whole: Bootstrap | None
 
     def bootstrap(self, objects: dict[str, np.ndarray], within: np.ndarray) -> Bootstrap:
-        return Bootstrap(objects, self.options, within=within, aggregates=self.run.aggregates())
+        return Bootstrap(objects, self.run.record.bootstrap, within=within, aggregates=self.run.aggregates())
 
     def rows(self, samples: Iterable[Sample | Trainings]) -> list[Sample | Trainings]:
         """Of each row of the table: several trainings together."""
@@ -94,7 +93,7 @@ def break_down(
     by: str,
     *,
     sized: Sequence[Mapping[str, Sample | Trainings]] = (),
-    bootstrap: BootstrapOptions | Bootstrap | None = None,
+    bootstrap: Bootstrap | None = None,
     baseline: str | None = None,
 ) -> Breakdown:
     """Break a run's numbers down.
@@ -108,8 +107,7 @@ def break_down(
         samples: From `benchmarks.samples.sample_of`, of each enhancer that has a result.
         by: `lighting`, `indoor`, `class` or `size`.
         sized: From `sized_samples`, of each enhancer that has detections; only needed by size.
-        bootstrap: How to resample; None for the record's options. What `benchmarks.evaluate.bootstrap_of` made of the
-            same samples is not computed again.
+        bootstrap: What `benchmarks.evaluate.bootstrap_of` made of the same samples; not to compute it again.
         baseline: Label that differences are taken to; None for Input.
 
     Raises:
@@ -124,9 +122,7 @@ def break_down(
     record = run.record
     baselines = baseline_labels(record, baseline)
     anywhere = np.any([one.measured for one in samples] or [np.zeros(len(run.images), bool)], axis=0)
-    whole = bootstrap if isinstance(bootstrap, Bootstrap) else None
-    options = bootstrap.options if isinstance(bootstrap, Bootstrap) else bootstrap or record.bootstrap
-    question = _Question(run, anywhere, baselines[-1] if baselines else None, options, whole)
+    question = _Question(run, anywhere, baselines[-1] if baselines else None, bootstrap)
     asked = [ranked for one in samples for ranked in one.ranked.values()]
     if axis in ("class", "size") and not any(axis == "size" or set(of.by_class) - set(of.pools) for of in asked):
         raise DataError(f"The run has no detections to break down by {axis}.", where=run.path)

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duskbench.benchmarks.breakdown import Breakdown, Part, break_down, sized_samples
-from duskbench.benchmarks.evaluate import with_coco
-from duskbench.benchmarks.matching import EnhancerRows, gaps, read_enhancers, read_run_images
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
-from duskbench.benchmarks.store import RESULTS, ResultStore
-from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
+from duskbench.benchmarks.stored_run import EnhancerRows, gaps, lacking, open_run, read_enhancers
+from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 
 if TYPE_CHECKING:
@@ -41,11 +39,8 @@ def read_breakdown(
         UnknownNameError: There is no such break-down or baseline.
         DataError: There are no results in the folder, or nothing to break down by.
     """
-    with ResultStore(run_dir / RESULTS, reading=True) as store:
-        record = store.last_run()
-        if coco:
-            record = with_coco(record)
-        run = read_run_images(store, record)
+    with open_run(run_dir, coco=coco) as (store, run):
+        record = run.record
 
         def samples(rows: EnhancerRows) -> tuple[dict[str, Sample | Trainings], Sample | Trainings | None]:
             # By size first: then the matching of one serves the other.
@@ -59,18 +54,18 @@ def read_breakdown(
         sized=[sized for sized, _ in each if sized],
         baseline=baseline,
     )
-    missing = gaps(run, {sample.label: sample.measured for _, sample in each if sample is not None})
-    breakdown = replace(breakdown, notes=(*breakdown.notes, *missing))
-    return build_breakdown_table(record, breakdown).with_cautions(run.cautions), breakdown, record
+    masks = {sample.label: sample.measured for _, sample in each if sample is not None}
+    breakdown = replace(breakdown, notes=(*breakdown.notes, *gaps(run, masks)))
+    table = build_breakdown_table(record, breakdown).lacking(lacking(run, masks))
+    return table.with_cautions(run.cautions), breakdown, record
 
 
-def build_breakdown_table(record: RunRecord, breakdown: Breakdown, bootstrap: BootstrapOptions | None = None) -> Table:
+def build_breakdown_table(record: RunRecord, breakdown: Breakdown) -> Table:
     """Lay a break-down out.
 
     Args:
         record: The run's record.
         breakdown: From `benchmarks.breakdown.break_down`.
-        bootstrap: How its intervals were made; None for the record's options.
 
     Returns:
         Each score of every part, those of detections first. The ends of the intervals are in the CSV.
@@ -98,14 +93,13 @@ def build_breakdown_table(record: RunRecord, breakdown: Breakdown, bootstrap: Bo
         cells = {key: cell for part in breakdown.parts for key, cell in _cells(part, label, scores).items()}
         rows.append(TableRow(label, cells, bound=label in record.bounds))
     title = f"{record.title}, by {_BY[breakdown.by]}"
-    return Table(title, tuple(columns), tuple(rows), tuple(_notes(breakdown, bootstrap or record.bootstrap)))
+    return Table(title, tuple(columns), tuple(rows), tuple(_notes(breakdown, record.bootstrap)))
 
 
 def _scores(record: RunRecord, breakdown: Breakdown) -> list[ScoreColumn]:
     """The scores that some part has; those of detections first."""
     spreads = [spread for part in breakdown.parts for spread in part.spreads.values()]
-    there = [score for score in record.columns() if any(score.key in spread.scores for spread in spreads)]
-    return sorted(there, key=lambda score: score.detector is None)
+    return [score for score in record.headline_first() if any(score.key in spread.scores for spread in spreads)]
 
 
 def heading_of(score: ScoreColumn, by: str) -> str:
@@ -120,7 +114,7 @@ def _short_names(breakdown: Breakdown) -> list[str]:
     return [part.name[:room] for part in breakdown.parts]
 
 
-def _cells(part: Part, label: str, scores: list[ScoreColumn]) -> dict[Key, Cell]:
+def _cells(part: Part, label: str, scores: list[ScoreColumn]) -> dict[ColumnKey, Cell]:
     spread, difference = part.spreads.get(label), part.differences.get(label)
     return {
         (score.key, part.name): cell_of(
@@ -161,7 +155,7 @@ def breakdown_frame(breakdown: Breakdown, record: RunRecord) -> pd.DataFrame:
                 "objects": part.n_objects,
                 "enhancer": label,
             }
-            for score in sorted(record.columns(), key=lambda score: score.detector is None):
+            for score in record.headline_first():
                 for source, prefix in ((spread, ""), (difference, "Δ ")):
                     interval = None if source is None else source.scores.get(score.key)
                     for suffix, field in (("", "value"), (" low", "low"), (" high", "high")):

@@ -9,10 +9,10 @@ import numpy as np
 
 from duskbench.benchmarks.evaluate import baseline_labels
 from duskbench.benchmarks.matched import Matched
-from duskbench.benchmarks.matching import RunImages
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.record import DetectorEntry
 from duskbench.benchmarks.samples import detectable
+from duskbench.benchmarks.stored_run import RunImages
 from duskbench.data_tools.errors import DataError
 
 

@@ -7,9 +7,9 @@ from operator import itemgetter
 from pathlib import Path
 
 from duskbench.benchmarks.kept_pictures import folder_name
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.store import RESULTS, ResultStore
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.data_tools.coco_json import CocoResults, write_coco_part, write_coco_results
 from duskbench.data_tools.errors import ConfigError
 

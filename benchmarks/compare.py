@@ -14,8 +14,8 @@ from duskbench.benchmarks.evidence import RowEvidence, RunEvidence, onto, open_e
 from duskbench.benchmarks.notes import bracket_note, mark_note, pairing_note
 from duskbench.benchmarks.record import ScoreColumn
 from duskbench.benchmarks.run_differences import Change, differences
-from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Sample, Spread
-from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
+from duskbench.benchmarks.statistics import Difference, Interval, Sample, Spread
+from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import ConfigError
 
@@ -65,7 +65,6 @@ class RunComparison:
         enhancers: Those with a result in both, in the second run's order; none where the runs do not compare.
         changes: Whatever differs, what blocks a comparison first.
         scores: What is compared: the scores that both have, as the second has them.
-        bootstrap: How the intervals were made.
     """
 
     before: RunEvidence
@@ -73,7 +72,6 @@ class RunComparison:
     enhancers: tuple[EnhancerComparison, ...]
     changes: tuple[Change, ...]
     scores: tuple[ScoreColumn, ...]
-    bootstrap: BootstrapOptions
 
     @property
     def blocking(self) -> tuple[Change, ...]:
@@ -87,29 +85,21 @@ class RunComparison:
         return tuple(label for label in side.rows if label in there - elsewhere)
 
 
-def compare_evidence(
-    before: RunEvidence,
-    after: RunEvidence,
-    bootstrap: BootstrapOptions | None = None,
-    *,
-    these_trainings: bool = False,
-) -> RunComparison:
+def compare_evidence(before: RunEvidence, after: RunEvidence, *, these_trainings: bool = False) -> RunComparison:
     """Compare two runs.
 
     Args:
         before: The first.
-        after: The second.
-        bootstrap: How to resample; None for the second record's options.
+        after: The second; its record says how to resample.
         these_trainings: Whether a difference is between the trainings that were measured and no others, so that its
             interval holds the variance of images alone. So it does in any case where both runs have the same weights.
 
     Returns:
         What moved; where something blocks the comparison (`RunComparison.blocking`), only what that is.
     """
-    options = bootstrap or after.record.bootstrap
     changes = tuple(differences(before.record, after.record, before.images, after.images))
     if any(change.blocking for change in changes):
-        return RunComparison(before, after, (), changes, (), options)
+        return RunComparison(before, after, (), changes, ())
     moved = onto(before, after)
     shared = [
         label for label, row in after.rows.items() if not row.is_empty and label in moved and not moved[label].is_empty
@@ -117,13 +107,13 @@ def compare_evidence(
     within = after.within()
     for label in shared:
         within = np.any([within, *(one.sample.measured for one in moved[label].each)], axis=0)
-    drawn = Bootstrap(after.objects, options, within=within, aggregates=after.aggregates)
+    drawn = Bootstrap(after.objects, after.record.bootstrap, within=within, aggregates=after.aggregates)
     enhancers = tuple(
         _compare_one(moved[label], after.rows[label], drawn, these_trainings=these_trainings) for label in shared
     )
     known = {key for one in enhancers for key in (*one.before.sample.values, *one.before.sample.ranked)}
     scores = tuple(score for score in after.record.columns() if score.key in known)
-    return RunComparison(before, after, enhancers, changes, scores, options)
+    return RunComparison(before, after, enhancers, changes, scores)
 
 
 def _compare_one(
@@ -156,7 +146,7 @@ def _no_difference(spread: Spread, before: RowEvidence, after: RowEvidence) -> D
     )
 
 
-def compare_runs(before: Path, after: Path, *, bootstrap: BootstrapOptions | None = None) -> RunComparison:
+def compare_runs(before: Path, after: Path) -> RunComparison:
     """Compare the newest runs of two folders.
 
     Raises:
@@ -164,7 +154,7 @@ def compare_runs(before: Path, after: Path, *, bootstrap: BootstrapOptions | Non
             values. Or no row has a result in both.
         DataError: There are no results in a folder.
     """
-    comparison = compare_evidence(open_evidence(before), open_evidence(after), bootstrap)
+    comparison = compare_evidence(open_evidence(before), open_evidence(after))
     blocking = comparison.blocking
     if blocking:
         fields = ", ".join(dict.fromkeys(change.field for change in blocking))
@@ -221,7 +211,7 @@ def _training_columns(scores: Sequence[ScoreColumn]) -> Iterator[Column]:
 
 
 def _row(one: EnhancerComparison, scores: tuple[ScoreColumn, ...]) -> TableRow:
-    cells: dict[Key, Cell] = {"n": Cell(one.difference.n_images)}
+    cells: dict[ColumnKey, Cell] = {"n": Cell(one.difference.n_images)}
     for score in scores:
         interval = one.difference.scores.get(score.key)
         cells[score.key,] = cell_of(interval, interval)
@@ -240,7 +230,7 @@ def _notes(comparison: RunComparison, titles: tuple[str, str]) -> Iterator[str]:
     first, second = titles
     yield f"1st: {first}. 2nd: {second}. Δ: 2nd minus 1st. Protocol, images, annotations and detector are the same."
     if comparison.enhancers:
-        yield from (bracket_note(comparison.bootstrap), mark_note("the difference"))
+        yield from (bracket_note(comparison.after.record.bootstrap), mark_note("the difference"))
     for one in comparison.enhancers:
         if one.difference.n_left_out:
             yield pairing_note(f"The two runs of {one.label}", one.difference)

@@ -10,12 +10,11 @@ from itertools import chain
 import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images
-from duskbench.benchmarks.metrics.registry import COCO_METRICS, load_metric, metric_entry
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.samples import sample_of
-from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Sample, Spread
+from duskbench.benchmarks.statistics import Difference, Interval, Sample, Spread
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import UnknownNameError
 
@@ -36,6 +35,7 @@ class EnhancerResult:
         ms_enhance: Mean milliseconds per image.
         error: Why the enhancer could not be built.
         to_frozen: Key of a score of a detector that was trained further -> its difference to that of the frozen one.
+        lacks: Which of the run's images have no result.
     """
 
     label: str
@@ -49,6 +49,7 @@ class EnhancerResult:
     ms_enhance: float | None = None
     error: str | None = None
     to_frozen: dict[str, Interval] = field(default_factory=dict)
+    lacks: frozenset[int] = frozenset()
 
     def score(self, key: str) -> Interval | None:
         """A score with its interval; None where there is none."""
@@ -60,42 +61,23 @@ class EnhancerResult:
         return None if interval is None else interval.value
 
 
-def with_coco(record: RunRecord) -> RunRecord:
-    """A run's record with COCO's metrics besides its own; its detections are all they need."""
-    if not record.detectors:
-        return record
-    known = {metric.key for metric in record.metrics}
-    entries = [metric_entry(load_metric(name, record.protocol), name) for name in COCO_METRICS]
-    return replace(record, metrics=(*record.metrics, *(entry for entry in entries if entry.key not in known)))
-
-
-def evaluate(
-    store: ResultStore,
-    record: RunRecord,
-    *,
-    bootstrap: BootstrapOptions | None = None,
-    baseline: str | None = None,
-) -> list[EnhancerResult]:
+def evaluate(store: ResultStore, record: RunRecord, *, baseline: str | None = None) -> list[EnhancerResult]:
     """Compute every number of a run's table; `evaluate_run` with the images of a record.
 
     Args:
         store: The results.
-        record: The run's record, see `ResultStore.last_run` and `with_coco`.
-        bootstrap: As in `evaluate_run`, like `baseline` and the error.
-        baseline: Label.
+        record: The run's record, see `ResultStore.last_run` and `metric_code.with_coco`.
+        baseline: As in `evaluate_run`, like the error.
     """
-    return evaluate_run(store, read_run_images(store, record), bootstrap=bootstrap, baseline=baseline)
+    return evaluate_run(store, read_run_images(store, record), baseline=baseline)
 
 
-def evaluate_run(
-    store: ResultStore, run: RunImages, *, bootstrap: BootstrapOptions | None = None, baseline: str | None = None
-) -> list[EnhancerResult]:
+def evaluate_run(store: ResultStore, run: RunImages, *, baseline: str | None = None) -> list[EnhancerResult]:
     """Compute every number of a run's table.
 
     Args:
         store: The results.
         run: The run's images.
-        bootstrap: How to resample for the intervals; None for the record's options.
         baseline: Label of an enhancer to compare with, besides Input.
 
     Returns:
@@ -112,7 +94,7 @@ def evaluate_run(
     # `map`, not a loop, whose variable would keep one enhancer's rows while the next one's are read.
     each = list(map(numbers, read_enhancers(store, run)))
     measured = {count.label: sample for count, sample in each if sample is not None}
-    drawn = bootstrap_of(run, measured.values(), bootstrap)
+    drawn = bootstrap_of(run, measured.values())
     return results_of(run, [count for count, _ in each], measured, drawn, baselines)
 
 
@@ -180,14 +162,12 @@ def baselines_of(record: RunRecord, results: Iterable[EnhancerResult]) -> list[s
     return sorted(found, key=lambda label: label != record.input_label)
 
 
-def bootstrap_of(
-    run: RunImages, samples: Iterable[Sample | Trainings], options: BootstrapOptions | None = None
-) -> Bootstrap:
+def bootstrap_of(run: RunImages, samples: Iterable[Sample | Trainings]) -> Bootstrap:
     """Resamples of the images that any of the samples has a result of."""
     within = np.zeros(len(run.images), bool)
     for sample in samples:
         within |= sample.measured
-    return Bootstrap(run.objects(), options or run.record.bootstrap, within=within, aggregates=run.aggregates())
+    return Bootstrap(run.objects(), run.record.bootstrap, within=within, aggregates=run.aggregates())
 
 
 def with_intervals(
@@ -233,6 +213,7 @@ def counts_of(rows: EnhancerRows, run: RunImages) -> EnhancerResult:
         reasons=reasons,
         ms_enhance=float(np.mean(times)) if times else None,
         error=rows.entry.error,
+        lacks=frozenset(range(len(run.images))).difference(rows.rows),
     )
 
 
@@ -253,6 +234,7 @@ def _together(label: str, each: Sequence[EnhancerResult], sample: Sample | Train
         reasons={key: dict(count) for key, count in reasons.items()},
         ms_enhance=float(np.mean(times)) if times else None,
         error="; ".join(f"{one.label}: {one.error}" for one in each if one.error) or None,
+        lacks=frozenset() if sample is None else frozenset(np.flatnonzero(~sample.measured).tolist()),
     )
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.base import Ranking
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
-from duskbench.benchmarks.rows import Key
-from duskbench.benchmarks.run_differences import ImageState
+from duskbench.benchmarks.rows import ImageState, Key
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Aggregate, Sample
 from duskbench.benchmarks.store import RESULTS, ResultStore
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.trainings import Trainings
 
 STAGES = ("decode", "enhance", "detect", "metrics")
@@ -122,7 +121,7 @@ class RunEvidence:
     @cached_property
     def rows(self) -> dict[str, RowEvidence]:
         """Label of a row of the table -> its evidence, in the run's order."""
-        return rows_of(self.enhancers)
+        return _rows_of(self.enhancers)
 
     def within(self) -> np.ndarray:
         """(N,) bool: the images that any enhancer has a result of."""
@@ -130,7 +129,7 @@ class RunEvidence:
         return np.any(masks or [np.zeros(len(self.images), bool)], axis=0)
 
 
-def rows_of(enhancers: Mapping[str, EnhancerEvidence]) -> dict[str, RowEvidence]:
+def _rows_of(enhancers: Mapping[str, EnhancerEvidence]) -> dict[str, RowEvidence]:
     """Put the trainings of a method together; label of an enhancer -> evidence becomes label of a row -> evidence."""
     rows: dict[str, list[EnhancerEvidence]] = {}
     for one in enhancers.values():
@@ -199,7 +198,7 @@ def onto(evidence: RunEvidence, other: RunEvidence) -> dict[str, RowEvidence]:
     back = np.argsort(order)
     theirs = {column.identity: column.key for column in other.record.columns()}
     keys = {c.key: theirs[c.identity] for c in evidence.record.columns() if c.identity in theirs}
-    return rows_of({label: _moved(one, order, back, keys) for label, one in evidence.enhancers.items()})
+    return _rows_of({label: _moved(one, order, back, keys) for label, one in evidence.enhancers.items()})
 
 
 def _moved(one: EnhancerEvidence, order: np.ndarray, back: np.ndarray, keys: Mapping[str, str]) -> EnhancerEvidence:

@@ -13,7 +13,7 @@ import numpy as np
 from duskbench.benchmarks.evidence import STAGES, EnhancerEvidence, RunEvidence
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
-from duskbench.benchmarks.run_differences import ImageState
+from duskbench.benchmarks.rows import ImageState
 from duskbench.benchmarks.statistics import Sample
 from duskbench.data_tools.typed import from_values
 

@@ -9,12 +9,19 @@ from typing import TypeVar
 import numpy as np
 
 from duskbench.benchmarks.evaluate import baseline_labels
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, found_by, has_detections, objects_of, read_enhancers
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import VocAP, voc_ap_by_protocol
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.samples import detectable
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import (
+    EnhancerRows,
+    RunImages,
+    found_by,
+    has_detections,
+    objects_of,
+    read_enhancers,
+)
 from duskbench.data_tools.errors import DataError, UnknownNameError
 
 _T = TypeVar("_T")

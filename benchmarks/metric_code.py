@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from duskbench.benchmarks.metrics.base import DetectionMetric, Metric
-from duskbench.benchmarks.metrics.registry import load_metric
+from duskbench.benchmarks.metrics.registry import COCO_METRICS, load_metric, metric_entry
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import MetricEntry, RunRecord
 from duskbench.data_tools.errors import DuskbenchError, MetricError
@@ -38,6 +40,15 @@ def load_needed(record: RunRecord) -> tuple[dict[str, Metric], tuple[str, ...]]:
                 f"{entry.fingerprint[:12]} then, {metric.fingerprint[:12]} now)."
             )
     return metrics, tuple(notes)
+
+
+def with_coco(record: RunRecord) -> RunRecord:
+    """A run's record with COCO's metrics besides its own; its detections are all they need."""
+    if not record.detectors:
+        return record
+    known = {metric.key for metric in record.metrics}
+    entries = [metric_entry(load_metric(name, record.protocol), name) for name in COCO_METRICS]
+    return replace(record, metrics=(*record.metrics, *(entry for entry in entries if entry.key not in known)))
 
 
 def _load(entry: MetricEntry, protocol: Protocol) -> Metric:

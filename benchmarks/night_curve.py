@@ -29,7 +29,7 @@ _SCORES_AVERAGED = 200
 
 
 @dataclass(frozen=True)
-class Curve:
+class NightCurve:
     """One enhancer on one ladder.
 
     Attributes:
@@ -54,6 +54,7 @@ class NightCurves:
     Attributes:
         exposures: Stops, the brightest first.
         score: What is measured.
+        bootstrap: How the intervals were made.
         baseline: Label of Input; None where the runs have none.
         curves: In the runs' order, of the enhancers with a result at every exposure.
         n_images: Images that every enhancer has a result of at every exposure: the curves stand on these.
@@ -64,21 +65,22 @@ class NightCurves:
 
     exposures: tuple[float, ...]
     score: ScoreColumn
+    bootstrap: BootstrapOptions
     baseline: str | None
-    curves: tuple[Curve, ...]
+    curves: tuple[NightCurve, ...]
     n_images: int
     n_left_out: int
     without: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
 
 
-def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, options: BootstrapOptions) -> NightCurves:
+def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn) -> NightCurves:
     """Put the runs at several exposures together.
 
     Args:
-        levels: Exposure in stops -> the run's evidence; all of the same images.
+        levels: Exposure in stops -> the run's evidence; all of the same images. The record of the brightest says how
+            to resample.
         score: Of the runs' records.
-        options: How to resample.
 
     Raises:
         DataError: Fewer than two exposures, one of them measured otherwise than another or of other images, or nothing
@@ -101,6 +103,7 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
     within = np.all(measured, axis=0) if measured else np.zeros(len(runs[0].images), bool)
     if not within.any():
         raise DataError("No image has a result of every enhancer at every exposure.", got=f"enhancers {labels}")
+    options = runs[0].record.bootstrap
     drawn: dict[str, list[Draws]] = {}
     bootstraps = [Bootstrap(run.objects, options, within=within, aggregates=run.aggregates) for run in runs]
     for label in labels:
@@ -115,7 +118,7 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn, option
     )
     anywhere = np.any(measured, axis=0)
     return NightCurves(
-        exposures, score, baseline if base is not None else None, curves, int(within.sum()),
+        exposures, score, options, baseline if base is not None else None, curves, int(within.sum()),
         int(anywhere.sum() - within.sum()), tuple(label for label in runs[0].rows if label not in drawn),
         tuple(dict.fromkeys(said for run in runs for said in run.cautions)),
     )  # fmt: skip
@@ -144,17 +147,17 @@ def _curve(
     exposures: Sequence[float],
     score: ScoreColumn,
     level: float,
-) -> Curve:
+) -> NightCurve:
     ev = np.array(exposures)
     points = tuple(interval_of(each, level, corrected=True) for each in drawn)
     own = _area(drawn, ev)
     whole = interval_of(own, level, corrected=True)
     if base is None:
-        return Curve(label, points, whole)
+        return NightCurve(label, points, whole)
     sign = 1.0 if score.metric.better == "higher" else -1.0
     theirs, ours = (sign * np.stack([each.total for each in of]) for of in (base, drawn))
     stops = stops_gained(theirs, ours, ev)
-    return Curve(
+    return NightCurve(
         label, points, whole, interval_of(own - _area(base, ev), level),
         None if np.isnan(stops[0]) else interval_of(Draws(stops), level),
     )  # fmt: skip

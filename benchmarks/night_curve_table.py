@@ -6,29 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from duskbench.benchmarks.evidence import RunEvidence, open_evidence
-from duskbench.benchmarks.night_curve import Curve, NightCurves, apart_from, night_curves
+from duskbench.benchmarks.night_curve import NightCurve, NightCurves, apart_from, night_curves
 from duskbench.benchmarks.night_ladder import SENSORS, Ladder, measured_ladders
 from duskbench.benchmarks.power_table import chosen_score
-from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
-from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
-from duskbench.data_tools.files import write_text
-
-
-def read_night_curves(
-    out: Path, ladder: Ladder, score: str | None = None, bootstrap: BootstrapOptions | None = None
-) -> dict[str, NightCurves]:
-    """Noise -> the curves of what `measure_ladder` measured below a folder.
-
-    Raises:
-        DataError: A level has no results, or the levels do not make a curve.
-        UnknownNameError: There is no such score.
-    """
-    made = {}
-    for noise, levels in _levels(out, ladder):
-        record = levels[0.0].record
-        made[noise] = night_curves(levels, chosen_score(record, score), bootstrap or record.bootstrap)
-    return made
+from duskbench.benchmarks.results import write_forms
+from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 
 
 def _levels(out: Path, ladder: Ladder) -> Iterator[tuple[str, dict[float, RunEvidence]]]:
@@ -42,7 +24,7 @@ def _levels(out: Path, ladder: Ladder) -> Iterator[tuple[str, dict[float, RunEvi
         yield noise, {ev: evidence[ladder.folder(noise, ev)] for ev in ladder.exposures}
 
 
-def measured_night_curves(out: Path, bootstrap: BootstrapOptions) -> tuple[dict[str, NightCurves], list[str]]:
+def measured_night_curves(out: Path) -> tuple[dict[str, NightCurves], list[str]]:
     """Noise -> the curves of all that was measured below a folder, and what is left out of them, a line each.
 
     Several commands may have measured there, with another detector or other photos; the lit photos are part of each,
@@ -64,33 +46,36 @@ def measured_night_curves(out: Path, bootstrap: BootstrapOptions) -> tuple[dict[
             ]
             alike = {ev: level for ev, level in levels.items() if ev not in apart}
             if len(alike) > 1:
-                made[noise] = night_curves(alike, chosen_score(lit.record, None), bootstrap)
+                made[noise] = _night_curves(alike)
     return made, left_out
 
 
-def write_night_curves(out: Path, ladder: Ladder, title: str, bootstrap: BootstrapOptions | None = None) -> Table:
+def write_night_curves(out: Path, ladder: Ladder, title: str) -> Table:
     """Compute the curves of what `measure_ladder` measured, and write curve.md, .csv and .tex.
 
     Raises:
         DataError: A level has no results, or the levels do not make a curve.
     """
-    options = bootstrap or BootstrapOptions()
-    table = build_curve_table(title, read_night_curves(out, ladder, bootstrap=options), options)
-    for suffix, write in (("csv", to_csv), ("tex", to_latex), ("md", to_markdown)):
-        write_text(out / f"curve.{suffix}", write(table))
+    curves = {noise: _night_curves(levels) for noise, levels in _levels(out, ladder)}
+    table = build_curve_table(title, curves)
+    write_forms(table, out, "curve")
     return table
 
 
-def build_curve_table(title: str, curves: Mapping[str, NightCurves], bootstrap: BootstrapOptions) -> Table:
+def _night_curves(levels: Mapping[float, RunEvidence]) -> NightCurves:
+    """The curves of the runs' first score of detections, or else of images."""
+    return night_curves(levels, chosen_score(levels[0.0].record, None))
+
+
+def build_curve_table(title: str, curves: Mapping[str, NightCurves]) -> Table:
     """Lay night curves out.
 
     Args:
         title: Of the table.
-        curves: Noise -> curves, from `read_night_curves`.
-        bootstrap: How the intervals were made.
+        curves: Noise -> curves.
     """
     columns = [Column("label", "Enhancer")]
-    rows: dict[str, dict[Key, Cell]] = {}
+    rows: dict[str, dict[ColumnKey, Cell]] = {}
     for noise, made in curves.items():
         score = made.score
         percent = ", %" if score.metric.factor == 100 else ""
@@ -121,11 +106,11 @@ def build_curve_table(title: str, curves: Mapping[str, NightCurves], bootstrap: 
         for curve in made.curves:
             rows.setdefault(curve.label, {}).update(_cells(noise, made, curve))
     made_rows = tuple(TableRow(label, cells) for label, cells in rows.items())
-    table = Table(title, tuple(columns), made_rows, tuple(_notes(curves, bootstrap)))
+    table = Table(title, tuple(columns), made_rows, tuple(_notes(curves)))
     return table.with_cautions(tuple(dict.fromkeys(said for made in curves.values() for said in made.cautions)))
 
 
-def _cells(noise: str, made: NightCurves, curve: Curve) -> dict[Key, Cell]:
+def _cells(noise: str, made: NightCurves, curve: NightCurve) -> dict[ColumnKey, Cell]:
     return {
         f"{noise} area": cell_of(curve.area),
         f"{noise} stops": cell_of(curve.stops, curve.stops),
@@ -134,8 +119,9 @@ def _cells(noise: str, made: NightCurves, curve: Curve) -> dict[Key, Cell]:
     }
 
 
-def _notes(curves: Mapping[str, NightCurves], bootstrap: BootstrapOptions) -> Iterator[str]:
-    baseline = next(iter(curves.values())).baseline
+def _notes(curves: Mapping[str, NightCurves]) -> Iterator[str]:
+    first = next(iter(curves.values()))
+    baseline, bootstrap = first.baseline, first.bootstrap
     if baseline is not None:
         yield (
             f"stops gained: by how many stops less light an enhancer reaches the scores that {baseline} reaches, on "

@@ -12,22 +12,23 @@ from duskbench.benchmarks.ranks import agreement_notes, rank_agreements
 from duskbench.benchmarks.record import DetectorEntry, MetricEntry, RunRecord
 from duskbench.benchmarks.simultaneous import family_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Difference
+from duskbench.benchmarks.stored_run import fewest_lacking
 from duskbench.data_tools.classes import match_classes
+from duskbench.data_tools.ids import shown
 
 # Behind a value whose difference to the baseline the interval does not settle.
 UNSETTLED = "~"
-_OTHERS_NAMED = 10
 # Objects of a class below which intervals of a mAP are too narrow; see `benchmarks.studies.interval_coverage`.
 _FEW_OBJECTS = 20
 
 
-def table_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions) -> list[str]:
+def table_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
     """What a reader must know beside the numbers, a line each; what they were made with comes last."""
     return [
         *_notes(record, results),
-        *interval_notes(results, bootstrap, baselines_of(record, results)),
-        *_family_notes(record, results, bootstrap),
-        *agreement_notes(rank_agreements(record, results, bootstrap), bootstrap),
+        *_interval_notes(record, results),
+        *_family_notes(record, results),
+        *agreement_notes(rank_agreements(record, results), record.bootstrap),
         _made_with(record),
     ]
 
@@ -50,13 +51,15 @@ def _notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
         notes.append(f"Weights of {', '.join(labels)}: {origin}.")
     notes += _class_notes(record, results)
     headings = {score.key: score.heading for score in record.columns()}
+    fewest = fewest_lacking(result.lacks for result in results if result.n_images)
     for result in results:
         if result.error:
             what = "could not be built" if not result.n_images else "stands on the trainings that could be built"
             notes.append(f"† {result.label} {what}: {' '.join(result.error.split())}")
         elif result.n_images < result.n_expected:
             share = f"over {result.n_images} of {result.n_expected} images"
-            notes.append(f"* {result.label}: {share}, {len(result.failures)} failed.")
+            apart = "; over other images than the rest, it competes for no best value" if result.lacks != fewest else ""
+            notes.append(f"* {result.label}: {share}, {len(result.failures)} failed{apart}.")
         for key, reasons in result.reasons.items():
             notes += [f"{result.label}: {said}" for said in _without_number(headings[key], reasons)]
     notes += _training_notes(record, results)
@@ -143,9 +146,8 @@ def _class_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[s
     if record.detectors and absent and any(result.n_images for result in results):
         notes.append(f"Without ground truth here and so not in the mean: {', '.join(absent)}.")
     if record.detectors and record.other_objects:
-        others = ", ".join(f"{name} {count}" for name, count in list(record.other_objects.items())[:_OTHERS_NAMED])
-        more = ", ..." if len(record.other_objects) > _OTHERS_NAMED else ""
-        notes.append(f"Objects of classes that the protocol does not ask for, left out: {others}{more}.")
+        others = shown((f"{name} {count}" for name, count in record.other_objects.items()), 10)
+        notes.append(f"Objects of classes that the protocol does not ask for, left out: {others}.")
     return notes
 
 
@@ -157,11 +159,11 @@ def _made_with(record: RunRecord) -> str:
     return f"Made with {packages}, commit {made.git or 'unknown'}, {made.started}."
 
 
-def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions, baselines: Sequence[str]) -> list[str]:
+def _interval_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[str]:
     """What brackets and marks mean; nothing where no result has an interval."""
     if all(interval.low is None for result in results for interval in result.spread.scores.values()):
         return []
-    notes = [bracket_note(options)]
+    notes = [bracket_note(record.bootstrap)]
     objects = next((list(result.spread.objects.values()) for result in results if result.spread.objects), [])
     few = sum(count < _FEW_OBJECTS for count in objects)
     if 2 * few > len(objects):
@@ -175,7 +177,7 @@ def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions,
             "Of several trainings the interval holds the variance between trainings too: it is added to that of images "
             "(Student's t, Welch and Satterthwaite's degrees of freedom). SD: standard deviation over trainings."
         )
-    if baselines:
+    if baselines := baselines_of(record, results):
         notes.append(mark_note(f"the difference to {baselines[-1]} (under Δ: to that column's baseline)"))
     for result in results:
         for baseline, difference in result.against.items():
@@ -184,10 +186,10 @@ def interval_notes(results: Sequence[EnhancerResult], options: BootstrapOptions,
     return notes
 
 
-def _family_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions) -> Iterator[str]:
+def _family_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> Iterator[str]:
     """Which differences to Input are settled when all are taken together."""
     for score in record.columns():
-        family = family_of(record, results, score, record.input_label or "", bootstrap.level)
+        family = family_of(record, results, score, record.input_label or "")
         if score.detector is None or family is None or len(family.intervals) < 2:
             continue
         found: dict[str, list[str]] = {"better": [], "worse": [], "not settled": []}
@@ -196,7 +198,8 @@ def _family_notes(record: RunRecord, results: Sequence[EnhancerResult], bootstra
         said = "; ".join(f"{finding} {', '.join(labels)}" for finding, labels in found.items() if labels)
         yield (
             f"All {len(family.intervals)} differences of {score.heading} to {record.input_label} at once, so that none "
-            f"is settled by chance ({100 * bootstrap.level:g} % simultaneous intervals, see `duskbench power`): {said}."
+            f"is settled by chance ({100 * record.bootstrap.level:g} % simultaneous intervals, see `duskbench power`): "
+            f"{said}."
         )
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, evaluate_run
-from duskbench.benchmarks.matching import open_run
 from duskbench.benchmarks.notes import mark_note
 from duskbench.benchmarks.power import DEFAULT_POWER, images_needed, smallest_difference
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.simultaneous import Family, family_of, is_the_same
 from duskbench.benchmarks.statistics import BootstrapOptions
-from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow, cell_of, score_column
+from duskbench.benchmarks.stored_run import open_run
+from duskbench.benchmarks.table import Cell, Column, ColumnKey, Table, TableRow, cell_of, score_column
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.settings import check_setting, is_number, is_whole
 
@@ -80,7 +80,7 @@ def chosen_score(record: RunRecord, name: str | None) -> ScoreColumn:
     Raises:
         UnknownNameError: There is none of that name.
     """
-    columns = sorted(record.columns(), key=lambda score: score.detector is None)
+    columns = record.headline_first()
     found = next((c for c in columns if name is None or name.lower() in (c.key.lower(), c.heading.lower())), None)
     if found is None:
         raise UnknownNameError("score", str(name), [column.heading for column in columns])
@@ -93,7 +93,6 @@ def build_power_table(
     score: ScoreColumn,
     baseline: str,
     options: PowerOptions,
-    bootstrap: BootstrapOptions | None = None,
 ) -> Table | None:
     """Lay out what images can settle.
 
@@ -103,13 +102,11 @@ def build_power_table(
         score: Of what.
         baseline: Label that differences are taken to.
         options: What is asked.
-        bootstrap: How the intervals were made; None for the record's options.
 
     Returns:
         A row for each enhancer that competes; None where no difference has an interval.
     """
-    bootstrap = bootstrap or record.bootstrap
-    family = family_of(record, results, score, baseline, bootstrap.level)
+    family = family_of(record, results, score, baseline)
     if family is None:
         return None
     margin = score.metric.tolerance if options.within is None else options.within
@@ -129,9 +126,8 @@ def build_power_table(
     by_label = {result.label: result for result in results}
     rows = tuple(_row(by_label[label], family, score, baseline, margin, options) for label in family.intervals)
     title = f"{record.title}: what its images can settle"
-    return Table(
-        title, tuple(columns), rows, tuple(_notes(family, score, margin, options, bootstrap, results, baseline))
-    )
+    notes = _notes(family, score, margin, options, record.bootstrap, results, baseline)
+    return Table(title, tuple(columns), rows, tuple(notes))
 
 
 def _row(
@@ -148,7 +144,7 @@ def _row(
     if margin is not None and is_the_same(interval, margin / score.metric.factor):
         same = f"the same within {margin:g}"
         finding = same if finding == "not settled" else f"{finding}, {same}"
-    cells: dict[Key, Cell] = {"finding": Cell(finding), (score.key,): cell_of(interval, interval)}
+    cells: dict[ColumnKey, Cell] = {"finding": Cell(finding), (score.key,): cell_of(interval, interval)}
     # More images leave the variance between trainings as it is.
     trainings = score.key in difference.trainings
     if not trainings or options.images is None:

@@ -11,6 +11,7 @@ import numpy as np
 from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
+from duskbench.benchmarks.stored_run import fewest_lacking
 
 # Two rows have no order to speak of: their agreement is 1 or -1.
 _FEWEST = 3
@@ -36,23 +37,22 @@ class RankAgreement:
     spearman: Interval
 
 
-def rank_agreements(
-    record: RunRecord, results: Sequence[EnhancerResult], options: BootstrapOptions
-) -> tuple[RankAgreement, ...]:
+def rank_agreements(record: RunRecord, results: Sequence[EnhancerResult]) -> tuple[RankAgreement, ...]:
     """Agreement of each pair of detectors on the run's first metric of detections.
 
     Args:
         record: The run's record.
         results: From `benchmarks.evaluate.evaluate`.
-        options: How their intervals were made.
 
     Returns:
-        One for each pair; none with fewer than two detectors, or than three rows that compete. A pair is left out where
-        a detector's numbers are all equal.
+        One for each pair; none with fewer than two detectors, or than three rows that compete, which are over the same
+        images. A pair is left out where a detector's numbers are all equal.
     """
     scores = [score for score in record.columns() if score.detector is not None]
     scores = [score for score in scores if score.metric == scores[0].metric]
-    return tuple(_agreements(scores, [r for r in results if r.label not in record.bounds], options.level))
+    rows = [result for result in results if result.label not in record.bounds and result.spread.draws]
+    lacks = fewest_lacking(row.lacks for row in rows)
+    return tuple(_agreements(scores, [row for row in rows if row.lacks == lacks], record.bootstrap.level))
 
 
 def _agreements(

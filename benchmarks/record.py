@@ -277,6 +277,15 @@ class RunRecord:
                 ]
         return tuple(columns)
 
+    def headline_first(self) -> tuple[ScoreColumn, ...]:
+        """The columns, those of detections first; the first of all is the headline."""
+        return tuple(sorted(self.columns(), key=lambda score: score.detector is None))
+
+    @property
+    def headline(self) -> ScoreColumn | None:
+        """The score that a run is first of all about; None where nothing is measured."""
+        return next(iter(self.headline_first()), None)
+
     def _detector_names(self) -> dict[str, str]:
         """Label of a detector -> what headings call it: its protocol alone, where there is only one detector."""
         if sum(d.frozen is None for d in self.detectors) > 1:

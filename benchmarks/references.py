@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.benchmarks.rows import FileState
-from duskbench.data_tools.errors import ConfigError, DataError
+from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.file_states import stamp
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.image_files import find_images
@@ -64,21 +64,11 @@ def find_references(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
     Raises:
         DataError: An image has none, or several, or shares it with another.
     """
-    wanted = find_images(folder).matching_each(ids)
-    wrong = {image_id: same for image_id, same in wanted.items() if len(same) != 1}
-    if wrong:
-        named = [
-            f"{image_id}: {', '.join(path.name for path in same) or 'none'}"
-            for image_id, same in list(wrong.items())[:5]
-        ]
-        raise DataError(
-            "Images have no reference, or more than one.",
-            where=folder,
-            expected="one file of the image's path or name for each image, and none for two",
-            got=f"{len(wrong)} of {len(wanted)} without: {'; '.join(named)}{'; ...' if len(wrong) > 5 else ''}",
-            todo="complete the folder, or restrict the run with --split FILE",
-        )
-    return {image_id: same[0] for image_id, same in wanted.items()}
+    return find_images(folder).one_each(
+        ids,
+        "Images have no reference, or more than one.",
+        todo="complete the folder, or restrict the run with --split FILE",
+    )
 
 
 def read_state(path: Path, earlier: FileState | None) -> FileState:

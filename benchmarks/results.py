@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from duskbench.benchmarks.evaluate import evaluate_run, with_coco
-from duskbench.benchmarks.matching import read_run_images
+from duskbench.benchmarks.evaluate import evaluate_run
 from duskbench.benchmarks.record import RunRecord
-from duskbench.benchmarks.store import RESULTS, ResultStore
+from duskbench.benchmarks.stored_run import open_run
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.benchmarks.table_formats import to_csv, to_latex, to_markdown
 from duskbench.data_tools.files import write_text
@@ -28,20 +27,19 @@ def read_table(
         DataError: There are no results in the folder.
         UnknownNameError: There is no such row.
     """
-    with ResultStore(run_dir / RESULTS, reading=True) as store:
-        record = record or store.last_run()
-        if coco:
-            record = with_coco(record)
-        run = read_run_images(store, record)
-        table = build_table(record, evaluate_run(store, run, baseline=baseline))
+    with open_run(run_dir, record, coco=coco) as (store, run):
+        table = build_table(run.record, evaluate_run(store, run, baseline=baseline))
     return table.with_cautions(run.cautions)
 
 
 def write_tables(run_dir: Path, *, record: RunRecord | None = None, coco: bool = False) -> Table:
     """Compute the table and write table.md, table.csv and table.tex beside the results; all else as in `read_table`."""
     table = read_table(run_dir, record=record, coco=coco)
-    # table.md last: who finds it finds the others too.
-    write_text(run_dir / "table.csv", to_csv(table))
-    write_text(run_dir / "table.tex", to_latex(table))
-    write_text(run_dir / "table.md", to_markdown(table))
+    write_forms(table, run_dir, "table")
     return table
+
+
+def write_forms(table: Table, folder: Path, name: str) -> None:
+    """Write a table as name.csv, name.tex and name.md, this last: who finds it finds the others too."""
+    for suffix, form in (("csv", to_csv), ("tex", to_latex), ("md", to_markdown)):
+        write_text(folder / f"{name}.{suffix}", form(table))

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from duskbench.benchmarks.run_differences import ImageState
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 from duskbench.data_tools.typed import from_values, strict_json
 
@@ -100,6 +99,21 @@ class FileState:
     bytes: int
     stamp: int | None
     sha256: str
+
+
+@dataclass(frozen=True)
+class ImageState:
+    """What must be equal for two runs to have measured the same image.
+
+    Attributes:
+        id: Of the image.
+        sha256: Of its content, and of its reference's where it has one; None where the file is missing.
+        truth: Hash of its ground truth.
+    """
+
+    id: str
+    sha256: str | None
+    truth: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
+from duskbench.benchmarks.rows import ImageState
 from duskbench.data_tools.classes import canonical
-
-
-@dataclass(frozen=True)
-class ImageState:
-    """What must be equal for two runs to have measured the same image.
-
-    Attributes:
-        id: Of the image.
-        sha256: Of its content, and of its reference's where it has one; None where the file is missing.
-        truth: Hash of its ground truth.
-    """
-
-    id: str
-    sha256: str | None
-    truth: str
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.doubts import doubts
 from duskbench.benchmarks.executors.choice import check_cluster, choose
 from duskbench.benchmarks.kept_pictures import image_path, is_of
-from duskbench.benchmarks.matching import found_by, has_detections, read_enhancers, read_run_images
 from duskbench.benchmarks.measure import MeasureOptions
 from duskbench.benchmarks.notes import failures_by_reason
 from duskbench.benchmarks.plan import add_costs
@@ -19,6 +18,7 @@ from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import Key, Row, StoredImage
 from duskbench.benchmarks.run_plan import RunOptions, RunPlan, plan_run, wanted_workers
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import found_by, has_detections, read_enhancers, read_run_images
 from duskbench.benchmarks.units import CHANGED, Unit, labels_of, plan_units
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.leftovers import remove_leftovers

@@ -8,12 +8,12 @@ from typing import TypeVar
 import numpy as np
 
 from duskbench.benchmarks.found import Found, rank_in_parts
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, found_by, has_detections, objects_of
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry
 from duskbench.benchmarks.statistics import Sample
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, found_by, has_detections, objects_of
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.classes import match_classes
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from duskbench.benchmarks.doubts import doubts
-from duskbench.benchmarks.evaluate import evaluate, with_coco
+from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.found import Found
-from duskbench.benchmarks.matching import ground_truth
+from duskbench.benchmarks.metric_code import with_coco
 from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.protocol import ApMode, IouMatch, Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
@@ -22,6 +22,7 @@ from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry,
 from duskbench.benchmarks.rows import Detected, Key, Row, StoredImage
 from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.store import RESULTS, ResultStore
+from duskbench.benchmarks.stored_run import ground_truth
 from duskbench.data_tools.classes import class_key
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import ConfigError, DataError

@@ -82,14 +82,13 @@ def simultaneous(draws: Mapping[str, np.ndarray], level: float) -> Family | None
     return Family(intervals, errors, critical, alone)
 
 
-def family_of(
-    record: RunRecord, results: Sequence[EnhancerResult], score: ScoreColumn, baseline: str, level: float
-) -> Family | None:
+def family_of(record: RunRecord, results: Sequence[EnhancerResult], score: ScoreColumn, baseline: str) -> Family | None:
     """The differences to a baseline of all rows that compete; None where there is none with an interval."""
     against = {r.label: r.against[baseline] for r in results if r.label not in record.bounds and baseline in r.against}
     draws = {label: each.draws[score.key].total for label, each in against.items() if score.key in each.draws}
     # Over a single image there is no resample.
-    return simultaneous({label: each for label, each in draws.items() if not np.isnan(each[1:]).all()}, level)
+    resampled = {label: each for label, each in draws.items() if not np.isnan(each[1:]).all()}
+    return simultaneous(resampled, record.bootstrap.level)
 
 
 def is_the_same(interval: Interval, margin: float) -> bool:

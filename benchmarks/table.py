@@ -9,16 +9,19 @@ from itertools import chain, count
 from statistics import stdev
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from duskbench.benchmarks.evaluate import EnhancerResult, baselines_of
 from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.notes import UNSETTLED, table_notes
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
-from duskbench.benchmarks.statistics import BootstrapOptions, Interval
+from duskbench.benchmarks.statistics import Interval
+from duskbench.benchmarks.stored_run import fewest_lacking
 
 # What stands for a number that is not there.
 ABSENT = "–"
 # Of a column: a text, or for a score's a tuple with its key first, so that no name that a user gives is another's.
-Key = str | tuple[str, ...]
+ColumnKey = str | tuple[str, ...]
 End = Literal["value", "low", "high", "unsettled"]
 
 
@@ -44,14 +47,16 @@ class TableRow:
         cells: Those of the other columns; absent ones are empty.
         bound: Whether it stands for a limit, such as the lit twins, and does not compete for the best value.
         mark: Shown behind the label: an asterisk where images are missing, a dagger where it was not built.
+        lacks: Which of the run's images its numbers are not over.
     """
 
     label: str
-    cells: Mapping[Key, Cell]
+    cells: Mapping[ColumnKey, Cell]
     bound: bool = False
     mark: str = ""
+    lacks: frozenset[int] = frozenset()
 
-    def __getitem__(self, key: Key) -> Cell:
+    def __getitem__(self, key: ColumnKey) -> Cell:
         return Cell(self.label + self.mark) if key == "label" else self.cells.get(key, _NOTHING)
 
 
@@ -71,7 +76,7 @@ class Column:
         short: The heading where the terminal has little room; without an arrow.
     """
 
-    key: Key
+    key: ColumnKey
     heading: str
     better: Better | None = None
     digits: int | None = None
@@ -124,12 +129,21 @@ class Table:
         """The table with these notes before its own."""
         return replace(self, notes=(*cautions, *self.notes), cautions=(*cautions, *self.cautions))
 
-    def best(self, column: Column) -> Any:
-        """The best value of a column over the rows that compete; a bound such as the lit twins does not."""
-        values = [v for row in self.rows if not row.bound and (v := row[column.key].value) is not None]
-        if column.better is None or len(values) < 2:
-            return None
-        return min(values) if column.better == "lower" else max(values)
+    def lacking(self, lacks: Mapping[str, frozenset[int]]) -> Table:
+        """The table with what each row lacks, by its label."""
+        return replace(self, rows=tuple(replace(row, lacks=lacks[row.label]) for row in self.rows))
+
+    def is_best(self, column: Column, row: TableRow) -> bool:
+        """Whether a row has the best value of a column over the rows that compete.
+
+        A bound such as the lit twins does not, nor does a row over other images than the one that lacks the fewest.
+        """
+        there = [each for each in self.rows if not each.bound and each[column.key].value is not None]
+        lacks = fewest_lacking(each.lacks for each in there)
+        values = [each[column.key].value for each in there if each.lacks == lacks]
+        if column.better is None or len(values) < 2 or row.bound or row.lacks != lacks:
+            return False
+        return bool(row[column.key].value == (min(values) if column.better == "lower" else max(values)))
 
     def repeated(self) -> set[str]:
         """The headings that several columns in blocks have: outside of these they do not say what they are of."""
@@ -150,7 +164,7 @@ class Table:
             for end in get_args(End)
             if end == "value" or any(getattr(row[column.key], end) is not None for row in self.rows)
         ]
-        names: dict[tuple[Key, End], str] = {}
+        names: dict[tuple[ColumnKey, End], str] = {}
         for column, end in sorted(places, key=lambda place: (not isinstance(place[0].key, str), bool(place[0].part))):
             plain = column.heading + ("" if end == "value" else f" {end}")
             others = (f"{plain} ({each})" for each in chain([column.part] if column.part else [], count(2)))
@@ -159,15 +173,12 @@ class Table:
         return [(names[column.key, end], column, end) for column, end in places]
 
 
-def build_table(
-    record: RunRecord, results: Sequence[EnhancerResult], bootstrap: BootstrapOptions | None = None
-) -> Table:
+def build_table(record: RunRecord, results: Sequence[EnhancerResult]) -> Table:
     """Lay a run's numbers out.
 
     Args:
         record: The run's record.
         results: From `benchmarks.evaluate.evaluate`.
-        bootstrap: How their intervals were made; None for the record's options.
 
     Returns:
         The table: a column for each metric, for those of images also one for each set of images where there are
@@ -191,8 +202,7 @@ def build_table(
         *(column for score in scores if score.metric.key == "map" for column in _class_columns(record, score)),
     ]
     rows = tuple(_row(result, record, baselines[-1] if baselines else "") for result in results)
-    notes = table_notes(record, results, bootstrap or record.bootstrap)
-    return Table(record.title, tuple(columns), rows, tuple(notes))
+    return Table(record.title, tuple(columns), rows, tuple(table_notes(record, results)))
 
 
 def score_column(score: ScoreColumn, **changes: Any) -> Column:
@@ -218,17 +228,17 @@ def _class_columns(record: RunRecord, score: ScoreColumn) -> Iterator[Column]:
         yield Column(key, heading, "higher", 1, 100, part, bounds="kept", short=name[:5])
 
 
-def class_ap_key(score: ScoreColumn, name: str) -> Key:
+def class_ap_key(score: ScoreColumn, name: str) -> ColumnKey:
     """Key of a class's AP in a row."""
     return score.key, "class", name
 
 
-def difference_key(score: ScoreColumn, baseline: str) -> Key:
+def difference_key(score: ScoreColumn, baseline: str) -> ColumnKey:
     """Key of a score's difference to a baseline."""
     return score.key, "less", baseline
 
 
-def _frozen_key(score: ScoreColumn, frozen: ScoreColumn) -> Key:
+def _frozen_key(score: ScoreColumn, frozen: ScoreColumn) -> ColumnKey:
     return score.key, "less score", frozen.key
 
 
@@ -296,17 +306,19 @@ def _row(result: EnhancerResult, record: RunRecord, marked_to: str) -> TableRow:
         own |= {"parameters": costs.parameters, "gflops": costs.gflops, "peak_mb": costs.peak_mb}
     if measured:
         own["trainings"] = max(measured)
-    cells: dict[Key, Cell] = {key: Cell(value) for key, value in own.items()}
+    cells: dict[ColumnKey, Cell] = {key: Cell(value) for key, value in own.items()}
     for score in record.columns():
         cells |= _score_cells(score, result, record, marked_to)
     mark = " *" if incomplete else " †" if result.error else ""
-    return TableRow(result.label, cells, bound=result.label in record.bounds, mark=mark)
+    return TableRow(result.label, cells, bound=result.label in record.bounds, mark=mark, lacks=result.lacks)
 
 
-def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord, marked_to: str) -> dict[Key, Cell]:
+def _score_cells(
+    score: ScoreColumn, result: EnhancerResult, record: RunRecord, marked_to: str
+) -> dict[ColumnKey, Cell]:
     """All that a row says of one score; its own number is marked by its difference to `marked_to`, a row's label."""
     differences = {label: each.scores.get(score.key) for label, each in result.against.items()}
-    cells: dict[Key, Cell] = {
+    cells: dict[ColumnKey, Cell] = {
         (score.key,): cell_of(result.score(score.key), differences.get(marked_to)),
         **{difference_key(score, label): cell_of(each, each) for label, each in differences.items()},
         **{(score.key, "group", group): Cell(n) for group, n in result.by_group.get(score.key, {}).items()},
@@ -319,6 +331,22 @@ def _score_cells(score: ScoreColumn, result: EnhancerResult, record: RunRecord, 
         cells[_frozen_key(score, frozen)] = cell_of(interval, interval)
     classes = result.spread.classes.get(score.key, {})
     return cells | {class_ap_key(score, name): cell_of(interval) for name, interval in classes.items()}
+
+
+def mean_rows(record: RunRecord, numbers: Mapping[str, Mapping[Any, float]]) -> tuple[TableRow, ...]:
+    """A row for each enhancer that has numbers, of a method the mean over its trainings.
+
+    Args:
+        record: The run's.
+        numbers: Label of the enhancer, or of the training -> number by the key of its column.
+    """
+    rows = []
+    for label, entries in record.rows.items():
+        each = [numbers[entry.label] for entry in entries if entry.label in numbers]
+        if each:
+            cells = {key: Cell(float(np.mean([one[key] for one in each]))) for key in each[0]}
+            rows.append(TableRow(label, cells, bound=label in record.bounds))
+    return tuple(rows)
 
 
 def cell_of(interval: Interval | None, difference: Interval | None = None) -> Cell:

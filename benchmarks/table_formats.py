@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from duskbench.benchmarks.table import ABSENT, Column, Key, Table, TableRow
+from duskbench.benchmarks.table import ABSENT, Column, ColumnKey, Table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,14 +45,14 @@ def to_markdown(table: Table) -> str:
     ]
     for row in table.rows:
         cells = [
-            _markdown_cell(column.cell(row[column.key], "**{}**" if _is_best(table, column, row) else "{}"))
+            _markdown_cell(column.cell(row[column.key], "**{}**" if table.is_best(column, row) else "{}"))
             for column in table.columns
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *(f"- {_markdown(note)}" for note in table.notes), ""])
 
 
-def _parts_to_name(table: Table) -> dict[Key, str]:
+def _parts_to_name(table: Table) -> dict[ColumnKey, str]:
     """What each heading is of, where it stands in several parts and these are not titled."""
     repeated = table.repeated()
     return {each.key: f" ({each.part})" if each.part and each.heading in repeated else "" for each in table.columns}
@@ -83,7 +83,7 @@ def to_latex(table: Table) -> str:
         cells = []
         for column in table.columns:
             # Not braces: they would be escaped.
-            text = _latex(column.cell(row[column.key], "\0{}\1" if _is_best(table, column, row) else "{}"))
+            text = _latex(column.cell(row[column.key], "\0{}\1" if table.is_best(column, row) else "{}"))
             cells.append(text.replace("\0", r"\textbf{").replace("\1", "}"))
         body.append("  " + " & ".join(cells) + r" \\")
     notes = [f"% {_one_line(note)}" for note in table.notes]
@@ -128,7 +128,7 @@ def to_terminal(table: Table) -> RenderableType:
                 )
             for row in table.rows:
                 cells = (
-                    Text(column.cell(row[column.key]), style="bold green" if _is_best(table, column, row) else "")
+                    Text(column.cell(row[column.key]), style="bold green" if table.is_best(column, row) else "")
                     for column in (label, *block)
                 )
                 drawn.add_row(*cells)
@@ -156,11 +156,6 @@ def _width(table: Table, column: Column) -> int:
     """Of its heading and its longest cell, with the space beside them; a label is folded before it takes all room."""
     cells = max((len(column.cell(row[column.key])) for row in table.rows), default=0)
     return max(len(column.short or column.title), min(cells, _WIDTH // 3) if column.key == "label" else cells) + 3
-
-
-def _is_best(table: Table, column: Column, row: TableRow) -> bool:
-    best = table.best(column)
-    return best is not None and not row.bound and row[column.key].value == best
 
 
 def _latex(text: str) -> str:

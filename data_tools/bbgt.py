@@ -55,6 +55,9 @@ def read_bbgt(path: str | Path) -> list[BbgtObject]:
 def parse_bbgt(text: str, *, where: str | Path = "text") -> list[BbgtObject]:
     """Parse bbGt text: a header, then one object a line: `class l t w h` and seven columns ExDark leaves unused.
 
+    These would be occlusion, the visible box, `ign` and an angle. The release's README calls them unused, and its
+    numbers count every box, so an `ign` that is set leaves none out.
+
     Args:
         text: The file's content, any line ends.
         where: The file's name, for errors.

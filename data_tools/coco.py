@@ -6,7 +6,8 @@ Source: https://cocodataset.org/#format-data (object detection).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,9 +38,10 @@ class _Image:
 class CocoDataset(Dataset):
     """The images of annotation files in COCO's format; the files are read whole.
 
-    An id is the image's `file_name` without extension, with the annotation file's name in front where two files have
-    different images of one id; images come by their number. The image is looked for by that name below the root, see
-    `coco_pictures`. A box `[x, y, width, height]` is 0-based and continuous; `iscrowd` makes an object difficult.
+    An id is the image's `file_name` without extension, with it where a file has different images of one id, and with
+    the annotation file's name in front where two files have; images come by their number. The image is looked for by
+    that name below the root, see `coco_pictures`. A box `[x, y, width, height]` is 0-based and
+    continuous; `iscrowd` makes an object difficult.
 
     Args:
         root: Folder that holds the images, at any depth.
@@ -80,7 +82,7 @@ class CocoDataset(Dataset):
             self._images.setdefault(image_id, image)
         super().__init__(root, ids, name=name, listed_in=", ".join(str(one.path) for one in files), tolerant=tolerant)
         self.coco_files = tuple(source.path for source in files)
-        self.left_out = found.notes
+        self.left_out = (*found.notes, *pictures.notes)
         self.faults += faults
 
     def image_path(self, image_id: str) -> Path:
@@ -149,16 +151,29 @@ class COCO(CocoDataset):
 
 
 def _told_apart(read: Sequence[tuple[str, _Image]]) -> list[str]:
-    """The ids, with the name of the annotation file in front of those that two files have for different images."""
-    first: dict[str, _Image] = {}
-    for image_id, image in read:
-        first.setdefault(image_id, image)
-    meeting = {
-        image_id
-        for image_id, image in read
-        if image.source != first[image_id].source and image.path != first[image_id].path
-    }
-    return [f"{image.source.name}/{image_id}" if image_id in meeting else image_id for image_id, image in read]
+    """The ids, with what tells those apart that are of different images.
+
+    In one annotation file that is the extension (`a.jpg`, `a.png`), in two their names in front.
+    """
+    images = [image for _, image in read]
+    ids = [
+        f"{image_id}{image.path.suffix}" if is_shared else image_id
+        for (image_id, image), is_shared in zip(
+            read, _shared([(one.source, name) for name, one in read], images), strict=True
+        )
+    ]
+    return [
+        f"{image.source.name}/{image_id}" if is_shared else image_id
+        for image_id, image, is_shared in zip(ids, images, _shared(ids, images), strict=True)
+    ]
+
+
+def _shared(keys: Sequence[Hashable], images: Sequence[_Image]) -> list[bool]:
+    """For each image whether another has its key."""
+    paths: dict[Hashable, set[Path]] = defaultdict(set)
+    for key, image in zip(keys, images, strict=True):
+        paths[key].add(image.path)
+    return [len(paths[key]) > 1 for key in keys]
 
 
 def _read_images(source: CocoFile, pictures: Pictures, faults: list[Finding] | None) -> Iterable[tuple[str, _Image]]:

@@ -11,13 +11,11 @@ Environments: A Collective Benchmark Study" (IEEE TIP 2020), https://flyywh.gith
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 from duskbench.data_tools.boxes import Box, BoxError
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import open_file
-from duskbench.data_tools.findings import Finding, several_images
 from duskbench.data_tools.ids import as_known, read_text, resolve
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError, ObjectAnnotation
@@ -56,7 +54,7 @@ class DarkFace(Dataset):
         lone = [image_id for image_id, file in without.items() if _is_label(tree / "label" / file)]
         numbers = sorted([*self._files, *lone], key=lambda image_id: (len(image_id), image_id))
         super().__init__(tree, numbers, name="DARK FACE")
-        self.left_out = found.notes
+        self.left_out = found.notes_by_id
 
     @classmethod
     def detects(cls, root: Path) -> bool:
@@ -83,10 +81,6 @@ class DarkFace(Dataset):
         if not path.is_file():
             raise MissingAnnotationError("The label is missing.", where=path, got="its image is there")
         return ImageRecord(image_id, self.image_path(image_id), parse_label(read_text(path), where=path))
-
-    def check(self) -> Iterator[Finding]:
-        """Images with several files."""
-        return several_images(self._files, self.root / "image")
 
 
 def _find_tree(root: Path) -> Path | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import stat
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 # What can be opened like a file, and may never come to an end.
@@ -43,15 +44,24 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def names_by_stem(folder: Path) -> dict[str, list[str]]:
+    """Folded stem -> the names in a folder that have it; none where it cannot be listed."""
+    by_stem: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError):
+        for each in sorted(folder.iterdir()):
+            by_stem.setdefault(folded(each.stem), []).append(each.name)
+    return by_stem
+
+
+def others_like(path: Path, listed: Callable[[Path], Mapping[str, Sequence[str]]] = names_by_stem) -> str:
+    """The names in a file's folder that are its own but for case, Unicode form or extension, with commas between."""
+    return ", ".join(name for name in listed(path.parent).get(folded(path.stem), ()) if name != path.name)
+
+
 def hint_at_others(path: str | Path) -> str | None:
-    """What there is in place of a file that is not there: of its name but for case, Unicode form or extension."""
-    path = Path(path)
-    try:
-        names = [other.name for other in path.parent.iterdir()]
-    except OSError:
-        return None
-    near = sorted(name for name in names if name != path.name and folded(Path(name).stem) == folded(path.stem))
-    return f"{', '.join(near)} is there: rename it, or correct what names it" if near else None
+    """What to do where others are in place of a file that is not there, see `others_like`."""
+    others = others_like(Path(path))
+    return f"{others} is there: rename it, or correct what names it" if others else None
 
 
 def files_below(folder: Path, *, without: str | None = None) -> Iterator[Path]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from duskbench.data_tools.file_states import folded, other_than_file
+from duskbench.data_tools.file_states import names_by_stem, other_than_file, others_like
 from duskbench.data_tools.ids import printable
 
 Severity = Literal["error", "warning", "info"]
@@ -46,13 +47,6 @@ def compare_counts(got: Mapping[str, int], official: Mapping[str, int], file: Pa
         yield Finding("warning", "count", file, message)
     if not any(got.get(split) for split in official):
         yield Finding("error", "count", file, f"lists no image; the official sets are {dict(official)}")
-
-
-def several_images(files: Mapping[str, Sequence[str]], folder: Path) -> Iterator[Finding]:
-    """Images that have several files, the first of which is read: id -> files, relative to their folder."""
-    for image_id, (first, *others) in files.items():
-        if others:
-            yield Finding("warning", "several-images", folder / first, f"read for {image_id}, not {', '.join(others)}")
 
 
 @dataclass
@@ -95,7 +89,7 @@ class Collector:
 
     def __init__(self, report: Report, root: Path) -> None:
         self.report, self.root = report, root
-        self._folders: dict[Path, dict[str, list[str]]] = {}
+        self._listed = cache(names_by_stem)
 
     def add(self, severity: Severity, code: str, file: Path | str, message: str) -> None:
         """Add a finding about a file."""
@@ -115,11 +109,5 @@ class Collector:
         kind = other_than_file(path)
         if kind is not None:
             return f"{kind}, not a file"
-        folder = path.parent
-        if folder not in self._folders:
-            by_stem: dict[str, list[str]] = {}
-            for each in sorted(folder.iterdir()) if folder.is_dir() else ():
-                by_stem.setdefault(folded(each.stem), []).append(each.name)
-            self._folders[folder] = by_stem
-        near = [name for name in self._folders[folder].get(folded(path.stem), []) if name != path.name]
-        return f"not there, but {', '.join(near)} is" if near else "not there"
+        others = others_like(path, self._listed)
+        return f"not there, but {others} is" if others else "not there"

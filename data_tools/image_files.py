@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.file_states import other_than_file
-from duskbench.data_tools.ids import forms, printable, stem
+from duskbench.data_tools.ids import forms, printable, shown, stem
 from duskbench.data_tools.images import is_image_file
 
 _NAMED = 3
@@ -54,11 +54,13 @@ class ImageFiles:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was left out, one sentence a reason with the number and the first names."""
-        return tuple(
-            f"{len(names)} left out, {reason}: {', '.join(map(printable, names[:_NAMED]))}"
-            f"{', ...' if len(names) > _NAMED else ''}"
-            for reason, names in self.left_out.items()
-        )
+        return tuple(_note(reason, names) for reason, names in self.left_out.items())
+
+    @property
+    def notes_by_id(self) -> tuple[str, ...]:
+        """`notes`, and of the files that share an id those that `by_id` does not put first."""
+        others = [file for files in self.by_id().values() for file in files[1:]]
+        return (*self.notes, *([_note("beside a file of the same name that is read", others)] if others else []))
 
     def by_id(self) -> dict[str, list[str]]:
         """Relative path without extension -> the files; where there are several, the one to read comes first."""
@@ -79,8 +81,8 @@ class ImageFiles:
 
         Of an id with folders those of the same path, if there are any; else those of its file name, unless their
         folders are others than the id's: `1.png` and `deep/x/1.png` can be of `x/1`, and `y/1.png` cannot. Of an id
-        without folders those of its name in whatever folder. Extensions do not matter. More than one is for the caller
-        to settle.
+        without folders those of its name in whatever folder. Extensions do not matter, unless the id has one. More than
+        one is for the caller to settle.
         """
         return next(filter(None, map(self._matching, forms(image_id))), [])
 
@@ -88,7 +90,10 @@ class ImageFiles:
         folder, _, name = image_id.rpartition("/")
         named = sorted(self.by_name.get(name, []))
         same = [file for file in named if stem(file) == image_id] if folder else []
-        return [self.root / file for file in same or named if _is_below(stem(file), image_id)]
+        found = [file for file in same or named if _is_below(stem(file), image_id)]
+        # An id has its extension where two formats share a name.
+        found = found or [file for file in self.by_name.get(stem(name), []) if _is_below(file, image_id)]
+        return [self.root / file for file in found]
 
     def matching_each(self, image_ids: Iterable[str]) -> dict[str, list[Path]]:
         """The files that belong to each of a data set's images, see `matching`; no file to two of them.
@@ -102,8 +107,35 @@ class ImageFiles:
             for image_id, files in found.items()
         }
 
+    def one_each(self, image_ids: Iterable[str], problem: str, todo: str) -> dict[str, Path]:
+        """The one file that belongs to each of a data set's images, see `matching_each`.
+
+        Raises:
+            DataError: An image has none, or several: `problem`, with `todo` as what helps.
+        """
+        found = self.matching_each(image_ids)
+        wrong = [
+            f"{image_id}: {', '.join(file.name for file in files) or 'none'}"
+            for image_id, files in found.items()
+            if len(files) != 1
+        ]
+        if wrong:
+            raise DataError(
+                problem,
+                where=self.root,
+                expected="one file of the image's path or name for each image, and none for two",
+                got=f"{len(wrong)} of {len(found)} without: {shown(wrong)}",
+                todo=todo,
+            )
+        return {image_id: files[0] for image_id, files in found.items()}
+
     def _id_of(self, file: Path) -> str:
         return stem(file.relative_to(self.root).as_posix())
+
+
+def _note(reason: str, names: list[str]) -> str:
+    more = ", ..." if len(names) > _NAMED else ""
+    return f"{len(names)} left out, {reason}: {', '.join(map(printable, names[:_NAMED]))}{more}"
 
 
 def find_images(folder: str | Path) -> ImageFiles:

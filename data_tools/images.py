@@ -142,11 +142,11 @@ def write_image(path: str | Path, image_rgb: np.ndarray) -> None:
     import cv2
 
     path = Path(path)
-    if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3:
+    if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.size == 0:
         raise DataError(
             "Cannot write the array as an image.",
             where=path,
-            expected="(H, W, 3) uint8 RGB",
+            expected="(H, W, 3) uint8 RGB, H and W from 1",
             got=f"{image_rgb.shape} {image_rgb.dtype}",
         )
     form = format_to_write(path, image_rgb.shape)

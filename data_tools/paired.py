@@ -13,7 +13,6 @@ from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import CopyMode
 from duskbench.data_tools.folder import ImageFolder
-from duskbench.data_tools.ids import shown
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.images import decode_image
 from duskbench.data_tools.leftovers import remove_leftovers
@@ -183,17 +182,12 @@ def _pairs_of(folder: Path, part: str | None) -> dict[str, tuple[Path, Path]]:
 
 
 def _matched(low: Any, high: Path) -> dict[str, tuple[Path, Path]]:
-    twins = find_images(high).matching_each(low.ids)
-    wrong = [f"{image_id}: {len(found) or 'none'}" for image_id, found in twins.items() if len(found) != 1]
-    if wrong:
-        raise DataError(
-            "Low-light images have no twin, or more than one.",
-            where=high,
-            expected="one file of the image's path or name for each image, and none for two",
-            got=f"{len(wrong)} of {len(twins)} without: {shown(wrong)}",
-            todo="complete the folder, or take them out of the low-light images",
-        )
-    return {image_id: (low.image_path(image_id), found[0]) for image_id, found in sorted(twins.items())}
+    twins = find_images(high).one_each(
+        low.ids,
+        "Low-light images have no twin, or more than one.",
+        todo="complete the folder, or take them out of the low-light images",
+    )
+    return {image_id: (low.image_path(image_id), twin) for image_id, twin in sorted(twins.items())}
 
 
 def _measure(candidate: Candidate) -> tuple[Candidate, Measured | str | None]:

@@ -88,7 +88,7 @@ class Dataset(ABC):
         name: What the data set is called.
         root: Its folder.
         ids: The images' ids, in order.
-        left_out: What of the folder is not in the data set, one sentence each.
+        left_out: What of the folder is not in the data set, or lies elsewhere than it should, one sentence each.
         faults: What was wrong with its lists; empty unless `tolerant`.
         coco_files: Annotation files in COCO's format, whose numbers results of other programs use.
         counts: Further numbers for `verify`'s report, such as the images of each split.

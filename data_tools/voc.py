@@ -13,7 +13,7 @@ from pathlib import Path
 from duskbench.data_tools.classes import SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.exdark import KNOWN_WITHOUT_BOX
-from duskbench.data_tools.findings import Finding, compare_counts, several_images
+from duskbench.data_tools.findings import Finding, compare_counts
 from duskbench.data_tools.ids import as_known, forms, printable, resolve, stem
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.image_sets import IMAGE_SETS, read_image_set
@@ -60,7 +60,7 @@ class VOC(Dataset):
         marked_out: list[str] = []
         ids, listed_in = self._select(split, marked_out)
         super().__init__(self.root, ids, listed_in=listed_in, tolerant=tolerant)
-        self.left_out = self._images.notes if self._images else ()
+        self.left_out = self._images.notes_by_id if self._images else ()
         if marked_out:
             shown = ", ".join(map(printable, marked_out[:3]))
             self.left_out += (f"{len(marked_out)} left out, marked -1 in {listed_in.name}: {shown}",)
@@ -211,7 +211,6 @@ class VOC(Dataset):
             if annotations.get(file[:-4], file) != file:
                 path = self.root / "Annotations" / file
                 yield Finding("error", "several-annotations", path, f"{annotations[file[:-4]]} is read in its place")
-        yield from several_images(images, self.root / "JPEGImages")
 
 
 class VOCAnnotations(Dataset):

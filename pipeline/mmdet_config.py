@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+import inspect
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.module_sources import source_hashes
 from duskbench.data_tools.plugins import raised_at
 from duskbench.pipeline.config_settings import check_overrides, runner_settings
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
@@ -62,7 +65,34 @@ def read_config(path: str | Path) -> Config:
     try:
         return Config.fromfile(str(path))
     except (Exception, SystemExit) as error:
-        raise ConfigError("Cannot read the mmdet config.", where=path, got=raised_at(error, None)) from error
+        builds_on = isinstance(error, FileNotFoundError) and Path(path).is_file()
+        raise ConfigError(
+            "Cannot read the mmdet config.",
+            where=path,
+            got=raised_at(error, None),
+            todo="a copied config still builds on files beside its original: give `_base_` whole paths"
+            if builds_on
+            else None,
+        ) from error
+
+
+def brought_code(config: Config, *parts: Any) -> dict[str, str]:
+    """Module -> hash of the code that a config brings along: what it imports, and what parts of it name as itself."""
+    named = (config.get("custom_imports") or {}).get("imports") or ()
+    modules = [sys.modules.get(name) for name in ([named] if isinstance(named, str) else named)]
+    codes = [code for code in (*modules, *_code_in(parts)) if code is not None]
+    hashes = {name: each for code in codes for name, each in source_hashes(code).items()}
+    # mmdet's and duskbench's own count in any case.
+    return {name: each for name, each in hashes.items() if name.partition(".")[0] not in ("duskbench", "mmdet")}
+
+
+def _code_in(value: Any) -> Iterator[Any]:
+    """Classes and functions in a configuration, as those in pure Python have in place of names."""
+    if isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _code_in(each)
+    elif inspect.isclass(value) or inspect.isfunction(value):
+        yield value
 
 
 def _packaged(address: str) -> str:

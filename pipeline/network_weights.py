@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duskbench.data_tools.errors import WeightsError
+from duskbench.data_tools.ids import shown
 from duskbench.pipeline.checkpoint import read_weights
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class StoredWeights:
                 "The file holds several networks that fit.",
                 where=self.path,
                 expected="one, or one of them a moving average (ema)",
-                got=_some(alike),
+                got=shown(alike),
                 todo="save the one that is meant alone, as its state dict",
             )
         if different:
@@ -227,7 +228,7 @@ def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:
             "The file holds something besides named tensors.",
             where=path,
             expected="a tensor under each key",
-            got=f"{_some(map(repr, others))} of {len(content)} keys",
+            got=f"{shown(map(repr, others))} of {len(content)} keys",
             todo="if one of them is the state_dict, save that one alone",
         )
     return dict(content)
@@ -266,7 +267,7 @@ def check_fit(
             f"The weights do not fit {type(module).__name__}.",
             where=where,
             expected=f"its {len(module.state_dict())} keys",
-            got="; ".join(f"{len(items)} {kind}: {_some(items)}" for kind, items in found.items()),
+            got="; ".join(f"{len(items)} {kind}: {shown(items)}" for kind, items in found.items()),
             todo="check that this is the file for this network and this version of it",
         )
 
@@ -313,8 +314,3 @@ def _kind(tensor: Tensor) -> str:
 
     layout = "" if tensor.layout is torch.strided else f" in the layout {tensor.layout}"
     return f"{tensor.dtype}{layout}{' without values (meta)' if tensor.is_meta else ''}"
-
-
-def _some(items: Iterable[str]) -> str:
-    items = list(items)
-    return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")

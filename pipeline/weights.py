@@ -15,11 +15,6 @@ from duskbench.pipeline.weight_catalogue import CATALOGUE, WeightFile
 
 logger = logging.getLogger(__name__)
 
-__all__ = [
-    "CATALOGUE", "PRETRAINED", "SEARCH_VARIABLE", "WeightFile", "bundled", "cache_folder", "find_trained",
-    "find_weights", "search_folders",
-]  # fmt: skip
-
 SEARCH_VARIABLE = "DUSKBENCH_WEIGHTS"
 # The largest file of the catalogue has 528 MB.
 _MOST_BYTES = 4 << 30

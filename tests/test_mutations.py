@@ -21,7 +21,7 @@ from duskbench.benchmarks.evidence import RunEvidence
 from duskbench.benchmarks.nightly.history import History, read_history
 from duskbench.benchmarks.nightly.night import from_json, to_json
 from duskbench.benchmarks.record import RunRecord
-from duskbench.benchmarks.run_differences import ImageState
+from duskbench.benchmarks.rows import ImageState
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.errors import DuskbenchError
 from duskbench.data_tools.ids import check_id, read_names, read_text

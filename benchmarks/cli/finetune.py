@@ -18,7 +18,6 @@ from duskbench.benchmarks.cli.options import (
     Detector,
     Device,
     Layout,
-    Limit,
     Out,
     Split,
     Weights,
@@ -46,7 +45,10 @@ def finetune(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = 0,
-    limit: Limit = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most this many training images and this many test images, spread evenly."),
+    ] = None,
     allow_missing: AllowMissing = False,
     cfg_options: CfgOptions = None,
 ) -> None:

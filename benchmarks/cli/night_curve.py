@@ -21,6 +21,7 @@ from duskbench.benchmarks.cli.options import (
     Split,
     Weights,
     Workers,
+    given_settings,
     use_weights,
 )
 from duskbench.benchmarks.cli.table import print_as
@@ -57,12 +58,7 @@ def night_curve(
 
     use_weights(weights)
     ladder = Ladder(_stops(exposures), tuple(dict.fromkeys(noise or ["low"])), seed)
-    overrides = {
-        "data.root": str(data) if data else None,
-        "data.split": split,
-        "enhancers": list(enhancer) if enhancer else None,
-        "detector": list(detector) if detector else None,
-    }
+    overrides = given_settings(data, None, split, enhancers=enhancer, detectors=detector)
     benchmark = load_benchmark_config(config, cfg_options=cfg_options or (), overrides=overrides)
     options = RunOptions(
         out or Path("runs") / benchmark.name, device, checkpoint, batch_size, workers=workers, limit=limit

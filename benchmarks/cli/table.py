@@ -40,8 +40,8 @@ def table(
 ) -> None:
     """Print the table of a run again, from its stored rows."""
     from duskbench.benchmarks.breakdown_table import breakdown_to_csv, read_breakdown
-    from duskbench.benchmarks.errors_table import read_errors_table
-    from duskbench.benchmarks.found_table import read_found_table
+    from duskbench.benchmarks.changes_table import read_found_table
+    from duskbench.benchmarks.error_kinds_table import read_errors_table
     from duskbench.benchmarks.results import read_table
 
     if errors + (by is not None) + (found is not None) > 1:

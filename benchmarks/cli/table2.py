@@ -85,6 +85,7 @@ def table2(
     from duskbench.benchmarks.reproduce.table2 import METHODS, Table2Options, plan_table2
     from duskbench.benchmarks.reproduce.training import Training, parse_training_options
     from duskbench.benchmarks.results import read_table
+    from duskbench.benchmarks.run_plan import RunOptions
 
     if weights is not None:
         check_weights(weights)
@@ -93,6 +94,15 @@ def table2(
     plan = plan_table2(
         Table2Options(
             work=work,
+            run=RunOptions(
+                out=work / "results",
+                device=device,
+                checkpoint=checkpoint,
+                batch_size=batch_size,
+                workers=workers,
+                cluster=cluster_options(cluster, gpus_per_worker, send_images=send_images),
+                limit=limit,
+            ),
             data=data,
             exdark=exdark,
             voc=voc or (),
@@ -102,12 +112,6 @@ def table2(
             allow_missing=allow_missing,
             config=config,
             detectors=detector or (),
-            checkpoint=checkpoint,
-            device=device,
-            limit=limit,
-            batch_size=batch_size,
-            workers=workers,
-            cluster=cluster_options(cluster, gpus_per_worker, send_images=send_images),
         )
     )
     with RichProgress(err_console) as progress:

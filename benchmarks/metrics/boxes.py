@@ -77,7 +77,7 @@ def check_boxes(
     """Columns as (N, 4) float64, (N,) int64 and (N,) int64.
 
     Raises:
-        DataError: Shapes that do not fit, labels out of range, NaN or infinite numbers.
+        DataError: Shapes that do not fit, labels out of range, fractions in labels or images, NaN or infinite numbers.
     """
     boxes = np.asarray(boxes, dtype=np.float64)
     if boxes.size == 0:
@@ -85,8 +85,8 @@ def check_boxes(
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
         got = "NaN or infinite coordinates" if boxes.shape[1:] == (4,) else f"shape {boxes.shape}"
         raise DataError("The boxes are not usable.", where=what, expected="(N, 4) finite numbers, x1 y1 x2 y2", got=got)
-    label = check_column("labels", labels, len(boxes), where=what).astype(np.int64, copy=False)
-    image = check_column("images", images, len(boxes), where=what).astype(np.int64, copy=False)
+    label = check_whole_column("labels", labels, len(boxes), where=what)
+    image = check_whole_column("images", images, len(boxes), where=what)
     if len(label) and not (label.min() >= 0 and label.max() < n_classes):
         raise DataError(
             "A label names no class.",
@@ -111,3 +111,17 @@ def check_column(name: str, values: np.ndarray, n: int, *, where: str | None = N
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError(f"NaN or infinite numbers in {name}.", where=where, expected="finite numbers")
     return values
+
+
+def check_whole_column(name: str, values: np.ndarray, n: int, *, where: str | None = None) -> np.ndarray:
+    """A column of `n` whole numbers, of any type, as int64.
+
+    Raises:
+        DataError: It is of another length, or holds NaN, infinite numbers or fractions.
+    """
+    values = check_column(name, values, n, where=where)
+    whole = values.astype(np.int64, copy=False)
+    fractions = values[values != whole]
+    if len(fractions):
+        raise DataError(f"Fractions in {name}.", where=where, expected="whole numbers", got=f"{fractions[0]:g}")
+    return whole

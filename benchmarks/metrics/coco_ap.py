@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from duskbench.benchmarks.metrics.base import DetectionMetric, Ranked, Ranking
-from duskbench.benchmarks.metrics.boxes import Boxes, check_boxes, check_column, pairs
+from duskbench.benchmarks.metrics.boxes import Boxes, check_boxes, check_column, check_whole_column, pairs
 from duskbench.benchmarks.metrics.voc_ap import average_precision, precision_recall
 
 # Source of all three: pycocotools cocoeval.py, Params.setDetParams. Spelt as there, for the last bit.
@@ -81,7 +81,7 @@ def coco_ap(
     """
     gt_xyxy, gt_label, gt_image = check_boxes("ground truth", gt_boxes, gt_labels, gt_images, n_classes)
     det_xyxy, det_label, det_image = check_boxes("detections", det_boxes, det_labels, det_images, n_classes)
-    difficult = check_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
+    difficult = check_whole_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
     scores = check_column("det_scores", det_scores, len(det_xyxy)).astype(np.float64)
     truth = Boxes(gt_xyxy, gt_label, gt_image, np.ones(len(difficult)), difficult, np.arange(len(difficult)))
     found = Boxes(det_xyxy, det_label, det_image, scores, np.zeros(len(scores), bool), np.arange(len(scores)))

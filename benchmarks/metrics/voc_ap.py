@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from duskbench.benchmarks.metrics.base import DetectionMetric, Mode, Ranked, Ranking
-from duskbench.benchmarks.metrics.boxes import Boxes, check_boxes, check_column, pairs
+from duskbench.benchmarks.metrics.boxes import Boxes, check_boxes, check_column, check_whole_column, pairs
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.data_tools.errors import ConfigError
 
@@ -175,7 +175,7 @@ def match(
         raise ConfigError("The IoU threshold is out of range.", expected="0 to 1", got=repr(iou_threshold))
     gt_xyxy, gt_label, gt_image = check_boxes("ground truth", gt_boxes, gt_labels, gt_images, n_classes)
     det_xyxy, det_label, det_image = check_boxes("detections", det_boxes, det_labels, det_images, n_classes)
-    difficult = check_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
+    difficult = check_whole_column("gt_difficult", gt_difficult, len(gt_xyxy)).astype(bool)
     scores = check_column("det_scores", det_scores, len(det_xyxy)).astype(np.float64, copy=False)
 
     gt_key, det_key = gt_image * n_classes + gt_label, det_image * n_classes + det_label

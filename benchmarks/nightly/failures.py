@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from duskbench.benchmarks.evidence import EnhancerEvidence, RowEvidence, RunEvidence
-from duskbench.benchmarks.nightly.night import Finding
+from duskbench.benchmarks.nightly.night import GateFinding
 from duskbench.benchmarks.notes import failures_by_reason
 
 _REASONS_SHOWN = 3
 
 
-def failures_finding(now: RowEvidence, before: RowEvidence | None, tonight: RunEvidence) -> Finding:
+def failures_finding(now: RowEvidence, before: RowEvidence | None, tonight: RunEvidence) -> GateFinding:
     """What is to say of failures of a row: of several trainings the worst, naming those that it is said of."""
     known = {one.entry.label: one for one in before.each} if before is not None else {}
     found = [_failures_finding(one, known.get(one.entry.label), tonight) for one in now.each]
@@ -24,10 +24,10 @@ def failures_finding(now: RowEvidence, before: RowEvidence | None, tonight: RunE
     if len(messages) == 1 and len(said) == len(found):
         return replace(said[0], subject=now.label)
     message = "; ".join(f"{finding.subject}: {finding.message}" for finding in said)
-    return Finding(now.label, "failures", worst, message)
+    return GateFinding(now.label, "failures", worst, message)
 
 
-def _failures_finding(now: EnhancerEvidence, before: EnhancerEvidence | None, tonight: RunEvidence) -> Finding:
+def _failures_finding(now: EnhancerEvidence, before: EnhancerEvidence | None, tonight: RunEvidence) -> GateFinding:
     """Red for an image that fails and did not in the baseline, for one that was not measured, and for an enhancer that
     can no longer be built.
     """  # noqa: D205 - a list of three
@@ -36,7 +36,7 @@ def _failures_finding(now: EnhancerEvidence, before: EnhancerEvidence | None, to
         reason = " ".join(now.entry.error.split())
         known = before is not None and before.entry.error is not None
         ending = "; so it was in the baseline" if known else ""
-        return Finding(label, "failures", "not gated" if known else "failed", f"cannot be built: {reason}{ending}")
+        return GateFinding(label, "failures", "not gated" if known else "failed", f"cannot be built: {reason}{ending}")
     there = np.array([state.sha256 is not None for state in tonight.images], bool)
     lost = int((there & ~now.sample.measured).sum()) - len(now.failures)
     excused = set() if before is None else set(before.failures)
@@ -44,10 +44,10 @@ def _failures_finding(now: EnhancerEvidence, before: EnhancerEvidence | None, to
     known_failures = len(now.failures) - len(new)
     ending = f"; {known_failures} that failed in the baseline too" if known_failures else ""
     if lost > 0:
-        return Finding(label, "failures", "failed", f"{lost} images were not measured{ending}")
+        return GateFinding(label, "failures", "failed", f"{lost} images were not measured{ending}")
     if not new:
-        return Finding(label, "failures", "passed", f"no image fails that did not before{ending}")
-    return Finding(label, "failures", "failed", f"{len(new)} images fail{ending}: {_reasons(now.failures, new)}")
+        return GateFinding(label, "failures", "passed", f"no image fails that did not before{ending}")
+    return GateFinding(label, "failures", "failed", f"{len(new)} images fail{ending}: {_reasons(now.failures, new)}")
 
 
 def _reasons(failures: Mapping[str, str], image_ids: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from duskbench.benchmarks.compare import EnhancerComparison, RunComparison, comp
 from duskbench.benchmarks.evidence import RowEvidence, RunEvidence
 from duskbench.benchmarks.nightly.failures import failures_finding
 from duskbench.benchmarks.nightly.history import Baseline
-from duskbench.benchmarks.nightly.night import Calibration, Finding, Outcome
+from duskbench.benchmarks.nightly.night import Calibration, GateFinding, Outcome
 from duskbench.benchmarks.nightly.speed import cost_change, stage_findings, throughput_finding
 from duskbench.benchmarks.record import MetricEntry, ScoreColumn
 from duskbench.benchmarks.statistics import Interval
@@ -64,7 +64,7 @@ class GateResult:
             ones.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[GateFinding, ...]
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     joins: tuple[str, ...] = ()
@@ -128,7 +128,7 @@ def _row_findings(
     tonight: RunEvidence,
     calibration: Calibration,
     limits: Limits,
-) -> Iterator[Finding]:
+) -> Iterator[GateFinding]:
     """All gates of one row; without `compared` it is new."""
     label = now.label
     before = compared.baseline.evidence.rows[label] if compared is not None else None
@@ -139,10 +139,10 @@ def _row_findings(
         yield _gone_finding(label, ", ".join(gone))
     if now.is_empty:
         gates = [*((column.heading, column.key) for column in tonight.record.columns()), ("throughput", None)]
-        yield from (Finding(label, gate, "not gated", "no image has a result", score=key) for gate, key in gates)
+        yield from (GateFinding(label, gate, "not gated", "no image has a result", score=key) for gate, key in gates)
     elif compared is None or before is None or before.is_empty:
         message = _NEW if failures.outcome == "passed" else _NEW_AND_FAILING
-        yield Finding(label, "presence", "not gated", message)
+        yield GateFinding(label, "presence", "not gated", message)
     else:
         one, why = compared.by_label[label], cause(compared.by_label[label], compared.comparison)
         for column in tonight.record.columns():
@@ -151,14 +151,14 @@ def _row_findings(
             if column.identity not in {each.identity for each in tonight.record.columns()}:
                 gated = limits.tolerance(column.metric) is not None
                 message = "in the baseline and not measured tonight; if that is meant, --accept takes it out"
-                yield Finding(label, column.heading, "failed" if gated else "not gated", message, score=column.key)
+                yield GateFinding(label, column.heading, "failed" if gated else "not gated", message, score=column.key)
         change = cost_change(
             one.after.ms.get("enhance"), one.before.ms.get("enhance"), calibration, compared.baseline.night.calibration
         )
         yield throughput_finding(label, change, limits.throughput, why)
 
 
-def _score_finding(one: EnhancerComparison, column: ScoreColumn, tolerance: float | None, why: str) -> Finding:
+def _score_finding(one: EnhancerComparison, column: ScoreColumn, tolerance: float | None, why: str) -> GateFinding:
     """The gate of one score."""
     outcome, message = _score_outcome(one, column, tolerance, why)
     change = one.difference.scores.get(column.key)
@@ -166,7 +166,7 @@ def _score_finding(one: EnhancerComparison, column: ScoreColumn, tolerance: floa
         # A change over other images than the baseline's would look like an answer.
         change = None if outcome == "failed" else change
         outcome, message = "not gated", f"{message}; it has no tolerance"
-    return Finding(one.label, column.heading, outcome, message, change, column.key)
+    return GateFinding(one.label, column.heading, outcome, message, change, column.key)
 
 
 def _score_outcome(
@@ -228,26 +228,26 @@ def _unexplained(one: EnhancerComparison, comparison: RunComparison) -> Iterator
         yield f"{one.label}: other numbers than in the baseline; {cause(one, comparison)}"
 
 
-def _gone_finding(label: str, what: str) -> Finding:
+def _gone_finding(label: str, what: str) -> GateFinding:
     """A guard that silently guards less is none, so what is gone, a training too, is red until it is accepted."""
     message = "in the baseline and not in tonight's configuration; if that is meant, --accept takes it out"
-    return Finding(label, "presence", "failed", message if what == label else f"{what}: {message}")
+    return GateFinding(label, "presence", "failed", message if what == label else f"{what}: {message}")
 
 
-def _missing_finding(image_ids: Sequence[str]) -> Finding:
+def _missing_finding(image_ids: Sequence[str]) -> GateFinding:
     """In a first night there is nothing that could say that missing images are known."""
     message = f"{len(image_ids)} images of the split are not in the tree (the first: {', '.join(image_ids[:3])})"
-    return Finding("data set", "failures", "failed", message)
+    return GateFinding("data set", "failures", "failed", message)
 
 
-def _nothing_measured(tonight: RunEvidence) -> Iterator[Finding]:
+def _nothing_measured(tonight: RunEvidence) -> Iterator[GateFinding]:
     """Also where each failure is known: a night without a number cannot be green."""
     columns = tonight.record.columns()
     if not tonight.within().any():
-        yield Finding("night", "presence", "failed", "no enhancer has a result of any image")
+        yield GateFinding("night", "presence", "failed", "no enhancer has a result of any image")
     elif columns and not _scored(tonight):
         named = ", ".join(column.heading for column in columns)
-        yield Finding("night", "presence", "failed", f"no image of any enhancer has a number: {named}")
+        yield GateFinding("night", "presence", "failed", f"no image of any enhancer has a number: {named}")
 
 
 def _empty_columns(tonight: RunEvidence, limits: Limits) -> Iterator[str]:
@@ -274,7 +274,7 @@ def _scored(tonight: RunEvidence) -> set[str]:
 
 def _stage_findings(
     compared: Sequence[_Compared], tonight: RunEvidence, calibration: Calibration, limits: Limits
-) -> list[Finding]:
+) -> list[GateFinding]:
     """The stages are compared over the enhancers that share the baseline night with the most of them."""
     most = max(compared, key=lambda each: len(each.by_label))
     if not most.by_label:
@@ -290,7 +290,7 @@ def _stage_findings(
     )
 
 
-def _joins(tonight: RunEvidence, of: Mapping[str, _Compared], findings: Sequence[Finding]) -> list[str]:
+def _joins(tonight: RunEvidence, of: Mapping[str, _Compared], findings: Sequence[GateFinding]) -> list[str]:
     failed = {finding.subject for finding in findings if finding.outcome == "failed"}
     if not of:
         return [] if failed else list(tonight.rows)

@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from xml.etree import ElementTree as Tree
 
-from duskbench.benchmarks.nightly.night import Finding, Night
+from duskbench.benchmarks.nightly.night import GateFinding, Night
 
 # XML 1.0 has no way to write these; an enhancer's error message may well hold a terminal's colour codes.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -65,7 +65,7 @@ def _comparison_case(night: Night) -> Tree.Element:
     return case
 
 
-def _case(night: Night, finding: Finding) -> Tree.Element:
+def _case(night: Night, finding: GateFinding) -> Tree.Element:
     case = _empty_case(night, finding.subject, finding.gate)
     if finding.outcome == "failed":
         about = {"type": f"{finding.gate} regression", "message": _clean(finding.message)}

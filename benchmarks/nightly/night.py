@@ -13,12 +13,12 @@ from duskbench.benchmarks.statistics import Interval
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.typed import from_values, strict_json
 
-Verdict = Literal["green", "red", "not comparable"]
+NightVerdict = Literal["green", "red", "not comparable"]
 Outcome = Literal["passed", "failed", "not gated"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class GateFinding:
     """What one gate says of one enhancer.
 
     Attributes:
@@ -115,14 +115,14 @@ class Night:
     id: str
     started: str
     finished: str
-    verdict: Verdict
+    verdict: NightVerdict
     baseline: tuple[str, ...]
     record: RunRecord
     n_images: int
     images_digest: str
     calibration: Calibration
     enhancers: tuple[NightEnhancer, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[GateFinding, ...]
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     rows: dict[str, int] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class Night:
         return self.record.name
 
     @property
-    def failed(self) -> tuple[Finding, ...]:
+    def failed(self) -> tuple[GateFinding, ...]:
         """The findings that make it red."""
         return tuple(finding for finding in self.findings if finding.outcome == "failed")
 

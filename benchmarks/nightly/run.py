@@ -22,7 +22,7 @@ from duskbench.benchmarks.metrics.registry import DEFAULT_METRICS, load_metric
 from duskbench.benchmarks.nightly.folder import NightFolder, open_night, prune
 from duskbench.benchmarks.nightly.gate import GateResult, Limits, gate_night
 from duskbench.benchmarks.nightly.history import Baseline, History
-from duskbench.benchmarks.nightly.night import Calibration, Night, NightEnhancer, Verdict
+from duskbench.benchmarks.nightly.night import Calibration, Night, NightEnhancer, NightVerdict
 from duskbench.benchmarks.nightly.speed import CalibrationWorkload
 from duskbench.benchmarks.provenance import environment
 from duskbench.benchmarks.record import Environment, RunRecord
@@ -171,7 +171,7 @@ def _subject(record: RunRecord) -> str:
 def _night(folder: NightFolder, measured: _Measured, baselines: list[Baseline], gates: GateResult) -> Night:
     evidence, summary = measured.evidence, measured.summary
     failed = any(finding.outcome == "failed" for finding in gates.findings)
-    verdict: Verdict = "not comparable" if gates.differences else "red" if failed else "green"
+    verdict: NightVerdict = "not comparable" if gates.differences else "red" if failed else "green"
     drawn = Bootstrap(
         evidence.objects, evidence.record.bootstrap, within=evidence.within(), aggregates=evidence.aggregates
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from duskbench.benchmarks.compare import EnhancerComparison
-from duskbench.benchmarks.nightly.night import Calibration, Finding
+from duskbench.benchmarks.nightly.night import Calibration, GateFinding
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.statistics import Interval
@@ -196,20 +196,20 @@ def _ends(a: Interval, b: Interval) -> tuple[float, float]:
     return (a.low or a.value) * (b.low or b.value), (a.high or a.value) * (b.high or b.value)
 
 
-def throughput_finding(subject: str, change: CostChange | str, limit: float, why: str = "") -> Finding:
+def throughput_finding(subject: str, change: CostChange | str, limit: float, why: str = "") -> GateFinding:
     """Red where the throughput fell below `limit` of the baseline's, its whole interval with it."""
     if isinstance(change, str):
-        return Finding(subject, "throughput", "not gated", change)
+        return GateFinding(subject, "throughput", "not gated", change)
     ratio = change.ratio
     seen = f"{ratio.value:.2f} of the baseline's [{ratio.low:.2f}, {ratio.high:.2f}], at least {limit:g} wanted"
     slow = ratio.high is not None and ratio.high < limit
     if not slow:
-        return Finding(subject, "throughput", "passed", seen, ratio)
+        return GateFinding(subject, "throughput", "passed", seen, ratio)
     if change.slower_ms < _LEAST_SLOWDOWN_MS:
         ending = f", but it is {change.slower_ms:.2f} ms an image"
-        return Finding(subject, "throughput", "passed", seen + ending, ratio)
+        return GateFinding(subject, "throughput", "passed", seen + ending, ratio)
     cost = f"{change.slower_ms:.1f} ms an image slower than the calibration workload explains"
-    return Finding(subject, "throughput", "failed", f"{seen}; {cost}" + (f"; {why}" if why else ""), ratio)
+    return GateFinding(subject, "throughput", "failed", f"{seen}; {cost}" + (f"; {why}" if why else ""), ratio)
 
 
 def stage_findings(
@@ -218,7 +218,7 @@ def stage_findings(
     calibrations: tuple[Calibration, Calibration],
     limit: float,
     why: str = "",
-) -> list[Finding]:
+) -> list[GateFinding]:
     """Throughput of the stages that all enhancers share: decoding, the detectors, the metrics.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer
+from duskbench.benchmarks.nightly.night import GateFinding, Night, NightEnhancer
 from duskbench.benchmarks.notes import training_note
 from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.table import ABSENT, Column, cell_of, score_column
@@ -65,7 +65,7 @@ def to_markdown(night: Night, accept: str, links: Mapping[str, str] | None = Non
     return "\n".join([*lines, ""])
 
 
-def _failed_line(finding: Finding) -> str:
+def _failed_line(finding: GateFinding) -> str:
     return f"- **{escape(finding.subject)}, {finding.gate}**: {escape(finding.message)}"
 
 

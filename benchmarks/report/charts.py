@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from duskbench.benchmarks.report.wording import minus
 from duskbench.benchmarks.statistics import Interval
 
 Standing = Literal["better", "worse", "unsettled", "baseline", "bound"]
@@ -186,7 +187,7 @@ def _round_step(rough: float) -> float:
 
 def _plain(value: float, digits: int) -> str:
     text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+    return text.removeprefix("-") if float(text) == 0 else minus(text)
 
 
 def whisker(scale: Scale, interval: Interval | None) -> Whisker | None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.breakdown import Breakdown, break_down, sized_samples
 from duskbench.benchmarks.changes import Changes, Counted, Curve, changes, count, precision_recall_curves
-from duskbench.benchmarks.errors_table import build_errors_table, error_numbers
+from duskbench.benchmarks.error_kinds_table import build_errors_table, error_numbers
 from duskbench.benchmarks.evaluate import EnhancerResult, baseline_labels, bootstrap_of, counts_of, results_of
 from duskbench.benchmarks.matched import Matched, label_of_matched, read_matched
-from duskbench.benchmarks.matching import EnhancerRows, RunImages, open_run
 from duskbench.benchmarks.night_curve import NightCurves
 from duskbench.benchmarks.night_curve_table import measured_night_curves
 from duskbench.benchmarks.nightly.night import Night
@@ -22,8 +21,9 @@ from duskbench.benchmarks.record import DetectorEntry, RunRecord, ScoreColumn
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Shown, choose_images, read_shown
 from duskbench.benchmarks.report.pictures import PictureMaker, PictureSet, make_pictures
 from duskbench.benchmarks.samples import sample_of
-from duskbench.benchmarks.statistics import BootstrapOptions, Sample
+from duskbench.benchmarks.statistics import Sample
 from duskbench.benchmarks.store import RESULTS
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, open_run
 from duskbench.benchmarks.table import Table, build_table
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import DataError
@@ -58,7 +58,6 @@ class ReportContent:
         record: The run's record.
         results: A result per enhancer, in the run's order.
         table: The run's table, for its columns and notes.
-        options: How intervals were made.
         breakdowns: Those that the data set has labels for.
         detectors: What each of the run's detectors found.
         shown: The images with what was found in them.
@@ -72,7 +71,6 @@ class ReportContent:
     record: RunRecord
     results: tuple[EnhancerResult, ...]
     table: Table
-    options: BootstrapOptions
     breakdowns: tuple[Breakdown, ...] = ()
     detectors: tuple[DetectorContent, ...] = ()
     shown: tuple[Shown, ...] = ()
@@ -89,13 +87,10 @@ class ReportContent:
         return next((r.label for r in self.results if r.label == label and r.n_images), None)
 
 
-def headline_first(record: RunRecord) -> tuple[ScoreColumn, ...]:
-    """The scores that a report goes through: those of detections first; the first of all is the headline."""
-    return tuple(sorted(record.columns(), key=lambda score: score.detector is None))
-
-
-def best_first(record: RunRecord, results: Iterable[EnhancerResult], score: ScoreColumn) -> list[EnhancerResult]:
+def best_first(record: RunRecord, results: Iterable[EnhancerResult], score: ScoreColumn | None) -> list[EnhancerResult]:
     """The results that compete and have a score, the best first."""
+    if score is None:
+        return []
     known = [(r, v) for r in results if (v := r.number(score.key)) is not None and r.label not in record.bounds]
     sign = -1 if score.metric.better == "higher" else 1
     return [result for result, value in sorted(known, key=lambda pair: sign * pair[1])]
@@ -107,7 +102,6 @@ def read_content(
     images: int = 12,
     history: Sequence[Night] = (),
     device: str = "cpu",
-    bootstrap: BootstrapOptions | None = None,
     progress: Progress = SILENT,
 ) -> ReportContent:
     """Read a run's newest record and compute what its report shows.
@@ -117,7 +111,6 @@ def read_content(
         images: How many images to show; 0 for none.
         history: Nights for the history curves.
         device: Torch device for making the pictures again.
-        bootstrap: How to resample; None for the record's options.
         progress: Where pictures made are reported.
 
     Raises:
@@ -129,13 +122,11 @@ def read_content(
     with open_run(folder) as (store, run):
         record = run.record
         kept = read_matched(store, run, partial(_keep, run=run), detectors=record.detectors)
-        options = bootstrap or record.bootstrap
         samples = {label: one.sample for label, one in kept.items() if one.sample is not None}
-        drawn = bootstrap_of(run, samples.values(), options)
+        drawn = bootstrap_of(run, samples.values())
         results = results_of(run, [one.counts for one in kept.values()], samples, drawn, baseline_labels(record))
         found = tuple(_detector_content(run, detector, kept) for detector in record.detectors)
-        scores = headline_first(record)
-        ranked = best_first(record, results, scores[0]) if scores else []
+        ranked = best_first(record, results, record.headline)
         choosing = [entry.label for result in ranked for entry in record.rows[result.label]]
         chosen = choose_images(found[0].changes if found else (), choosing, record.image_ids, images)
         lowest = min([LOWEST_SCORE, *(each.threshold for each in found if each.threshold is not None)])
@@ -143,18 +134,17 @@ def read_content(
         shown = read_shown(store, run.only(chosen), found_by, lowest=lowest)
     maker = PictureMaker(record, folder / "images", device)
     pictures = make_pictures(shown, maker, progress=progress)
-    night, left_out = measured_night_curves(run_dir, options)
+    night, left_out = measured_night_curves(run_dir)
     return ReportContent(
         record=record,
         results=tuple(results),
-        table=build_table(record, results, options).with_cautions((*run.cautions, *left_out)),
-        options=options,
+        table=build_table(record, results).with_cautions((*run.cautions, *left_out)),
         breakdowns=tuple(_breakdowns(run, kept.values(), drawn)),
         detectors=found,
         shown=tuple(shown),
         pictures=tuple(pictures),
         remade=tuple(entry.label for entry in record.enhancers if entry.label in maker.remade),
-        more=tuple(_more_tables(record, results, scores, options, kept)),
+        more=tuple(_more_tables(record, results, kept)),
         night=night,
         history=tuple(night for night in history if night.config == record.name),
     )
@@ -205,19 +195,9 @@ def _detector_content(run: RunImages, detector: DetectorEntry, kept: Mapping[str
     return DetectorContent(label_of_matched(detector), {label: one.curves for label, one in found.items()}, changed)
 
 
-def _more_tables(
-    record: RunRecord,
-    results: Sequence[EnhancerResult],
-    scores: Sequence[ScoreColumn],
-    options: BootstrapOptions,
-    kept: Mapping[str, _Kept],
-) -> Iterator[Table]:
-    baseline = record.input_label
-    power = (
-        build_power_table(record, results, scores[0], baseline, PowerOptions(), options)
-        if scores and baseline
-        else None
-    )
+def _more_tables(record: RunRecord, results: Sequence[EnhancerResult], kept: Mapping[str, _Kept]) -> Iterator[Table]:
+    score, baseline = record.headline, record.input_label
+    power = build_power_table(record, results, score, baseline, PowerOptions()) if score and baseline else None
     if power is not None:
         yield power
     for detector in record.detectors:

@@ -11,8 +11,8 @@ import numpy as np
 from duskbench.benchmarks.changes import Changes
 from duskbench.benchmarks.images import evenly
 from duskbench.benchmarks.matched import Matched, read_matched
-from duskbench.benchmarks.matching import EnhancerRows, RunImages
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages
 from duskbench.data_tools.records import ImageRecord
 
 Kind = Literal["found", "false_alarm", "ignored"]

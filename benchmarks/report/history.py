@@ -9,6 +9,7 @@ from itertools import pairwise
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.record import ScoreColumn
 from duskbench.benchmarks.report.charts import DottedChart, Line, Mark, Scale, Tick, dotted_line, linear_scale
+from duskbench.benchmarks.report.wording import axis_title
 from duskbench.benchmarks.table import Column, score_column
 
 # More nights than this would be less than two pixels apart on a phone; more rows than this nobody reads.
@@ -57,7 +58,7 @@ def _chart(
     lines = (_line(label, of, nights, joined, scale, column, series[label]) for label, of in numbers.items())
     return DottedChart(
         score.heading,
-        score.heading + (", %" if column.factor == 100 else "") + column.title.removeprefix(column.heading),
+        axis_title(score.heading, score.metric),
         _dates(nights),
         scale,
         tuple(line for line in lines if line.path),

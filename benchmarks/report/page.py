@@ -10,7 +10,7 @@ from duskbench.benchmarks.evaluate import EnhancerResult
 from duskbench.benchmarks.ranks import RankAgreement, rank_agreements
 from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.report.charts import DottedChart, Legend
-from duskbench.benchmarks.report.content import ReportContent, best_first, headline_first
+from duskbench.benchmarks.report.content import ReportContent, best_first
 from duskbench.benchmarks.report.figures import (
     CurveChart,
     Forest,
@@ -35,6 +35,7 @@ from duskbench.benchmarks.report.tables import (
     other_tables,
 )
 from duskbench.benchmarks.report.viewer import viewer_data
+from duskbench.benchmarks.report.wording import minus
 from duskbench.benchmarks.run_differences import in_words
 from duskbench.benchmarks.statistics import Interval
 
@@ -119,7 +120,7 @@ class Page:
 def build_page(content: ReportContent) -> Page:
     """Lay a run's content out; pure, so the same content is the same page."""
     record, results, baseline = content.record, content.results, content.baseline
-    scores, bounds = headline_first(record), record.bounds
+    scores, bounds = record.headline_first(), record.bounds
     # Several trainings are one row, and each has curves of its own.
     in_night = [curve.label for made in content.night.values() for curve in made.curves]
     labels = dict.fromkeys([*record.rows, *(entry.label for entry in record.enhancers), *in_night])
@@ -127,14 +128,14 @@ def build_page(content: ReportContent) -> Page:
     failures = list(_failures(record, results))
     class_titles = class_parts(content.table, record)
     others = other_tables(content.table)
-    agreements = rank_agreements(record, results, content.options)
+    agreements = rank_agreements(record, results)
     in_curves = {label for found in content.detectors for label in found.curves}
     in_history = {enhancer.label for night in content.history for enhancer in night.enhancers}
     return Page(
         title=record.title,
         facts=_facts(record, results),
         summary=tuple(summary_lines(record, scores, results, baseline)),
-        night=night_section(content.night, series, content.options) if content.night else None,
+        night=night_section(content.night, series) if content.night else None,
         intervals=_intervals(content),
         baseline=baseline,
         main=main_table(content.table, scores),
@@ -194,7 +195,7 @@ def _agreement(agreement: RankAgreement) -> Agreement:
 
 def _correlation(interval: Interval) -> tuple[str, str]:
     ends = "" if interval.low is None else f"{interval.low:.2f} to {interval.high:.2f}"
-    return f"{interval.value:.2f}".replace("-", "−"), ends.replace("-", "−")
+    return minus(f"{interval.value:.2f}"), minus(ends)
 
 
 def _facts(record: RunRecord, results: Sequence[EnhancerResult]) -> tuple[str, ...]:
@@ -209,7 +210,7 @@ def _facts(record: RunRecord, results: Sequence[EnhancerResult]) -> tuple[str, .
 
 
 def _intervals(content: ReportContent) -> str:
-    options = content.options
+    options = content.record.bootstrap
     if all(interval.low is None for result in content.results for interval in result.spread.scores.values()):
         return ""
     return (
@@ -220,8 +221,7 @@ def _intervals(content: ReportContent) -> str:
 
 def _legend(content: ReportContent, series: Mapping[str, str], labels: set[str]) -> tuple[Legend, ...]:
     """The best by the headline and the baseline are shown at first; all of them where there is no headline."""
-    scores = headline_first(content.record)
-    ranked = best_first(content.record, content.results, scores[0]) if scores else []
+    ranked = best_first(content.record, content.results, content.record.headline)
     best = [result.label for result in ranked if result.label != content.baseline][:_CURVES_AT_FIRST]
     ahead = {label for row in best for label in (row, *(entry.label for entry in content.record.rows[row]))}
     return tuple(

@@ -9,6 +9,7 @@ from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.content import best_first
 from duskbench.benchmarks.report.figures import standing_of
 from duskbench.benchmarks.report.wording import behind_comma, interval_text, number_text, unit
+from duskbench.benchmarks.stored_run import fewest_lacking
 
 _SENTENCES = {
     "better": "Better than",
@@ -37,6 +38,8 @@ def summary_lines(
 
 
 def _best(score: ScoreColumn, ranked: Sequence[EnhancerResult], baseline: str | None) -> str:
+    lacks = fewest_lacking(result.lacks for result in ranked)
+    ranked = [result for result in ranked if result.lacks == lacks]
     metric, best = score.metric, ranked[0]
     which = {"higher": "Highest", "lower": "Lowest"}[metric.better]
     equal = [result.label for result in ranked if result.number(score.key) == best.number(score.key)]

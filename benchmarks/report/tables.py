@@ -11,8 +11,9 @@ from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.notes import UNSETTLED
 from duskbench.benchmarks.record import RunRecord, ScoreColumn
 from duskbench.benchmarks.report.charts import Standing
+from duskbench.benchmarks.report.wording import minus
 from duskbench.benchmarks.statistics import Interval
-from duskbench.benchmarks.table import Column, Key, Table, TableRow, class_ap_key
+from duskbench.benchmarks.table import Column, ColumnKey, Table, TableRow, class_ap_key
 
 MARKS: Mapping[str, str] = {"better": "▲", "worse": "▼", "unsettled": UNSETTLED}
 _WORDS: Mapping[str, str] = {"better": "better", "worse": "worse", "unsettled": "not settled"}
@@ -52,7 +53,7 @@ class Sortable:
 
 def main_table(table: Table, scores: Sequence[ScoreColumn]) -> Sortable:
     """The main columns, the scores in this order and first of all: the headline is all that a phone shows at once."""
-    order: dict[Key, int] = {"label": -1, **{(score.key,): number for number, score in enumerate(scores)}}
+    order: dict[ColumnKey, int] = {"label": -1, **{(score.key,): number for number, score in enumerate(scores)}}
     main = sorted((c for c in table.columns if not c.part), key=lambda c: order.get(c.key, len(order)))
     return _sortable("", table, main)
 
@@ -99,7 +100,7 @@ def changes_table(changes: Sequence[Changes]) -> Sortable:
 def _tally_cells(tally: Tally) -> tuple[Cell, ...]:
     counts = [Cell(str(n), sort=n) for n in (tally.gained, tally.lost, tally.kept, tally.missed, tally.false_alarms)]
     more = tally.false_alarms - tally.false_alarms_baseline
-    return *counts, Cell(_minus(f"{more:+d}"), sort=more)
+    return *counts, Cell(minus(f"{more:+d}"), sort=more)
 
 
 def _sortable(title: str, table: Table, columns: Sequence[Column]) -> Sortable:
@@ -130,13 +131,12 @@ def _head(column: Column, better: Better | None) -> Head:
 
 def _cell(table: Table, column: Column, better: Better | None, row: TableRow) -> Cell:
     value = row[column.key].value
-    best = table.best(column)
     standing = _standing(column, better, row)
     return Cell(
-        text=_minus(column.show(value)) if column.digits is not None else column.show(value),
+        text=minus(column.show(value)) if column.digits is not None else column.show(value),
         interval=_interval(column, row),
         sort=value.lower() if isinstance(value, str) else value,
-        best=best is not None and not row.bound and value == best,
+        best=table.is_best(column, row),
         standing=standing,
         words="" if standing is None else _WORDS[standing],
     )
@@ -147,7 +147,7 @@ def _interval(column: Column, row: TableRow) -> str:
     if low is None or high is None or column.digits is None:
         return ""
     # As the other forms of the table have it, a digit less than the value.
-    return _minus(" to ".join(column.show(end, column.digits - 1) for end in (low, high)))
+    return minus(" to ".join(column.show(end, column.digits - 1) for end in (low, high)))
 
 
 def _standing(column: Column, better: Better | None, row: TableRow) -> Standing | None:
@@ -159,8 +159,3 @@ def _standing(column: Column, better: Better | None, row: TableRow) -> Standing 
     verdict = Interval(cell.value, cell.low, cell.high).verdict(better)
     # A difference of 0 in every resample, as of two equal rows, is not settled either, but no image leaves it open.
     return None if verdict == "not settled" else verdict
-
-
-def _minus(text: str) -> str:
-    """A real minus sign."""
-    return text.replace("-", "−")

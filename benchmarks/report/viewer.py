@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from duskbench.benchmarks.changes import Tally
-from duskbench.benchmarks.report.content import ReportContent, best_first, headline_first
+from duskbench.benchmarks.report.content import ReportContent, best_first
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, Drawn, Shown
 from duskbench.benchmarks.report.pictures import PictureSet
 
@@ -24,12 +24,8 @@ def viewer_data(content: ReportContent, short: Callable[[str], str]) -> dict[str
         {change.label: {image.image_id: image.tally for image in change.images} for change in found.changes}
         for found in content.detectors
     ]
-    scores = headline_first(record)
-    ranked = [
-        entry.label
-        for result in (best_first(record, content.results, scores[0]) if scores else ())
-        for entry in record.rows[result.label]
-    ]
+    best = best_first(record, content.results, record.headline)
+    ranked = [entry.label for result in best for entry in record.rows[result.label]]
     bounds = {entry.label for entry in record.enhancers if entry.upper_bound}
     competing = [label for label in [*ranked, *labels] if label in labels and label not in bounds]
     return {

@@ -6,10 +6,15 @@ from duskbench.benchmarks.record import MetricEntry
 from duskbench.benchmarks.statistics import Interval
 
 
+def minus(text: str) -> str:
+    """The text with real minus signs."""
+    return text.replace("-", "−")
+
+
 def number_text(metric: MetricEntry, value: float, *, fewer: int = 0, sign: bool = False) -> str:
     """A number in the metric's shown unit, with a real minus sign and `fewer` digits less than the table's."""
     digits = max(metric.digits - fewer, 0)
-    return f"{metric.factor * value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+    return minus(f"{metric.factor * value:{'+' if sign else ''}.{digits}f}")
 
 
 def interval_text(metric: MetricEntry, interval: Interval | None, *, fewer: int = 0, sign: bool = False) -> str:

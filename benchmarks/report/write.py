@@ -8,7 +8,6 @@ from pathlib import Path
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.report.content import read_content
 from duskbench.benchmarks.report.render import render_report
-from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.progress import SILENT, Progress
 
@@ -20,7 +19,6 @@ def write_report(
     images: int = 12,
     history: Sequence[Night] = (),
     device: str = "cpu",
-    bootstrap: BootstrapOptions | None = None,
     progress: Progress = SILENT,
 ) -> Path:
     """Write the report of a run's newest record, one HTML file that opens anywhere and fetches nothing.
@@ -31,7 +29,6 @@ def write_report(
         images: How many images to show before and after, those that changed most first; 0 for none.
         history: Nights, the oldest first; those of the run's configuration become the history curves.
         device: Torch device for making the pictures again.
-        bootstrap: How to resample; None for the record's options.
         progress: Where pictures made are reported.
 
     Returns:
@@ -40,9 +37,7 @@ def write_report(
     Raises:
         DataError: There are no results in the folder. A picture that cannot be made is no error: the report says why.
     """
-    content = read_content(
-        run_dir, images=images, history=history, device=device, bootstrap=bootstrap, progress=progress
-    )
+    content = read_content(run_dir, images=images, history=history, device=device, progress=progress)
     path = out or run_dir / "report.html"
     write_text(path, render_report(content))
     return path

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from duskbench.benchmarks.reproduce.estimates import Sample
+from duskbench.benchmarks.reproduce.estimates import ImageTimes
 from duskbench.benchmarks.reproduce.steps import Step
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import write_text
@@ -35,7 +35,7 @@ ABOUT_BOXES = frozenset(
 _FINDINGS_SHOWN = 3
 
 
-def verify_steps(data: ReleasedData, work: Path, sample: Sample, *, allow_missing: bool) -> Iterator[Step]:
+def verify_steps(data: ReleasedData, work: Path, sample: ImageTimes, *, allow_missing: bool) -> Iterator[Step]:
     """Verify every data set; what would make numbers wrong stops there, the rest is said.
 
     Args:
@@ -50,7 +50,7 @@ def verify_steps(data: ReleasedData, work: Path, sample: Sample, *, allow_missin
         yield _verify_step(tree, work, sample, tolerated | ABOUT_BOXES)
 
 
-def _verify_step(tree: ReleasedExDark | ReleasedVOC, work: Path, sample: Sample, tolerated: frozenset[str]) -> Step:
+def _verify_step(tree: ReleasedExDark | ReleasedVOC, work: Path, sample: ImageTimes, tolerated: frozenset[str]) -> Step:
     out = work / "verified" / f"{tree.name}.json"
 
     def run(progress: Progress) -> bool:
@@ -105,7 +105,7 @@ def _summary(report: Report) -> str:
     return ", ".join(f"{count} x {code} ({severity})" for (severity, code), count in report.by_code.items())
 
 
-def unpaired_step(data: ReleasedData, work: Path, sample: Sample) -> Step:
+def unpaired_step(data: ReleasedData, work: Path, sample: ImageTimes) -> Step:
     """Build the unpaired set: A all images of ExDark, as section 4.2 of the paper says, B VOC's training images."""
     out = work / "unpaired"
     years = " and ".join(f"{tree.name} {tree.split}" for tree in data.voc)

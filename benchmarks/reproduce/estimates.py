@@ -36,7 +36,7 @@ _CHECKPOINT_BYTES_A_PARAMETER = 3 * 3 * 4
 
 
 @dataclass
-class Sample:
+class ImageTimes:
     """A few of a data set's images, timed when they are first asked for.
 
     Args:

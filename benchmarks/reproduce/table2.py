@@ -12,11 +12,10 @@ from typing import Any
 
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.descriptions import Known
-from duskbench.benchmarks.executors.choice import ClusterOptions
 from duskbench.benchmarks.plan import plan_detectors, plan_enhancers
 from duskbench.benchmarks.progress import RunProgress
 from duskbench.benchmarks.reproduce.data import unpaired_counts, unpaired_step, verify_steps
-from duskbench.benchmarks.reproduce.estimates import Sample, time_benchmark, to_benchmark
+from duskbench.benchmarks.reproduce.estimates import ImageTimes, time_benchmark, to_benchmark
 from duskbench.benchmarks.reproduce.steps import Estimate, Step, fingerprint_of
 from duskbench.benchmarks.reproduce.training import Training, training_step
 from duskbench.benchmarks.run_plan import RunOptions
@@ -39,6 +38,7 @@ class Table2Options:
 
     Attributes:
         work: Folder of everything that is made.
+        run: How the benchmark is run. Training takes a GPU if there is one, whatever the device.
         data: See `released.find_released_data`; likewise `exdark` and `voc`.
         methods: The trained enhancers of the table; the others of `METHODS` are left out of it.
         training: How they are trained; None trains none and takes the weights that ship.
@@ -46,15 +46,10 @@ class Table2Options:
         allow_missing: Whether incomplete data sets are meant.
         config: Name or file of the benchmark's configuration.
         detectors: Other detectors than the configuration's.
-        checkpoint: Weights of the detector, where it is one.
-        device: Torch device of the benchmark; see `RunOptions`. Training takes a GPU if there is one.
-        limit: Only so many images in the benchmark; data and training stay whole.
-        batch_size: Images that a detector is given at a time; None for as many as suits each.
-        workers: Processes of the benchmark.
-        cluster: Where else than on this machine the benchmark measures.
     """
 
     work: Path
+    run: RunOptions
     data: Path | None = None
     exdark: Path | None = None
     voc: Sequence[Path] = ()
@@ -64,25 +59,6 @@ class Table2Options:
     allow_missing: bool = False
     config: str | Path = "table2"
     detectors: Sequence[str] = ()
-    checkpoint: str | None = None
-    device: str = "auto"
-    limit: int | None = None
-    batch_size: int | None = None
-    workers: int = 0
-    cluster: ClusterOptions | None = None
-
-    @property
-    def run(self) -> RunOptions:
-        """The benchmark's."""
-        return RunOptions(
-            out=self.work / "results",
-            device=self.device,
-            checkpoint=self.checkpoint,
-            batch_size=self.batch_size,
-            workers=self.workers,
-            cluster=self.cluster,
-            limit=self.limit,
-        )
 
     @property
     def users_weights(self) -> list[Path]:
@@ -116,7 +92,7 @@ def plan_table2(options: Table2Options) -> Table2Plan:
     training = options.training
     trained = [] if training is None else [method for method in options.methods if method not in given]
     data = find_released_data(options.data, options.exdark, options.voc, with_voc=bool(trained))
-    config, sample = benchmark_of(options, data), Sample(data.exdark.images, options.work)
+    config, sample = benchmark_of(options, data), ImageTimes(data.exdark.images, options.work)
     steps = [
         *verify_steps(data, options.work, sample, allow_missing=options.allow_missing),
         _check_step(config, options, trained),
@@ -173,8 +149,8 @@ def _notes(options: Table2Options, given: Mapping[str, Path]) -> Iterator[str]:
         yield "The small schedule is for two cores; the paper's numbers need --train paper"
     if options.allow_missing:
         yield "Incomplete data sets are taken as they are: the numbers are not those of the whole sets"
-    if options.limit is not None:
-        yield f"Only {options.limit} images are measured"
+    if options.run.limit is not None:
+        yield f"Only {options.run.limit} images are measured"
 
 
 def _check_step(config: BenchmarkConfig, options: Table2Options, trained: Sequence[str]) -> Step:
@@ -192,7 +168,7 @@ def _check_step(config: BenchmarkConfig, options: Table2Options, trained: Sequen
 
         device, known = options.run.device, Known(options.run.out / RESULTS)
         with searched_first(options.searched):
-            for detector in plan_detectors(config, options.checkpoint, device, known):
+            for detector in plan_detectors(config, options.run.checkpoint, device, known):
                 progress.message(f"Detector {detector.label}, fingerprint {detector.fingerprint[:12]}")
             for extractor in extractors():
                 build_network(extractor)
@@ -208,7 +184,7 @@ def _check_step(config: BenchmarkConfig, options: Table2Options, trained: Sequen
         inputs=lambda: {
             "detectors": repr(config.detectors),
             "enhancers": repr(enhancers),
-            "checkpoint": str(options.checkpoint),
+            "checkpoint": str(options.run.checkpoint),
             "device": options.run.device,
             "extractors": [repr(sorted(extractor.items())) for extractor in extractors()],
             "weights": [str(folder) for folder in options.searched],
@@ -220,7 +196,7 @@ def _check_step(config: BenchmarkConfig, options: Table2Options, trained: Sequen
 
 
 def _run_step(
-    config: BenchmarkConfig, options: Table2Options, trained: Sequence[str], data: ReleasedData, sample: Sample
+    config: BenchmarkConfig, options: Table2Options, trained: Sequence[str], data: ReleasedData, sample: ImageTimes
 ) -> Step:
     """Measure, and write the table; rows that are there are not measured again."""
     out = options.run.out
@@ -247,15 +223,15 @@ def _run_step(
         if seconds is not None and options.training is not None:
             # What ships for them is smaller than what is trained.
             seconds += sum(options.training.times_of(method).enhance_pixel for method in trained) * sample.pixels
-        return to_benchmark(min(images, options.limit or images), seconds, len(config.enhancers))
+        return to_benchmark(min(images, options.run.limit or images), seconds, len(config.enhancers))
 
     return Step(
         name="run",
         what=f"{len(config.enhancers)} enhancers, {len(config.detectors)} detectors; results in {out}",
         inputs=lambda: {
             "config": repr(config),
-            "checkpoint": str(options.checkpoint),
-            "limit": options.limit,
+            "checkpoint": str(options.run.checkpoint),
+            "limit": options.run.limit,
             "files": data.exdark.listing,
             "weights": states_sha256(options.searched),
             "code": _code_version(),

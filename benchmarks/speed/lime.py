@@ -1,6 +1,6 @@
 """LIME's illumination map against a direct sparse solve of the same matrix, on one core.
 
-    python benchmarks/speed/lime.py [IMAGE] [--repeats 5] [--threads 1] [--large] [--device cpu]
+    python -m duskbench.benchmarks.speed.lime [IMAGE] [--repeats 5] [--threads 1] [--large] [--device cpu]
 
 Every figure is taken in a fresh process, so that peak memory is that of the one method; methods take turns, so that a
 busy machine is busy for both.

@@ -24,11 +24,11 @@ import numpy as np
 
 from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.matched import Matched, read_each_matched
-from duskbench.benchmarks.matching import RunImages, open_run
 from duskbench.benchmarks.metrics.base import Mode, Ranked, Ranking
 from duskbench.benchmarks.power import DEFAULT_POWER, smallest_difference
 from duskbench.benchmarks.simultaneous import Family, simultaneous
 from duskbench.benchmarks.statistics import BootstrapOptions, Sample
+from duskbench.benchmarks.stored_run import RunImages, open_run
 
 # Odds for the better of two rows, as what is added to one half.
 _ODDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)

@@ -13,7 +13,7 @@ from duskbench.data_tools.errors import DetectorError
 
 @dataclass(frozen=True)
 class Detections:
-    """What a detector found in one image, best score first.
+    """What a detector found in one image, best score first, on arrays of its own: a detector may reuse its buffers.
 
     Attributes:
         boxes_xyxy: (N, 4) float32, x1 y1 x2 y2 in absolute pixels of the image given, 0-based, end-exclusive
@@ -39,6 +39,7 @@ class Detections:
             if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
                 got = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
                 raise _broken(f"{name}: ndarray {shape} {np.dtype(dtype)}", got)
+            object.__setattr__(self, name, np.array(array))
         if not (np.isfinite(self.boxes_xyxy).all() and np.isfinite(self.scores).all()):
             raise _broken("finite boxes and scores", "NaN or infinity")
         if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):

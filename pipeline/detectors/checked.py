@@ -85,18 +85,16 @@ class CheckedDetector:
         if not isinstance(found, list | tuple) or len(found) != len(images):
             got = f"{len(found)} results" if isinstance(found, list | tuple) else type(found).__name__
             raise self._broken(f"a list of {len(images)} Detections, one for each image", got)
-        return [self._copy(each) for each in found]
+        return [self._checked(each) for each in found]
 
-    def _copy(self, found: object) -> Detections:
-        """What was found in one image, checked again on arrays that nobody else has."""
+    def _checked(self, found: object) -> Detections:
+        """What was found in one image, checked again: whoever made it may have changed its arrays since."""
         if not isinstance(found, Detections):
             raise self._broken("duskbench.Detections", type(found).__name__)
         if found.classes != self.classes:
             raise self._broken(f"the detector's classes, {self.classes}", f"{found.classes}")
-        arrays = (found.boxes_xyxy, found.scores, found.labels)
-        boxes, scores, labels = (np.array(each) if isinstance(each, np.ndarray) else each for each in arrays)
         try:
-            return Detections(boxes, scores, labels, self.classes)
+            return Detections(found.boxes_xyxy, found.scores, found.labels, self.classes)
         except DetectorError as error:
             raise self._broken(error.expected or error.what, error.got or error.what) from error
 

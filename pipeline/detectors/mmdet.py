@@ -17,11 +17,12 @@ from torch import Tensor
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
+from duskbench.data_tools.plugins import raised_at
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detections, need_image
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
-from duskbench.pipeline.mmdet_config import load_config
+from duskbench.pipeline.mmdet_config import brought_code, load_config
 
 
 class MMDetDetector:
@@ -44,7 +45,7 @@ class MMDetDetector:
     Boxes are otherwise what mmdet returns, mapped back to the image given; only the model itself clips them.
 
     Raises:
-        ConfigError: The config cannot be read or built, or the class names do not fit the model.
+        ConfigError: The config, or its test pipeline, cannot be read or built, or the class names do not fit the model.
         WeightsError: The checkpoint is missing or does not fit the model.
     """
 
@@ -85,7 +86,8 @@ class MMDetDetector:
         }
         self.weights = {"checkpoint": file_sha256(path)}
         self.identity = identity(arguments, self.weights)
-        code = {"mmdet": version("onedl-mmdetection"), **self._code()}
+        brought = brought_code(loaded, loaded.model, test_pipeline_config(loaded))
+        code = {"mmdet": version("onedl-mmdetection"), **self._code(), **brought, **self._said_by_steps()}
         self.fingerprint = fingerprint(type(self), {**arguments, **code}, self.weights)
 
     def _adapt(self, config: Config, state_dict: dict[str, Tensor], where: Path) -> tuple[Config, dict[str, Tensor]]:
@@ -98,6 +100,11 @@ class MMDetDetector:
     def _code(self) -> dict[str, str]:
         """Further code that the result depends on, name -> hash."""
         return {}
+
+    def _said_by_steps(self) -> dict[str, str]:
+        """Of steps of the pipeline that say what their work depends on, as an enhancer among them does."""
+        said = {f"step {number}": getattr(step, "fingerprint", None) for number, step in enumerate(self._pipeline)}
+        return {step: str(each) for step, each in said.items() if each is not None}
 
     def unmerged_weights(self) -> dict[str, Tensor]:
         """The weights as a training goes on from them, where detecting may have merged convolution and normalisation.
@@ -129,9 +136,19 @@ class MMDetDetector:
         if not images:
             return []
         with DefaultScope.overwrite_default_scope("mmdet"), torch.inference_mode():
-            batch = pseudo_collate([self._prepare(image) for image in images])
-            samples = self.model.test_step(batch)
+            samples = self._test_step(pseudo_collate([self._prepare(image) for image in images]))
         return [self._detections(sample.pred_instances) for sample in samples]
+
+    def _test_step(self, batch: dict[str, Any]) -> list[Any]:
+        try:
+            found: list[Any] = self.model.test_step(batch)
+        except RuntimeError as error:
+            # Heads as CenterNet's take views of maps that only torch's default layout allows.
+            if "view size is not compatible" not in str(error):
+                raise
+            self.model.to(memory_format=torch.contiguous_format)
+            found = self.model.test_step(batch)
+        return found
 
     def _prepare(self, image_rgb: np.ndarray) -> dict[str, Any]:
         need_image(image_rgb, self.name)
@@ -182,7 +199,7 @@ def build_model(config: Config) -> torch.nn.Module:
         ConfigError: mmdet cannot build it.
     """
     provide_mmcv_ops()
-    import mmdet.models  # noqa: F401 - fills the registry
+    import mmdet.models
     from mmdet.registry import MODELS
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import DefaultScope
@@ -191,7 +208,7 @@ def build_model(config: Config) -> torch.nn.Module:
 
     model = copy.deepcopy(config.model)
     head = model.get("bbox_head")
-    if isinstance(head, dict) and head.get("type") in ("SSDHead", "mmdet.SSDHead"):
+    if isinstance(head, dict) and head.get("type") in ("SSDHead", "mmdet.SSDHead", mmdet.models.SSDHead):
         head["type"] = "PredictingSSDHead"
     if isinstance(model.get("backbone"), dict):
         # The checkpoint brings all weights; pretrained ones would only be downloaded to be overwritten.
@@ -204,12 +221,27 @@ def build_model(config: Config) -> torch.nn.Module:
 
 
 def test_pipeline_config(config: Config) -> list[Any]:
-    """Steps of a config's test pipeline, for an image that is already decoded and has no annotation."""
+    """Steps of a config's test pipeline, for an image that is already decoded and has no annotation.
+
+    Raises:
+        ConfigError: The config does not say them.
+    """
     from mmdet.utils import get_test_pipeline_cfg
 
-    steps = [dict(step) for step in get_test_pipeline_cfg(config)]
-    without_annotation = [step for step in steps if "LoadAnnotations" not in str(step["type"])]
-    return [{"type": "LoadImageFromNDArray"}, *without_annotation[1:]]
+    try:
+        load, *others = (dict(step) for step in get_test_pipeline_cfg(config))
+    # Whatever mmdet's way to the steps runs into; where there is none, the list cannot be taken apart.
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            "The mmdet config does not say how a picture is prepared for the detector.",
+            where=config.filename,
+            expected="test_dataloader.dataset.pipeline, as mmdet's own configs have it since its version 3",
+            got=f"{type(error).__name__}: {error}",
+            todo="add test_dataloader = dict(dataset=dict(pipeline=[...])), with the steps that it was tested with",
+        ) from error
+    as_floats = {"to_float32": True} if load.get("to_float32") else {}
+    without_annotation = [step for step in others if "LoadAnnotations" not in str(step["type"])]
+    return [{"type": "LoadImageFromNDArray", **as_floats}, *without_annotation]
 
 
 def _test_pipeline(config: Config) -> list[Any]:
@@ -217,8 +249,18 @@ def _test_pipeline(config: Config) -> list[Any]:
     from mmdet.registry import TRANSFORMS
     from mmengine.registry import DefaultScope
 
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        return [TRANSFORMS.build(step) for step in test_pipeline_config(config)]
+    steps = test_pipeline_config(config)
+    try:
+        with DefaultScope.overwrite_default_scope("mmdet"):
+            return [TRANSFORMS.build(step) for step in steps]
+    # A step may be anybody's, and may raise anything.
+    except Exception as error:
+        raise ConfigError(
+            "The test pipeline of the mmdet config cannot be built.",
+            where=config.filename,
+            got=raised_at(error, None),
+            todo="correct test_dataloader.dataset.pipeline",
+        ) from error
 
 
 def checkpoint_file(checkpoint: str | Path) -> Path:
@@ -248,11 +290,13 @@ def config_classes(config: Config) -> tuple[str, ...]:
     import mmdet.datasets  # noqa: F401 - fills the registry
     from mmdet.registry import DATASETS
 
-    dataset = config.get("test_dataloader", {}).get("dataset", {})
+    dataset = (config.get("test_dataloader") or {}).get("dataset") or {}
     while "dataset" in dataset or "datasets" in dataset:
         dataset = dataset["dataset"] if "dataset" in dataset else dataset["datasets"][0]
-    metainfo = dataset.get("metainfo") or getattr(DATASETS.get(dataset.get("type", "")), "METAINFO", {})
-    classes = metainfo.get("classes", ())
+    kind = dataset.get("type")
+    # What is said replaces what the class knows key by key, and may be a file of names.
+    merge = getattr(DATASETS.get(kind) if isinstance(kind, str) else kind, "_load_metainfo", dict)
+    classes = merge(dataset.get("metainfo") or {}).get("classes", ())
     return (classes,) if isinstance(classes, str) else tuple(classes)
 
 

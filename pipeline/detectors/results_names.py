@@ -48,9 +48,10 @@ class ResultsNames:
         of_image: dict[str, list[Any]] = {}
         unknown = {}
         for image in self._first_entry:
-            names = self.of(image)
+            names, listed = self.of(image), self._listed(image)
             self._check_one_meaning(image, names[-1], known)
-            found = [form for name in names for form in forms(name) if form in known][:1] or _of_number(
+            # With its extension first: that tells 1.jpg and 1.png apart.
+            found = [form for name in (listed, *names) for form in forms(name) if form in known][:1] or _of_number(
                 names[-1], numbered
             )
             if len(found) == 1:
@@ -63,9 +64,12 @@ class ResultsNames:
 
     def of(self, image: Any) -> list[str]:
         """The ids that an image may have in a data set: without extension, with ever fewer folders, of Windows too."""
-        listed = next((self._file_names[each] for each in spellings(image) if each in self._file_names), image)
-        parts = PurePosixPath(bare_id(str(listed))).parts
+        parts = PurePosixPath(bare_id(self._listed(image))).parts
         return ["/".join(parts[first:]) for first in range(len(parts))] or [""]
+
+    def _listed(self, image: Any) -> str:
+        """The file name of a number, or what else an entry names its image by."""
+        return str(next((self._file_names[each] for each in spellings(image) if each in self._file_names), image))
 
     def where(self, image: Any) -> str:
         """The file and the first entry that names an image, for messages."""
@@ -73,7 +77,8 @@ class ResultsNames:
 
     def _check_one_meaning(self, image: Any, name: str, known: Container[str]) -> None:
         # Where the file's ids are numbers, "1" may be image number 1 or the file 1.jpg.
-        if isinstance(image, str) and image not in self._file_names and image != name and image in known:
+        is_literal = image in (name, self._listed(image)) or image in self._file_names
+        if isinstance(image, str) and not is_literal and image in known:
             raise DataError(
                 "An image_id is the number of one image and the name of another.",
                 where=self.where(image),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,9 +46,9 @@ class Enhancer:
 
     def enhance_many(
         self, images_rgb: Sequence[np.ndarray], image_ids: Sequence[str | None]
-    ) -> Sequence[np.ndarray | EnhancerError]:
+    ) -> Iterable[np.ndarray | EnhancerError]:
         """Enhance several images; what went wrong with one of them stands in its place."""
-        return [self._attempt(image, image_id) for image, image_id in zip(images_rgb, image_ids, strict=True)]
+        return (self._attempt(image, image_id) for image, image_id in zip(images_rgb, image_ids, strict=True))
 
     def __call__(self, image_rgb: np.ndarray, *, image_id: str | None = None) -> np.ndarray:
         """Enhance one image.
@@ -83,9 +83,8 @@ class Enhancer:
         images_rgb = [self._input(image, image_id) for image, image_id in zip(images_rgb, image_ids, strict=True)]
         given = [image.copy() for image in images_rgb] if self.foreign else images_rgb
         with naming(EnhancerError, f"Enhancer {self.name!r} failed on {len(images_rgb)} images.", self.code):
-            results = list(self.enhance_many(given, image_ids))
-        if self.foreign:
-            results = [_copy(result) for result in results]
+            # Each as it comes: the next image's may be written over it.
+            results = [_copy(result) if self.foreign else result for result in self.enhance_many(given, image_ids)]
         if len(results) != len(images_rgb):
             raise EnhancerError(
                 f"Enhancer {self.name!r} broke its contract.",

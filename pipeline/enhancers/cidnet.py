@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from duskbench.pipeline.enhancers.published import PublishedEnhancer
+from duskbench.pipeline.networks.channel_norm import ChannelNorm
 from duskbench.pipeline.networks.resizing import pad_after
 from duskbench.pipeline.weight_catalogue import WeightFile
 
@@ -56,20 +57,6 @@ class ColourSpace(nn.Module):
         choices = torch.cat([value * (1 - step) for step in steps], dim=1)
         places = torch.tensor(SECTORS, device=batch.device)[:, sector.long()[:, 0] % 6].transpose(0, 1)
         return choices.gather(1, places)
-
-
-class ChannelNorm(nn.Module):
-    """A layer normalisation over the channels of each pixel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
-
-    def forward(self, batch: Tensor) -> Tensor:
-        """(N, channels, H, W) float to the same."""
-        return F.layer_norm(batch.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6).permute(
-            0, 3, 1, 2
-        )
 
 
 class CrossAttention(nn.Module):

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from duskbench.pipeline.enhancers.published import PublishedEnhancer
+from duskbench.pipeline.networks.channel_norm import ChannelNorm
 from duskbench.pipeline.weight_catalogue import WeightFile, from_github
 
 AMPLITUDE_FEATURES, FEATURES = 8, 16
@@ -19,20 +20,6 @@ SLOPE = 0.1
 SPECTRUM_FLOOR, RATIO_FLOOR = 1e-8, 1e-4
 BLUR_SIZE, BLUR_SIGMA = 5, 1.5
 GRAY = (0.299, 0.587, 0.114)
-
-
-class ChannelNorm(nn.Module):
-    """Normalises each pixel over its channels, with a scale and a shift of each channel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, batch: Tensor) -> Tensor:
-        """(N, channels, H, W) float to the same."""
-        normal = F.layer_norm(batch.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, eps=1e-6)
-        return normal.permute(0, 3, 1, 2)
 
 
 class FrequencyBlock(nn.Module):

@@ -18,6 +18,7 @@ from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.records import ObjectAnnotation
 from duskbench.data_tools.settings import is_whole
+from duskbench.pipeline.mmdet_config import brought_code
 from duskbench.pipeline.network_weights import load_into
 from duskbench.pipeline.training.batches import count_batches
 from duskbench.pipeline.training.detector import KEYS, export, train
@@ -168,6 +169,8 @@ class FineTuning:
                 mapping.pop(key, None)
         parts = ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "train_cfg", "custom_hooks")
         described = [self.identity, self.images.sha256, asdict(self.schedule), [config[part] for part in parts]]
+        brought = brought_code(self.config, self.config.model, self.config.train_dataloader)
+        described += [brought] if brought else []
         return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     def run(self, folder: Path, advanced: Callable[[int, int], None] = lambda *_: None) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -44,9 +43,6 @@ class PairedCrops(Samples):
         DataError: A folder has no pairs.
         ConfigError: A value is not possible.
     """
-
-    # Classes and the like, which mmengine asks for; there are none.
-    metainfo: ClassVar[dict[str, str]] = {}
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.hooks import Hook
 from mmengine.registry import FUNCTIONS, HOOKS
@@ -35,6 +35,8 @@ class Samples(Dataset[dict[str, Tensor]]):
         notes: Sentences for the log.
     """
 
+    # Classes and the like, which mmengine asks for; there are none.
+    metainfo: ClassVar[dict[str, str]] = {}
     notes: tuple[str, ...] = ()
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Tensor]] | DataError:

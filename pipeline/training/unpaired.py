@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
-from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -59,9 +58,6 @@ class UnpairedCrops(Samples):
 
     Source: the paper, section 4.1 (256x256 crops).
     """
-
-    # Classes and the like, which mmengine asks for; there are none.
-    metainfo: ClassVar[dict[str, str]] = {}
 
     def __init__(
         self,

@@ -63,6 +63,11 @@ class EnhanceImage(BaseTransform):
         results["img"] = np.ascontiguousarray(enhanced[:, :, flip], dtype=image.dtype)  # type: ignore[union-attr]
         return results
 
+    @property
+    def fingerprint(self) -> str:
+        """The enhancer's."""
+        return self.enhancer.get().fingerprint
+
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(enhancer={self.enhancer!r}, device={self.device!r}, "

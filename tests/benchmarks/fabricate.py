@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.metrics.registry import load_metric, metric_entry
 from duskbench.benchmarks.nightly.night import Calibration, Night, NightEnhancer
 from duskbench.benchmarks.protocol import Protocol
@@ -124,6 +125,12 @@ def make_run(
                 store.put(Row(row.key, error="too dark") if failed else row)
         store.put_run(record)
     return record
+
+
+def results_of(folder: Path, record: RunRecord | None = None, **options: Any) -> dict[str, EnhancerResult]:
+    """Label -> what the enhancers of a run folder's newest record, or of another one, reached; see `evaluate`."""
+    with ResultStore(folder / "results.sqlite", reading=True) as store:
+        return {result.label: result for result in evaluate(store, record or store.last_run(), **options)}
 
 
 def _row(record: RunRecord, enhancer: EnhancerEntry, image: StoredImage, skill: float, rng: np.random.Generator) -> Row:

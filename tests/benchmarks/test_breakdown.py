@@ -16,20 +16,19 @@ from rich.console import Console
 from duskbench.benchmarks.breakdown import SIZES, Breakdown, Part, break_down, in_range, sized_samples
 from duskbench.benchmarks.breakdown_table import breakdown_to_csv, build_breakdown_table, read_breakdown
 from duskbench.benchmarks.evaluate import evaluate
-from duskbench.benchmarks.matching import found_by, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import RECALL_THRESHOLDS
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.samples import sample_of
-from duskbench.benchmarks.statistics import BootstrapOptions, Difference, Interval, Spread
+from duskbench.benchmarks.statistics import Difference, Interval, Spread
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import found_by, read_enhancers, read_run_images
 from duskbench.benchmarks.table_formats import to_markdown, to_terminal
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from tests.benchmarks.fabricate import CLASSES, DETECTOR, make_images, make_record, make_run, metric
 
 SKILLS = {"Input": 0.5, "Better": 0.9}
-OPTIONS = BootstrapOptions(40, 2)
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def broken_down_as(store: ResultStore, record: RunRecord, by: str, **options: An
     run = read_run_images(store, record)
     sized = [of for rows in read_enhancers(store, run) if (of := sized_samples(rows, run))]
     samples = [sample_of(rows, run) for rows in read_enhancers(store, run)]
-    return break_down(run, samples, by, sized=sized, bootstrap=OPTIONS, **options)
+    return break_down(run, samples, by, sized=sized, **options)
 
 
 @pytest.mark.parametrize(("by", "names"), [("lighting", list(LIGHTING_TYPES[:3])), ("indoor", ["Indoor", "Outdoor"])])
@@ -66,7 +65,7 @@ def test_a_part_is_what_a_run_on_its_images_alone_would_be(folder: Path, by: str
             assert part.n_images == len(ids)
             counted = [o for i in ids for o in images[i].record.objects or () if not o.difficult]
             assert part.n_objects == len(counted)
-            for alone in evaluate(store, replace(record, image_ids=tuple(ids)), bootstrap=OPTIONS):
+            for alone in evaluate(store, replace(record, image_ids=tuple(ids))):
                 assert part.spreads[alone.label] == alone.spread
                 assert set(alone.spread.scores) == {"niqe", "map"}
                 assert part.differences.get(alone.label) == alone.against.get("Input")
@@ -76,7 +75,7 @@ def test_a_part_is_what_a_run_on_its_images_alone_would_be(folder: Path, by: str
 def test_by_class_is_the_tables_ap(folder: Path) -> None:
     got = broken_down(folder, "class")
     with ResultStore(folder / "results.sqlite") as store:
-        whole = {r.label: r for r in evaluate(store, store.last_run(), bootstrap=OPTIONS)}
+        whole = {r.label: r for r in evaluate(store, store.last_run())}
         images = store.images().values()
     assert [part.name for part in got.parts] == list(CLASSES)
     for part in got.parts:
@@ -259,7 +258,7 @@ def test_ten_parts_fit_a_hundred_columns(by: str) -> None:
     breakdown = Breakdown(by, "Input", ("Lit twins (bound)",), parts, ())  # type: ignore[arg-type]
     record = make_record((), ())
     console = Console(width=100, file=io.StringIO())
-    console.print(to_terminal(build_breakdown_table(record, breakdown, OPTIONS)))
+    console.print(to_terminal(build_breakdown_table(record, breakdown)))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert (text.count("99.9~"), text.count("14.00~")) == (len(names), len(names) if of_images else 0)
 

@@ -11,10 +11,9 @@ import pytest
 from duskbench.benchmarks.changes import Changes, Tally, changes, count, precision_recall_curves
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.matched import read_each_matched
-from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.rows import Detected, Key, Measured, Row, StoredImage
-from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import read_run_images
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.records import ImageRecord, ObjectAnnotation
 from tests.benchmarks.fabricate import DETECTOR, make_images, make_record, make_run
@@ -151,7 +150,7 @@ def test_curves_are_the_metrics(folder: Path) -> None:
         record = store.last_run()
         run = read_run_images(store, record)
         curves = read_each_matched(store, run, lambda one: precision_recall_curves(one, run, DETECTOR))
-        results = {r.label: r for r in evaluate(store, record, bootstrap=BootstrapOptions(0))}
+        results = {r.label: r for r in evaluate(store, record)}
     car = curves["Input"]["car"]
     assert (car.recall.tolist(), car.precision.tolist(), car.n_objects) == ([0.5, 1.0], [1.0, 1.0], 2)
     assert car.scores.tolist() == pytest.approx([0.9, 0.8])

@@ -10,8 +10,6 @@ import torch
 from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli import app
-from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
-from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.files import write_text
 from duskbench.data_tools.image_sets import write_image_sets
 from duskbench.data_tools.images import write_image
@@ -21,6 +19,7 @@ from duskbench.pipeline.detectors.mmdet import build_model
 from duskbench.pipeline.mmdet_config import load_config
 from duskbench.pipeline.registry import detector_configs
 from duskbench.pipeline.training.fine_tuning import FineTuning, Schedule, TrainingImages, write_listing
+from tests.benchmarks.fabricate import results_of
 
 CLASSES = ("car", "bus")
 SWAP = "def swap(image_rgb):\n    return image_rgb[:, :, ::-1].copy()\n"
@@ -84,11 +83,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "colours.py"
 
 
-def results(folder: Path) -> dict[str, EnhancerResult]:
-    with ResultStore(folder / "results.sqlite", reading=True) as store:
-        return {result.label: result for result in evaluate(store, store.last_run())}
-
-
 @pytest.mark.slow
 def test_fine_tuning_repairs_what_punishes_the_frozen_detector(config: Path) -> None:
     out = config.parent / "out"
@@ -96,7 +90,7 @@ def test_fine_tuning_repairs_what_punishes_the_frozen_detector(config: Path) -> 
     ran = CliRunner().invoke(app, [*arguments, "--out", str(out)])
     assert ran.exit_code == 0, ran.output
     assert "mAP frozen" in ran.output and "mAP fine-tuned" in ran.output
-    got = results(out)
+    got = results_of(out)
     swap = got["Swap"]
     punished, repaired = (swap.against["Input"].scores[f"map {protocol}"] for protocol in ("frozen", "fine-tuned"))
     assert punished.settled and punished.value < -0.4

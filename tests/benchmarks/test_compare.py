@@ -18,7 +18,7 @@ from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import DetectorEntry, EnhancerEntry
 from duskbench.benchmarks.run_differences import Change
-from duskbench.benchmarks.statistics import BootstrapOptions, Interval
+from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.data_tools.records import ObjectAnnotation
@@ -87,7 +87,7 @@ def test_a_run_and_itself(tmp_path: Path) -> None:
 def test_what_changed_besides_the_numbers(tmp_path: Path) -> None:
     environment = replace(ENVIRONMENT, packages={"torch": "3", "numpy": "2"}, started="later")
     one, two = runs(tmp_path, skills={**SKILLS, "New": 0.5}, environment=environment)
-    got = compare_runs(one, two, bootstrap=BootstrapOptions(0))
+    got = compare_runs(one, two)
     assert got.changes == (
         Change("environment.packages.torch", "2", "3"),
         Change("environment.packages.numpy", "None", "2"),
@@ -100,7 +100,7 @@ def test_what_changed_besides_the_numbers(tmp_path: Path) -> None:
 def test_a_detector_whose_code_alone_changed_is_compared(tmp_path: Path) -> None:
     make_run(tmp_path / "a", make_images(20), SKILLS)
     make_run(tmp_path / "b", make_images(20), SKILLS, detectors=(replace(DETECTOR, fingerprint="e" * 64),))
-    got = compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0))
+    got = compare_runs(tmp_path / "a", tmp_path / "b")
     assert got.changes == (Change("detector.made.fingerprint", "d" * 12, "e" * 12),)
     assert [e.label for e in got.enhancers] == list(SKILLS)
 
@@ -109,7 +109,7 @@ def test_a_metric_whose_code_alone_changed_is_compared(tmp_path: Path) -> None:
     changed = replace(METRICS[0], fingerprint="e" * 64)
     make_run(tmp_path / "a", make_images(20), SKILLS)
     make_run(tmp_path / "b", make_images(20), SKILLS, metrics=(changed, METRICS[2]))
-    got = compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0))
+    got = compare_runs(tmp_path / "a", tmp_path / "b")
     assert [(c.field, c.after) for c in got.changes] == [("metrics.niqe.fingerprint", "e" * 12)]
     assert [score.key for score in got.scores] == ["niqe", "map"]
 
@@ -118,7 +118,7 @@ def test_what_only_one_run_measured_is_named_and_the_rest_compared(tmp_path: Pat
     other = DetectorEntry("other", "other", "o" * 64, "i" * 64, CLASSES)
     make_run(tmp_path / "a", make_images(20), SKILLS)
     make_run(tmp_path / "b", make_images(20), SKILLS, metrics=METRICS, detectors=(DETECTOR, other))
-    got = compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(20))
+    got = compare_runs(tmp_path / "a", tmp_path / "b")
     assert [score.key for score in got.scores] == ["niqe", "map made"]
     for each in got.enhancers:
         assert set(each.difference.scores) == {"niqe", "map made"}
@@ -130,21 +130,21 @@ def test_runs_without_a_row_in_common_are_refused(tmp_path: Path) -> None:
     make_run(tmp_path / "a", make_images(20), {"Input": 0.5})
     make_run(tmp_path / "b", make_images(20), {"Ours": 0.5})
     with pytest.raises(IncomparableError, match=r"no row(?s:.*)of Input in the first, of Ours in the second"):
-        compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0))
+        compare_runs(tmp_path / "a", tmp_path / "b")
 
 
 def test_runs_without_a_metric_in_common_are_refused(tmp_path: Path) -> None:
     for name, folder in (("niqe", "a"), ("ssim", "b")):
         make_run(tmp_path / folder, make_images(20), SKILLS, metrics=(metric(name),), detectors=())
     with pytest.raises(IncomparableError, match=r"metrics differs(?s:.*)metrics = NIQE(?s:.*)metrics = SSIM"):
-        compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0))
+        compare_runs(tmp_path / "a", tmp_path / "b")
 
 
 def test_class_names_that_mean_the_same_are_compared(tmp_path: Path) -> None:
     other = replace(DETECTOR, classes=("Car", "dog", "People", "boat"))
     make_run(tmp_path / "a", make_images(20), SKILLS)
     make_run(tmp_path / "b", make_images(20), SKILLS, detectors=(other,))
-    assert compare_runs(tmp_path / "a", tmp_path / "b", bootstrap=BootstrapOptions(0)).changes == ()
+    assert compare_runs(tmp_path / "a", tmp_path / "b").changes == ()
 
 
 @pytest.mark.parametrize(

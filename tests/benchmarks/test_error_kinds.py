@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli import app
 from duskbench.benchmarks.error_kinds import KINDS, ErrorKind, costs, errors_above, find_errors
-from duskbench.benchmarks.errors_table import read_errors_table
+from duskbench.benchmarks.error_kinds_table import read_errors_table
 from duskbench.benchmarks.matched import Matched, best_f1_threshold, read_each_matched
-from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.voc_ap import voc_ap_by_protocol
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import read_run_images
 from duskbench.data_tools.errors import DataError
 from tests.benchmarks.fabricate import make_images, make_run
 

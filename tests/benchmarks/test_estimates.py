@@ -12,7 +12,7 @@ import pytest
 from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.benchmarks.provenance import available_cores
 from duskbench.benchmarks.reproduce import estimates
-from duskbench.benchmarks.reproduce.estimates import Sample, time_benchmark, time_training
+from duskbench.benchmarks.reproduce.estimates import ImageTimes, time_benchmark, time_training
 from duskbench.benchmarks.reproduce.training import steps_of
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.data_tools.images import write_image
@@ -46,12 +46,12 @@ def test_reading_takes_what_a_few_images_take(tmp_path: Path, monkeypatch: pytes
         return image
 
     monkeypatch.setattr(estimates, "read_image", slow)
-    sample = Sample(sorted(tmp_path.iterdir()), tmp_path / "work" / "not there")
+    sample = ImageTimes(sorted(tmp_path.iterdir()), tmp_path / "work" / "not there")
     seconds = sample.to_read(1000).seconds
     assert seconds is not None and 20 <= seconds * available_cores() < 200
     assert sample.pixels == 1200
     assert sample.to_collect(1000).seconds == seconds and sample.to_collect(1000).disk_bytes == 420_000, "links"
-    assert Sample([], tmp_path).to_read(0).seconds == 0
+    assert ImageTimes([], tmp_path).to_read(0).seconds == 0
 
 
 def test_a_benchmark_takes_what_a_few_images_take(bench: Bench, tmp_path: Path) -> None:

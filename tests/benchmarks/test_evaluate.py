@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, evaluate_run, with_coco
-from duskbench.benchmarks.matching import ground_truth, read_run_images
+from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, evaluate_run
+from duskbench.benchmarks.metric_code import with_coco
 from duskbench.benchmarks.metrics.base import ImageMetric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry
 from duskbench.benchmarks.rows import Measured, StoredImage
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import ground_truth, read_run_images
 from duskbench.data_tools.errors import UnknownNameError
-from tests.benchmarks.fabricate import CLASSES, make_images, make_record, make_run, metric
+from tests.benchmarks.fabricate import CLASSES, make_images, make_record, make_run, metric, results_of
 
 SKILLS = {"Input": 0.4, "Better": 0.8, "Other": 0.45}
 # Key of a score -> name of its metric, of each kind: lower and higher is better, one overlap and ten.
 KEYS = {"niqe": "niqe", "ssim": "ssim", "map": "voc_ap", "coco AP50:95": "coco_ap"}
-
-
-def results(folder: Path, **options: Any) -> dict[str, EnhancerResult]:
-    with ResultStore(folder / "results.sqlite", reading=True) as store:
-        return {result.label: result for result in evaluate(store, store.last_run(), **options)}
 
 
 def ap(result: EnhancerResult, key: str, name: str) -> Interval:
@@ -51,16 +46,16 @@ def copied(folder: Path, target: Path, drawn: list[int], images: list[StoredImag
             for number, source in enumerate(drawn):
                 row = rows[images[source].record.id]
                 made.put(replace(row, key=replace(row.key, image_id=f"copy {number:03d}", content=f"copy {number}")))
-        made.put_run(replace(record, image_ids=tuple(image.record.id for image in copies)))
-    return results(target, bootstrap=BootstrapOptions(0))
+        ids = tuple(image.record.id for image in copies)
+        made.put_run(replace(record, image_ids=ids, bootstrap=BootstrapOptions(0)))
+    return results_of(target)
 
 
 def test_intervals_are_those_of_data_sets_with_copied_images(tmp_path: Path) -> None:
     images = make_images(20)
     metrics = tuple(map(metric, KEYS.values()))
-    make_run(tmp_path / "run", images, SKILLS, metrics=metrics)
-    options = BootstrapOptions(resamples=12, seed=9, level=0.8)
-    got = results(tmp_path / "run", bootstrap=options, baseline="Other")
+    make_run(tmp_path / "run", images, SKILLS, metrics=metrics, bootstrap=BootstrapOptions(12, seed=9, level=0.8))
+    got = results_of(tmp_path / "run", baseline="Other")
     draws = np.random.default_rng(9).integers(0, 20, (12, 20))
     naive = [copied(tmp_path / "run", tmp_path / f"copy{i}", row.tolist(), images) for i, row in enumerate(draws)]
 
@@ -73,7 +68,7 @@ def test_intervals_are_those_of_data_sets_with_copied_images(tmp_path: Path) -> 
         low, high = np.quantile(resampled, ranks)
         assert (interval.value, interval.low, interval.high) == pytest.approx((value, low, high), abs=1e-12)
 
-    whole = results(tmp_path / "run", bootstrap=BootstrapOptions(0))
+    whole = results_of(tmp_path / "run")
     for label, one in got.items():
         assert set(one.spread.scores) == set(KEYS)
         for key in KEYS:
@@ -99,15 +94,16 @@ def test_intervals_are_those_of_data_sets_with_copied_images(tmp_path: Path) -> 
 def test_a_failed_image_leaves_the_pair_and_not_the_others(tmp_path: Path) -> None:
     images = make_images(30)
     make_run(tmp_path / "run", images, SKILLS, failing={"Better": ["0003", "0004"]})
-    got = results(tmp_path / "run")
+    got = results_of(tmp_path / "run")
     assert (got["Better"].n_images, len(got["Better"].failures), got["Input"].n_images) == (28, 2, 30)
+    assert (len(got["Better"].lacks), got["Input"].lacks) == (2, frozenset())
     difference = got["Better"].against["Input"]
     assert (difference.n_images, difference.n_left_out) == (28, 2)
     both = [image for image in images if image.record.id not in ("0003", "0004")]
     with ResultStore(tmp_path / "run/results.sqlite") as store:
         record = store.last_run()
         kept = replace(record, image_ids=tuple(image.record.id for image in both))
-        on_both = {r.label: r for r in evaluate(store, kept, bootstrap=BootstrapOptions(0))}
+        on_both = {r.label: r for r in evaluate(store, kept)}
     for key in ("map", "niqe"):
         ours, theirs = (on_both[label].spread.scores[key].value for label in ("Better", "Input"))
         assert difference.scores[key].value == pytest.approx(ours - theirs)
@@ -117,10 +113,9 @@ def test_a_failed_image_leaves_the_pair_and_not_the_others(tmp_path: Path) -> No
 
 
 def test_the_record_says_how_to_resample(tmp_path: Path) -> None:
-    make_run(tmp_path / "run", make_images(12), SKILLS, bootstrap=BootstrapOptions(30, 4, 0.5))
-    asked = results(tmp_path / "run", bootstrap=BootstrapOptions(30, 4, 0.5))
-    assert results(tmp_path / "run") == asked
-    assert results(tmp_path / "run", bootstrap=BootstrapOptions(30, 5, 0.5)) != asked
+    for name, seed in (("one", 4), ("same", 4), ("other", 5)):
+        make_run(tmp_path / name, make_images(12), SKILLS, bootstrap=BootstrapOptions(30, seed, 0.5))
+    assert results_of(tmp_path / "one") == results_of(tmp_path / "same") != results_of(tmp_path / "other")
 
 
 def test_input_is_found_by_what_it_is() -> None:
@@ -155,7 +150,7 @@ def test_reasons_and_groups_are_those_of_each_score(tmp_path: Path) -> None:
         for row, number in zip(rows, numbers, strict=True):
             reason = "too small" if number is None else None
             store.put(replace(row, values={**row.values, small: Measured(number, reason)}))
-    got = results(tmp_path / "run")["Input"]
+    got = results_of(tmp_path / "run")["Input"]
     assert got.reasons == {"niqe": {}, "ssim": {"too small": 2}}
     assert got.number("ssim") == pytest.approx(0.25)
     assert got.by_group["ssim"] == pytest.approx({"A": 0.2, "B": 0.3})
@@ -184,13 +179,13 @@ def test_a_metric_that_is_no_mean_is_made_its_own_way_of_the_whole_and_of_each_g
 def test_an_unknown_baseline_is_an_error(tmp_path: Path) -> None:
     make_run(tmp_path / "run", make_images(3), SKILLS)
     with pytest.raises(UnknownNameError, match="Better, Input, Other"):
-        results(tmp_path / "run", baseline="Bettr")
+        results_of(tmp_path / "run", baseline="Bettr")
 
 
 def test_no_row_at_all(tmp_path: Path) -> None:
     images = make_images(3)
     make_run(tmp_path / "run", images, {"Input": 0.5}, failing={"Input": [i.record.id for i in images]})
-    got = results(tmp_path / "run")["Input"]
+    got = results_of(tmp_path / "run")["Input"]
     assert (got.n_images, got.spread.scores, got.number("map")) == (0, {}, None)
 
 

@@ -15,14 +15,13 @@ from duskbench.benchmarks.breakdown_table import read_breakdown
 from duskbench.benchmarks.compare import build_comparison_table, compare_runs
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
 from duskbench.benchmarks.descriptions import Known
-from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.fine_tuning import FineTuningOptions, fine_tune
 from duskbench.benchmarks.plan import plan_enhancers
 from duskbench.benchmarks.record import DetectorEntry, DetectorTraining, RunRecord
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.results import read_table
 from duskbench.benchmarks.run_plan import RunOptions
-from duskbench.benchmarks.statistics import BootstrapOptions, interval_of
+from duskbench.benchmarks.statistics import interval_of
 from duskbench.benchmarks.store import ResultStore
 from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.benchmarks.training_images import check_apart, enhance_split
@@ -30,7 +29,7 @@ from duskbench.benchmarks.trainings import mean_with_luck, training_luck
 from duskbench.data_tools.errors import ConfigError, DataError, TrainingError
 from duskbench.data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import PLUGINS, Bench
-from tests.benchmarks.fabricate import CLASSES, DETECTOR, make_images, make_run
+from tests.benchmarks.fabricate import CLASSES, DETECTOR, make_images, make_run, results_of
 
 SEEDS = (0, 1, 2)
 TRAINED = DetectorEntry(
@@ -39,11 +38,6 @@ TRAINED = DetectorEntry(
         DetectorTraining(label, seed, "file", f"{label} {seed}", "h") for label in ("Input", "LIME") for seed in SEEDS
     ),
 )  # fmt: skip
-
-
-def results(folder: Path, record: RunRecord | None = None) -> dict[str, EnhancerResult]:
-    with ResultStore(folder / "results.sqlite", reading=True) as store:
-        return {result.label: result for result in evaluate(store, record or store.last_run())}
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +52,15 @@ def test_frozen_numbers_are_those_of_a_run_without_trainings_and_fine_tuned_ones
     with ResultStore(made / "results.sqlite", reading=True) as store:
         record = store.last_run()
     assert RunRecord.from_json(record.to_json()) == record
-    got = results(made)
-    frozen = results(made, replace(record, detectors=(DETECTOR,)))
+    got = results_of(made)
+    frozen = results_of(made, replace(record, detectors=(DETECTOR,)))
     for label in ("Input", "LIME", "Gamma"):
         for key, alone in (("map frozen", "map"), ("niqe", "niqe")):
             assert got[label].spread.scores[key] == frozen[label].spread.scores[alone]
             assert key not in got[label].spread.trainings
         assert got[label].spread.classes["map frozen"] == frozen[label].spread.classes["map"]
     for label in ("Input", "LIME"):
-        each = [results(made, replace(record, detectors=(one,)))[label].spread for one in TRAINED.asked_of(label)]
+        each = [results_of(made, replace(record, detectors=(one,)))[label].spread for one in TRAINED.asked_of(label)]
         assert len({one.scores["map"].value for one in each}) == 3
         trained = got[label].spread
         assert trained.trainings["map fine-tuned"] == tuple(one.scores["map"].value for one in each)
@@ -90,7 +84,7 @@ def test_table_breakdowns_and_report_have_both(made: Path) -> None:
         assert heading in text
     assert "SD mAP frozen" not in text and "SD NIQE" not in text
     lime = table.rows[1]
-    numbers = results(made)["LIME"].spread.trainings["map fine-tuned"]
+    numbers = results_of(made)["LIME"].spread.trainings["map fine-tuned"]
     assert lime["map fine-tuned", "sd"].value == pytest.approx(np.std(numbers, ddof=1))
     assert lime["trainings"].value == 3
     tuned, frozen = lime["map fine-tuned",].value, lime["map frozen",].value
@@ -102,7 +96,7 @@ def test_table_breakdowns_and_report_have_both(made: Path) -> None:
             assert {"map frozen", "map fine-tuned"} <= set(part.spreads["LIME"].scores)
             assert "map fine-tuned" not in part.spreads["Gamma"].scores
             assert len(part.spreads["LIME"].trainings["map fine-tuned"]) == 3
-    page = write_report(made, images=0, bootstrap=BootstrapOptions(20)).read_text(encoding="utf-8")
+    page = write_report(made, images=0).read_text(encoding="utf-8")
     assert "mAP fine-tuned" in page and "mAP frozen" in page and "mean of 3 trainings" in page
     # Single detections are those of one training.
     assert "made, fine-tuned, seed 0" in page

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duskbench.benchmarks import matching
-from duskbench.benchmarks.evaluate import with_coco
+from duskbench.benchmarks import stored_run
 from duskbench.benchmarks.found import Found
-from duskbench.benchmarks.matching import EnhancerRows, read_enhancers, read_run_images
+from duskbench.benchmarks.metric_code import with_coco
 from duskbench.benchmarks.metrics.voc_ap import VocAPMetric
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.rows import Detected
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Sample
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import EnhancerRows, read_enhancers, read_run_images
 from tests.benchmarks import fabricate
 from tests.benchmarks.fabricate import DETECTOR, make_images, make_run
 
@@ -25,7 +25,7 @@ def read_samples(
     folder: Path, at_a_time: int, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[Sample], EnhancerRows, int]:
     """The samples of a run with COCO's metrics, the last enhancer's rows, and in how many parts they were found."""
-    monkeypatch.setattr(matching, "IMAGES_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(stored_run, "IMAGES_AT_A_TIME", at_a_time)
     with ResultStore(folder / "results.sqlite", reading=True) as store:
         run = read_run_images(store, with_coco(store.last_run()))
         enhancers = list(read_enhancers(store, run))

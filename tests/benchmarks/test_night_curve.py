@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli import app
 from duskbench.benchmarks.config import load_benchmark_config
-from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.evidence import RunEvidence, open_evidence
 from duskbench.benchmarks.night_curve import area, night_curves, stops_gained
 from duskbench.benchmarks.night_curve_table import build_curve_table, measured_night_curves, write_night_curves
@@ -22,13 +21,13 @@ from duskbench.benchmarks.report.tables import main_table
 from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import run
-from duskbench.benchmarks.statistics import BootstrapOptions, Interval
+from duskbench.benchmarks.statistics import Interval
 from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools.darken import Camera, darken, srgb_to_linear
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.images import read_image
 from tests.benchmarks.conftest import Bench, make_bench, stored_rows
-from tests.benchmarks.fabricate import make_images, make_run
+from tests.benchmarks.fabricate import make_images, make_run, results_of
 
 EV = np.array([0.0, -1.0, -2.0, -4.0, -6.0])
 
@@ -97,14 +96,13 @@ def test_curves_of_runs(tmp_path: Path) -> None:
         },
     )
     score = next(c for c in levels[0.0].record.columns() if c.detector)
-    got = night_curves(levels, score, BootstrapOptions(100))
+    got = night_curves(levels, score)
     assert got.exposures == (0.0, -2.0, -4.0)
     assert (got.baseline, got.n_images, got.n_left_out) == ("Input", 60, 0)
     base, better = got.curves
     assert (base.stops, base.area_difference) == (None, None)
     for number, ev in enumerate(got.exposures):
-        with ResultStore(tmp_path / str([-4.0, 0.0, -2.0].index(ev)) / "results.sqlite", reading=True) as store:
-            results = {r.label: r for r in evaluate(store, store.last_run(), bootstrap=BootstrapOptions(100))}
+        results = results_of(tmp_path / str([-4.0, 0.0, -2.0].index(ev)))
         for curve in got.curves:
             assert curve.points[number] == results[curve.label].spread.scores["map"]
     assert better.stops is not None and better.stops.settled and 1 < better.stops.value < 3.5
@@ -115,9 +113,9 @@ def test_curves_of_runs(tmp_path: Path) -> None:
 def test_the_page_colours_a_change_as_the_metric_has_it(tmp_path: Path) -> None:
     levels = fabricated(tmp_path, {0.0: {"Input": 0.5, "A": 0.5}, -1.0: {"Input": 0.4, "A": 0.4}})
     for score in levels[0.0].record.columns():
-        made = night_curves(levels, score, BootstrapOptions(5))
+        made = night_curves(levels, score)
         more = tuple(replace(curve, area_difference=Interval(0.5, 0.4, 0.6)) for curve in made.curves)
-        table = build_curve_table("Title", {"none": replace(made, curves=more)}, BootstrapOptions(5))
+        table = build_curve_table("Title", {"none": replace(made, curves=more)})
         # Label, stops, area, and what it is more than Input's.
         standing = "better" if score.metric.better == "higher" else "worse"
         assert [row[3].standing for row in main_table(table, ()).rows] == [standing, standing]
@@ -126,9 +124,9 @@ def test_the_page_colours_a_change_as_the_metric_has_it(tmp_path: Path) -> None:
 def test_what_has_no_curve_is_named(tmp_path: Path) -> None:
     levels = fabricated(tmp_path, {0.0: {"A": 0.9, "Gone": 0.9}, -1.0: {"A": 0.5}})
     score = next(c for c in levels[0.0].record.columns() if c.detector)
-    got = night_curves(levels, score, BootstrapOptions(5))
+    got = night_curves(levels, score)
     assert ([curve.label for curve in got.curves], got.without, got.baseline) == (["A"], ("Gone",), None)
-    notes = build_curve_table("Title", {"none": got}, BootstrapOptions(5)).notes
+    notes = build_curve_table("Title", {"none": got}).notes
     assert "Without mAP at some exposure, and so not here: Gone." in notes
     assert not any("None" in note for note in notes)
 
@@ -137,13 +135,13 @@ def test_other_images_or_one_exposure_make_no_curve(tmp_path: Path) -> None:
     levels = fabricated(tmp_path, {0.0: {"Input": 0.5}, -1.0: {"Input": 0.4}})
     score = levels[0.0].record.columns()[0]
     with pytest.raises(DataError, match="do not make a curve"):
-        night_curves({0.0: levels[0.0]}, score, BootstrapOptions(5))
+        night_curves({0.0: levels[0.0]}, score)
     fewer = replace(levels[-1.0], images=levels[-1.0].images[1:])
     with pytest.raises(DataError, match="59 images"):
-        night_curves({0.0: levels[0.0], -1.0: fewer}, score, BootstrapOptions(5))
+        night_curves({0.0: levels[0.0], -1.0: fewer}, score)
     turned = replace(levels[-1.0], images=levels[-1.0].images[::-1])
     with pytest.raises(DataError, match="another order"):
-        night_curves({0.0: levels[0.0], -1.0: turned}, score, BootstrapOptions(5))
+        night_curves({0.0: levels[0.0], -1.0: turned}, score)
 
 
 def of_another(record: RunRecord, what: str) -> RunRecord:
@@ -170,7 +168,7 @@ def test_levels_that_were_measured_otherwise_make_no_curve(tmp_path: Path, what:
     levels = fabricated(tmp_path, {0.0: {"Input": 0.5}, -1.0: {"Input": 0.4}, -2.0: {"Input": 0.3}})
     levels[-1.0] = replace(levels[-1.0], record=of_another(levels[-1.0].record, what))
     with pytest.raises(DataError, match=f"-1 stops: {said}"):
-        night_curves(levels, levels[0.0].record.columns()[0], BootstrapOptions(5))
+        night_curves(levels, levels[0.0].record.columns()[0])
 
 
 def test_a_report_draws_what_was_measured_as_the_lit_photos_were(tmp_path: Path) -> None:
@@ -180,12 +178,12 @@ def test_a_report_draws_what_was_measured_as_the_lit_photos_were(tmp_path: Path)
         make_run(tmp_path / "runs" / folder, images[:20] if "high" in folder else images, {"Input": skill})
     with ResultStore(tmp_path / "runs/noise_low/-1ev/results.sqlite") as store:
         store.put_run(of_another(store.last_run(), "protocol"))
-    made, left_out = measured_night_curves(tmp_path, BootstrapOptions(5))
+    made, left_out = measured_night_curves(tmp_path)
     assert {noise: curves.exposures for noise, curves in made.items()} == {"low": (0.0, -2.0)}
     assert len(left_out) == 2
     assert left_out[0].startswith("Noise low, -1 stops: not in the curves") and "protocol.iou_threshold" in left_out[0]
     assert left_out[1].startswith("Noise high, -1 stops: not in the curves") and "10 images gone" in left_out[1]
-    page = write_report(tmp_path, images=0, bootstrap=BootstrapOptions(5)).read_text(encoding="utf-8")
+    page = write_report(tmp_path, images=0).read_text(encoding="utf-8")
     assert page.count('data-charts="night"') == 1 and "Noise low, -1 stops: not in the curves" in page
 
 
@@ -263,18 +261,18 @@ def test_the_levels_are_what_the_camera_makes_of_them(measured: tuple[Bench, Pat
 @pytest.mark.slow
 def test_table_and_report(measured: tuple[Bench, Path]) -> None:
     _, out = measured
-    table = write_night_curves(out, Ladder((-1.0, -3.0), ("none", "high")), "Curve <b>", BootstrapOptions(50))
+    table = write_night_curves(out, Ladder((-1.0, -3.0), ("none", "high")), "Curve <b>")
     assert [row.label for row in table.rows] == ["Input", "Brighten"]
     for noise in ("none", "high"):
         assert table.rows[0][f"{noise} 0"] == table.rows[0]["none 0"]
         assert table.rows[0][f"{noise} -3"].value <= table.rows[0][f"{noise} 0"].value
     assert list(measured_ladders(out)) == [Ladder((-1.0, -3.0), (noise,)) for noise in ("none", "high")]
-    page = write_report(out, images=0, bootstrap=BootstrapOptions(50)).read_text(encoding="utf-8")
+    page = write_report(out, images=0).read_text(encoding="utf-8")
     assert page.count('data-charts="night"') == 2 and "Brighten at -3 stops" in page
     assert "Stops gained and area, noise high" in page and "electrons at full scale" in page
     # A folder with a run of its own has both, and one without a curve no such section.
     shutil.copy(out / "runs/noise_none/-1ev/results.sqlite", out)
-    page = write_report(out, images=0, bootstrap=BootstrapOptions(50)).read_text(encoding="utf-8")
+    page = write_report(out, images=0).read_text(encoding="utf-8")
     assert page.count('data-charts="night"') == 2 and str(out / "levels/noise_none/-1ev") in page
     assert 'id="night"' not in write_report(out / "runs/lit", images=0).read_text(encoding="utf-8")
     (out / "results.sqlite").unlink()

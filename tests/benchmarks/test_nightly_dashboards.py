@@ -12,7 +12,7 @@ import pytest
 from duskbench.benchmarks.cli.nightly import _print
 from duskbench.benchmarks.nightly.annotations import github_annotations
 from duskbench.benchmarks.nightly.dashboards import to_bencher, to_github_benchmark
-from duskbench.benchmarks.nightly.night import Finding, Night
+from duskbench.benchmarks.nightly.night import GateFinding, Night
 from duskbench.benchmarks.nightly.outputs import Outputs
 from duskbench.benchmarks.record import DetectorEntry
 from duskbench.benchmarks.statistics import Interval
@@ -103,9 +103,9 @@ def read_command(line: str) -> tuple[str, str, str]:
                 "verdict": "red",
                 "notes": (),
                 "findings": (
-                    Finding("A, B", "mAP", "failed", NASTY),
-                    Finding("C", "NIQE", "passed", "fine"),
-                    Finding("C", "failures", "failed", "%0A"),
+                    GateFinding("A, B", "mAP", "failed", NASTY),
+                    GateFinding("C", "NIQE", "passed", "fine"),
+                    GateFinding("C", "failures", "failed", "%0A"),
                 ),
             },
             [("error", "table2: red, 2 gates failed (A, B, C)", f"A, B, mAP: {NASTY}\nC, failures: %0A")],
@@ -128,7 +128,7 @@ def test_they_are_printed_on_github_only(
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     if value is not None:
         monkeypatch.setenv("GITHUB_ACTIONS", value)
-    finding = Finding("LIME", "mAP", "failed", "long " * 200)
+    finding = GateFinding("LIME", "mAP", "failed", "long " * 200)
     _print(replace(night(3), verdict="red", findings=(finding,)), "accept")
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::")]
     assert len(lines) == printed

@@ -13,11 +13,11 @@ from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.nightly.gate import GateResult, Limits, gate_night
 from duskbench.benchmarks.nightly.history import Baseline
-from duskbench.benchmarks.nightly.night import Calibration, Finding
+from duskbench.benchmarks.nightly.night import Calibration, GateFinding
 from duskbench.benchmarks.nightly.speed import CostChange, cost_change, median_interval, throughput_finding
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry
-from duskbench.benchmarks.run_differences import ImageState
+from duskbench.benchmarks.rows import ImageState
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval, Sample
 from duskbench.data_tools.errors import ConfigError
 from tests.benchmarks.fabricate import DETECTOR, ENVIRONMENT, make_night, make_record, metric
@@ -76,7 +76,7 @@ def gates(now: RunEvidence, *before: RunEvidence, calibration: Calibration = CAL
     return gate_night(now, calibration, baselines, Limits(**limits))
 
 
-def findings(now: EnhancerEvidence, before: EnhancerEvidence, **limits: Any) -> dict[str, Finding]:
+def findings(now: EnhancerEvidence, before: EnhancerEvidence, **limits: Any) -> dict[str, GateFinding]:
     """Gate -> what it says of one enhancer in two runs."""
     result = gates(run(now), run(before), **limits)
     return {finding.gate: finding for finding in result.findings if finding.subject == now.sample.label}

@@ -17,9 +17,9 @@ import pytest
 from duskbench.benchmarks.evidence import EnhancerEvidence, RunEvidence
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.nightly.history import History, read_history
-from duskbench.benchmarks.nightly.night import Finding, Night, NightEnhancer, from_json, to_json
+from duskbench.benchmarks.nightly.night import GateFinding, Night, NightEnhancer, from_json, to_json
 from duskbench.benchmarks.record import EnhancerEntry
-from duskbench.benchmarks.run_differences import ImageState
+from duskbench.benchmarks.rows import ImageState
 from duskbench.benchmarks.statistics import Interval, Sample
 from duskbench.data_tools.errors import DataError
 from tests.benchmarks.fabricate import make_night
@@ -42,7 +42,7 @@ def night(number: int, config: str = "table2") -> Night:
             ),
         ),
         enhancers=(*made.enhancers, NightEnhancer("Ours", 0, 0, error="no weights")),
-        findings=(Finding("LIME", "mAP", "failed", "worse", Interval(-0.02, -0.03, -0.01), "map"),),
+        findings=(GateFinding("LIME", "mAP", "failed", "worse", Interval(-0.02, -0.03, -0.01), "map"),),
         notes=("a note", "\u00fcn\u00efcode"),
     )
 

@@ -11,7 +11,7 @@ import pytest
 from defusedxml import ElementTree
 
 from duskbench.benchmarks.nightly.junit import to_junit
-from duskbench.benchmarks.nightly.night import Finding
+from duskbench.benchmarks.nightly.night import GateFinding
 from duskbench.benchmarks.nightly.outputs import Outputs
 from duskbench.benchmarks.nightly.summary import escape, headline, to_do, to_markdown
 from duskbench.benchmarks.statistics import Interval
@@ -63,13 +63,13 @@ def check(element: Element) -> None:
         check(child)
 
 
-def failing() -> tuple[Finding, ...]:
+def failing() -> tuple[GateFinding, ...]:
     return (
-        Finding("LIME", "failures", "passed", "no image fails that did not before"),
-        Finding("LIME", "NIQE", "not gated", "no image has it in either night", score="niqe"),
-        Finding("LIME", "mAP", "failed", WORSE, Interval(-0.032, -0.05, -0.01), "map"),
-        Finding("Ours", "failures", "failed", f"cannot be built: {NASTY}"),
-        Finding("decode", "throughput", "passed", "1.02 of the baseline's", Interval(1.02, 1.0, 1.1)),
+        GateFinding("LIME", "failures", "passed", "no image fails that did not before"),
+        GateFinding("LIME", "NIQE", "not gated", "no image has it in either night", score="niqe"),
+        GateFinding("LIME", "mAP", "failed", WORSE, Interval(-0.032, -0.05, -0.01), "map"),
+        GateFinding("Ours", "failures", "failed", f"cannot be built: {NASTY}"),
+        GateFinding("decode", "throughput", "passed", "1.02 of the baseline's", Interval(1.02, 1.0, 1.1)),
     )
 
 
@@ -134,7 +134,7 @@ def test_every_score_is_a_column() -> None:
     made = replace(
         made,
         enhancers=(replace(lime, scores={"brisque": Interval(24.26, 20, 30)}), ours),
-        findings=(Finding("LIME", "BRISQUE | new", "not gated", "it rose", Interval(0.5, 0.2, 0.9), "brisque"),),
+        findings=(GateFinding("LIME", "BRISQUE | new", "not gated", "it rose", Interval(0.5, 0.2, 0.9), "brisque"),),
     )
     lines = to_markdown(made, "h").splitlines()
     assert "| Enhancer | BRISQUE \\| new ↓ | change | throughput | failed |  |" in lines
@@ -144,7 +144,9 @@ def test_every_score_is_a_column() -> None:
 
 def test_a_row_without_a_number_is_never_green() -> None:
     """All of its images fail, or none has a score, as in the baseline that was accepted."""
-    passed = [Finding(label, "failures", "passed", "no image fails that did not before") for label in ("LIME", "Ours")]
+    passed = [
+        GateFinding(label, "failures", "passed", "no image fails that did not before") for label in ("LIME", "Ours")
+    ]
     lime = night(3).enhancers[0]
     rows = (replace(lime, scores={}), replace(lime, label="Ours"))
     made = replace(night(3), enhancers=rows, findings=tuple(passed))

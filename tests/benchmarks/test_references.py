@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
-from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
+from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.metrics.full_reference import psnr, ssim
 from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.run_plan import RunOptions
@@ -21,6 +21,7 @@ from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import PLUGINS, Bench, stored_rows
+from tests.benchmarks.fabricate import results_of
 
 ENHANCERS = ["input", {"type": f"{PLUGINS}:brighten", "gain": 2.5, "label": "Brighten"}, "lit"]
 
@@ -44,15 +45,10 @@ def configure(bench: Bench, **overrides: object) -> BenchmarkConfig:
     return load_benchmark_config(bench.config, overrides=values)
 
 
-def results(out: Path) -> dict[str, EnhancerResult]:
-    with ResultStore(out / "results.sqlite", reading=True) as store:
-        return {result.label: result for result in evaluate(store, store.last_run())}
-
-
 def test_numbers_are_means_over_the_images(bench: Bench, lit: Path, tmp_path: Path) -> None:
     summary = run(configure(bench), RunOptions(tmp_path / "out"))
     assert (summary.measured, summary.ok) == (18, True)
-    found = results(tmp_path / "out")
+    found = results_of(tmp_path / "out")
     pairs = [(read_image(bench.root / f"JPEGImages/{i}.png"), read_image(lit / f"{i}.bmp")) for i in bench.ids]
     # Every other image is its own reference: it has no PSNR, and the mean is over the dark ones.
     assert found["Input"].number("psnr") == pytest.approx(np.mean([psnr(*pair) for pair in pairs[1::2]]))
@@ -72,11 +68,11 @@ def test_batches_change_no_number(bench: Bench, lit: Path, tmp_path: Path) -> No
 def test_a_changed_reference_is_measured_anew_and_no_other(bench: Bench, lit: Path, tmp_path: Path) -> None:
     config, options = configure(bench, enhancers=["input"]), RunOptions(tmp_path / "out")
     run(config, options)
-    before = results(tmp_path / "out")["Input"]
+    before = results_of(tmp_path / "out")["Input"]
     assert run(config, options).measured == 0
     write_image(lit / f"{bench.ids[0]}.bmp", np.zeros((200, 220, 3), np.uint8))
     assert run(config, options).measured == 1
-    after = results(tmp_path / "out")["Input"]
+    after = results_of(tmp_path / "out")["Input"]
     assert after.n_images == 6
     assert after.number("psnr") is not None
     assert before.number("psnr") is not None
@@ -91,7 +87,7 @@ def test_rows_without_reference_are_not_rows_with_one(bench: Bench, lit: Path, t
     assert run(configure(bench, enhancers=["input"]), options).measured == 6
     assert run(without, options).measured == 0
     run(configure(bench, enhancers=["input"]), options)
-    assert results(tmp_path / "out")["Input"].number("ssim") is not None
+    assert results_of(tmp_path / "out")["Input"].number("ssim") is not None
     assert run(configure(bench, enhancers=["input"], protocol={"ssim_channels": "grey"}), options).measured == 6
 
 
@@ -118,7 +114,7 @@ def test_a_reference_of_another_size_or_damaged_fails_its_rows(bench: Bench, lit
     assert "differ in size" in reasons[bench.ids[2]]
     assert bench.ids[2] in reasons[bench.ids[2]]
     assert f"{bench.ids[3]}.bmp" in reasons[bench.ids[3]]
-    assert results(tmp_path / "out")["Input"].n_images == 4
+    assert results_of(tmp_path / "out")["Input"].n_images == 4
 
 
 def test_the_table_has_the_columns_only_with_references(bench: Bench, lit: Path, tmp_path: Path) -> None:

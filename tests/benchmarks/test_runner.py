@@ -18,16 +18,15 @@ import pytest
 from duskbench.benchmarks import images, tracking
 from duskbench.benchmarks.cli.table import print_run
 from duskbench.benchmarks.config import BenchmarkConfig, load_benchmark_config
-from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.kept_pictures import folder_name
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import RunSummary, run
-from duskbench.benchmarks.store import ResultStore
 from duskbench.data_tools import file_states
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image, write_image
 from tests.benchmarks.conftest import PLUGINS, Bench, make_bench, stored_rows
+from tests.benchmarks.fabricate import results_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,15 +35,10 @@ def configure(bench: Bench, **overrides: object) -> BenchmarkConfig:
     return load_benchmark_config(bench.config, overrides={k.replace("__", "."): v for k, v in overrides.items()})
 
 
-def results(out: Path) -> dict[str, EnhancerResult]:
-    with ResultStore(out / "results.sqlite", reading=True) as store:
-        return {result.label: result for result in evaluate(store, store.last_run())}
-
-
 def test_numbers_are_what_the_scene_says(bench: Bench, tmp_path: Path) -> None:
     summary = run(configure(bench), RunOptions(tmp_path / "out"))
     assert (summary.total, summary.measured, summary.ok) == (12, 12, True)
-    found = results(tmp_path / "out")
+    found = results_of(tmp_path / "out")
     # Dark images hide their rectangle from the detector; brightening brings it back. Cars: 1 (lit) and 4 (dark).
     assert found["Brighten"].number("map") == 1.0
     assert found["Input"].number("map") == pytest.approx(np.mean([6 / 11, 6 / 11, 6 / 11]))
@@ -81,7 +75,7 @@ def test_a_folder_with_one_picture_for_two_images_is_broken(bench: Bench, tmp_pa
     summary = run(config, RunOptions(tmp_path / "out", workers=1))
     [broken] = summary.broken
     assert broken.label == f"dir:{tmp_path}/flat" and "x/0 has 0.png" in str(broken.error)
-    assert results(tmp_path / "out")[f"dir:{tmp_path}/nested"].n_images == 6
+    assert results_of(tmp_path / "out")[f"dir:{tmp_path}/nested"].n_images == 6
 
 
 def test_second_run_measures_nothing(bench: Bench, tmp_path: Path) -> None:
@@ -181,7 +175,7 @@ def test_failures_are_rows_and_are_tried_again(bench: Bench, tmp_path: Path) -> 
     assert "(200, 220, 3) uint8" in reasons["wrong_size"] and "(199, 220, 3)" in reasons["wrong_size"]
     assert "float64" in reasons["as_float"]
     assert "RuntimeError: too dark for me" in reasons["FailsOnDark"] and "plugins.py:47" in reasons["FailsOnDark"]
-    found = results(tmp_path / "out")
+    found = results_of(tmp_path / "out")
     assert (found["Input"].n_images, found["FailsOnDark"].n_images, len(found["FailsOnDark"].failures)) == (6, 3, 3)
     assert run(config, RunOptions(tmp_path / "out")).measured == 15
 
@@ -231,7 +225,7 @@ def test_groups_of_a_plain_folder(tmp_path: Path) -> None:
         for option in options
     ]
     assert run(configs[0], RunOptions(tmp_path / "out")).ok
-    [found] = results(tmp_path / "out").values()
+    [found] = results_of(tmp_path / "out").values()
     assert (found.n_images, found.spread.scores) == (3, {})
     assert sum(found.reasons["niqe"].values()) == 3
     with pytest.raises(ConfigError, match=r"(?s)none in NPE; there are DICM, MEF, other.*data\.groups=DICM$"):
@@ -303,7 +297,7 @@ def test_rows_that_are_the_same_enhancer_fail_alike_and_are_measured_once(bench:
 def test_saved_images_can_be_run_as_an_enhancer(bench: Bench, tmp_path: Path) -> None:
     run(configure(bench), RunOptions(tmp_path / "out", save_images=True))
     run(configure(bench, enhancers=[f"dir:{tmp_path}/out/images/Brighten"]), RunOptions(tmp_path / "again"))
-    first, again = results(tmp_path / "out")["Brighten"], next(iter(results(tmp_path / "again").values()))
+    first, again = results_of(tmp_path / "out")["Brighten"], next(iter(results_of(tmp_path / "again").values()))
     assert first.spread == again.spread
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from duskbench.benchmarks.config import BenchmarkConfig
-from duskbench.benchmarks.evaluate import evaluate, with_coco
+from duskbench.benchmarks.evaluate import evaluate
+from duskbench.benchmarks.metric_code import with_coco
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import run

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli import app
 from duskbench.benchmarks.matched import read_each_matched
-from duskbench.benchmarks.matching import read_enhancers, read_run_images
 from duskbench.benchmarks.power import images_needed, smallest_difference
 from duskbench.benchmarks.power_table import PowerOptions, read_power_table
 from duskbench.benchmarks.record import EnhancerEntry
@@ -21,6 +20,7 @@ from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.simultaneous import is_the_same, simultaneous
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import read_enhancers, read_run_images
 from duskbench.benchmarks.studies.family_wise_error import difference_settled_by, make_pool, null_runs, settles
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from tests.benchmarks.fabricate import make_images, make_run, metric

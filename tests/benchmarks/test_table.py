@@ -82,6 +82,18 @@ def test_markdown_shows_numbers_marks_and_the_protocol() -> None:
         assert note in text
 
 
+def test_a_row_over_other_images_has_no_best_value_and_no_other_is_best_beside_it() -> None:
+    two = [RESULTS[0], replace(RESULTS[1], lacks=frozenset({2}))]
+    text = to_markdown(build_table(record(), two))
+    assert "**" not in text and "1 failed; over other images than the rest, it competes for no best value." in text
+    worse = replace(RESULTS[0], label="Lit", spread=spread(5.0, 0.5))
+    text = to_markdown(build_table(record(enhancers=record().enhancers[:2]), [*two, worse]))
+    assert "| Input | **4.927** | **55.78** |" in text and "| A\\|B * | 4.200 | 60.00 |" in text
+    # What all lack keeps nobody from being the best.
+    text = to_markdown(build_table(record(), [replace(each, lacks=frozenset({2})) for each in two]))
+    assert "| A\\|B * | **4.200** | **60.00** |" in text
+
+
 def test_a_row_has_one_name_in_all_csv_files_of_a_run() -> None:
     assert [line.split(",")[0] for line in to_csv(build_table(record(), RESULTS)).splitlines()[1:]] == [
         "Input", "A|B", "Lit", "Broken",
@@ -236,7 +248,7 @@ def with_intervals(label: str, gain: Interval, left_out: int = 0) -> EnhancerRes
 def test_values_carry_interval_and_mark() -> None:
     settled, unsettled = Interval(0.05, 0.01, 0.09), Interval(0.02, -0.01, 0.05)
     results = [RESULTS[0], with_intervals("A|B", settled), with_intervals("Lit", unsettled, left_out=1)]
-    table = build_table(record(), results, BootstrapOptions(500, 7))
+    table = build_table(record(bootstrap=BootstrapOptions(500, 7)), results)
     text = to_markdown(table)
     lines = text.splitlines()
     assert lines[2].startswith(

@@ -17,7 +17,6 @@ from duskbench.benchmarks.breakdown_table import read_breakdown
 from duskbench.benchmarks.compare import EnhancerComparison, RunComparison, build_comparison_table, compare_runs
 from duskbench.benchmarks.config import BenchmarkConfig
 from duskbench.benchmarks.descriptions import Known
-from duskbench.benchmarks.evaluate import EnhancerResult, evaluate
 from duskbench.benchmarks.plan import plan_enhancers, trainings_of
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
@@ -30,7 +29,7 @@ from duskbench.benchmarks.table_formats import to_markdown
 from duskbench.benchmarks.trainings import Trainings, mean_with_luck, training_luck
 from duskbench.data_tools.errors import ConfigError
 from tests.benchmarks.conftest import weight_files
-from tests.benchmarks.fabricate import make_images, make_run
+from tests.benchmarks.fabricate import make_images, make_run, results_of
 
 SKILLS = {"Input": 0.4, "Ours, training 1": 0.5, "Ours, training 2": 0.7, "Ours, training 3": 0.9, "Other": 0.45}
 
@@ -41,11 +40,6 @@ def entries(*broken: str) -> tuple[EnhancerEntry, ...]:
         for label in SKILLS
     )
     return tuple(replace(one, fingerprint="", error="no such file") if one.label in broken else one for one in made)
-
-
-def results(folder: Path, **options: Any) -> dict[str, EnhancerResult]:
-    with ResultStore(folder / "results.sqlite", reading=True) as store:
-        return {result.label: result for result in evaluate(store, store.last_run(), **options)}
 
 
 def image_samples(values: np.ndarray) -> tuple[Sample, ...]:
@@ -145,10 +139,10 @@ def test_a_row_is_the_mean_of_its_trainings(tmp_path: Path) -> None:
     together = make_run(tmp_path / "a", images, SKILLS, enhancers=entries())
     with ResultStore(tmp_path / "a/results.sqlite") as store:
         store.put_run(replace(together, enhancers=tuple(replace(e, method=None) for e in together.enhancers)))
-    apart = results(tmp_path / "a")
+    apart = results_of(tmp_path / "a")
     with ResultStore(tmp_path / "a/results.sqlite") as store:
         store.put_run(together)
-    got = results(tmp_path / "a", baseline="Ours")
+    got = results_of(tmp_path / "a", baseline="Ours")
     assert list(got) == ["Input", "Ours", "Other"]
     each = [apart[label] for label in SKILLS if label.startswith("Ours")]
     for key in ("map", "niqe"):
@@ -176,7 +170,7 @@ def test_table_breakdown_and_report_have_one_row(tmp_path: Path) -> None:
     assert [row.label for row in table.rows] == ["Input", "Ours", "Other"]
     ours = table.rows[1]
     assert ours["trainings"].value == 3 and table.rows[0]["trainings"].value is None
-    numbers = results(tmp_path)["Ours"].spread.trainings["map"]
+    numbers = results_of(tmp_path)["Ours"].spread.trainings["map"]
     assert ours["map", "sd"].value == pytest.approx(np.std(numbers, ddof=1))
     listed = ", ".join(f"{100 * number:.2f}" for number in numbers)
     assert any("Ours: mean of 3 trainings; of each: NIQE" in n and f"mAP {listed}" in n for n in table.notes)
@@ -186,7 +180,7 @@ def test_table_breakdown_and_report_have_one_row(tmp_path: Path) -> None:
         _, made, _ = read_breakdown(tmp_path, by)
         assert made.labels == ("Input", "Ours", "Other")
         assert all(set(part.spreads) == {"Input", "Ours", "Other"} for part in made.parts)
-    page = write_report(tmp_path, images=0, bootstrap=BootstrapOptions(20)).read_text(encoding="utf-8")
+    page = write_report(tmp_path, images=0).read_text(encoding="utf-8")
     # Curves are of each training; the table has one row.
     assert "Ours, training 2" in page and "mean of 3 trainings" in page
 
@@ -199,7 +193,7 @@ def test_reasons_of_trainings_are_added_and_failures_say_whose_they_are(tmp_path
         for entry in record.enhancers[1:3]:
             row = list(store.rows(record, entry))[1]
             store.put(replace(row, values={record.metrics[0].fingerprint: Measured(None, "haze")}))
-    got = results(tmp_path)
+    got = results_of(tmp_path)
     assert got["Ours"].reasons["niqe"] == {"haze": 2}
     assert list(got["Ours"].failures.values()) == [f"{second}: too dark"]
     assert list(got["Input"].failures.values()) == ["too dark"]

@@ -183,6 +183,17 @@ def test_one_image_in_the_lists_of_two_splits_is_there_twice(tmp_path: Path) -> 
         open_dataset(root, split="all")
 
 
+def test_images_of_one_name_and_two_formats(tmp_path: Path) -> None:
+    files = ("1.jpg", "1.png", "2.png", "day/1.png")
+    root = make(tmp_path, {"a.json": truth(*files)}, files)
+    dataset = open_dataset(root)
+    assert dataset.ids == ["1.jpg", "1.png", "2", "day/1"]
+    assert [dataset.image_path(one) for one in files] == [root / file for file in files]
+    assert verify(root).ok
+    with pytest.raises(UnknownNameError, match="Unknown image id '1'"):
+        dataset.record("1")
+
+
 @pytest.mark.parametrize(
     ("files", "there"),
     [
@@ -233,6 +244,38 @@ def test_no_file_is_the_image_of_two_entries(
     assert found == wanted
     lost = expected.count(None)
     assert [finding.code for finding in verify(root).findings].count("missing-image") == lost
+
+
+@pytest.mark.parametrize(
+    ("json_file", "listed", "there", "expected", "noted"),
+    [
+        ("a.json", ("val/1.jpg",), ("train/1.jpg",), (None,), ""),
+        ("a.json", ("val/images/1.jpg",), ("train/images/1.jpg",), (None,), ""),
+        ("a.json", ("night/1.jpg", "night/2.jpg"), ("day/1.jpg", "night/2.jpg"), (None, "night/2.jpg"), ""),
+        ("val.json", ("1.jpg", "2.jpg"), ("train/1.jpg", "val/2.jpg"), (None, "val/2.jpg"), ""),
+        ("val.json", ("1.jpg",), ("train/1.jpg",), ("train/1.jpg",), r"1.jpg (train/1.jpg)"),
+        ("val.json", ("1.jpg", "2.jpg"), ("out/1.jpg", "val/2.jpg"), ("out/1.jpg", "val/2.jpg"), "1.jpg (out/1.jpg)"),
+        ("a.json", ("night/1.jpg",), ("day/1.jpg",), ("day/1.jpg",), "night/1.jpg (day/1.jpg)"),
+        ("a.json", ("/data/day/1.jpg",), ("day/1.jpg", "night/1.jpg"), ("day/1.jpg",), "/data/day/1.jpg (day/1.jpg)"),
+        ("a.json", ("1.jpg", "2.jpg"), ("images/1.jpg", "images/2.jpg"), ("images/1.jpg", "images/2.jpg"), ""),
+        ("a.json", ("day/1.jpg",), ("day/1.jpg", "out/day/1.jpg"), ("day/1.jpg",), ""),
+        ("a.json", ("day/1.jpg",), ("images/day/1.jpg",), ("images/day/1.jpg",), ""),
+        (
+            "a.json",
+            ("day/1.jpg", "day/2.jpg"),
+            ("day/1.jpg", "out/day/2.jpg"),
+            ("day/1.jpg", "out/day/2.jpg"),
+            "day/2.jpg (out/day/2.jpg)",
+        ),
+    ],
+)
+def test_a_file_of_another_folder_is_not_taken_without_a_word(
+    tmp_path: Path, json_file: str, listed: tuple[str, ...], there: tuple[str, ...], expected: Any, noted: str
+) -> None:
+    dataset = COCO(make(tmp_path, {json_file: truth(*listed)}, there), "all")
+    paths = [dataset.image_path(one) for one in dataset.ids]
+    assert [str(path.relative_to(tmp_path)) if path.is_file() else None for path in paths] == list(expected)
+    assert dataset.notes == ((f"1 taken from elsewhere than annotated: {noted}",) if noted else ())
 
 
 def test_images_of_one_name_need_a_folder(tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ def test_files_that_belong_to_an_id(tmp_path: Path) -> None:
         (["1.png"], ["x/1", "y/1"], {"x/1": [], "y/1": []}),
         (["1.png"], ["x/1", "1"], {"x/1": [], "1": ["1.png"]}),
         (["1.jpg", "1.png"], ["1"], {"1": ["1.jpg", "1.png"]}),
+        (["1.jpg", "y/1.png"], ["1.jpg", "1.png", "1.bmp"], {"1.jpg": ["1.jpg"], "1.png": ["y/1.png"], "1.bmp": []}),
+        (["1.jpg.png", "1.png.png"], ["1.jpg", "1.png"], {"1.jpg": ["1.jpg.png"], "1.png": ["1.png.png"]}),
     ],
 )
 def test_no_file_belongs_to_two_ids(

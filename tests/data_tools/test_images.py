@@ -171,7 +171,7 @@ def test_missing_file_names_itself(tmp_path: Path) -> None:
         image_size(tmp_path / "nowhere.png")
 
 
-@pytest.mark.parametrize("array", [RAMP[:, :, 0], RAMP.astype(np.float32), np.zeros((3, 4, 4), np.uint8)])
+@pytest.mark.parametrize("array", [RAMP[:, :, 0], RAMP.astype(np.float32), np.zeros((3, 4, 4), np.uint8), RAMP[:0]])
 def test_only_images_are_written(tmp_path: Path, array: np.ndarray) -> None:
     with pytest.raises(DataError, match="uint8 RGB"):
         write_image(tmp_path / "a.png", array)

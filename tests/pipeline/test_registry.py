@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from duskbench.data_tools.errors import ConfigError, DetectorError, EnhancerError, UnknownNameError
 from duskbench.data_tools.specs import parse_spec
 from duskbench.pipeline import load_detector, load_enhancer
+from duskbench.pipeline.enhancers.base import Enhancer
 from duskbench.pipeline.registry import ENHANCERS
 
 PLUGINS = Path(__file__).resolve().parents[1] / "benchmarks" / "plugins.py"
@@ -185,7 +187,7 @@ def test_wrong_detector_names(spec: object, text: str) -> None:
     ("content", "says"),
     [
         ("data_root = 'D:\\Users'", "unicodeescape"),
-        ("_base_ = './nowhere.py'", r"FileNotFoundError.*nowhere\.py"),
+        ("_base_ = './nowhere.py'", r"FileNotFoundError.*nowhere\.py.*give `_base_` whole paths"),
         ("custom_imports = dict(imports=['no_such_module_here'], allow_failed_imports=False)", "no_such_module_here"),
         ("import sys\nsys.exit(0)", "SystemExit"),
         ("x = 1 / 0", "ZeroDivisionError"),
@@ -313,6 +315,26 @@ def test_a_callable_of_this_process_gets_and_gives_copies() -> None:
     with pytest.raises(EnhancerError, match="changed in place"):
         load_enhancer(resizes)(image)
     assert np.array_equal(image, IMAGE)
+
+
+class _OneBuffer(Enhancer):
+    foreign = True
+    buffer = np.zeros((2, 2, 3), np.uint8)
+
+    def enhance(self, image_rgb: np.ndarray, image_id: str | None) -> np.ndarray:
+        self.buffer[:] = image_rgb + 1
+        return self.buffer
+
+
+class _OneBufferForAll(_OneBuffer):
+    def enhance_many(self, images_rgb: Any, image_ids: Any) -> Any:
+        return (self.enhance(image, None) for image in images_rgb)
+
+
+@pytest.mark.parametrize("kind", [_OneBuffer, _OneBufferForAll])
+def test_results_in_one_buffer_are_those_of_their_image(kind: type[Enhancer]) -> None:
+    images = [np.full((2, 2, 3), value, np.uint8) for value in (10, 20, 30)]
+    assert [np.asarray(each).max() for each in kind().many(images, ["a", "b", "c"])] == [11, 21, 31]
 
 
 def test_fingerprint_knows_files_of_arguments_and_modules_beside(tmp_path: Path) -> None:

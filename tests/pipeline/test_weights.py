@@ -19,7 +19,8 @@ from duskbench.data_tools.errors import UnknownNameError, WeightsError
 from duskbench.pipeline import weights
 from duskbench.pipeline.network_weights import load_state_dict
 from duskbench.pipeline.registry import weight_files
-from duskbench.pipeline.weights import CATALOGUE, find_weights
+from duskbench.pipeline.weight_catalogue import CATALOGUE
+from duskbench.pipeline.weights import find_weights
 
 NAME = "sci/easy.pt"
 CONTENT = b"published weights"

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duskbench.benchmarks import matching
+from duskbench.benchmarks import stored_run
 from duskbench.benchmarks.breakdown import SIZES, sized_samples
 from duskbench.benchmarks.evaluate import evaluate
 from duskbench.benchmarks.evidence import read_evidence
 from duskbench.benchmarks.evidence_archive import pack, unpack
-from duskbench.benchmarks.matching import RunImages, found_by, objects_of, read_enhancers, read_run_images
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.metrics.voc_ap import MicroAPMetric, voc_ap
@@ -21,6 +20,7 @@ from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Sample
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import RunImages, found_by, objects_of, read_enhancers, read_run_images
 from tests.benchmarks.fabricate import CLASSES, DETECTOR, make_images, make_run, metric
 
 SKILLS = {"Input": 0.5, "Better": 0.9}
@@ -95,7 +95,7 @@ def test_a_class_that_the_detector_lacks_is_not_asked_for(tmp_path: Path) -> Non
 
 def test_some_images_at_a_time_are_ranked_as_all_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def samples(at_a_time: int) -> list[Sample]:
-        monkeypatch.setattr(matching, "IMAGES_AT_A_TIME", at_a_time)
+        monkeypatch.setattr(stored_run, "IMAGES_AT_A_TIME", at_a_time)
         with ResultStore(folder / "results.sqlite", reading=True) as store:
             run = read_run_images(store, store.last_run())
             return [sample_of(rows, run) for rows in read_enhancers(store, run)]  # type: ignore[misc]

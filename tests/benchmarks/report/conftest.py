@@ -13,7 +13,7 @@ import pytest
 from duskbench.benchmarks.breakdown import Breakdown, Part
 from duskbench.benchmarks.changes import Changes, Curve, ImageChange, Tally
 from duskbench.benchmarks.evaluate import EnhancerResult
-from duskbench.benchmarks.nightly.night import Calibration, Finding, Night, NightEnhancer
+from duskbench.benchmarks.nightly.night import Calibration, GateFinding, Night, NightEnhancer
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import (
     DataEntry,
@@ -79,6 +79,7 @@ def make_record(detectors: int = 1) -> RunRecord:
         enhancers=enhancers,
         metrics=METRICS if detectors else METRICS[::2],
         protocol=Protocol(classes=CLASSES),
+        bootstrap=BootstrapOptions(100),
         environment=Environment(
             started="2026-11-22T03:00:00+00:00",
             argv=("duskbench", "run", "</script><script>window.hacked=2</script>"),
@@ -198,7 +199,7 @@ def make_nights(n: int) -> list[Night]:
             for label in MAPS
         )
         red = number == n - 1
-        finding = Finding("Bright", "mAP", "failed" if red else "passed", "mAP fell by <2 points")
+        finding = GateFinding("Bright", "mAP", "failed" if red else "passed", "mAP fell by <2 points")
         nights.append(
             Night(
                 id=f"n{number}",
@@ -221,7 +222,6 @@ def make_nights(n: int) -> list[Night]:
 def make_content(detectors: int = 1) -> ReportContent:
     """Everything at once."""
     record, results = make_record(detectors), make_results(detectors)
-    options = BootstrapOptions(100)
     recall = np.linspace(0.01, 0.9, 90)
     curve = Curve(recall, 1 - recall**2, 1 - recall, 0.5, 4)
     shown = tuple(make_shown(image_id, detectors) for image_id in IDS[:3])
@@ -232,8 +232,7 @@ def make_content(detectors: int = 1) -> ReportContent:
     return ReportContent(
         record=record,
         results=results,
-        table=build_table(record, results, options),
-        options=options,
+        table=build_table(record, results),
         breakdowns=(make_breakdown(record, "class", CLASSES), make_breakdown(record, "lighting", ("Low", "Strong"))),
         detectors=tuple(found),
         shown=shown,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.report.gallery import LOWEST_SCORE, read_shown
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import read_run_images
 from tests.benchmarks.fabricate import make_images, make_run
 
 Box = tuple[float, float, float, float]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from duskbench.benchmarks.evaluate import EnhancerResult
-from duskbench.benchmarks.report.content import ReportContent, headline_first
+from duskbench.benchmarks.report.content import ReportContent
 from duskbench.benchmarks.report.figures import series_classes, standing_of
 from duskbench.benchmarks.report.gallery import choose_images
 from duskbench.benchmarks.report.history import history_charts, listed_nights
@@ -159,7 +159,7 @@ def test_a_difference_of_nothing_is_neither_better_nor_worse(
     keys = [difference_key(score, "Input") for score in content.record.columns()]
     cell = cell_of(Interval(*ends), Interval(*ends))
     rows = [replace(row, cells={**row.cells, **dict.fromkeys(keys, cell)}) for row in content.table.rows]
-    table = main_table(replace(content.table, rows=tuple(rows)), headline_first(content.record))
+    table = main_table(replace(content.table, rows=tuple(rows)), content.record.headline_first())
     [row] = [row for row in table.rows if row[0].text == label]
     assert (row[2].standing, row[4].standing) == expected
 
@@ -190,6 +190,12 @@ def test_equal_numbers_are_best_together(content: ReportContent) -> None:
     results = tuple(replace(r, spread=replace(r.spread, scores=scores)) for r in content.results[:-1])
     [first, *_] = build_page(replace(content, results=results)).summary
     assert first == f"Highest mAP: Input, Bright, Dim, {HOSTILE} with 0.00 %."
+
+
+def test_a_row_over_other_images_is_not_the_best_of_the_summary(content: ReportContent) -> None:
+    results = tuple(replace(r, lacks=frozenset({0})) if r.label == "Bright" else r for r in content.results)
+    summary = build_page(replace(content, results=results)).summary
+    assert not any("Bright with" in line for line in summary) and summary[0].startswith("Highest mAP: ")
 
 
 def test_every_score_has_its_chart_of_differences_the_best_first(content: ReportContent) -> None:
@@ -291,7 +297,7 @@ def test_a_run_in_which_nothing_could_be_built_has_a_report(content: ReportConte
     results = tuple(EnhancerResult(r.label, 0, 6, error="No weights.") for r in content.results)
     shown = tuple(replace(one, views={}) for one in content.shown)
     pictures = tuple(PictureSet(None, {}, {}) for _ in shown)
-    bare = ReportContent(content.record, results, build_table(content.record, results), content.options, shown=shown,
+    bare = ReportContent(content.record, results, build_table(content.record, results), shown=shown,
                          pictures=pictures)  # fmt: skip
     page = build_page(bare)
     assert (page.viewer, page.summary, len(page.failures)) == (None, (), 5)
@@ -299,7 +305,7 @@ def test_a_run_in_which_nothing_could_be_built_has_a_report(content: ReportConte
 
 
 def test_the_first_score_of_detections_is_the_headline(content: ReportContent) -> None:
-    assert [score.key for score in headline_first(content.record)] == ["map", "haze", "clear"]
+    assert [score.key for score in content.record.headline_first()] == ["map", "haze", "clear"]
 
 
 def test_failures_are_listed_with_their_reasons(content: ReportContent) -> None:

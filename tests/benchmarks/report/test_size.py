@@ -42,6 +42,7 @@ def make_full_run(root: Path) -> Path:
         enhancers=tuple(EnhancerEntry(label, spec, load_enhancer(spec).fingerprint) for label, spec in specs.items()),
         metrics=metrics,
         protocol=Protocol(),
+        bootstrap=BootstrapOptions(20),
         environment=Environment("2026-11-22T03:00:00+00:00", "cpu"),
     )
     with ResultStore(root / "run" / "results.sqlite") as store:
@@ -81,7 +82,7 @@ def _row(image: StoredImage, key: Key, metric: str, rank: int, rng: np.random.Ge
 
 @pytest.mark.slow
 def test_a_full_split_with_eleven_enhancers_is_under_15_mb(tmp_path: Path) -> None:
-    path = write_report(make_full_run(tmp_path), bootstrap=BootstrapOptions(20))
+    path = write_report(make_full_run(tmp_path))
     page = path.read_text(encoding="utf-8")
     assert 1_000_000 < path.stat().st_size < 15_000_000
     # All pictures of all twelve images are in it.

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.cli.report import report
 from duskbench.benchmarks.config import load_benchmark_config
-from duskbench.benchmarks.matching import read_run_images
 from duskbench.benchmarks.report.content import read_content
 from duskbench.benchmarks.report.gallery import View, read_shown
 from duskbench.benchmarks.report.page import build_page
@@ -25,13 +24,11 @@ from duskbench.benchmarks.report.write import write_report
 from duskbench.benchmarks.rows import Row
 from duskbench.benchmarks.run_plan import RunOptions
 from duskbench.benchmarks.runner import run
-from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import read_run_images
 from duskbench.data_tools.errors import DataError
 from tests.benchmarks.conftest import make_bench
 from tests.benchmarks.fabricate import make_images, make_run
-
-FEW = BootstrapOptions(50)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +53,7 @@ def data_of(page: str) -> dict[str, Any]:
 
 
 def test_a_run_becomes_a_page_with_its_own_numbers(run_dir: Path) -> None:
-    path = write_report(run_dir, images=2, bootstrap=FEW)
+    path = write_report(run_dir, images=2)
     assert path == run_dir / "report.html"
     page = path.read_text(encoding="utf-8")
     from duskbench.benchmarks.results import read_table
@@ -69,7 +66,7 @@ def test_a_run_becomes_a_page_with_its_own_numbers(run_dir: Path) -> None:
     data = data_of(page)
     assert data["labels"] == ["Input", "Brighten"] and len(data["images"]) == 2
     assert all(set(image["pictures"]) == {"Input", "Brighten"} for image in data["images"])
-    assert write_report(run_dir, run_dir / "again.html", images=2, bootstrap=FEW).read_bytes() == path.read_bytes()
+    assert write_report(run_dir, run_dir / "again.html", images=2).read_bytes() == path.read_bytes()
 
 
 def shown_of(run_dir: Path, image_ids: Sequence[str]) -> dict[str, dict[str, View]]:
@@ -104,7 +101,7 @@ def test_the_data_set_may_be_gone(run_dir: Path) -> None:
         images = store.images().values()
         gone = [replace(i, record=replace(i.record, path=Path("gone") / i.record.path.name)) for i in images]
         store.put_images(gone)
-    data = data_of(write_report(run_dir, images=3, bootstrap=FEW).read_text(encoding="utf-8"))
+    data = data_of(write_report(run_dir, images=3).read_text(encoding="utf-8"))
     assert [image["pictures"] for image in data["images"]] == [{}, {}, {}]
     assert all("Cannot read the image file" in reason for i in data["images"] for reason in i["reasons"].values())
 
@@ -115,7 +112,7 @@ def test_kinds_of_error_say_what_they_count_and_of_which_detector(tmp_path: Path
         record = store.last_run()
         [detector] = record.detectors
         store.put_run(replace(record, detectors=(detector, replace(detector, label="again"))))
-    content = read_content(tmp_path, images=0, bootstrap=FEW)
+    content = read_content(tmp_path, images=0)
     tables = {title: tables for title, tables, _ in build_page(content).more}
     titles = [f"{record.title}: kinds of error, {label}" for label in (detector.label, "again")]
     assert list(tables) == [f"{record.title}: what its images can settle", *titles]
@@ -128,7 +125,7 @@ def test_kinds_of_error_say_what_they_count_and_of_which_detector(tmp_path: Path
 
 
 def test_no_images_no_pictures(run_dir: Path) -> None:
-    page = write_report(run_dir, images=0, bootstrap=FEW).read_text(encoding="utf-8")
+    page = write_report(run_dir, images=0).read_text(encoding="utf-8")
     assert data_of(page) is None and 'id="pictures"' not in page
 
 

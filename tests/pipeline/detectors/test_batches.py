@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from duskbench.data_tools.errors import ConfigError
+from duskbench.pipeline.detectors.base import Detections
 from duskbench.pipeline.detectors.checked import CheckedDetector
 from duskbench.pipeline.registry import load_detector
 
@@ -38,6 +39,23 @@ def test_a_plug_in_may_say_how_many_images_it_wants() -> None:
     assert CheckedDetector(plain, "mine", {}).batch_size == 1
     plain.batch_size = 8  # type: ignore[attr-defined]
     assert CheckedDetector(plain, "mine", {}).batch_size == 8
+
+
+class _OneBuffer(_Plain):
+    boxes, scores, labels = np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64)
+
+    def detect(self, images: list[np.ndarray]) -> list[object]:
+        found: list[object] = []
+        for image in images:
+            self.boxes[:] = 0, 0, image.shape[1], image.shape[0]
+            found.append(Detections(self.boxes, self.scores, self.labels, self.classes))
+        return found
+
+
+def test_detections_on_one_buffer_are_those_of_their_image() -> None:
+    images = [np.zeros((height, 8, 3), np.uint8) for height in (3, 4, 5)]
+    found = CheckedDetector(_OneBuffer(), "mine", {}).detect(images)
+    assert [each.boxes_xyxy.tolist() for each in found] == [[[0, 0, 8, height]] for height in (3, 4, 5)]
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.0, "4", None, True])

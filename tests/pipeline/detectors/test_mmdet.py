@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -229,11 +230,123 @@ def test_nan_is_not_nothing_found(small: tuple[Config, Path]) -> None:
         detector.detect([image(60, 80)])
 
 
+def with_pipeline(config: Config, *steps: dict[str, Any]) -> Config:
+    """A copy of a config, with these steps behind the one that loads."""
+    changed = copy.deepcopy(config)
+    load, *others = changed.test_dataloader.dataset.pipeline
+    changed.test_dataloader.dataset.pipeline = [load, *steps, *others]
+    return changed
+
+
+def test_settings_of_the_load_step_hold(small: tuple[Config, Path]) -> None:
+    config, path = with_pipeline(small[0]), small[1]
+    config.test_dataloader.dataset.pipeline[0].to_float32 = True
+    assert MMDetDetector(config, path)._prepare(image(60, 80))["inputs"].dtype == torch.float32
+    assert MMDetDetector(*small)._prepare(image(60, 80))["inputs"].dtype == torch.uint8
+
+
+def test_a_head_that_takes_views_of_its_maps(small: tuple[Config, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = image(60, 80)
+    [want] = MMDetDetector(*small).detect([picture])
+    detector = MMDetDetector(*small)
+    forward = detector.model.bbox_head.forward
+
+    def with_views(maps: Any) -> Any:
+        scores, boxes = forward(maps)
+        return [each.view(-1).view(each.shape) for each in scores], boxes
+
+    monkeypatch.setattr(detector.model.bbox_head, "forward", with_views)
+    [found] = detector.detect([picture])
+    assert len(found) == len(want)
+    np.testing.assert_allclose(found.boxes_xyxy, want.boxes_xyxy, atol=0.02)
+
+
+def test_a_config_in_pure_python_names_classes_themselves(small: tuple[Config, Path]) -> None:
+    from mmdet.datasets import VOCDataset
+    from mmdet.models import SSDHead
+
+    config, path = with_pipeline(small[0]), small[1]
+    config.model.bbox_head["type"] = SSDHead
+    config.test_dataloader.dataset["type"] = VOCDataset
+    assert config_classes(config) == VOC_CLASSES
+    picture = image(60, 80)
+    [found], [want] = MMDetDetector(config, path).detect([picture]), MMDetDetector(*small).detect([picture])
+    assert np.array_equal(found.boxes_xyxy, want.boxes_xyxy)
+
+
+def test_classes_are_what_mmdet_s_data_set_makes_of_its_metainfo(small: tuple[Config, Path], tmp_path: Path) -> None:
+    config = with_pipeline(small[0])
+    dataset = config.test_dataloader.dataset
+    dataset["metainfo"] = {"palette": [(0, 0, 0)]}
+    assert config_classes(config) == VOC_CLASSES
+    (tmp_path / "names.txt").write_text("cat\nhot dog\n")
+    dataset["metainfo"] = {"classes": str(tmp_path / "names.txt")}
+    assert config_classes(config) == ("cat", "hot dog")
+
+
+def test_a_test_pipeline_that_cannot_be_had_is_told(small: tuple[Config, Path]) -> None:
+    config, path = small
+    with pytest.raises(ConfigError, match=r"(?s)cannot be built.*Resise is not in"):
+        MMDetDetector(with_pipeline(config, {"type": "Resise"}), path)
+    for nothing in (None, {}, {"dataset": {}}, {"dataset": {"pipeline": []}}):
+        bare = copy.deepcopy(config)
+        bare.test_dataloader = nothing
+        with pytest.raises(ConfigError, match=r"(?s)how a picture is prepared.*test_dataloader\.dataset\.pipeline"):
+            MMDetDetector(bare, path)
+        assert config_classes(bare) == ()
+
+
+STEP = """
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+
+@TRANSFORMS.register_module(force=True)
+class Darken(BaseTransform):
+    def transform(self, results):
+        results["img"] = results["img"] // 2
+        return results
+"""
+
+
+def test_fingerprint_follows_code_that_the_config_brings(
+    small: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "brought_steps.py"
+    file.write_text(STEP)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("brought_steps")
+    config, path = small
+    imported = with_pipeline(config, {"type": "Darken"})
+    imported.custom_imports = {"imports": ["brought_steps"]}
+    named = with_pipeline(config, {"type": module.Darken})
+    before = [MMDetDetector(each, path).fingerprint for each in (imported, named)]
+    assert before == [MMDetDetector(each, path).fingerprint for each in (imported, named)]
+    file.write_text(STEP.replace("// 2", "// 3"))
+    after = [MMDetDetector(each, path).fingerprint for each in (imported, named)]
+    assert not set(before) & set(after)
+
+
+def test_fingerprint_follows_an_enhancer_in_the_pipeline(
+    small: tuple[Config, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from duskbench.pipeline.transforms.mmdet import EnhanceImage
+
+    config, path = with_pipeline(small[0], {"type": "EnhanceImage", "enhancer": "gamma"}), small[1]
+    before = MMDetDetector(config, path).fingerprint
+    assert before == MMDetDetector(config, path).fingerprint
+    monkeypatch.setattr(EnhanceImage, "fingerprint", "of other weights")
+    assert MMDetDetector(config, path).fingerprint != before
+
+
 @pytest.mark.slow
-def test_a_config_of_mmdet_s_zoo_with_coco_s_classes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py", "centernet/centernet_r18_8xb16-crop512-140e_coco.py"],
+)
+def test_a_config_of_mmdet_s_zoo_with_coco_s_classes(tmp_path: Path, name: str) -> None:
     from mmdet.apis import inference_detector, init_detector
 
-    name = "mmdet::yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py"
+    name = f"mmdet::{name}"
     config, path = load_config(name), tmp_path / "random.pth"
     torch.manual_seed(0)
     torch.save(build_model(config).state_dict(), path)

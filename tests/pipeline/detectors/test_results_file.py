@@ -134,6 +134,8 @@ def _results(path: Path, names: list[Any], content: dict[str, Any] | None = None
         (["x/caf\xe9.jpg"], ["cafe\u0301"], [[0]]),
         ([2008000012], ["2008_000012", "000012"], [[0], []]),
         (["2008_000012.jpg"], ["2008000012"], [[0]]),
+        # As COCO's annotation files have them where two formats share a name.
+        (["1.jpg", "1.png", "2.png"], ["1.jpg", "1.png", "2"], [[0], [1], [2]]),
     ],
 )
 def test_each_name_means_one_image(tmp_path: Path, names: list[Any], ids: list[str], found: list[list[int]]) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from duskbench.data_tools.darken import srgb_to_linear
+from duskbench.data_tools.darken import Camera, srgb_to_linear
+from duskbench.data_tools.darken import darken as darken_array
 from duskbench.pipeline.training.degradations import add_noise, darken, underexpose
 
 
@@ -91,6 +92,16 @@ def test_no_light_lost_is_no_light_gained() -> None:
     dark = underexpose(lit, range(20), (0.0, 0.0), **NO_NOISE)
     assert (dark <= lit + 0.5 / 255 + 1e-6).all()
     assert (dark.flatten(1).sum(1) > 0.7 * lit.flatten(1).sum(1)).all()
+
+
+def test_tensors_and_arrays_have_one_curve() -> None:
+    levels = np.arange(256, dtype=np.uint8)[:, None, None].repeat(3, axis=2)
+    # Stops at which no level lies so near a half that 16 bits, the table of the arrays, round it to the other side.
+    for stops in (0.0, 0.7, 2.9):
+        batch = torch.tensor(levels).permute(2, 0, 1)[None] / 255
+        made = underexpose(batch, [0], (stops, stops), **NO_NOISE)
+        of_arrays = darken_array(levels, Camera(exposure_ev=-stops), np.random.default_rng(0))
+        assert np.array_equal((made[0].permute(1, 2, 0) * 255).round().numpy(), of_arrays)
 
 
 def test_underexposed_light_has_the_stated_noise() -> None:

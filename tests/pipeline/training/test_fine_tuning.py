@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -140,6 +141,21 @@ def test_a_training_is_named_by_all_that_its_weights_depend_on(
     tuning: FineTuning, change: dict[str, Any], same: bool
 ) -> None:
     assert (replace(tuning, **change).name == tuning.name) is same
+
+
+def test_a_training_is_named_by_code_that_the_config_brings_too(
+    tuning: FineTuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "brought_head.py").write_text("WEIGHT = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("brought_head")
+    config = load_config(tuning.config)
+    config.custom_imports = {"imports": [*config.custom_imports.imports, "brought_head"]}
+    own = replace(tuning, config=config)
+    before = own.name
+    assert own.name == before
+    (tmp_path / "brought_head.py").write_text("WEIGHT = 2\n")
+    assert own.name != before
 
 
 def test_boxes_are_listed_in_the_detectors_frame(tmp_path: Path) -> None:

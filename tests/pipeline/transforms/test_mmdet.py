@@ -115,6 +115,10 @@ def test_wrong_arguments_are_refused() -> None:
         EnhanceImage("gama")({"img": np.zeros((4, 4, 3), np.uint8)})
 
 
+def test_it_depends_on_what_its_enhancer_depends_on() -> None:
+    assert EnhanceImage("gamma(gamma=0.4)").fingerprint == load_enhancer("gamma(gamma=0.4)").fingerprint
+
+
 def test_a_built_one_pickles_as_its_specification(photo: Path) -> None:
     step = EnhanceImage("zero_dce")
     image = read_image(photo)

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 from duskbench.benchmarks.breakdown_table import read_breakdown
 from duskbench.benchmarks.changes import changes, count
+from duskbench.benchmarks.changes_table import luminances, object_parts, read_found_table
 from duskbench.benchmarks.cli import app
-from duskbench.benchmarks.errors_table import read_errors_table
-from duskbench.benchmarks.found_table import luminances, object_parts, read_found_table
+from duskbench.benchmarks.error_kinds_table import read_errors_table
 from duskbench.benchmarks.matched import read_each_matched
-from duskbench.benchmarks.matching import RunImages, read_run_images
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.rows import StoredImage
 from duskbench.benchmarks.store import ResultStore
+from duskbench.benchmarks.stored_run import RunImages, read_run_images
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.images import write_image
 from duskbench.data_tools.records import ImageRecord
@@ -83,6 +83,7 @@ def test_what_the_detector_was_never_asked_for_is_not_missed(tmp_path: Path) -> 
         assert errors["n found"].value + errors["n missed"].value <= len(asked)
         for table in (read_found_table(folder, "size"), read_errors_table(folder), read_breakdown(folder, "class")[0]):
             assert "Other: over 59 of 60 images." in table.notes
+            assert [len(row.lacks) for row in table.rows if row.label in ("Better", "Other")] == [0, 1]
 
 
 def test_light_is_measured_inside_the_box(tmp_path: Path) -> None:

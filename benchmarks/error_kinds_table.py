@@ -17,10 +17,10 @@ from duskbench.benchmarks.matched import (
     other_detectors,
     read_each_matched,
 )
-from duskbench.benchmarks.matching import RunImages, gaps, open_run
 from duskbench.benchmarks.record import DetectorEntry, RunRecord
 from duskbench.benchmarks.samples import detectable
-from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow
+from duskbench.benchmarks.stored_run import RunImages, gaps, lacking, open_run
+from duskbench.benchmarks.table import Column, Table, mean_rows
 from duskbench.data_tools.errors import DataError
 
 
@@ -47,9 +47,9 @@ def read_errors_table(run_dir: Path, *, detector: str | None = None, baseline: s
         raise DataError("The run has no detections whose errors could be classified.", where=run.path)
     [threshold] = {threshold for threshold, *_ in made.values()}
     by_label = {label: each for label, (_, each, _) in made.items()}
-    table = build_errors_table(run.record, chosen, by_label, threshold, baseline)
-    missing = gaps(run, {label: mask for label, (*_, mask) in made.items()})
-    return replace(table, notes=(*table.notes, *missing, *other_detectors(run.record, chosen)))
+    masks = {label: mask for label, (*_, mask) in made.items()}
+    table = build_errors_table(run.record, chosen, by_label, threshold, baseline).lacking(lacking(run, masks))
+    return replace(table, notes=(*table.notes, *gaps(run, masks), *other_detectors(run.record, chosen)))
 
 
 def build_errors_table(
@@ -78,15 +78,8 @@ def build_errors_table(
         *(Column(f"n {kind}", kind, "lower", 0, part=count) for kind in KINDS),
         Column("n found", "found", "higher", 0, part=count),
     ]
-    rows = []
-    for label, entries in record.rows.items():
-        each = [numbers[entry.label] for entry in entries if entry.label in numbers]
-        if each:
-            # Of several trainings the mean.
-            cells: dict[Key, Cell] = {key: Cell(float(np.mean([one[key] for one in each]))) for key in each[0]}
-            rows.append(TableRow(label, cells, bound=label in record.bounds))
     title = f"{record.title}: kinds of error"
-    return Table(title, tuple(columns), tuple(rows), tuple(_notes(base, threshold)))
+    return Table(title, tuple(columns), mean_rows(record, numbers), tuple(_notes(base, threshold)))
 
 
 def error_numbers(one: Matched, run: RunImages, detector: DetectorEntry) -> dict[str, float]:

@@ -12,8 +12,8 @@ import numpy as np
 from duskbench.benchmarks.breakdown import SIZES, in_range
 from duskbench.benchmarks.changes import Counted, Tally, count, found_and_lost
 from duskbench.benchmarks.matched import choose_detector, other_detectors, read_each_matched
-from duskbench.benchmarks.matching import RunImages, gaps, open_run
-from duskbench.benchmarks.table import Cell, Column, Key, Table, TableRow
+from duskbench.benchmarks.stored_run import RunImages, gaps, lacking, open_run
+from duskbench.benchmarks.table import Column, ColumnKey, Table, mean_rows
 from duskbench.data_tools.classes import LIGHTING_TYPES
 from duskbench.data_tools.errors import DataError, UnknownNameError
 from duskbench.data_tools.images import read_image
@@ -78,31 +78,23 @@ def build_found_table(run: RunImages, counted: Mapping[str, Counted], by: str, b
             Column(f"{name} found in both", "found in both", None, 0, part=part),
             Column(f"{name} in neither", "in neither", None, 0, part=part),
         ]
-    rows = []
-    for label, entries in record.rows.items():
-        each = [tallies[entry.label] for entry in entries if entry.label in tallies]
-        if each:
-            cells: dict[Key, Cell] = {}
-            for name in parts:
-                cells |= _cells(name, [one[name] for one in each])
-            rows.append(TableRow(label, cells, bound=label in record.bounds))
+    rows = mean_rows(record, {label: _numbers(of) for label, of in tallies.items()})
     notes = [
         f"gained: objects that a detection of score {threshold:.2f} or more (where F1 is best for {base}) finds on the "
         f"enhanced image and none finds on {base}'s; lost: the other way round."
     ]
     if by == "luminance":
         notes.append("luminance: mean luma (Rec. 601, 0 to 255) inside the object's box, before enhancement.")
-    if missing := gaps(run, {label: one.mask for label, one in counted.items()}):
+    masks = {label: one.mask for label, one in counted.items()}
+    if missing := gaps(run, masks):
         notes += [*missing, f"Objects are counted on the images that both {base} and the enhancer have."]
-    return Table(f"{record.title}: objects found and lost by {by}", tuple(columns), tuple(rows), tuple(notes))
+    table = Table(f"{record.title}: objects found and lost by {by}", tuple(columns), rows, tuple(notes))
+    return table.lacking(lacking(run, masks))
 
 
-def _cells(name: str, each: list[Tally]) -> dict[Key, Cell]:
-    """Of several trainings the mean."""
+def _numbers(by_part: Mapping[str, Tally]) -> dict[ColumnKey, int]:
     kinds = {"gained": "gained", "lost": "lost", "found in both": "kept", "in neither": "missed"}
-    return {
-        f"{name} {shown}": Cell(float(np.mean([getattr(one, kind) for one in each]))) for shown, kind in kinds.items()
-    }
+    return {f"{name} {shown}": getattr(of, kind) for name, of in by_part.items() for shown, kind in kinds.items()}
 
 
 def object_parts(run: RunImages, by: str) -> dict[str, np.ndarray]:

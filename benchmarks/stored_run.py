@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from duskbench.benchmarks.found import Found, in_one
-from duskbench.benchmarks.metric_code import load_needed, needs_code
+from duskbench.benchmarks.metric_code import load_needed, needs_code, with_coco
 from duskbench.benchmarks.metrics.base import Metric
 from duskbench.benchmarks.metrics.boxes import Boxes
 from duskbench.benchmarks.protocol import Protocol
@@ -134,14 +134,22 @@ def read_run_images(store: ResultStore, record: RunRecord) -> RunImages:
 
 
 @contextmanager
-def open_run(run_dir: Path) -> Iterator[tuple[ResultStore, RunImages]]:
-    """The results of a folder, to be read, and the images of its newest run.
+def open_run(
+    run_dir: Path, record: RunRecord | None = None, *, coco: bool = False
+) -> Iterator[tuple[ResultStore, RunImages]]:
+    """The results of a folder, to be read, and the images of a run.
+
+    Args:
+        run_dir: The folder.
+        record: The run's; None for the newest.
+        coco: Whether to add COCO's metrics to it.
 
     Raises:
         DataError: There are no results in the folder, or they are damaged.
     """
     with ResultStore(run_dir / RESULTS, reading=True) as store:
-        yield store, read_run_images(store, store.last_run())
+        record = record or store.last_run()
+        yield store, read_run_images(store, with_coco(record) if coco else record)
 
 
 def read_enhancers(store: ResultStore, run: RunImages, first: Collection[str] = ()) -> Iterator[EnhancerRows]:
@@ -200,14 +208,30 @@ def gaps(run: RunImages, masks: Mapping[str, np.ndarray]) -> list[str]:
         masks: Label of each enhancer with a result -> (images,) bool: which have one.
     """
     n, said = len(run.images), []
+    for label, lacks in lacking(run, masks).items():
+        entries = run.record.rows[label]
+        there = sum(entry.label in masks for entry in entries)
+        if lacks:
+            share = f"over {n - len(lacks)} of {n} images" if there else "no image has a result"
+            said.append(f"{label}: {share}.")
+        if 0 < there < len(entries):
+            said.append(f"{label}: {there} of {len(entries)} trainings measured.")
+    return said
+
+
+def lacking(run: RunImages, masks: Mapping[str, np.ndarray]) -> dict[str, frozenset[int]]:
+    """Which of the run's images the numbers of each row of a table are not over; arguments as of `gaps`."""
+    lacks = {}
     for label, entries in run.record.rows.items():
         there = [masks[entry.label] for entry in entries if entry.label in masks]
-        count = int(np.all(there, axis=0).sum()) if there else 0
-        if count < n:
-            said.append(f"{label}: over {count} of {n} images." if there else f"{label}: no image has a result.")
-        if 0 < len(there) < len(entries):
-            said.append(f"{label}: {len(there)} of {len(entries)} trainings measured.")
-    return said
+        whole = np.all(there, axis=0) if there else np.zeros(len(run.images), bool)
+        lacks[label] = frozenset(np.flatnonzero(~whole).tolist())
+    return lacks
+
+
+def fewest_lacking(each: Iterable[frozenset[int]]) -> frozenset[int]:
+    """What rows of a table must lack to compete for the best value: images that the one over the most images lacks."""
+    return min(each, key=len, default=frozenset())
 
 
 def has_detections(rows: EnhancerRows, run: RunImages) -> bool:
