@@ -112,7 +112,7 @@ def break_down(
 
     Raises:
         UnknownNameError: There is no such break-down or baseline.
-        DataError: The data set has no such labels, or the run no detector.
+        DataError: The data set has no such labels, the run no detector, or none of its metrics can be broken down so.
 
     Source: pycocotools cocoeval.py, `evaluateImg` (objects and unmatched detections outside an area range).
     """
@@ -123,9 +123,9 @@ def break_down(
     baselines = baseline_labels(record, baseline)
     anywhere = np.any([one.measured for one in samples] or [np.zeros(len(run.images), bool)], axis=0)
     question = _Question(run, anywhere, baselines[-1] if baselines else None, bootstrap)
-    asked = [ranked for one in samples for ranked in one.ranked.values()]
-    if axis in ("class", "size") and not any(axis == "size" or set(of.by_class) - set(of.pools) for of in asked):
-        raise DataError(f"The run has no detections to break down by {axis}.", where=run.path)
+    left_out: list[str] = []
+    if axis in ("class", "size"):
+        left_out = _left_out(run, axis, samples, sized)
     if axis == "class":
         parts = _by_class(question, samples)
     elif axis == "size":
@@ -140,7 +140,34 @@ def break_down(
                 todo="ExDark has them, in imageclasslist.txt",
             )
     labels = tuple(rows_of(record, {sample.label: sample for sample in samples}))
-    return Breakdown(axis, question.baseline, labels, tuple(parts), _notes(axis))
+    return Breakdown(axis, question.baseline, labels, tuple(parts), (*_notes(axis), *left_out))
+
+
+def _left_out(
+    run: RunImages,
+    axis: Literal["class", "size"],
+    samples: Sequence[Sample | Trainings],
+    sized: Sequence[Mapping[str, Sample | Trainings]],
+) -> list[str]:
+    """A sentence on each score of detections that cannot be broken down so; an error where none can."""
+    if axis == "class":
+        there = {key for one in samples for key, of in one.ranked.items() if set(of.by_class) - set(of.pools)}
+        why = "it has no AP of a class alone"
+    else:
+        there = {key for sizes in sized for one in sizes.values() for key in one.ranked}
+        why = "its rankings do not say which detections are in them (`Ranking.positions`)"
+    asked = {key for one in samples for key in one.ranked}
+    lacking = [f"{c.heading}: not by {axis}, for {why}." for c in run.record.columns() if c.key in asked - there]
+    if not asked:
+        raise DataError(f"The run has no detections to break down by {axis}.", where=run.path)
+    if not there:
+        raise DataError(
+            f"The run has no metric that can be broken down by {axis}.",
+            where=run.path,
+            got=" ".join(lacking),
+            todo="--coco adds COCO AP, of the same detections",
+        )
+    return lacking
 
 
 def _by_image_label(
@@ -212,7 +239,8 @@ def _by_size(question: _Question, sized: Sequence[Mapping[str, Sample | Training
 def sized_samples(rows: EnhancerRows, run: RunImages) -> dict[str, Sample | Trainings]:
     """Size -> detections ranked again with only its objects to find; false alarms of other sizes are left out.
 
-    Empty where an AP cannot be made of them.
+    Empty where an AP cannot be made of them. Left out is a metric whose rankings have no positions: they do not say
+    of what size a false alarm is.
     """
     if not has_detections(rows, run):
         return {}
@@ -229,10 +257,16 @@ def sized_samples(rows: EnhancerRows, run: RunImages) -> dict[str, Sample | Trai
                 if isinstance(metric, DetectionMetric) and score.detector == entry:
                     made = metric.rank(to_find, found, run.protocol.classes)
                     asked = made.without(undetectable(entry, run.protocol))
+                    if not all(_has_positions(r) for of in asked.by_class.values() for r in of):
+                        continue
                     by_class = {c: tuple(_without_others(r, sized) for r in of) for c, of in asked.by_class.items()}
                     ranked[name].setdefault(score.key, []).append(replace(asked, by_class=by_class))
     mask = rows.mask(len(run.images))
     return {name: samples_of(rows.label, mask, {}, of) for name, of in ranked.items()}
+
+
+def _has_positions(ranking: Ranking) -> bool:
+    return ranking.positions is not None or not len(ranking.images)
 
 
 def _without_others(ranking: Ranking, inside: np.ndarray) -> Ranking:

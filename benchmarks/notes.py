@@ -137,13 +137,16 @@ def _class_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> list[s
     """Which classes are not in the mean, and which objects are in no class of the protocol."""
     notes = []
     known = {name for result in results for of in result.spread.classes.values() for name in of}
+    detected = {score.key for score in record.columns() if score.detector is not None}
+    # Only pools of classes have a number where no class has one.
+    pooled = not known and any(detected & result.spread.scores.keys() for result in results)
     lacking = {d.label: match_classes(d.classes, record.protocol.classes).not_detectable for d in record.detectors}
     for label, names in lacking.items():
         if names:
             notes.append(f"Not among the classes of {label} and so not in its mean: {', '.join(names)}.")
     nowhere = {name for names in lacking.values() for name in names}
     absent = [name for name in record.protocol.classes if name not in known | nowhere]
-    if record.detectors and absent and any(result.n_images for result in results):
+    if record.detectors and absent and not pooled and any(result.n_images for result in results):
         notes.append(f"Without ground truth here and so not in the mean: {', '.join(absent)}.")
     if record.detectors and record.other_objects:
         others = shown((f"{name} {count}" for name, count in record.other_objects.items()), 10)

@@ -95,6 +95,24 @@ def check_place(path: Path, *, overwrite: bool) -> None:
         )
 
 
+def check_writable(path: Path) -> None:
+    """See before long work that its result can be written there, over what is there; the folder is made.
+
+    Raises:
+        ConfigError: There is a folder in its place.
+        OSError: There can be no such folder, or no file in it.
+    """
+    if path.is_dir():
+        raise ConfigError("There is a folder in the result's place.", where=path, todo="give another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        # Nobody asked for the temporary name.
+        error.filename = str(path)
+        raise
+
+
 def user_cache() -> Path:
     """Where duskbench keeps what it can download again: `$XDG_CACHE_HOME/duskbench`, else `~/.cache/duskbench`."""
     base = os.environ.get("XDG_CACHE_HOME", "")

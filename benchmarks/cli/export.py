@@ -24,10 +24,12 @@ def export(
 
     The graph takes and gives float32 (N, 3, height, width) RGB in [0, 1]. Nothing is written unless onnxruntime agrees.
     """
+    from duskbench.data_tools.files import check_writable
     from duskbench.pipeline.export import export_onnx
     from duskbench.pipeline.registry import load_enhancer
 
     use_weights(weights)
+    check_writable(out)
     enhancer = load_enhancer(name, isolate=False)
     err_console.print(Text(f"Exporting {name}; this takes about a minute."))
     made = export_onnx(enhancer, out, opset=opset)

@@ -133,6 +133,7 @@ def nightly(
     )
     command = shlex.join(["duskbench", "nightly", config, "--history", str(history), "--accept"])
     outputs = Outputs(history, command, junit, summary, report, json, tracker)
+    outputs.check()
     with RichProgress(err_console) as progress:
         night = run_night(benchmark, NightOptions(history, run, limits), outputs.write, progress)
     _print(night, command)

@@ -10,6 +10,7 @@ import typer
 from duskbench.benchmarks.cli.console import out_console
 from duskbench.benchmarks.cli.options import CfgOptions, Weights, use_weights
 from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.files import check_writable
 
 
 def train(
@@ -60,4 +61,4 @@ def _check_export(path: Path) -> None:
     if path.suffix != ".safetensors" or path.is_dir():
         got = f"{path}, a folder" if path.is_dir() else repr(str(path))
         raise ConfigError("Weights are not exported there.", where="--export", expected="FILE.safetensors", got=got)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path)

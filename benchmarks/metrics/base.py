@@ -100,7 +100,8 @@ class Ranking:
     Attributes:
         images: (D,) integers into the images of the run.
         tp: (D,) bool: found an object that is not difficult, each of which is found once. False: a false alarm.
-        positions: (D,) integers into the detections that were ranked; None where they are no longer known.
+        positions: (D,) integers into the detections that were ranked; None where they are not known; then there is no
+            break-down by size.
     """
 
     images: np.ndarray

@@ -12,7 +12,7 @@ from duskbench.benchmarks.nightly.junit import to_junit
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.nightly.summary import to_markdown
 from duskbench.benchmarks.results import write_tables
-from duskbench.data_tools.files import write_text
+from duskbench.data_tools.files import check_writable, write_text
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ class Outputs:
     report: Path | None = None
     json: Path | None = None
     tracker: str | None = None
+
+    def check(self) -> None:
+        """See before the night that they can be written; see `check_writable`."""
+        for path in (self.junit, self.summary, self.report, self.json):
+            if path is not None:
+                check_writable(path)
 
     def write(self, night: Night, folder: Path) -> None:
         """Write them all; what a CI reads first is written first."""

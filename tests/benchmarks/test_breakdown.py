@@ -192,6 +192,38 @@ def test_what_cannot_be_broken_down(tmp_path: Path, folder: Path) -> None:
     assert list(part.spreads["Input"].scores) == ["niqe"]
 
 
+def test_a_metric_of_pools_alone_has_no_ap_of_a_class(tmp_path: Path) -> None:
+    make_run(tmp_path, make_images(4), SKILLS, metrics=(metric("micro_ap"),))
+    with pytest.raises(DataError, match="no metric that can be broken down by class") as caught:
+        broken_down(tmp_path, "class")
+    assert "micro AP: not by class" in str(caught.value)
+    notes = broken_down(tmp_path, "size").notes
+    assert not any("micro AP" in note for note in notes)
+
+
+def test_a_metric_that_does_not_say_which_detections_it_ranked_is_not_broken_down_by_size(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from dataclasses import replace\n"
+        "from duskbench.benchmarks.metrics.voc_ap import VocAPMetric\n"
+        "class Own(VocAPMetric):\n"
+        "    key, heading, by_image = 'own', 'own AP', False\n"
+        "    def rank(self, *given):\n"
+        "        made = super().rank(*given)\n"
+        "        bare = {n: tuple(replace(r, positions=None) for r in of) for n, of in made.by_class.items()}\n"
+        "        return replace(made, by_class=bare)\n"
+    )
+    own = metric(f"{file}:Own")
+    make_run(tmp_path / "both", make_images(20), SKILLS, metrics=(own, metric("voc_ap")))
+    got = broken_down(tmp_path / "both", "size")
+    assert all(set(part.spreads["Input"].scores) == {"map"} for part in got.parts)
+    assert sum("own AP: not by size" in note for note in got.notes) == 1
+    assert set(broken_down(tmp_path / "both", "class").parts[0].spreads["Input"].scores) == {"own", "map"}
+    make_run(tmp_path / "alone", make_images(20), SKILLS, metrics=(own,))
+    with pytest.raises(DataError, match="no metric that can be broken down by size"):
+        broken_down(tmp_path / "alone", "size")
+
+
 def test_a_class_that_the_detector_lacks_leaves_the_mean_of_each_size(tmp_path: Path) -> None:
     images = make_images(45)
     make_run(tmp_path / "all", images, SKILLS)

@@ -30,6 +30,14 @@ def test_weights_that_could_not_be_written_are_refused_before_the_training(tmp_p
     assert not (tmp_path / "work").exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder that takes no files")
+def test_a_folder_that_takes_no_file_is_named_before_the_training(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="weights") as caught:
+        command(CONFIG, "--work-dir", tmp_path / "work", "--export", "/proc/weights.safetensors")
+    assert caught.value.filename == "/proc/weights.safetensors"
+    assert not (tmp_path / "work").exists()
+
+
 def test_a_folder_with_blanks_is_taken_as_it_is(tmp_path: Path) -> None:
     root = tmp_path / "my photos, '24"
     with pytest.raises(DataError) as error:

@@ -15,6 +15,7 @@ from duskbench.benchmarks.nightly.night import GateFinding
 from duskbench.benchmarks.nightly.outputs import Outputs
 from duskbench.benchmarks.nightly.summary import escape, headline, to_do, to_markdown
 from duskbench.benchmarks.statistics import Interval
+from duskbench.data_tools.errors import ConfigError
 from tests.benchmarks.fabricate import metric
 from tests.benchmarks.test_nightly_history import night
 
@@ -181,3 +182,14 @@ def test_links_of_a_ci_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("GITHUB_REPOSITORY", "a/b")
     monkeypatch.setenv("GITHUB_RUN_ID", "7")
     assert "https://github.com/a/b/actions/runs/7" in outputs._links(night(3)).values()
+
+
+@pytest.mark.parametrize("name", ["junit", "summary", "report", "json"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_night(tmp_path: Path, name: str) -> None:
+    outputs = Outputs(tmp_path / "history.sqlite", "accept")
+    (tmp_path / "there").write_text("an earlier night's")
+    replace(outputs, **{name: tmp_path / "there"}).check()
+    with pytest.raises(ConfigError, match="a folder in the result's place"):
+        replace(outputs, **{name: tmp_path}).check()
+    with pytest.raises(OSError, match="there"):
+        replace(outputs, **{name: tmp_path / "there" / "file"}).check()

@@ -302,6 +302,13 @@ def test_a_note_says_why_there_is_no_ap_at_all(images: int, said: bool) -> None:
     assert ("Without ground truth here and so not in the mean: car, dog." in notes) == said
 
 
+def test_no_class_is_said_to_lack_objects_where_all_stand_in_one_list() -> None:
+    pooled = Spread({"micro_ap": Interval(0.5)}, {"micro_ap": {}})
+    made = record(metrics=(metric("micro_ap"),))
+    notes = build_table(made, [EnhancerResult("Input", 3, 3, spread=pooled)]).notes
+    assert not any("Without ground truth" in note for note in notes)
+
+
 def test_a_terminal_of_a_hundred_columns_is_wide_enough() -> None:
     names = ("bicycle", "boat", "bottle", "bus", "car", "cat", "chair", "dog", "motorbike", "person", "diningtable")
     label = "Lit twins (bound)"
