@@ -37,6 +37,10 @@ class DuskbenchError(Exception):
         parts = [self.what, *(f"{name} {text}" for name, text in (("at", self.where), ("got", self.got)) if text)]
         return " ".join(" ".join(map(str, parts)).split())
 
+    def at(self, where: str | Path | None) -> DuskbenchError:
+        """The error with a place, where it does not name one itself."""
+        return self if self.where is not None else _rebuild(type(self), {**self.__dict__, "where": where})
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by keyword, so that the error survives the way back from a worker process."""
         return _rebuild, (type(self), dict(self.__dict__))

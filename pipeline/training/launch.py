@@ -204,7 +204,9 @@ def _built_from(config: Config) -> Iterator[None]:
     """Turn what the classes that a configuration names raise into an error of ours, but not what the system says."""
     try:
         yield
-    except (DuskbenchError, OSError, MemoryError):
+    except DuskbenchError as error:
+        raise error.at(config.filename) from error.__cause__
+    except (OSError, MemoryError):
         raise
     except Exception as error:
         raise ConfigError(

@@ -34,3 +34,11 @@ def test_unknown_name_suggests(name: str, near: str | None) -> None:
 def test_survives_pickling(error: DuskbenchError) -> None:
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert (type(again), str(again), again.todo) == (type(error), str(error), error.todo)
+
+
+def test_a_place_is_filled_in_where_there_is_none() -> None:
+    error = UnknownNameError("enhancer", "limy", ["lime"])
+    placed = error.at("run.py")
+    assert (type(placed), placed.where, placed.todo) == (UnknownNameError, "run.py", error.todo)
+    assert "where: run.py" in str(placed) and "where" not in str(error)
+    assert placed.at("elsewhere.py") is placed

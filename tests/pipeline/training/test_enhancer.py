@@ -402,6 +402,14 @@ def test_a_batch_of_no_images_is_refused(tmp_path: Path, tiny_guided: dict[str, 
         train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, "train_dataloader.batch_size": size})
 
 
+@pytest.mark.parametrize("options", [{"model.noise": 3}, {"model.reconstruction": {"spread": -1}}])
+def test_the_configuration_is_named_by_what_a_class_of_it_refuses(
+    tmp_path: Path, tiny_guided: dict[str, Any], options: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=f"(?s)cannot be set so.*where: .*{CONFIG.name}.*expected"):
+        train(CONFIG, work_dir=tmp_path, cfg_options={**tiny_guided, **options})
+
+
 ZERO_DCE = CONFIGS / "zero_dce_small.py"
 
 
