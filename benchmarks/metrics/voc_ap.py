@@ -325,11 +325,7 @@ class VocAPMetric(DetectionMetric):
     def rank(self, truth: Boxes, found: Boxes, classes: Sequence[str]) -> Ranked:
         """Match by the protocol; see `match`."""
         matches = match_by_protocol(truth, found, self.protocol)
-        counted = matches.tp | matches.fp
-        by_class = {}
-        for name, ranked in zip(classes, matches.ranked, strict=True):
-            chosen = ranked[counted[ranked]]
-            by_class[name] = (Ranking(found.images[chosen], matches.tp[chosen], chosen),)
+        by_class = {name: (_ranking(found, matches, of),) for name, of in zip(classes, matches.ranked, strict=True)}
         return Ranked(by_class, self.protocol.ap)
 
     def describe(self) -> str:
@@ -360,9 +356,7 @@ class MicroAPMetric(VocAPMetric):
     def rank(self, truth: Boxes, found: Boxes, classes: Sequence[str]) -> Ranked:
         """Match by the protocol; see `match`."""
         matches = match_by_protocol(truth, found, self.protocol)
-        chosen = matches.order[(matches.tp | matches.fp)[matches.order]]
-        one = Ranking(found.images[chosen], matches.tp[chosen], chosen)
-        return Ranked({_ALL: (one,)}, "area", {_ALL: tuple(classes)})
+        return Ranked({_ALL: (_ranking(found, matches, matches.order),)}, "area", {_ALL: tuple(classes)})
 
     def describe(self) -> str:
         """How it is computed."""
@@ -373,6 +367,12 @@ class MicroAPMetric(VocAPMetric):
 
 
 _ALL = "all classes"
+
+
+def _ranking(found: Boxes, matches: Matches, ranked: np.ndarray) -> Ranking:
+    """Those of some detections, best first, that count; `ranked` are indices into all."""
+    chosen = ranked[matches.tp[ranked] | matches.fp[ranked]]
+    return Ranking(found.images[chosen], matches.tp[chosen], chosen)
 
 
 def match_by_protocol(truth: Boxes, found: Boxes, protocol: Protocol) -> Matches:
