@@ -1,8 +1,9 @@
-"""Paired bootstrap over images: how far a number would move with another draw of photos.
+"""Paired bootstrap over images, or clusters of them: how far a number would move with another draw of photos.
 
 Images are drawn with replacement, the same draw for every enhancer, class and metric, so that what is hard about an
 image cancels in a difference. Matching is not repeated: whether a detection found an object does not depend on the
-other images; drawing an image twice only counts its objects and detections twice.
+other images; drawing an image twice only counts its objects and detections twice. Images that were not taken by
+themselves, as the frames of a video, are drawn together (`BootstrapOptions.cluster`).
 
 A resample in which a class has no object has no AP of that class: the class leaves the mean of that resample, as it
 leaves the mean of a data set that lacks it. Counting it as 0 would say that the detector failed where nothing was
@@ -52,6 +53,8 @@ class Bootstrap:
         options: Number of resamples, seed, level.
         within: (N,) bool, draw from these images only: those that were measured, or one part of a break-down.
         aggregates: Key of a score -> how it is made of its images' numbers, where that is not their mean.
+        clusters: (N,) integers, from `BootstrapOptions.clusters`: images with the same number are drawn together. None:
+            each by itself.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Bootstrap:
         *,
         within: np.ndarray,
         aggregates: Mapping[str, Aggregate] | None = None,
+        clusters: np.ndarray | None = None,
     ) -> None:
         self.objects = objects
         self.options = options
@@ -68,8 +72,11 @@ class Bootstrap:
         self.aggregates = aggregates or {}
         # What samples were made from is free by now, in blocks that these large arrays do not fit.
         give_back_freed_memory()
+        self._clusters = np.arange(len(within)) if clusters is None else clusters
         # Of these images alone, a row each.
-        self._weights = draw_weights(int(np.count_nonzero(within)), options.resamples, options.seed)
+        names, of_images = np.unique(self._clusters[within], return_inverse=True)
+        weights = draw_weights(len(names), options.resamples, options.seed)
+        self._weights = weights if len(names) == len(of_images) else weights[of_images]
         self._row = np.cumsum(within, dtype=np.int32) - 1
         self._kept: dict[tuple[int, str, bytes], tuple[Sample, _Numbers]] = {}
         # Of a ranking in a kept sample; scores may share one.
@@ -211,7 +218,7 @@ class Bootstrap:
     def _interval(self, draws: Draws | None, there: np.ndarray, *, corrected: bool = False) -> Interval | None:
         if draws is None or np.isnan(draws.images[0]):
             return None
-        if int(there.sum()) < 2:
+        if len(np.unique(self._clusters[there])) < 2:
             return Interval(float(draws.images[0]))
         return interval_of(draws, self.options.level, corrected=corrected)
 

@@ -80,7 +80,13 @@ class _Question:
     whole: Bootstrap | None
 
     def bootstrap(self, objects: dict[str, np.ndarray], within: np.ndarray) -> Bootstrap:
-        return Bootstrap(objects, self.run.record.bootstrap, within=within, aggregates=self.run.aggregates())
+        return Bootstrap(
+            objects,
+            self.run.record.bootstrap,
+            within=within,
+            aggregates=self.run.aggregates(),
+            clusters=self.run.clusters(),
+        )
 
     def rows(self, samples: Iterable[Sample | Trainings]) -> list[Sample | Trainings]:
         """Of each row of the table: several trainings together."""

@@ -131,8 +131,8 @@ def _notes(breakdown: Breakdown, bootstrap: BootstrapOptions) -> list[str]:
     if breakdown.baseline is not None and bootstrap.resamples:
         notes.append(mark_note(f"the difference to {breakdown.baseline} on that part"))
         notes.append(
-            f"Intervals ({100 * bootstrap.level:g} %, bootstrap over images, {bootstrap.resamples} resamples, "
-            f"seed {bootstrap.seed}) are in the CSV. Of {len(breakdown.parts)} parts for every enhancer "
+            f"Intervals ({100 * bootstrap.level:g} %, bootstrap over {bootstrap.drawn}, {bootstrap.resamples} "
+            f"resamples, seed {bootstrap.seed}) are in the CSV. Of {len(breakdown.parts)} parts for every enhancer "
             "some are settled by chance alone, and an interval from a few dozen images is itself rough."
         )
     return notes

@@ -107,7 +107,7 @@ def compare_evidence(before: RunEvidence, after: RunEvidence, *, these_trainings
     within = after.within()
     for label in shared:
         within = np.any([within, *(one.sample.measured for one in moved[label].each)], axis=0)
-    drawn = Bootstrap(after.objects, after.record.bootstrap, within=within, aggregates=after.aggregates)
+    drawn = after.resampled(within)
     enhancers = tuple(
         _compare_one(moved[label], after.rows[label], drawn, these_trainings=these_trainings) for label in shared
     )

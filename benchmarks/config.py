@@ -10,16 +10,17 @@ from typing import Any, get_args
 from duskbench.benchmarks.cfg_options import parse_cfg_options
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.references import resolve_reference
+from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.data_tools.datasets import reader_options
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.plugins import raised_at
 from duskbench.data_tools.settings import plain
 from duskbench.pipeline.registry import config_root
 
-_KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "paper", "costs")
+_KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "bootstrap", "paper", "costs")
 _KINDS = {
     "title": str, "data": dict, "detector": str | dict | list, "metrics": str | dict | list, "protocol": dict,
-    "paper": dict, "costs": bool,
+    "bootstrap": dict, "paper": dict, "costs": bool,
 }  # fmt: skip
 # What every data set has; besides, each layout has options of its own.
 _DATA_KINDS = {
@@ -46,6 +47,7 @@ class BenchmarkConfig:
         metrics: Specifications for `load_metric`; None for the default ones.
         more_metrics: Further ones, from the command line.
         protocol: Everything else that changes a number.
+        bootstrap: How intervals are made.
         paper: The paper's own numbers, printed under the table where the table is the paper's: `source`, `rows` (row ->
             column -> value), and `data` and `n_images` if they hold for one data set and so many images.
         costs: Whether the table also says what each enhancer costs in parameters, arithmetic and memory.
@@ -57,6 +59,7 @@ class BenchmarkConfig:
     detectors: tuple[str | dict[str, Any], ...]
     enhancers: tuple[str | dict[str, Any], ...]
     protocol: Protocol
+    bootstrap: BootstrapOptions = field(default_factory=BootstrapOptions)
     metrics: tuple[str | dict[str, Any], ...] | None = None
     more_metrics: tuple[str | dict[str, Any], ...] = ()
     paper: dict[str, Any] = field(default_factory=dict)
@@ -144,6 +147,7 @@ def load_benchmark_config(
         detectors=_detectors(values.get("detector")),
         enhancers=tuple(resolve_reference(spec, values["data"]) for spec in values["enhancers"]),
         protocol=Protocol.from_config(values.get("protocol", {})),
+        bootstrap=BootstrapOptions.from_config(values.get("bootstrap", {})),
         metrics=tuple(_listed(values["metrics"])) if "metrics" in values else None,
         more_metrics=tuple(more_metrics),
         paper=values.get("paper") or {},

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.metrics.base import Ranking
 from duskbench.benchmarks.record import EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import ImageState, Key
 from duskbench.benchmarks.samples import sample_of
-from duskbench.benchmarks.statistics import Aggregate, Sample
+from duskbench.benchmarks.statistics import Aggregate, BootstrapOptions, Sample
 from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, read_enhancers, read_run_images
 from duskbench.benchmarks.trainings import Trainings
@@ -127,6 +128,12 @@ class RunEvidence:
         """(N,) bool: the images that any enhancer has a result of."""
         masks = [enhancer.sample.measured for enhancer in self.enhancers.values()]
         return np.any(masks or [np.zeros(len(self.images), bool)], axis=0)
+
+    def resampled(self, within: np.ndarray, options: BootstrapOptions | None = None) -> Bootstrap:
+        """Resamples of some of the images, (N,) bool; by the run's own options, or others."""
+        options = options or self.record.bootstrap
+        clusters = options.clusters([state.id for state in self.images])
+        return Bootstrap(self.objects, options, within=within, aggregates=self.aggregates, clusters=clusters)
 
 
 def _rows_of(enhancers: Mapping[str, EnhancerEvidence]) -> dict[str, RowEvidence]:

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.evidence import RunEvidence
 from duskbench.benchmarks.record import ScoreColumn
 from duskbench.benchmarks.run_differences import Change, differences, in_words
@@ -105,7 +104,7 @@ def night_curves(levels: Mapping[float, RunEvidence], score: ScoreColumn) -> Nig
         raise DataError("No image has a result of every enhancer at every exposure.", got=f"enhancers {labels}")
     options = runs[0].record.bootstrap
     drawn: dict[str, list[Draws]] = {}
-    bootstraps = [Bootstrap(run.objects, options, within=within, aggregates=run.aggregates) for run in runs]
+    bootstraps = [run.resampled(within, options) for run in runs]
     for label in labels:
         spreads = [each.spread(of[label]) for each, of in zip(bootstraps, rows, strict=True)]
         if all(score.key in spread.draws for spread in spreads):

@@ -140,6 +140,6 @@ def _notes(curves: Mapping[str, NightCurves]) -> Iterator[str]:
         if made.without:
             yield f"Without {made.score.heading} at some exposure, and so not here: {', '.join(made.without)}."
     yield (
-        f"[low, high]: {100 * bootstrap.level:g} % interval, {bootstrap.resamples} resamples of the images, seed "
-        f"{bootstrap.seed}, the same draws at every exposure and for every enhancer; ~ holds 0."
+        f"[low, high]: {100 * bootstrap.level:g} % interval, {bootstrap.resamples} resamples of the {bootstrap.drawn}, "
+        f"seed {bootstrap.seed}, the same draws at every exposure and for every enhancer; ~ holds 0."
     )

@@ -167,6 +167,9 @@ def _interval_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> lis
     if all(interval.low is None for result in results for interval in result.spread.scores.values()):
         return []
     notes = [bracket_note(record.bootstrap)]
+    if record.bootstrap.cluster is not None:
+        n_clusters = len(set(record.bootstrap.clusters(record.image_ids).tolist()))
+        notes.append(f"{len(record.image_ids)} images in {n_clusters} clusters: the images of one are drawn together.")
     objects = next((list(result.spread.objects.values()) for result in results if result.spread.objects), [])
     few = sum(count < _FEW_OBJECTS for count in objects)
     if 2 * few > len(objects):
@@ -209,9 +212,9 @@ def _family_notes(record: RunRecord, results: Sequence[EnhancerResult]) -> Itera
 def bracket_note(options: BootstrapOptions) -> str:
     """What stands in brackets."""
     return (
-        f"[low, high]: {100 * options.level:g} % interval, bootstrap over images (bias-corrected; of differences "
-        f"percentile), {options.resamples} resamples, seed {options.seed}, the same draws for every row; a class "
-        "without an object in a resample leaves that resample's mean."
+        f"[low, high]: {100 * options.level:g} % interval, bootstrap over {options.drawn} (bias-corrected; of "
+        f"differences percentile), {options.resamples} resamples, seed {options.seed}, the same draws for every row; a "
+        "class without an object in a resample leaves that resample's mean."
     )
 
 

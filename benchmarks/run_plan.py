@@ -99,6 +99,9 @@ class RunPlan:
     def record(self, images: Sequence[StoredImage]) -> RunRecord:
         """The record of a run of these images."""
         config, options = self.config, self.options
+        image_ids = tuple(image.record.id for image in images)
+        # An expression that does not fit is found out before anything is measured.
+        config.bootstrap.clusters(image_ids)
         device = worker_device(options.device, options.cluster)
         return RunRecord(
             name=config.name,
@@ -111,7 +114,8 @@ class RunPlan:
             environment=replace(environment(options.device), device=device),
             decoder=decoder_fingerprint(),
             paper=config.paper,
-            image_ids=tuple(image.record.id for image in images),
+            bootstrap=config.bootstrap,
+            image_ids=image_ids,
             images_sha256=images_sha256(images),
             annotations_sha256=annotations_sha256(images),
             other_objects=_other_objects(images, config.protocol),

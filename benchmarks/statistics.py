@@ -5,16 +5,18 @@ The resampling itself, with its reasons, is `benchmarks.bootstrap`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from duskbench.benchmarks.metrics.base import Better, Ranked
-from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.settings import is_whole
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
+from duskbench.data_tools.ids import shown
+from duskbench.data_tools.settings import is_number, is_whole
 
 Aggregate = Callable[[np.ndarray], float]
 Verdict = Literal["better", "worse", "not settled"]
@@ -22,26 +24,81 @@ Verdict = Literal["better", "worse", "not settled"]
 
 @dataclass(frozen=True)
 class BootstrapOptions:
-    """How to resample.
+    r"""How to resample.
 
     Attributes:
         resamples: Number of draws; 0 for none, and so no intervals.
         seed: Of `np.random.default_rng`.
         level: Share of the resamples inside the interval.
+        cluster: A regular expression that fits every image's id as a whole and whose first group names what the image
+            was taken of: `(.+)_frame\d+` where frames belong to videos. Images of one cluster tell less than as many
+            independent ones, so clusters are drawn, and their images with them. None: each image is its own.
+
+    Source: Field and Welsh, Bootstrapping clustered data (2007), the cluster bootstrap.
     """
 
     resamples: int = 2000
     seed: int = 0
     level: float = 0.95
+    cluster: str | None = None
 
     def __post_init__(self) -> None:
-        if not is_whole(self.resamples, 0) or not 0 < self.level < 1:
-            raise ConfigError(
-                "Cannot resample like this.",
-                where="bootstrap",
-                expected="resamples >= 0 and 0 < level < 1",
-                got=f"resamples={self.resamples}, level={self.level}",
+        if not is_whole(self.resamples, 0) or not is_whole(self.seed, 0):
+            raise _no_such("resamples and seed = whole numbers, 0 or more", f"{self.resamples!r} and {self.seed!r}")
+        if not is_number(self.level) or not 0 < self.level < 1:
+            raise _no_such("0 < level < 1", repr(self.level))
+        if self.cluster is not None and not _has_group(self.cluster):
+            raise _no_such(
+                "cluster = a regular expression with a group in parentheses, as in (.+)_frame\\d+", repr(self.cluster)
             )
+
+    @classmethod
+    def from_config(cls, values: Mapping[str, Any]) -> BootstrapOptions:
+        """Build from a configuration's dict; an unknown key is an error with the nearest ones."""
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise UnknownNameError("setting of bootstrap", key, known)
+        return cls(**values)
+
+    @property
+    def drawn(self) -> str:
+        """What is drawn, in words."""
+        return "images" if self.cluster is None else f"clusters of images by {self.cluster}"
+
+    def clusters(self, ids: Sequence[str]) -> np.ndarray:
+        """(N,) int64: the number of each image's cluster.
+
+        Args:
+            ids: Of the images, N of them.
+
+        Raises:
+            ConfigError: An id does not fit the expression.
+        """
+        if self.cluster is None:
+            return np.arange(len(ids))
+        fits = [re.fullmatch(self.cluster, each) for each in ids]
+        if lacking := [each for each, fit in zip(ids, fits, strict=True) if fit is None or fit[1] is None]:
+            raise ConfigError(
+                "Ids of images do not fit the expression that says which belong together.",
+                where="bootstrap.cluster",
+                expected=f"ids that {self.cluster} fits as a whole, with its first group",
+                got=f"{len(lacking)} of {len(ids)} that it does not fit: {shown(lacking, 3)}",
+                todo="make a part that some ids lack optional, as in (.+?)(?:_frame\\d+)?",
+            )
+        numbers: dict[str, int] = {}
+        return np.array([numbers.setdefault(fit[1], len(numbers)) for fit in fits if fit is not None], np.int64)
+
+
+def _has_group(expression: object) -> bool:
+    try:
+        return isinstance(expression, str) and re.compile(expression).groups > 0
+    except re.error:
+        return False
+
+
+def _no_such(expected: str, got: str) -> ConfigError:
+    return ConfigError("Cannot resample like this.", where="bootstrap", expected=expected, got=got)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,10 @@ class RunImages:
             if not c.metric.is_mean and self.can_compute(c.metric)
         }
 
+    def clusters(self) -> np.ndarray:
+        """For `Bootstrap`: which images are drawn together."""
+        return self.record.bootstrap.clusters([image.record.id for image in self.images])
+
     def can_compute(self, metric: MetricEntry) -> bool:
         """Whether the code is there that a metric's number needs."""
         return metric.key in self.metrics or not needs_code(metric)

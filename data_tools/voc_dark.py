@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -46,34 +46,47 @@ class VocDark:
         return f"{self.out}, split {self.split}: {self.images} images, {self.darkened} darkened now; originals in {LIT}"
 
 
+class _Picture(NamedTuple):
+    """A photo in one night: its id in the lit tree, the seed of the night, what the id in the dark tree has besides."""
+
+    photo: str
+    seed: int
+    suffix: str
+
+    @property
+    def id(self) -> str:
+        """In the dark tree."""
+        return f"{self.photo}{self.suffix}"
+
+
 @dataclass(frozen=True)
 class _Maker:
     """Makes one image's files; safe to call from several threads."""
 
     source: VOC
     out: Path
-    seed: int
     night: Night | Exposure
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def make(self, image_id: str) -> tuple[dict[str, Any], bool]:
+    def make(self, picture: _Picture) -> tuple[dict[str, Any], bool]:
         """Write the files that are not there or no longer right; the image's row, and whether it was darkened."""
-        lit = self.source.image_path(image_id)
-        dark = self.out / "JPEGImages" / f"{image_id}.png"
-        name = lit.relative_to(self.source.root / "JPEGImages").as_posix()
-        self._copy_annotation(image_id, dark.name)
+        lit = self.source.image_path(picture.photo)
+        dark = self.out / "JPEGImages" / f"{picture.id}.png"
+        place = lit.relative_to(self.source.root / "JPEGImages")
+        name = place.with_name(f"{place.stem}{picture.suffix}{place.suffix}").as_posix()
+        self._copy_annotation(picture, dark.name)
         fresh = place_file(lit, self.out / LIT / name, "hardlink")
-        row = self.earlier.get(image_id)
+        row = self.earlier.get(picture.id)
         if row is not None and not fresh and _is_intact(dark, row, lit):
             return row, False
         image_rgb = read_image(lit)
-        seed = image_seed(self.seed, image_id)
+        seed = image_seed(picture.seed, picture.photo)
         rng = np.random.default_rng(seed)
         photo = self.night.draw(image_rgb.shape[:2], rng)
         write_image(dark, photo.take(image_rgb, rng))
         row = {
-            "id": image_id,
-            "file": f"{image_id}.png",
+            "id": picture.id,
+            "file": f"{picture.id}.png",
             "bytes": dark.stat().st_size,
             "sha256": file_sha256(dark),
             "lit": name,
@@ -83,9 +96,9 @@ class _Maker:
         }
         return row, True
 
-    def _copy_annotation(self, image_id: str, file: str) -> None:
+    def _copy_annotation(self, picture: _Picture, file: str) -> None:
         """Byte for byte, but for the name of the image file."""
-        path = self.source.annotation_path(image_id)
+        path = self.source.annotation_path(picture.photo)
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -93,7 +106,7 @@ class _Maker:
         # In ASCII the name is right in any encoding that the file declares.
         name = escape(file).encode("ascii", "xmlcharrefreplace")
         data = _FILENAME.sub(lambda _: b"<filename>%s</filename>" % name, data, count=1)
-        target = self.out / "Annotations" / f"{image_id}.xml"
+        target = self.out / "Annotations" / f"{picture.id}.xml"
         if not target.is_file() or target.read_bytes() != data:
             write_bytes(target, data)
 
@@ -115,6 +128,7 @@ def make_voc_dark(
     year: int | str | None = None,
     limit: int | None = None,
     seed: int = 0,
+    nights: int = 1,
     night: Night | Exposure | None = None,
     workers: int | None = None,
     progress: Progress = SILENT,
@@ -125,8 +139,8 @@ def make_voc_dark(
     original's bytes but for the file name), `lit/<original file>` (hard-linked where the file system allows it),
     `manifest.jsonl` (settings, then for each image its camera, lamps, seed and hashes) and last
     `ImageSets/Main/<split>.txt`. Every file appears whole or not at all. Run again, it leaves what is right and makes
-    the rest; another split or a larger limit is added. Same arguments, same bytes, whatever the number of workers and
-    of images. Time grows linearly with the images; of each, memory holds its row of the manifest.
+    the rest; another split, a larger limit or more nights are added. Same arguments, same bytes, whatever the number
+    of workers and of images. Time grows linearly with the images; of each, memory holds its row of the manifest.
 
     Args:
         voc: VOC tree of lit photographs; see `voc.VOC`.
@@ -136,6 +150,8 @@ def make_voc_dark(
         year: Which VOC year, where `voc` holds several.
         limit: Only so many of the images that are there, evenly spread.
         seed: Non-negative; each image's own seed comes from it and the image id.
+        nights: Of each photo. Where it is more than one the ids are `<id>_night0`, `<id>_night1` and so on; night k is
+            that of the seed `seed + k` alone.
         night: Ranges that cameras and lamps are drawn from, or one exposure for all.
         workers: Threads; as many as there are cores by default.
         progress: Where images done are reported.
@@ -147,29 +163,33 @@ def make_voc_dark(
     night, out = night or Night(), Path(out)
     check_setting("VOC-dark", "seed", seed, is_whole(seed, 0), "a whole number of at least 0")
     check_setting("VOC-dark", "limit", limit, limit is None or is_whole(limit, 1), "a whole number of at least 1")
+    check_setting("VOC-dark", "nights", nights, is_whole(nights, 1), "a whole number of at least 1")
     source = open_dataset(voc, layout="voc", split=split, year=year)
     assert isinstance(source, VOC)  # noqa: S101 - what layout="voc" opens
     if source.root.resolve() == out.resolve():
         raise ConfigError("The dark tree would overwrite the lit one.", where=out, todo="choose another folder")
     name = split if isinstance(split, str) and source.split == split else "test"
-    ids = _select(source, limit)
+    suffixes = [f"_night{number}" for number in range(nights)] if nights > 1 else [""]
+    photos = _select(source, limit)
+    pictures = [_Picture(photo, seed + number, suffix) for photo in photos for number, suffix in enumerate(suffixes)]
     settings = {"version": VERSION, "seed": seed, "night": asdict(night)}
     remove_leftovers(out)
     earlier = _open_manifest(out, settings)
-    maker = _Maker(source, out, seed, night, earlier)
+    maker = _Maker(source, out, night, earlier)
     rows, darkened = dict(earlier), 0
     with (out / MANIFEST).open("a", encoding="utf-8") as journal:
-        for done, (row, is_new) in enumerate(ordered_map(maker.make, ids, workers), start=1):
+        for done, (row, is_new) in enumerate(ordered_map(maker.make, pictures, workers), start=1):
             if is_new:
                 rows[row["id"]] = row
                 darkened += 1
                 journal.write(_line(row))
                 journal.flush()
-            progress.update("Darkening", done, len(ids))
+            progress.update("Darkening", done, len(pictures))
     write_text(out / MANIFEST, _line(_header(settings)) + "".join(_line(rows[image_id]) for image_id in sorted(rows)))
-    for each, listed in _image_sets(source, name, ids).items():
-        write_text(out / IMAGE_SETS / f"{each}.txt", "".join(f"{image_id}\n" for image_id in listed))
-    return VocDark(out, name, len(ids), darkened)
+    for each, listed in _image_sets(source, name, photos).items():
+        lines = (f"{photo}{suffix}\n" for photo in listed for suffix in suffixes)
+        write_text(out / IMAGE_SETS / f"{each}.txt", "".join(lines))
+    return VocDark(out, name, len(pictures), darkened)
 
 
 def _select(source: VOC, limit: int | None) -> list[str]:

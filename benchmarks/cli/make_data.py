@@ -79,6 +79,9 @@ def voc_dark(
     split: OneSplit = "test",
     limit: Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    nights: Annotated[
+        int, typer.Option(min=1, help="Of each photo, of this seed and the next ones; intervals draw them together.")
+    ] = 1,
     exposure_ev: Annotated[
         tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stops below the original, as in -6.5 -4.")
     ] = None,
@@ -103,6 +106,7 @@ def voc_dark(
             split=split,
             limit=limit,
             seed=seed,
+            nights=nights,
             night=night,
             workers=workers,
             progress=progress,

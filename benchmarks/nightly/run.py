@@ -172,9 +172,7 @@ def _night(folder: NightFolder, measured: _Measured, baselines: list[Baseline], 
     evidence, summary = measured.evidence, measured.summary
     failed = any(finding.outcome == "failed" for finding in gates.findings)
     verdict: NightVerdict = "not comparable" if gates.differences else "red" if failed else "green"
-    drawn = Bootstrap(
-        evidence.objects, evidence.record.bootstrap, within=evidence.within(), aggregates=evidence.aggregates
-    )
+    drawn = evidence.resampled(evidence.within())
     return Night(
         id=folder.id,
         started=folder.started,

@@ -214,7 +214,7 @@ def _intervals(content: ReportContent) -> str:
     if all(interval.low is None for result in content.results for interval in result.spread.scores.values()):
         return ""
     return (
-        f"Intervals cover {100 * options.level:g} % of {options.resamples} resamples of the images "
+        f"Intervals cover {100 * options.level:g} % of {options.resamples} resamples of the {options.drawn} "
         f"(paired bootstrap, seed {options.seed})."
     )
 

@@ -31,12 +31,24 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Setting:
-    """A kind of data set: images in a draw, objects an image of each class, hit rates of two enhancers."""
+    """A kind of data set, and how it is resampled.
+
+    Attributes:
+        name: Of the row.
+        n_images: In a draw.
+        objects: An image, of each class.
+        skills: Hit rates of two enhancers.
+        nights: Images of the same photo: an object is found in all of them or in none; how surely, and what else is
+            found, differs.
+        cluster: Whether the images of a photo are drawn together.
+    """
 
     name: str
     n_images: int
     objects: tuple[float, ...]
     skills: tuple[float, float] = (0.52, 0.59)
+    nights: int = 1
+    cluster: bool = True
 
 
 SETTINGS = (
@@ -45,6 +57,8 @@ SETTINGS = (
     Setting("240 images, 20 classes, 20 objects each", 240, (1 / 12,) * 20),
     Setting("120 images, 11 classes, 26 objects each", 120, (0.22,) * 11),
     Setting("478 images, 20 classes, 19 of them with 38 objects", 478, (0.9,) + (0.08,) * 19),
+    Setting("120 photos, 5 nights of each, images drawn", 600, (0.22,) * 11, nights=5, cluster=False),
+    Setting("120 photos, 5 nights of each, photos drawn", 600, (0.22,) * 11, nights=5),
 )
 
 
@@ -76,8 +90,10 @@ def coverage(setting: Setting, trials: int, resamples: int, seed: int) -> np.nda
 
 def draw_maps(setting: Setting, skills: Sequence[float], resamples: int, rng: np.random.Generator) -> np.ndarray:
     """(skills, 1 + resamples) mAP of each on images of one draw, as they are and in each resample."""
-    objects, rankings = draw_images(setting.objects, setting.n_images, skills, rng)
-    weights = draw_weights(setting.n_images, resamples, int(rng.integers(1 << 32)))
+    photos = setting.n_images // setting.nights
+    objects, rankings = draw_images(setting.objects, photos, skills, rng, nights=setting.nights)
+    drawn = photos if setting.cluster else setting.n_images
+    weights = draw_weights(drawn, resamples, int(rng.integers(1 << 32)))[np.arange(setting.n_images) % drawn]
     return np.stack([mean_ap(objects, ranked, weights) for ranked in rankings])
 
 
@@ -93,18 +109,23 @@ def true_map(objects: Sequence[float], skill: float) -> float:
 
 
 def draw_images(
-    objects: Sequence[float], n_images: int, skills: Sequence[float], rng: np.random.Generator
+    objects: Sequence[float], n_photos: int, skills: Sequence[float], rng: np.random.Generator, *, nights: int = 1
 ) -> tuple[list[np.ndarray], list[list[Ranking]]]:
-    """Objects per image of each class, and the detections of each enhancer; a hard object is hard for all."""
+    """Objects per image of each class, and the detections of each enhancer; a hard object is hard for all.
+
+    The first images are of all photos, then come those of the second night.
+    """
+    n_images = n_photos * nights
     drawn: list[np.ndarray] = []
     rankings: list[list[Ranking]] = [[] for _ in skills]
     for label, rate in enumerate(objects):
-        count = rng.poisson(rate, n_images)
-        drawn.append(count)
-        at = np.repeat(np.arange(n_images), count)
-        hardness = rng.random(len(at))
+        count = rng.poisson(rate, n_photos)
+        drawn.append(np.tile(count, nights))
+        at = np.repeat(np.arange(n_images), drawn[-1])
+        hardness = np.tile(rng.random(count.sum()), nights)
         for ranked, skill in zip(rankings, skills, strict=True):
-            found = hardness < skill * _ease(label, objects) + (rng.random(len(at)) - 0.5) * 0.3
+            luck = np.tile(rng.random(count.sum()) - 0.5, nights)
+            found = hardness < skill * _ease(label, objects) + luck * 0.3
             sure = (1 - hardness) * 0.6 + rng.random(len(at)) * 0.4
             alarms = np.repeat(np.arange(n_images), rng.poisson(rate + 0.05, n_images))
             scores = np.concatenate([sure[found], rng.random(len(alarms)) * 0.75])

@@ -12,6 +12,7 @@ from duskbench.benchmarks.descriptions import Known
 from duskbench.benchmarks.metrics.registry import load_metric
 from duskbench.benchmarks.plan import plan_enhancers
 from duskbench.benchmarks.protocol import Protocol
+from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.data_tools.classes import SHARED_CLASSES, VOC_CLASSES
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.specs import split_spec
@@ -64,6 +65,13 @@ def test_overrides_win() -> None:
     assert config.detectors == ()
 
 
+def test_intervals_are_settings_too() -> None:
+    options = ["bootstrap.resamples=100", "bootstrap.level=0.9", r"bootstrap.cluster=(.+)_frame\d+"]
+    made = load_benchmark_config("table2", cfg_options=options).bootstrap
+    assert made == BootstrapOptions(100, 0, 0.9, r"(.+)_frame\d+")
+    assert load_benchmark_config("table2").bootstrap == BootstrapOptions()
+
+
 @pytest.mark.parametrize(
     ("option", "text"),
     [
@@ -98,6 +106,10 @@ def test_overrides_win() -> None:
         ("protocol.max_detections=2.5", "a whole number"),
         ("protocol.max_detections=0", "1 or more"),
         ("protocol.max_detections=-1", "1 or more"),
+        ("bootstrap.clusters=(.+)_[0-9]", "did you mean cluster"),
+        ("bootstrap.cluster=.+", "a regular expression with a group"),
+        ("bootstrap.resamples=-5", "resamples and seed = whole numbers"),
+        ("bootstrap=5", r"bootstrap = a dict(?s:.*)got: 5"),
         ("enhancers", "a.b=c"),
         ("enhancers.0=gamma", "give a list whole"),
         ("enhancers=[dict(type='gamma',gamma=2)]", r"(?s)cannot be read.*got: enhancers=\[dict"),

@@ -9,15 +9,21 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from duskbench.benchmarks.breakdown import break_down, sized_samples
+from duskbench.benchmarks.compare import compare_evidence
 from duskbench.benchmarks.evaluate import EnhancerResult, evaluate, evaluate_run
+from duskbench.benchmarks.evidence import open_evidence
 from duskbench.benchmarks.metric_code import with_coco
 from duskbench.benchmarks.metrics.base import ImageMetric
+from duskbench.benchmarks.night_curve import night_curves
 from duskbench.benchmarks.protocol import Protocol
 from duskbench.benchmarks.record import EnhancerEntry
 from duskbench.benchmarks.rows import Measured, StoredImage
+from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.stored_run import ground_truth, read_run_images
+from duskbench.benchmarks.stored_run import ground_truth, open_run, read_enhancers, read_run_images
+from duskbench.benchmarks.table import build_table
 from duskbench.data_tools.errors import UnknownNameError
 from tests.benchmarks.fabricate import CLASSES, make_images, make_record, make_run, metric, results_of
 
@@ -116,6 +122,42 @@ def test_the_record_says_how_to_resample(tmp_path: Path) -> None:
     for name, seed in (("one", 4), ("same", 4), ("other", 5)):
         make_run(tmp_path / name, make_images(12), SKILLS, bootstrap=BootstrapOptions(30, seed, 0.5))
     assert results_of(tmp_path / "one") == results_of(tmp_path / "same") != results_of(tmp_path / "other")
+
+
+def test_every_command_draws_the_images_of_a_cluster_together(tmp_path: Path) -> None:
+    """In one cluster alone nothing can be drawn otherwise, so nowhere may there be an interval."""
+    images = make_images(24)
+    for name, options in (("one", BootstrapOptions(30, cluster="(0).*")), ("apart", BootstrapOptions(30))):
+        make_run(tmp_path / name, images, SKILLS, bootstrap=options)
+        with open_run(tmp_path / name) as (store, run):
+            results = evaluate_run(store, run)
+            samples = [sample_of(rows, run) for rows in read_enhancers(store, run)]
+            sized = [of for rows in read_enhancers(store, run) if (of := sized_samples(rows, run))]
+            parts = [break_down(run, samples, by, sized=sized).parts for by in ("lighting", "class", "size")]
+            notes = build_table(run.record, results).notes
+        evidence = open_evidence(tmp_path / name)
+        compared = compare_evidence(evidence, evidence)
+        curves = night_curves({0.0: evidence, -2.0: evidence}, evidence.record.columns()[0])
+        intervals = {
+            "table": [each for result in results for each in result.spread.scores.values()],
+            "by": [
+                each for of in parts for part in of for one in part.spreads.values() for each in one.scores.values()
+            ],
+            "compare": [each for one in compared.enhancers for each in one.spread_after.scores.values()],
+            "night curve": [point for curve in curves.curves for point in curve.points],
+        }
+        for command, each in intervals.items():
+            assert each, command
+            assert all((interval.low is None) == (name == "one") for interval in each), command
+    assert any("bootstrap over images" in note for note in notes)
+
+
+def test_a_table_says_what_is_drawn(tmp_path: Path) -> None:
+    make_run(tmp_path, make_images(24), SKILLS, bootstrap=BootstrapOptions(30, cluster="..(.)."))
+    with open_run(tmp_path) as (store, run):
+        notes = " ".join(build_table(run.record, evaluate_run(store, run)).notes)
+    assert "bootstrap over clusters of images by ..(.). (" in notes
+    assert "24 images in 3 clusters" in notes
 
 
 def test_input_is_found_by_what_it_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.metrics.base import Ranked, Ranking
 from duskbench.benchmarks.statistics import BootstrapOptions, Interval, Sample, Spread
 from duskbench.benchmarks.studies.interval_coverage import draw_images, mean_ap, true_map
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
 
 
 def image_sample(label: str, values: np.ndarray) -> Sample:
@@ -185,10 +186,85 @@ def test_the_seed_alone_decides() -> None:
     assert first == again != other
 
 
-@pytest.mark.parametrize("options", [{"resamples": -1}, {"level": 1.0}, {"level": 0.0}])
-def test_options_out_of_range(options: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="0 < level < 1"):
-        BootstrapOptions(**options)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"resamples": -1}, "whole numbers"),
+        ({"resamples": "many"}, "whole numbers"),
+        ({"seed": 1.5}, "whole numbers"),
+        ({"level": 1.0}, "0 < level < 1"),
+        ({"level": 0.0}, "0 < level < 1"),
+        ({"level": "0.9"}, "0 < level < 1"),
+        ({"cluster": ".+"}, "with a group in parentheses"),
+        ({"cluster": "(.+"}, "with a group in parentheses"),
+        ({"cluster": 1}, "with a group in parentheses"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        BootstrapOptions.from_config(options)
+
+
+def test_an_unknown_option_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="cluster"):
+        BootstrapOptions.from_config({"clusters": "(.+)_[0-9]"})
+
+
+def test_clusters_are_of_ids_that_agree_in_the_first_group() -> None:
+    ids = ["a/1", "b/1", "a/2", "c/1", "b/2"]
+    assert BootstrapOptions(cluster="(.+)/.*").clusters(ids).tolist() == [0, 1, 0, 2, 1]
+    assert BootstrapOptions().clusters(ids).tolist() == [0, 1, 2, 3, 4]
+    assert BootstrapOptions(cluster=r"(.+?)(?:/1)?").clusters(["a/1", "a", "b"]).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("expression", ["(.)/1", "(b)?.*"])
+def test_an_id_that_does_not_fit_is_an_error(expression: str) -> None:
+    with pytest.raises(ConfigError, match="2 of 3 that it does not fit: a/2, a/3"):
+        BootstrapOptions(cluster=expression).clusters(["b/1", "a/2", "a/3"])
+
+
+def test_copies_of_an_image_that_are_drawn_together_tell_no_more_than_it() -> None:
+    n, copies = 60, 3
+    rng = np.random.default_rng(9)
+    once = draw_ap_sample(rng, n, "a", rng.random(n))
+    [ranking] = once.ranked["map"].by_class["car"]
+    # Copies stand apart, as nights of a photo do: the first of all images, then the second, and so on.
+    images = (ranking.images[:, None] + n * np.arange(copies)).ravel()
+    copied = Ranked({"car": (Ranking(images, np.repeat(ranking.tp, copies)),)})
+    values = {"score": np.tile(rng.normal(4, 1, n), copies)}
+    options = BootstrapOptions(300)
+    alone = Bootstrap({"car": np.ones(n, int)}, options, within=everywhere(n))
+    objects, clusters = {"car": np.ones(n * copies, int)}, np.tile(np.arange(n), copies)
+    together = Bootstrap(objects, options, within=everywhere(n * copies), clusters=clusters)
+    expected = alone.spread(replace(once, values={"score": values["score"][:n]}))
+    many = Sample("a", everywhere(n * copies), values, {"map": copied})
+    got = together.spread(many)
+    for key in ("map", "score"):
+        assert got.draws[key].total == pytest.approx(expected.draws[key].total)
+    # Taken for independent images, three copies seem to tell more: the interval is narrower by the root of three.
+    apart = Bootstrap(objects, options, within=everywhere(n * copies)).spread(many)
+    widths = [of(each).high - of(each).low for each in (apart, got)]  # type: ignore[operator]
+    assert widths[0] == pytest.approx(widths[1] / copies**0.5, rel=0.2)
+
+
+def test_images_that_were_not_measured_leave_their_cluster() -> None:
+    values = np.array([1.0, 2.0, 3.0, 4.0, np.nan])
+    measured = np.array([True, True, True, False, True])
+    clusters = np.array([7, 7, 2, 2, 9])
+    made = Bootstrap({}, BootstrapOptions(200, 5), within=measured, clusters=clusters)
+    got = made.spread(Sample("a", measured, {"score": values}))
+    # Of clusters 2, 7 and 9 the last has no number; images 0 and 1 are one draw, image 2 another.
+    drawn = np.random.default_rng(5).integers(0, 3, (200, 3))
+    expected = [
+        (3 * (row == 0).sum() + 3 * (row == 1).sum()) / ((row == 0).sum() + 2 * (row == 1).sum() or np.nan)
+        for row in drawn
+    ]
+    assert got.draws["score"].total[1:] == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_single_cluster_has_no_interval() -> None:
+    made = Bootstrap({}, BootstrapOptions(50), within=everywhere(4), clusters=np.zeros(4, int))
+    assert of(made.spread(image_sample("a", np.arange(4.0)))) == Interval(1.5)
 
 
 def test_the_truth_of_the_studies_is_that_of_many_images() -> None:

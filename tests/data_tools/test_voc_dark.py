@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from duskbench.benchmarks.config import load_benchmark_config
 from duskbench.data_tools.darken import srgb_to_linear
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.image_files import find_images
@@ -180,6 +181,30 @@ def test_all_images_keep_their_image_sets(lit: Path, tmp_path: Path) -> None:
     assert VOC(tmp_path / "none").ids == sorted(IDS)
 
 
+def test_several_nights_are_those_of_the_seeds_that_follow(lit: Path, tmp_path: Path) -> None:
+    done = make_voc_dark(lit, tmp_path / "many", seed=5, nights=2)
+    assert (done.images, done.darkened) == (8, 8)
+    many = VOC(tmp_path / "many")
+    assert many.ids == [f"{image_id}_night{number}" for image_id in IDS[:4] for number in (0, 1)]
+    originals = find_images(tmp_path / "many/lit")
+    for number in (0, 1):
+        alone = tmp_path / str(number)
+        make_voc_dark(lit, alone, seed=5 + number)
+        for image_id in IDS[:4]:
+            name = f"{image_id}_night{number}"
+            assert many.image_path(name).read_bytes() == (alone / "JPEGImages" / f"{image_id}.png").read_bytes()
+            assert many.record(name).objects == VOC(lit).record(image_id).objects
+            assert read_annotation(many.annotation_path(name)).file == f"{name}.png"
+            [original] = originals.matching(name)
+            assert original.read_bytes() == (lit / "JPEGImages" / f"{image_id}.jpg").read_bytes()
+    assert verify(tmp_path / "many").ok
+    more = make_voc_dark(lit, tmp_path / "many", seed=5, nights=3)
+    assert (more.images, more.darkened) == (12, 4)
+    # As the configuration of VOC-dark draws them.
+    clusters = load_benchmark_config("voc_dark").bootstrap.clusters(VOC(tmp_path / "many").ids)
+    assert clusters.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
 def test_other_settings_and_other_folders_are_refused(
     lit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,7 +263,7 @@ def test_impossible_nights_are_refused(arguments: dict[str, tuple[float, ...]]) 
         Night(**arguments)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("option", "value"), [("limit", 0), ("seed", -1)])
+@pytest.mark.parametrize(("option", "value"), [("limit", 0), ("seed", -1), ("nights", 0)])
 def test_values_out_of_range_are_refused(lit: Path, tmp_path: Path, option: str, value: int) -> None:
     with pytest.raises(ConfigError, match=option):
         make_voc_dark(lit, tmp_path / "dark", **{option: value})
