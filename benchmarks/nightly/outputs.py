@@ -12,7 +12,7 @@ from duskbench.benchmarks.nightly.junit import to_junit
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.nightly.summary import to_markdown
 from duskbench.benchmarks.results import write_tables
-from duskbench.data_tools.files import check_writable, write_text
+from duskbench.data_tools.files import check_place, write_text
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Outputs:
     tracker: str | None = None
 
     def check(self) -> None:
-        """See before the night that they can be written; see `check_writable`."""
+        """See before the night that they can be written; over the last night's; see `check_place`."""
         for path in (self.junit, self.summary, self.report, self.json):
             if path is not None:
-                check_writable(path)
+                check_place(path, overwrite=True)
 
     def write(self, night: Night, folder: Path) -> None:
         """Write them all; what a CI reads first is written first."""

@@ -60,6 +60,7 @@ def enhance_files(
         DataError: The source does not exist or holds neither image nor video, or two files would become one.
         ConfigError: A result would take the place of an original, or of a file that is there although `overwrite` is
             not given; or the extra `video` is missing.
+        OSError: The result of a single file cannot be written.
     """
     pairs = _pairs(source, target, image_suffix)
     if source.is_file():
