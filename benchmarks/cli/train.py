@@ -36,7 +36,8 @@ def train(
 
     use_weights(weights)
     if export is not None:
-        _check_export(export, overwrite=overwrite)
+        # What is there may be this training's: the same command once more ends as it ended before.
+        _check_export(export, overwrite=overwrite or resume)
     loaded = load_config(config)
     if loaded.get("schedule"):
         from duskbench.pipeline.training import enhancer as training
