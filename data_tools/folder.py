@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Container, Iterator
 from pathlib import Path, PurePosixPath
@@ -141,9 +142,10 @@ def _first_lines(file: Path) -> list[str]:
     """The lines at the beginning of a text that say anything; none of what cannot be read."""
     try:
         with open_file(file) as opened:
-            text = opened.read(_MOST_BYTES).decode("utf-8-sig", errors="replace")
+            data = opened.read(_MOST_BYTES)
     except OSError:
         return []
+    text = data.decode(json.detect_encoding(data), errors="replace")
     return [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
 
 

@@ -214,21 +214,22 @@ class VOC(Dataset):
 
 
 class VOCAnnotations(Dataset):
-    """A lone folder of VOC's XML files as a data set; the images would lie beside them and need not be there.
+    """A lone folder of VOC's XML files as a data set; the images lie beside them and need not be there.
 
     Raises:
         DataError: The folder holds no XML file.
     """
 
     def __init__(self, root: str | Path) -> None:
-        self._files = xml_files(Path(root))
+        found = find_images(root)
+        self._images, self._files = found.by_id(), found.others_by_id(".xml")
         if not self._files:
             raise DataError("The folder holds no XML file.", where=root)
         super().__init__(root, sorted(self._files))
 
     def image_path(self, image_id: str) -> Path:
-        """Where the image would lie."""
-        return self.root / f"{image_id}.jpg"
+        """The image beside the XML file; `<id>.jpg` where there is none."""
+        return self.root / self._images.get(as_known(image_id, self._images), [f"{image_id}.jpg"])[0]
 
     def annotation_path(self, image_id: str) -> Path:
         """The XML file."""
