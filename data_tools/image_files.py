@@ -15,6 +15,8 @@ from duskbench.data_tools.ids import forms, printable, shown, stem
 from duskbench.data_tools.images import is_image_file
 
 _NAMED = 3
+# Folders that systems keep for themselves: thumbnails of a Synology, what was thrown away, what only root may list.
+_OF_SYSTEMS = frozenset({"@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__MACOSX"})
 _HEIF = "HEIF, which needs the package pillow-heif: convert them to PNG or JPEG"
 _DEVELOP = "raw photos: develop them to TIFF or JPEG first"
 _CONVERT = "no format that is read: convert them to PNG"
@@ -142,8 +144,9 @@ def find_images(folder: str | Path) -> ImageFiles:
     """Find the image files in a folder and below it.
 
     An image is a file whose extension, in any case, is one that `read_image` reads, and whose name does not begin with
-    a dot (`._a.jpg` is what macOS leaves behind). Hidden folders are passed over. Links to files and folders are
-    followed; a folder that was read already, which includes any loop of links, is not read again.
+    a dot (`._a.jpg` is what macOS leaves behind). Hidden folders and those of systems (`@eaDir`, `lost+found`) are
+    passed over. Links to files and folders are followed; a folder that was read already, which includes any loop of
+    links, is not read again.
 
     Raises:
         DataError: A folder cannot be listed.
@@ -160,7 +163,7 @@ def find_images(folder: str | Path) -> ImageFiles:
             continue
         # Folders before links to folders: of two names of a folder its own is the one that counts.
         folders[:] = sorted(
-            (name for name in folders if not name.startswith(".")),
+            (name for name in folders if not name.startswith(".") and name not in _OF_SYSTEMS),
             key=lambda name: (Path(place, name).is_symlink(), name),
         )
         for name in names:

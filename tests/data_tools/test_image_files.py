@@ -21,6 +21,7 @@ def touch(root: Path, *names: str) -> Path:
 
 def test_what_is_an_image(tmp_path: Path) -> None:
     touch(tmp_path, "b.JPG", "a.png", "x/c.TIFF", "notes.txt", "x/a.xml", ".hidden/d.jpg", ".git/config")
+    touch(tmp_path, "@eaDir/b.JPG/SYNOPHOTO_THUMB_M.jpg", "x/lost+found/e.jpg", "$RECYCLE.BIN/f.jpg")
     found = find_images(tmp_path)
     assert found.files == ["a.png", "b.JPG", "x/c.TIFF"]
     assert found.others == ["notes.txt", "x/a.xml"]
