@@ -71,7 +71,7 @@ class ResultsFile:
         entries = [_by_names(each) for each in entries]
         words = filter(_is_text, [*_given(entries, "category_id"), *_given(entries, "category")])
         unknown = set(map(class_key, words)).difference(map(class_key, named))
-        named |= {each for each in annotated if class_key(each) in unknown}
+        named.update({class_key(each): each for each in annotated if class_key(each) in unknown}.values())
         listed = class_list(classes) if classes else tuple(categories.values()) or _voc_and(named)
         names = tuple(dict.fromkeys(real_classes(listed)))
         self.classes: tuple[str, ...] = names
