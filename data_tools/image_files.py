@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.file_kinds import kind_of_file
 from duskbench.data_tools.file_states import other_than_file
 from duskbench.data_tools.ids import forms, printable, shown, stem
 from duskbench.data_tools.images import is_image_file
@@ -20,6 +22,8 @@ _OF_SYSTEMS = frozenset({"@eaDir", "$RECYCLE.BIN", "System Volume Information", 
 _HEIF = "HEIF, which needs the package pillow-heif: convert them to PNG or JPEG"
 _DEVELOP = "raw photos: develop them to TIFF or JPEG first"
 _CONVERT = "no format that is read: convert them to PNG"
+UNNAMED = "images without an extension: name them .jpg, .png, ..."
+_EXTENSION = re.compile(r"\.\w+")
 # Extensions of pictures that are not read; anything else that is no image is not of interest.
 _PICTURES: dict[str, str] = {
     **dict.fromkeys((".heic", ".heif", ".hif"), _HEIF),
@@ -44,8 +48,8 @@ class ImageFiles:
         root: The folder.
         files: Paths relative to it, with `/`, sorted.
         others: The other files, likewise; hidden ones are in neither.
-        left_out: Reason -> what was left out for it: pictures of a format that is not read, hidden pictures, pipes,
-            links that lead nowhere or to a folder that was read already.
+        left_out: Reason -> what was left out for it: pictures of a format that is not read, pictures without an
+            extension, hidden pictures, pipes, links that lead nowhere or to a folder that was read already.
     """
 
     root: Path
@@ -185,7 +189,9 @@ def _sort_out(file: Path) -> tuple[str | None, str]:
     if file.name.startswith("."):
         return None, "hidden files" if is_picture else ""
     if not is_picture:
-        return "others", ""
+        # As downloads have them: `photo`, `photo.jpg?raw=1`.
+        is_unnamed = not _EXTENSION.fullmatch(file.suffix) and (kind_of_file(file) or "").endswith(" image")
+        return (None, UNNAMED) if is_unnamed else ("others", "")
     other = other_than_file(file)
     if other is not None:
         return None, f"{other} in place of a file" if file.exists() else "links that lead nowhere"
