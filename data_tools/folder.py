@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import open_file
-from duskbench.data_tools.ids import resolve, stem
+from duskbench.data_tools.ids import UnknownIdError, bare_id, resolve, stem
 from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.images import IMAGE_SUFFIXES
 from duskbench.data_tools.records import Dataset, ImageRecord
@@ -87,6 +87,16 @@ class ImageFolder(Dataset):
         """One image, its `objects` None."""
         first, slash, _ = self._files[image_id].partition("/")
         return ImageRecord(image_id, self.image_path(image_id), group=first if slash else None)
+
+    def select(self, image_ids: Iterable[str]) -> None:
+        """See `Dataset.select`; `day/a.jpg` is not the image a of `night`, where both folders are there."""
+        given = list(image_ids)
+        super().select(given)
+        folders = {folder for file in self._files.values() for folder in PurePosixPath(file).parts[:-1]}
+        for name, image_id in zip(given, self.ids, strict=True):
+            folder = PurePosixPath(bare_id(name)).parent.name
+            if folder in folders.difference(PurePosixPath(self._files[image_id]).parts[:-1]):
+                raise UnknownIdError(name, self._files.values(), where=self.root)
 
 
 def _unique_ids(files: list[str]) -> list[str]:
