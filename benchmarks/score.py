@@ -123,12 +123,12 @@ def score(
         ConfigError: A rule or a split that does not exist.
     """
     records, coco_files = _read_truth(Path(annotations), split)
-    results = ResultsFile(detections_file, classes, coco_files)
+    annotated = sorted({found.name for record in records for found in record.objects or ()})
+    results = ResultsFile(detections_file, classes, coco_files, annotated)
     results.check_images(record.id for record in records)
     names = results.classes
     if not classes:
         # A class that is annotated and that the detector does not know is shown, and leaves the mean.
-        annotated = sorted({found.name for record in records for found in record.objects or ()})
         by_key = {class_key(name): name for name in (*reversed(annotated), *names)}
         names = (*names, *sorted(set(by_key.values()).difference(names)))
     excluded = tuple(dict.fromkeys(known_class(name, names, where="--exclude") for name in exclude))

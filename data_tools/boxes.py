@@ -12,6 +12,9 @@ Box = tuple[float, float, float, float]
 
 # Beyond it lies a box in pixels: 1 is an edge of a box in shares of the image, and some reach a little farther.
 _ONE_PIXEL = 1.5
+# So few boxes of a data set may be large, or in one corner, by chance.
+_FEW_LARGE, _FEW_IN_CORNER = 3, 10
+_CORNER = 1 / 3
 
 
 class BoxError(DataError):
@@ -54,6 +57,40 @@ def doubt_of_shares(largest_edge: float) -> str | None:
         "All boxes lie within one pixel of the image's corner: they seem to be shares of its width and height; "
         "multiply them by the image's size."
     )
+
+
+class BoxDoubts:
+    """Whether the boxes of a data set can be meant as they are read; what tells it is in all of them together."""
+
+    def __init__(self) -> None:
+        self._count = self._outside = 0
+        self._largest_edge = self._reach = 0.0
+        self._fit_as_corners = True
+
+    def add(self, box_xyxy: Box, size: tuple[int, int] | None) -> None:
+        """Take a box, not clipped, and the width and height of its image, None where they are unknown."""
+        x1, y1, x2, y2 = box_xyxy
+        width, height = size or (math.nan, math.nan)
+        self._count += 1
+        self._outside += x2 > width or y2 > height
+        self._largest_edge = max(self._largest_edge, x2, y2)
+        self._reach = max(self._reach, x2 / width, y2 / height) if size else math.inf
+        self._fit_as_corners &= x1 < x2 - x1 <= width and y1 < y2 - y1 <= height
+
+    @property
+    def doubt(self) -> str | None:
+        """What to say of boxes that can hardly be meant so; None of others."""
+        if self._count >= _FEW_LARGE and self._fit_as_corners and 2 * self._outside > self._count:
+            return (
+                "Most boxes reach out of their images, and none would if their width and height were their second "
+                "corner: they seem to be x1, y1, x2, y2 where x, y, width, height belong."
+            )
+        if self._count >= _FEW_IN_CORNER and self._largest_edge > _ONE_PIXEL and self._reach < _CORNER:
+            return (
+                "All boxes lie in the upper left corner, a third of the width and height of their images: they seem to "
+                "be in other units, as percent, or of smaller versions of the images."
+            )
+        return doubt_of_shares(self._largest_edge)
 
 
 def format_coordinate(value: float) -> str:

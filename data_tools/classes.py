@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from duskbench.data_tools.file_states import folded
+
 VOC_CLASSES: tuple[str, ...] = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
@@ -55,11 +57,12 @@ SYNONYMS: dict[str, str] = {
 
 # Names outside VOC that keep one spelling too. DARK FACE has faces alone.
 _OTHERS: tuple[str, ...] = (*COCO_CLASSES, "face")
-_SEPARATORS = re.compile(r"[\s_/-]+")
+# The last two are not seen, and come with names that are copied from a web page or a file's beginning.
+_SEPARATORS = re.compile(r"[\s_/\u200b\ufeff-]+")
 
 
 def _squeeze(name: str) -> str:
-    return _SEPARATORS.sub("", name).casefold()
+    return _SEPARATORS.sub("", folded(name))
 
 
 _CANONICAL: dict[str, str] = {

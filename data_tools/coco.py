@@ -19,7 +19,7 @@ from duskbench.data_tools.coco_pictures import Pictures, names_in
 from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.findings import Finding
 from duskbench.data_tools.ids import bare_id, path_parts, resolve, shown, stem
-from duskbench.data_tools.image_files import find_images
+from duskbench.data_tools.image_files import UNNAMED, find_images
 from duskbench.data_tools.records import Dataset, ImageRecord, ObjectAnnotation
 
 _T = TypeVar("_T")
@@ -82,6 +82,10 @@ class CocoDataset(Dataset):
             self._images.setdefault(image_id, image)
         super().__init__(root, ids, name=name, listed_in=", ".join(str(one.path) for one in files), tolerant=tolerant)
         self.coco_files = tuple(source.path for source in files)
+        # What an entry names needs no extension.
+        unnamed = {folder / file: file for file in found.left_out.pop(UNNAMED, ())}
+        unread = [unnamed[path] for path in unnamed.keys() - {image.path for _, image in read}]
+        found.left_out |= {UNNAMED: sorted(unread)} if unread else {}
         self.left_out = (*found.notes, *pictures.notes)
         self.faults += faults
 

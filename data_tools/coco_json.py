@@ -93,9 +93,10 @@ def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress = SI
         images.append({"id": number, "file_name": name, "width": width, "height": height, _ID: image_id})
         found += [(number, one) for one in record.objects]
         progress.update("Writing", number, len(dataset.ids))
-    names = {one.name for _, one in found}
+    # Of several spellings of a class that VOC lacks the first one.
+    names = set({class_key(one.name): one.name for _, one in reversed(found)}.values())
     ordered = [*(name for name in VOC_CLASSES if name in names), *sorted(names.difference(VOC_CLASSES))]
-    category = {name: number for number, name in enumerate(ordered, start=1)}
+    category = {class_key(name): number for number, name in enumerate(ordered, start=1)}
     annotations = []
     for number, (image, one) in enumerate(found, start=1):
         bbox = _xywh(one.box_xyxy)
@@ -103,7 +104,7 @@ def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress = SI
             {
                 "id": number,
                 "image_id": image,
-                "category_id": category[one.name],
+                "category_id": category[class_key(one.name)],
                 "bbox": bbox,
                 "area": bbox[2] * bbox[3],
                 "segmentation": [],
@@ -114,12 +115,15 @@ def write_coco_truth(path: str | Path, dataset: Dataset, progress: Progress = SI
         "info": {"description": f"{dataset.name}, written by duskbench"},
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": number, "name": name} for name, number in category.items()],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(ordered, start=1)],
     }
     write_text(path, json.dumps(content, allow_nan=False) + "\n")
-    counted = Counter(one.name for _, one in found)
+    counted = Counter(class_key(one.name) for _, one in found)
     return CocoTruth(
-        Path(path), len(images), {name: counted[name] for name in ordered}, sum(one.difficult for _, one in found)
+        Path(path),
+        len(images),
+        {name: counted[class_key(name)] for name in ordered},
+        sum(one.difficult for _, one in found),
     )
 
 

@@ -94,18 +94,24 @@ def _open(
     return chosen, dataset
 
 
+def recognised_layout(root: Path) -> str | None:
+    """The name of the first reader that recognises a folder."""
+    for name in (each for each in DATASETS if each != _FOLDER):
+        if DATASETS.load(name).detects(root):
+            return name
+    installed = (each.name for each in DATASETS.installed() if each.clash is None)
+    return next((name for name in installed if recognises(name, root)), None)
+
+
 def detect_layout(root: Path) -> str:
     """The name of the first reader that recognises a folder; `folder` for images without annotations.
 
     Raises:
         DataError: The folder holds annotations, and no reader knows them.
     """
-    for name in (each for each in DATASETS if each != _FOLDER):
-        if DATASETS.load(name).detects(root):
-            return name
-    for each in DATASETS.installed():
-        if each.clash is None and recognises(each.name, root):
-            return each.name
+    recognised = recognised_layout(root)
+    if recognised is not None:
+        return recognised
     traces = annotation_traces(root)
     if traces:
         # Read as a plain folder, it would run without its annotations and say nothing.

@@ -129,7 +129,7 @@ def _fetch_source(
         moves = []
         for number, (path, files) in enumerate(archives.items()):
             with _removed_if_refused(unsure & {path}):
-                moves += _unpacked(path, files, Path(temporary, str(number)))
+                moves += _unpacked(path, files, source.expects, Path(temporary, str(number)))
         # From here to the last move a stop would leave a tree that looks whole.
         _marker(source, root).touch()
         for unpacked, to in moves:
@@ -210,7 +210,7 @@ def _obtain(
     )
 
 
-def _unpacked(path: Path, files: Sequence[SourceFile], folder: Path) -> list[tuple[Path, str]]:
+def _unpacked(path: Path, files: Sequence[SourceFile], expects: Sequence[str], folder: Path) -> list[tuple[Path, str]]:
     """What of an archive, or a file that is none, goes where below the root; extracted beside the tree."""
     if all(file.to is not None and is_published(file, path) for file in files):
         folder.mkdir()
@@ -219,7 +219,7 @@ def _unpacked(path: Path, files: Sequence[SourceFile], folder: Path) -> list[tup
     paths = {PurePosixPath(found.relative_to(folder)) for found in folder.rglob("*")}
     moves = []
     for file in files:
-        found = picks(file, paths)
+        found = picks(file, paths, expects) or picks(file, paths)
         if found is None:
             raise DataError(
                 "The archive does not hold the data set.",

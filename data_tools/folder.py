@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import open_file
-from duskbench.data_tools.ids import resolve, stem
+from duskbench.data_tools.ids import UnknownIdError, bare_id, resolve, stem
 from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.images import IMAGE_SUFFIXES
 from duskbench.data_tools.records import Dataset, ImageRecord
 
 _NUMBER = re.compile(r"-?\.?\d[\d.eE+-]*", re.ASCII)
-_BETWEEN = re.compile(r"""[\s,;"'()\[\]]+""")
+_BETWEEN = re.compile(r"""[\s,;:"'(){}\[\]]+""")
 # The beginning of a line that names an image.
 _IMAGE_NAME = re.compile(
     rf"""["']?(.+?(?:{"|".join(map(re.escape, sorted(IMAGE_SUFFIXES)))}))(?=["'\s,;:]|$)""", re.IGNORECASE
 )
-_BOX_WORD = r"(?:(?:b|bnd|bounding_?)?box(?:es)?|box_?2d|x_?min|x_?1|xtl|polygons?)"
-_BOX_COLUMN = re.compile(rf"(?<![a-z])(?:{_BOX_WORD}|left)(?![a-z])", re.IGNORECASE)
-_BOX_KEY = re.compile(rf'"{_BOX_WORD}"\s*:', re.IGNORECASE)
-_TABLES = frozenset({".csv", ".json", ".jsonl", ".ndjson", ".tsv", ".txt"})
+# `rectanglelabels` is Label Studio's, `shape_attributes` VIA's, `topX` Azure's, `gtboxes` and `fbox` CrowdHuman's.
+_BOX_WORD = (
+    r"(?:(?:b|bnd|bounding_?|gt_?|[fhv])?box(?:es)?|box_?2d|x_?min|x_?1|xtl|top_?x|polygons?"
+    r"|(?:rectangle|polygon)labels|shape_attributes)"
+)
+_BOX_COLUMN = re.compile(
+    rf"(?<![a-z])(?:{_BOX_WORD}|left)(?![a-z])|\bx\W+y\W+w(?:idth)?\W+h(?:eight)?\b", re.IGNORECASE
+)
+# The left one of two photos has a name, and a place on earth has other coordinates than CreateML's.
+_BOX_KEY = re.compile(
+    rf'"(?:{_BOX_WORD}"\s*:|left"\s*:\s*"?-?[\d.]|coordinates"\s*:\s*{{\s*"(?:x|y|width|height)")', re.IGNORECASE
+)
+_TABLES = frozenset({".csv", ".idl", ".json", ".jsonl", ".manifest", ".ndjson", ".odgt", ".tsv", ".txt"})
+# Files of these kinds are annotations where their name says so, whatever is in them; a text may hold class names.
+_DATA = frozenset({
+    ".7z", ".csv", ".gz", ".h5", ".json", ".mat", ".npy", ".npz", ".parquet", ".pickle", ".pkl", ".rar", ".tar", ".xls",
+    ".xlsx", ".yaml", ".yml", ".zip",
+})  # fmt: skip
 _TFRECORD = re.compile(r"\.tfrecords?(-\d+-of-\d+)?$", re.IGNORECASE)
 # Boxes are looked for in so many files of a kind, and so many bytes of each.
 _MOST_FILES, _MOST_BYTES = 50, 2**16
@@ -73,6 +88,16 @@ class ImageFolder(Dataset):
         first, slash, _ = self._files[image_id].partition("/")
         return ImageRecord(image_id, self.image_path(image_id), group=first if slash else None)
 
+    def select(self, image_ids: Iterable[str]) -> None:
+        """See `Dataset.select`; `day/a.jpg` is not the image a of `night`, where both folders are there."""
+        given = list(image_ids)
+        super().select(given)
+        folders = {folder for file in self._files.values() for folder in PurePosixPath(file).parts[:-1]}
+        for name, image_id in zip(given, self.ids, strict=True):
+            folder = PurePosixPath(bare_id(name)).parent.name
+            if folder in folders.difference(PurePosixPath(self._files[image_id]).parts[:-1]):
+                raise UnknownIdError(name, self._files.values(), where=self.root)
+
 
 def _unique_ids(files: list[str]) -> list[str]:
     for ids in ([stem(PurePosixPath(file).name) for file in files], [stem(file) for file in files]):
@@ -95,7 +120,7 @@ def _files_like_annotations(found: ImageFiles) -> Iterator[str]:
     by_kind.pop("", None)
     # Those of the whole set lie at its top.
     tables = sorted(by_kind.pop(_TABLE, []), key=lambda file: (file.count("/"), file))[:_MOST_FILES]
-    with_boxes = [file for file in tables if _lists_boxes(_first_lines(found.root / file), images)]
+    with_boxes = [file for file in tables if _lists_boxes(file, _first_lines(found.root / file), images)]
     if with_boxes:
         by_kind["files with boxes of images"] = with_boxes
     if not _have_labels(found.root, by_kind.get(_TWIN, [])):
@@ -118,7 +143,7 @@ def _kind_by_name(path: PurePosixPath, images: Container[str]) -> str:
         return _TWIN
     if suffix == ".json" and is_twin:
         return "JSON files named after the images (LabelMe?)"
-    if suffix in (".json", ".csv") and _ANNOTATION_WORDS.search(path.stem):
+    if suffix in _DATA and _ANNOTATION_WORDS.search(path.stem):
         return f"{suffix[1:].upper()} files named like annotations"
     return _TABLE if suffix in _TABLES else ""
 
@@ -127,9 +152,10 @@ def _first_lines(file: Path) -> list[str]:
     """The lines at the beginning of a text that say anything; none of what cannot be read."""
     try:
         with open_file(file) as opened:
-            text = opened.read(_MOST_BYTES).decode("utf-8-sig", errors="replace")
+            data = opened.read(_MOST_BYTES)
     except OSError:
         return []
+    text = data.decode(json.detect_encoding(data), errors="replace")
     return [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
 
 
@@ -143,10 +169,15 @@ def _have_labels(root: Path, files: list[str]) -> bool:
     )
 
 
-def _lists_boxes(lines: list[str], images: Container[str]) -> bool:
-    """Whether JSON or a table has boxes among its keys, or a list has boxes behind the names of these images."""
+def _lists_boxes(file: str, lines: list[str], images: Container[str]) -> bool:
+    """Whether JSON or a table has boxes among its keys, or a list has boxes behind the names of these images.
+
+    A list that is called annotations, as MOT's `gt.txt`, may name images by their numbers, or in its own name.
+    """
     if not lines or lines[0].startswith(("{", "[")):
         return any(map(_BOX_KEY.search, lines))
+    if _ANNOTATION_WORDS.search(PurePosixPath(file).stem) and any(map(_is_box, lines[:_HEADER_LINES])):
+        return True
     if not _IMAGE_NAME.match(lines[0]) and not lines[0].isdecimal():
         # The names of columns; or prose, which has no table below it.
         return bool(_BOX_COLUMN.search(lines[0])) and sum(map(_is_number, _BETWEEN.split("".join(lines[1:2])))) >= 4

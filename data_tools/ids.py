@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import unicodedata
@@ -144,13 +145,20 @@ def resolve(image_id: str, known: Collection[str], *, where: str | Path | None =
 def resolve_all(image_ids: Iterable[str], known: Collection[str], *, where: str | Path | None = None) -> list[str]:
     """Resolve many ids, in the order given; an id given twice is an error, for it would be counted twice.
 
+    A name without folders means the one id of that name, whatever its folders.
+
     Raises:
         UnknownIdError: There is no such id.
         DataError: An id occurs twice.
     """
     seen: dict[str, None] = {}
+    by_name: dict[str, list[str]] = {}
+    for one in known:
+        by_name.setdefault(one.rpartition("/")[2], []).append(one)
     for image_id in image_ids:
-        found = resolve(image_id, known, where=where)
+        name = bare_id(image_id)
+        named = by_name.get(as_known(name, by_name), []) if find_id(image_id, known) is None else []
+        found = named[0] if len(named) == 1 else resolve(image_id, known, where=where)
         if found in seen:
             raise DataError("An image id is given twice.", where=where, got=image_id)
         seen[found] = None
@@ -202,13 +210,14 @@ def read_names(path: str | Path, known: Callable[[], Container[str]] = frozenset
 
 
 def read_text(path: str | Path) -> str:
-    """Read a UTF-8 text file, with or without a byte order mark.
+    """Read a UTF-8 text file, with or without a byte order mark; or a UTF-16 one, as PowerShell writes lists.
 
     Raises:
-        DataError: It cannot be read, or is not UTF-8.
+        DataError: It cannot be read, or is neither.
     """
     try:
         with open_file(path) as file:
-            return file.read().decode("utf-8-sig")
+            data = file.read()
+        return data.decode(json.detect_encoding(data))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("Cannot read the text file.", where=path, expected="UTF-8 text", got=str(error)) from error

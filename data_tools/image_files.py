@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,14 +11,19 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from duskbench.data_tools.errors import DataError
+from duskbench.data_tools.file_kinds import kind_of_file
 from duskbench.data_tools.file_states import other_than_file
 from duskbench.data_tools.ids import forms, printable, shown, stem
 from duskbench.data_tools.images import is_image_file
 
 _NAMED = 3
+# Folders that systems keep for themselves: thumbnails of a Synology, what was thrown away, what only root may list.
+_OF_SYSTEMS = frozenset({"@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__MACOSX"})
 _HEIF = "HEIF, which needs the package pillow-heif: convert them to PNG or JPEG"
 _DEVELOP = "raw photos: develop them to TIFF or JPEG first"
 _CONVERT = "no format that is read: convert them to PNG"
+UNNAMED = "images without an extension: name them .jpg, .png, ..."
+_EXTENSION = re.compile(r"\.\w+")
 # Extensions of pictures that are not read; anything else that is no image is not of interest.
 _PICTURES: dict[str, str] = {
     **dict.fromkeys((".heic", ".heif", ".hif"), _HEIF),
@@ -42,8 +48,8 @@ class ImageFiles:
         root: The folder.
         files: Paths relative to it, with `/`, sorted.
         others: The other files, likewise; hidden ones are in neither.
-        left_out: Reason -> what was left out for it: pictures of a format that is not read, hidden pictures, pipes,
-            links that lead nowhere or to a folder that was read already.
+        left_out: Reason -> what was left out for it: pictures of a format that is not read, pictures without an
+            extension, hidden pictures, pipes, links that lead nowhere or to a folder that was read already.
     """
 
     root: Path
@@ -142,8 +148,9 @@ def find_images(folder: str | Path) -> ImageFiles:
     """Find the image files in a folder and below it.
 
     An image is a file whose extension, in any case, is one that `read_image` reads, and whose name does not begin with
-    a dot (`._a.jpg` is what macOS leaves behind). Hidden folders are passed over. Links to files and folders are
-    followed; a folder that was read already, which includes any loop of links, is not read again.
+    a dot (`._a.jpg` is what macOS leaves behind). Hidden folders and those of systems (`@eaDir`, `lost+found`) are
+    passed over. Links to files and folders are followed; a folder that was read already, which includes any loop of
+    links, is not read again.
 
     Raises:
         DataError: A folder cannot be listed.
@@ -160,7 +167,7 @@ def find_images(folder: str | Path) -> ImageFiles:
             continue
         # Folders before links to folders: of two names of a folder its own is the one that counts.
         folders[:] = sorted(
-            (name for name in folders if not name.startswith(".")),
+            (name for name in folders if not name.startswith(".") and name not in _OF_SYSTEMS),
             key=lambda name: (Path(place, name).is_symlink(), name),
         )
         for name in names:
@@ -182,7 +189,9 @@ def _sort_out(file: Path) -> tuple[str | None, str]:
     if file.name.startswith("."):
         return None, "hidden files" if is_picture else ""
     if not is_picture:
-        return "others", ""
+        # As downloads have them: `photo`, `photo.jpg?raw=1`.
+        is_unnamed = not _EXTENSION.fullmatch(file.suffix) and (kind_of_file(file) or "").endswith(" image")
+        return (None, UNNAMED) if is_unnamed else ("others", "")
     other = other_than_file(file)
     if other is not None:
         return None, f"{other} in place of a file" if file.exists() else "links that lead nowhere"

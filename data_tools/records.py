@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from duskbench.data_tools.boxes import clip_box, doubt_of_shares
+from duskbench.data_tools.boxes import BoxDoubts, clip_box
 from duskbench.data_tools.classes import canonical, is_synonym
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.file_states import hint_at_others
@@ -115,7 +115,7 @@ class Dataset(ABC):
         self.coco_files: tuple[Path, ...] = ()
         self._renamed: dict[str, set[str]] = {}
         self._other_sizes: dict[str, str] = {}
-        self._largest_edge = 0.0
+        self._box_doubts = BoxDoubts()
         self.faults: list[Finding] = []
         self.counts: Mapping[str, int] = {}
         self._known: dict[str, None] = {}
@@ -189,7 +189,7 @@ class Dataset(ABC):
             name = canonical(one.name)
             if is_synonym(one.name):
                 self._renamed.setdefault(f"{one.name} as {name}", set()).add(found)
-            self._largest_edge = max(self._largest_edge, *one.box_xyxy[2:])
+            self._box_doubts.add(one.box_xyxy, size or record.size)
             where = f"{file}{image_of(file, found)}, object {number} ({one.name})"
             box = clip_box(one.box_xyxy, size or record.size, where=where)
             objects.append(replace(one, name=name, box_xyxy=box))
@@ -208,7 +208,7 @@ class Dataset(ABC):
         """What a user of the data set should know, one sentence each.
 
         Files that were left out; and of the records read so far, classes that were read under another name, images of
-        another size than their annotation states, and boxes that seem to be no pixels.
+        another size than their annotation states, and boxes that seem to be meant otherwise.
         """
         notes = list(self.left_out)
         if self._renamed:
@@ -219,9 +219,8 @@ class Dataset(ABC):
             notes.append(
                 f"{_images(len(self._other_sizes))} of another size than annotated, so boxes may be wrong: {first}"
             )
-        shares = doubt_of_shares(self._largest_edge)
-        if shares is not None:
-            notes.append(shares)
+        if self._box_doubts.doubt is not None:
+            notes.append(self._box_doubts.doubt)
         return tuple(notes)
 
     def selectable(self) -> Collection[str]:

@@ -52,13 +52,7 @@ def _is_archive(path: Path) -> bool:
 
 def _holds(source: DataSource, file: SourceFile, paths: Collection[PurePosixPath]) -> bool:
     """Whether an archive holds what a file brings, with all that the source expects in the same place."""
-    found = picks(file, paths)
-    return found is not None and all(
-        pick / PurePosixPath(expected).relative_to(to) in paths
-        for pick, to in found
-        for expected in source.expects
-        if PurePosixPath(expected).is_relative_to(to)
-    )
+    return picks(file, paths, source.expects) is not None
 
 
 def is_published(file: SourceFile, path: Path) -> bool:
@@ -92,15 +86,25 @@ def top_level(paths: Collection[PurePosixPath]) -> str:
     return shown(names, 10) or "nothing"
 
 
-def picks(file: SourceFile, paths: Collection[PurePosixPath]) -> list[tuple[PurePosixPath, str]] | None:
-    """Which of an archive's paths go where below the root, the outermost of several; None if one is absent."""
+def picks(
+    file: SourceFile, paths: Collection[PurePosixPath], expects: Sequence[str] = ()
+) -> list[tuple[PurePosixPath, str]] | None:
+    """Which of an archive's paths go where below the root, the outermost of several; None if one is absent.
+
+    Args:
+        file: What is wanted.
+        paths: All of the archive.
+        expects: Paths below the root that must come with it: a mirror has two folders VOC2007, of training and test.
+    """
     outermost = sorted(paths, key=lambda path: (len(path.parts), path.parts))
     found: list[tuple[PurePosixPath, str]] = []
     for placement in file.placements or (Placement((PurePosixPath(file.to or "").name,), file.to or ""),):
         wanted = [PurePosixPath(pick).parts for pick in placement.picks]
+        expected = [each for each in map(PurePosixPath, expects) if each.is_relative_to(placement.to)]
+        inside = [PurePosixPath(placement.holds or ""), *(each.relative_to(placement.to) for each in expected)]
         for path in outermost:
             named = any(path.parts[-len(parts) :] == parts for parts in wanted)
-            if named and (placement.holds is None or path / placement.holds in paths):
+            if named and all(path / each in paths for each in inside):
                 found.append((path, placement.to))
                 break
         else:

@@ -5,6 +5,7 @@ The folder layout is EnlightenGAN's: https://github.com/VITA-Group/EnlightenGAN,
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from duskbench.data_tools.datasets import open_dataset
+from duskbench.data_tools.datasets import open_dataset, recognised_layout
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.files import CopyMode
-from duskbench.data_tools.folder import ImageFolder
+from duskbench.data_tools.folder import ImageFolder, annotation_traces
 from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.ordered_map import ordered_map
 from duskbench.data_tools.progress import SILENT, Progress
@@ -31,6 +32,8 @@ from duskbench.data_tools.training_manifest import (
     read_manifest,
 )
 from duskbench.data_tools.unpaired_selection import Candidate, Measured, Selection, measure
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,8 @@ def _nothing_left(folder: str, sources: Sequence[str | Path | Dataset], rejected
 def open_source(source: str | Path | Dataset, domain: str) -> Dataset:
     """Open a source of domain `A` or `B`: that half of a folder with trainA or trainB, or a data set.
 
-    A data set is taken whole, or one split of it where the source is `FOLDER@SPLIT`.
+    A data set is taken whole, or one split of it where the source is `FOLDER@SPLIT`; boxes are not read, so annotations
+    of no known layout are only remarked upon.
     """
     if not isinstance(source, str | Path):
         return source
@@ -164,7 +168,12 @@ def open_source(source: str | Path | Dataset, domain: str) -> Dataset:
     if half.is_dir():
         return ImageFolder(half)
     folder, split = folder_and_part(source)
-    return open_dataset(folder, split="all" if split is None else split)
+    layout = (recognised_layout(folder) if folder.is_dir() else None) or "folder"
+    dataset = open_dataset(folder, layout=layout, split="all" if split is None else split)
+    traces = annotation_traces(folder) if layout == "folder" else []
+    if traces:
+        logger.warning("%s: every image is taken; its layout is not known, with %s", folder, "; ".join(traces))
+    return dataset
 
 
 def _candidates(domain: str, sources: Sequence[str | Path | Dataset]) -> Iterator[Candidate]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from duskbench.data_tools.bbgt import UnknownClassError
-from duskbench.data_tools.boxes import Box, BoxError, doubt_of_shares, iou
+from duskbench.data_tools.boxes import Box, BoxDoubts, BoxError, iou
 from duskbench.data_tools.classes import OUTSIDE_VOC, VOC_CLASSES, canonical, class_key, is_known, is_synonym
 from duskbench.data_tools.datasets import open_for_checking
 from duskbench.data_tools.errors import DataError
@@ -108,9 +108,6 @@ def _check_annotations(dataset: Dataset, found: Collector) -> list[Expectation]:
             spelled.setdefault(name, _Class(file)).add(number)
         expected.append(Expectation(path, record.size, tuple((one.name, one.box_xyxy) for one in record.objects)))
     _report_classes(spelled, found)
-    shares = doubt_of_shares(max((edge for one in expected for _, box in one.boxes for edge in box[2:]), default=0))
-    if shares is not None:
-        found.add("error", "boxes-as-shares", dataset.root, shares)
     return expected
 
 
@@ -170,6 +167,7 @@ def _check_images(
     expected: list[Expectation], found: Collector, decode: bool, workers: int | None, progress: Progress
 ) -> None:
     first_of: dict[str, Path] = {}
+    doubts = BoxDoubts()
     checks: Callable[[Expectation], ImageCheck | None] = partial(_check_one, decode=decode)
     for done, (one, check) in enumerate(zip(expected, ordered_map(checks, expected, workers), strict=True), start=1):
         if check is not None:
@@ -181,7 +179,11 @@ def _check_images(
             if check.sha256 and first_of.setdefault(check.sha256, one.path) is not one.path:
                 first = found.shown(first_of[check.sha256])
                 found.add("warning", "duplicate-image", one.path, f"same bytes as {first}")
+        for _, box in one.boxes:
+            doubts.add(box, check.size if check and check.size else one.size)
         progress.update(f"Verifying {found.root.name}", done, len(expected))
+    if doubts.doubt is not None:
+        found.add("error", "doubtful-boxes", found.root, doubts.doubt)
 
 
 def _check_one(one: Expectation, *, decode: bool) -> ImageCheck | None:

@@ -14,7 +14,7 @@ from duskbench.data_tools.classes import SPLITS
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.exdark import KNOWN_WITHOUT_BOX
 from duskbench.data_tools.findings import Finding, compare_counts
-from duskbench.data_tools.ids import as_known, forms, printable, resolve, stem
+from duskbench.data_tools.ids import as_known, forms, printable, resolve, shown, stem
 from duskbench.data_tools.image_files import find_images
 from duskbench.data_tools.image_sets import IMAGE_SETS, read_image_set
 from duskbench.data_tools.records import Dataset, ImageRecord, MissingAnnotationError
@@ -62,8 +62,8 @@ class VOC(Dataset):
         super().__init__(self.root, ids, listed_in=listed_in, tolerant=tolerant)
         self.left_out = self._images.notes_by_id if self._images else ()
         if marked_out:
-            shown = ", ".join(map(printable, marked_out[:3]))
-            self.left_out += (f"{len(marked_out)} left out, marked -1 in {listed_in.name}: {shown}",)
+            names = ", ".join(map(printable, marked_out[:3]))
+            self.left_out += (f"{len(marked_out)} left out, marked -1 in {listed_in.name}: {names}",)
         self.faults += self._list_faults
         self.counts = {f"listed {name}": len(ids) for name, ids in self._main.items()}
 
@@ -183,9 +183,11 @@ class VOC(Dataset):
     def _check_sets(self) -> Iterator[Finding]:
         folder = self.root / IMAGE_SETS
         if not self._main:
-            yield Finding(
-                "error", "no-image-sets", folder, "none of train, val, trainval, test: only `--split all` works"
-            )
+            # Those of classes (`car_test`) come last.
+            others = sorted(self._set_files, key=lambda name: ("_" in name, name))
+            ways = f"`--split NAME` takes {shown(others)}" if others else "only `--split all` works"
+            message = f"none of train, val, trainval, test: {ways}"
+            yield Finding("warning" if self._set_files else "error", "no-image-sets", folder, message)
         for name, ids in self._main.items():
             for image_id, times in Counter(ids).items():
                 if times > 1:
@@ -214,21 +216,22 @@ class VOC(Dataset):
 
 
 class VOCAnnotations(Dataset):
-    """A lone folder of VOC's XML files as a data set; the images would lie beside them and need not be there.
+    """A lone folder of VOC's XML files as a data set; the images lie beside them and need not be there.
 
     Raises:
         DataError: The folder holds no XML file.
     """
 
     def __init__(self, root: str | Path) -> None:
-        self._files = xml_files(Path(root))
+        found = find_images(root)
+        self._images, self._files = found.by_id(), found.others_by_id(".xml")
         if not self._files:
             raise DataError("The folder holds no XML file.", where=root)
         super().__init__(root, sorted(self._files))
 
     def image_path(self, image_id: str) -> Path:
-        """Where the image would lie."""
-        return self.root / f"{image_id}.jpg"
+        """The image beside the XML file; `<id>.jpg` where there is none."""
+        return self.root / self._images.get(as_known(image_id, self._images), [f"{image_id}.jpg"])[0]
 
     def annotation_path(self, image_id: str) -> Path:
         """The XML file."""

@@ -5,6 +5,7 @@ Source: the VOC development kit, VOCcode/PASreadrecord.m and its annotation file
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -22,11 +23,14 @@ from duskbench.data_tools.records import ObjectAnnotation
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_ENCODING = re.compile(rb"""(\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*["'](?P<name>[\w.-]+)["'][^>]*\?>""")
+_ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["'](?P<name>[\w.-]+)["'][^>]*\?>""")
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _SIDES = ("width", "height", "depth")
 # What declares the smaller set is often written in the larger.
-_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949"}
+_SUPERSETS = {
+    "ascii": "utf-8", "us-ascii": "utf-8", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932",
+    "euc-kr": "cp949",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -133,14 +137,10 @@ def _parse_xml(data: bytes, where: str | Path) -> Element:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
-    # Expat knows no multi-byte encoding but UTF; Python does, and text that is decoded already needs no declaration.
-    declared = _ENCODING.match(data)
-    encoding = declared["name"].decode("ascii").lower() if declared else "utf-8"
+    encoding = _encoding_of(data)
     try:
-        if declared and not encoding.startswith(("utf", "us-ascii", "iso-8859-1")):
-            text = data[declared.end() :].decode(_SUPERSETS.get(encoding, encoding))
-            return fromstring(text)
-        return fromstring(data)
+        # Expat knows no multi-byte encoding but UTF; Python does, and in text that is decoded it passes over the name.
+        return fromstring(data.decode(_SUPERSETS.get(encoding, encoding)).lstrip())
     except (UnicodeDecodeError, LookupError) as error:
         raise DataError(
             f"The annotation's encoding {encoding} cannot be read.",
@@ -156,6 +156,14 @@ def _parse_xml(data: bytes, where: str | Path) -> Element:
             got=str(error) or type(error).__name__,
             todo="correct it there: in a text, & is written &amp; and < is written &lt;" if is_broken else None,
         ) from error
+
+
+def _encoding_of(data: bytes) -> str:
+    """The encoding of XML: the UTF that its first bytes are in, else the one that it declares."""
+    stored, declared = json.detect_encoding(data), _ENCODING.match(data)
+    name = declared["name"].decode("ascii").lower() if declared else "utf-8"
+    # .NET declares UTF-16 in what it writes as UTF-8.
+    return stored if stored != "utf-8" or name.startswith("utf-16") else name
 
 
 def _parse_object(element: Element, index: int, where: str | Path, oddities: list[str]) -> Iterator[ObjectAnnotation]:

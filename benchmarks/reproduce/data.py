@@ -24,9 +24,9 @@ INCOMPLETE = frozenset({"count", "missing-annotation", "missing-image"})
 ABOUT_BOXES = frozenset(
     {
         "box-off-image",
-        "boxes-as-shares",
         "broken-annotation",
         "degenerate-box",
+        "doubtful-boxes",
         "missing-annotation",
         "size-mismatch",
         "unknown-class",

@@ -36,6 +36,7 @@ class ResultsFile:
             `categories`, or else VOC's.
         annotations: Annotation files in COCO's format that say which image and class a number is, as pycocotools reads
             results, where this file lacks `images` or `categories`; a run gives those of its data set.
+        annotated: Classes of the data set, which entries may name beside VOC's where `classes` gives none.
 
     Raises:
         DataError: The file is missing, is no such JSON, or has an unusable entry, which is named by its position.
@@ -49,6 +50,7 @@ class ResultsFile:
         path: str | Path,
         classes: str | Sequence[str] | None = None,
         annotations: str | Sequence[str] | None = None,
+        annotated: Sequence[str] = (),
     ) -> None:
         self.path = Path(path)
         entries, categories, file_names = _read(self.path)
@@ -65,8 +67,11 @@ class ResultsFile:
                 images = [{n: name for n, name in each.items() if n in spelled} for _, each in numbered]
                 file_names = _one_each(images, files)
             self.weights |= {f"annotations {number}": file_sha256(file) for number, file in enumerate(files, start=1)}
-        named = {canonical(each) for each in _given(entries, "category_name") if isinstance(each, str)}
+        named = set(map(canonical, filter(_is_text, _given(entries, "category_name"))))
         entries = [_by_names(each) for each in entries]
+        words = filter(_is_text, [*_given(entries, "category_id"), *_given(entries, "category")])
+        unknown = set(map(class_key, words)).difference(map(class_key, named))
+        named.update({class_key(each): each for each in annotated if class_key(each) in unknown}.values())
         listed = class_list(classes) if classes else tuple(categories.values()) or _voc_and(named)
         names = tuple(dict.fromkeys(real_classes(listed)))
         self.classes: tuple[str, ...] = names
@@ -243,6 +248,10 @@ def _voc_and(named: Iterable[str]) -> tuple[str, ...]:
 
 def _is_number(given: Any) -> bool:
     return isinstance(given, int | float)
+
+
+def _is_text(given: Any) -> bool:
+    return isinstance(given, str)
 
 
 def _is_no_file_name(given: Any) -> bool:

@@ -102,6 +102,19 @@ def test_an_image_number_that_lost_its_underscore(tree: Path, tmp_path: Path) ->
     assert score(tree, results(tmp_path, [entry(2008000007)])).n_det["car"] == 1
 
 
+def test_a_class_of_the_data_set_may_be_named(tree: Path, tmp_path: Path) -> None:
+    """One that VOC lacks was an unknown one; those that the file does not name still leave the mean."""
+    cup = entry(category="Cup", box=(19, 19, 11, 11))
+    annotation = tree / "Annotations/000123.xml"
+    annotation.write_text(annotation.read_text().replace("person", "Traffic_Cone"))
+    result = score(tree, results(tmp_path, [entry(category="car"), cup]))
+    assert values(result.ap) | {"car": 1.0, "cup": 1.0, "Traffic_Cone": None} == values(result.ap)
+    assert value(result.map) == 1.0
+    cone = entry("000123", "traffic cone", (10, 10, 30, 50))
+    result = score(tree, results(tmp_path, [entry(category="car"), cup, cone]))
+    assert values(result.ap)["Traffic_Cone"] == 1.0
+
+
 def test_the_class_may_stand_under_category(tree: Path, tmp_path: Path) -> None:
     row = {"image_id": 12, "category": "car", "bbox": [0, 0, 10, 10], "score": 1}
     assert score(tree, results(tmp_path, [row])).ap["car"].value == 1.0  # type: ignore[union-attr]

@@ -23,7 +23,7 @@ from duskbench.data_tools.classes import (
         ("dining_table", "diningtable"), ("Table", "diningtable"), ("motorcycle", "motorbike"),
         ("Motor Bike", "motorbike"),
         ("airplane", "aeroplane"), ("Couch", "sofa"), ("Cup", "cup"), ("traffic_light", "traffic light"),
-        ("Face", "face"), ("Pedestrian", "Pedestrian"), ("  van  body ", "van body"),
+        ("Face", "face"), ("\ufeffcar\u200b", "car"), ("Pedestrian", "Pedestrian"), ("  van  body ", "van body"),
     ],
 )  # fmt: skip
 def test_canonical(name: str, expected: str) -> None:
@@ -55,4 +55,5 @@ def test_match_of_a_detector_and_a_protocol() -> None:
     match = match_classes(["car", "Dining Table", "zebra", "People", "persons"], ["person", "diningtable", "cow"])
     assert match.to_protocol == (None, 1, None, 0, 0)
     assert match.not_detectable == ("cow",)
+    assert match_classes(["caf\xe9"], ["CAFE\u0301"]).to_protocol == (0,)
     assert match_classes([], ["face"]).not_detectable == ("face",)

@@ -99,11 +99,34 @@ def test_another_case_or_ending_is_hinted_at(tmp_path: Path, there: str) -> None
 def test_boxes_in_shares_of_the_image_are_said(tmp_path: Path) -> None:
     root = make(tmp_path, {"a.json": truth("a.jpg", boxes=[(4, [0.1, 0.1, 0.5, 0.5], 0)])}, ("a.jpg",))
     said = "All boxes lie within one pixel"
-    assert [finding.message[:30] for finding in verify(root).findings if finding.code == "boxes-as-shares"] == [said]
+    assert [finding.message[:30] for finding in verify(root).findings if finding.code == "doubtful-boxes"] == [said]
     dataset = COCO(root)
     assert dataset.notes == () and dataset.record("a").objects and dataset.notes[-1].startswith(said)
     make(root, {"a.json": truth("a.jpg", boxes=[(4, [0.1, 0.1, 0.5, 0.5], 0), (4, [1, 1, 9, 9], 0)])})
     assert COCO(root).record("a") and verify(root).ok
+
+
+@pytest.mark.parametrize(
+    ("boxes", "said"),
+    [
+        ([[20, 10, 30, 20], [5, 12, 38, 28], [1, 2, 10, 9]], "Most boxes reach out of their images"),
+        # A box of its own size among them, boxes inside, and boxes larger than the image are no corners.
+        ([[20, 10, 30, 20], [5, 12, 38, 28], [11, 2, 10, 9]], None),
+        ([[1, 2, 10, 9], [5, 6, 20, 20], [1, 1, 10, 9]], None),
+        ([[0, 0, 41, 31], [0, 0, 41, 31], [0, 0, 41, 31]], None),
+        ([[n, 1, 3, 7] for n in range(10)], "All boxes lie in the upper left corner"),
+        ([[n, 1, 3, 7] for n in range(9)], None),
+        ([[n, 1, 3, 10] for n in range(10)], None),
+    ],
+)
+def test_boxes_that_can_hardly_be_meant_so(tmp_path: Path, boxes: list[list[float]], said: str | None) -> None:
+    root = make(tmp_path, {"a.json": truth("a.jpg", boxes=[(4, box, 0) for box in boxes])}, ("a.jpg",))
+    found = [finding.message for finding in verify(root).findings if finding.code == "doubtful-boxes"]
+    dataset = COCO(root)
+    assert len(dataset.record("a").objects or ()) == len(boxes)
+    # The first is of the class, which is called motorcycle.
+    assert [dataset.notes[1:], len(found)] == [tuple(found), 0 if said is None else 1]
+    assert said is None or found[0].startswith(said)
 
 
 @pytest.mark.parametrize(

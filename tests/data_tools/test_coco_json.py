@@ -106,6 +106,17 @@ def test_what_was_written_is_read_back(voc: Path, tmp_path: Path) -> None:
     assert str(truth).startswith(f"{voc / 'truth.json'}: 8 images, dog ")
 
 
+def test_a_class_in_several_spellings_is_one(tmp_path: Path) -> None:
+    """Two categories of one class had all detections in one of them."""
+    for number, name in enumerate(("Traffic_Cone", "traffic cone", "c\xf4ne", "co\u0302ne")):
+        write_image(tmp_path / f"JPEGImages/{number}.png", np.zeros((8, 8, 3), np.uint8))
+        xml = format_annotation(VOCAnnotation(None, (8, 8), (ObjectAnnotation(name, (0, 0, 5, 5)),)))
+        write_text(tmp_path / f"Annotations/{number}.xml", xml)
+    truth = write_coco_truth(tmp_path / "truth.json", open_dataset(tmp_path, split="all"))
+    assert truth.objects == {"Traffic_Cone": 2, "c\xf4ne": 2}
+    assert [one["category_id"] for one in json.loads(truth.path.read_text())["annotations"]] == [1, 1, 2, 2]
+
+
 def test_the_form_of_both_files(tmp_path: Path) -> None:
     root = tmp_path / "voc"
     write_image(root / "JPEGImages/a.png", np.zeros((80, 100, 3), np.uint8))

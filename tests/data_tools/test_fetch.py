@@ -324,10 +324,14 @@ def _without_addresses(source: DataSource) -> DataSource:
     return dataclasses.replace(source, files=tuple(dataclasses.replace(file, urls=()) for file in source.files))
 
 
-def test_one_archive_with_both_halves_of_voc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("halves", [("kaggle", "kaggle"), ("VOCtrainval_06-Nov-2007", "VOCtest_06-Nov-2007")])
+def test_one_archive_with_both_halves_of_voc(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, halves: tuple[str, str]
+) -> None:
     for source in (sources.VOC2007_TRAINVAL, sources.VOC2007_TEST):
         monkeypatch.setitem(SOURCES, source.name, _without_addresses(source))
-    (tmp_path / "voc.zip").write_bytes(zip_of({f"kaggle/{k}": v for k, v in (VOC_TRAINVAL | VOC_TEST).items()}))
+    each = zip(halves, (VOC_TRAINVAL, VOC_TEST), strict=True)
+    (tmp_path / "voc.zip").write_bytes(zip_of({f"{half}/{k}": v for half, files in each for k, v in files.items()}))
     root = fetch("voc2007", tmp_path / "data", accept_terms=agree, from_archives=[tmp_path / "voc.zip"])
     assert tree(root) == VOC_TRAINVAL | VOC_TEST
 

@@ -52,6 +52,13 @@ def test_chosen_ids_keep_their_order(tmp_path: Path) -> None:
         open_dataset(tmp_path, split=["d"])
 
 
+def test_a_path_through_another_folder_is_another_image(tmp_path: Path) -> None:
+    touch(tmp_path, "night/a.jpg", "day/b.jpg")
+    assert open_dataset(tmp_path, split=["/data/set/night/a.jpg", "images/b.jpg"]).ids == ["a", "b"]
+    with pytest.raises(UnknownIdError, match=r"(?s)'day/a\.jpg'.*night/a\.jpg"):
+        open_dataset(tmp_path, split=["day/a.jpg"])
+
+
 def test_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no image"):
         ImageFolder(touch(tmp_path, "readme.md"))

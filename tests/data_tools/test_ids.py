@@ -79,6 +79,8 @@ def test_lists_of_names(tmp_path: Path) -> None:
     path.write_bytes('\ufeff# classes\r\nperson\r\n  potted plant \n\n\ttraffic light # 3\n"a b"\nimg#1\n'.encode())
     assert read_names(path) == ["person", "potted plant", "traffic light", "a b", "img#1"]
     assert numbered_names(path)[1] == (3, "potted plant")
+    path.write_text("a b\r\nc\u00e9\r\n", encoding="utf-16")
+    assert read_names(path) == ["a b", "c\u00e9"]
 
 
 @pytest.mark.parametrize("content", [b"", b"# nothing\n\n", b"\xff\xfe\x00"])
@@ -92,6 +94,11 @@ def test_ids_given_by_hand() -> None:
     assert resolve_all(["b.jpg", "a"], {"a": None, "b": None}) == ["b", "a"]
     with pytest.raises(DataError, match="given twice"):
         resolve_all(["a", "a.jpg"], {"a": None})
+    nested = {"x/a": None, "y/b": None, "z/b": None}
+    assert resolve_all(["a.jpg"], nested) == ["x/a"]
+    for name in ("b.jpg", "y/a.jpg"):
+        with pytest.raises(UnknownIdError):
+            resolve_all([name], nested)
     with pytest.raises(UnknownIdError, match="did you mean 2015_00001"):
         resolve_all(["2015_0001"], ["2015_00001"])
     with pytest.raises(UnknownIdError, match=r"did you mean img_001\?"):

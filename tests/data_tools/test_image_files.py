@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from duskbench.data_tools.datasets import open_dataset
 from duskbench.data_tools.errors import DataError
 from duskbench.data_tools.image_files import find_images
+from duskbench.data_tools.images import write_image
 from duskbench.data_tools.verify import verify
 
 
@@ -21,6 +24,7 @@ def touch(root: Path, *names: str) -> Path:
 
 def test_what_is_an_image(tmp_path: Path) -> None:
     touch(tmp_path, "b.JPG", "a.png", "x/c.TIFF", "notes.txt", "x/a.xml", ".hidden/d.jpg", ".git/config")
+    touch(tmp_path, "@eaDir/b.JPG/SYNOPHOTO_THUMB_M.jpg", "x/lost+found/e.jpg", "$RECYCLE.BIN/f.jpg")
     found = find_images(tmp_path)
     assert found.files == ["a.png", "b.JPG", "x/c.TIFF"]
     assert found.others == ["notes.txt", "x/a.xml"]
@@ -49,6 +53,21 @@ def test_no_picture_is_passed_over_without_a_word(tmp_path: Path, name: str, rea
     found = find_images(touch(tmp_path, name, "b.pgm", "c.dib", "d.apng", "e.jfi", "f.jpg_large"))
     assert found.files == ["b.pgm", "c.dib", "d.apng", "e.jfi", "f.jpg_large"]
     assert len(found.notes) == 1 and reason in found.notes[0] and name in found.notes[0]
+
+
+def test_images_without_an_extension_are_named(tmp_path: Path) -> None:
+    write_image(touch(tmp_path, "LICENSE", "notes") / "a.png", np.zeros((4, 4, 3), np.uint8))
+    for name in ("photo", "b.jpg?raw=1"):
+        shutil.copyfile(tmp_path / "a.png", tmp_path / name)
+    found = find_images(tmp_path)
+    assert (found.files, found.others) == (["a.png"], ["LICENSE", "notes"])
+    assert found.notes == ("2 left out, images without an extension: name them .jpg, .png, ...: b.jpg?raw=1, photo",)
+    # What an annotation file names is an image.
+    images = [{"id": 1, "file_name": "photo"}, {"id": 2, "file_name": "a.png"}]
+    (tmp_path / "ann.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    dataset = open_dataset(tmp_path, layout="coco")
+    assert [dataset.image_path(image_id).name for image_id in dataset.ids] == ["photo", "a.png"]
+    assert dataset.left_out == (found.notes[0].replace("2 left", "1 left").replace(", photo", ""),)
 
 
 def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:

@@ -132,6 +132,16 @@ def test_one_split_of_a_data_set(tmp_path: Path) -> None:
     assert len(open_source(tmp_path / "odd@train", "A").ids) == 1, "a folder of that name is a folder"
 
 
+def test_boxes_of_no_known_layout_do_no_harm(
+    sources: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    low, normal = sources
+    (low / "n0.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    assert build_unpaired([low], [normal], tmp_path / "out").taken == {"A": 4, "B": 4}
+    [said] = caplog.messages
+    assert said.startswith(f"{low}: every image is taken; its layout is not known, with 1 text files")
+
+
 def test_absent_images_of_a_data_set_are_rejected(sources: tuple[Path, Path], tmp_path: Path) -> None:
     exdark = tmp_path / "exdark"
     write_image(exdark / "ExDark/Boat/a.png", scene(1, 0.1))

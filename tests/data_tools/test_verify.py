@@ -204,6 +204,15 @@ def test_every_fault_of_a_voc_tree(
     assert expected in found(verify(voc_tree, workers=1))
 
 
+def test_image_sets_of_other_names_are_named(voc_tree: Path) -> None:
+    sets = voc_tree / "ImageSets/Main"
+    (sets / "test.txt").rename(sets / "default.txt")
+    for name in ("train", "val", "trainval"):
+        (sets / f"{name}.txt").unlink(missing_ok=True)
+    [said] = [finding for finding in verify(voc_tree).findings if finding.code == "no-image-sets"]
+    assert said.severity == "warning" and "`--split NAME` takes default, " in said.message
+
+
 def test_voc_counts_are_the_official_ones(voc_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     official = voc_tree.rename(voc_tree.parent / "VOC2007")
     assert ("warning", "count", "ImageSets/Main") in found(verify(official))

@@ -312,6 +312,15 @@ def test_encodings(encoding: str) -> None:
     assert parse_annotation(text.encode(encoding)).file == name
 
 
+@pytest.mark.parametrize(
+    ("declared", "stored"),
+    [("utf-16", "utf-8"), ("utf-8", "utf-16"), ("utf8", "utf-8"), ("us-ascii", "utf-8"), ("gbk", "utf-8-sig")],
+)
+def test_an_encoding_that_is_declared_and_not_used(declared: str, stored: str) -> None:
+    text = f'<?xml version="1.0" encoding="{declared}"?>\n<annotation><filename>caf\xe9</filename></annotation>'
+    assert parse_annotation(text.encode(stored)).file == "caf\xe9"
+
+
 def test_tags_in_capitals_and_blank_lines_in_front() -> None:
     text = "\n" + '<?xml version="1.0"?>' + OBJECT.format("dog", "<Difficult>1</Difficult>", GOOD_BOX)
     [found] = parse_annotation(text.replace("object>", "Object>").replace("xmin>", "XMin>").encode()).objects
@@ -323,6 +332,8 @@ def test_an_encoding_that_is_not_known_is_named() -> None:
         parse_annotation(b'<?xml version="1.0" encoding="klingon"?><annotation/>')
     with pytest.raises(DataError, match="encoding gb2312 cannot be read"):
         parse_annotation(b'<?xml version="1.0" encoding="gb2312"?><annotation>\xff\xff</annotation>')
+    with pytest.raises(DataError, match=r"encoding utf-8 cannot be read(?s:.*)save it as UTF-8"):
+        parse_annotation("<annotation><filename>caf\xe9</filename></annotation>".encode("latin-1"))
     # The way round expat must not become a way round its guard.
     bomb = b'<?xml version="1.0" encoding="gbk"?>' + BOMB
     with pytest.raises(DataError, match="no safe XML"):
@@ -484,6 +495,14 @@ def test_a_lone_folder_of_annotations_takes_the_size_they_say(tmp_path: Path) ->
     size = "<size><width>80</width><height>60</height></size>"
     (tmp_path / "a.xml").write_text(f"<annotation>{size}{CAR.format('').replace('>9<', '>100<')}</annotation>")
     assert [one.box_xyxy for one in VOCAnnotations(tmp_path).record("a").objects or ()] == [(0, 0, 80, 60)]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.JPEG"])
+def test_a_lone_folder_of_annotations_takes_the_images_beside_them(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.xml").write_text(f"<annotation>{CAR.format('').replace('>9<', '>100<')}</annotation>")
+    write_image(tmp_path / name, np.zeros((60, 80, 3), np.uint8))
+    record = VOCAnnotations(tmp_path).record("a")
+    assert (record.path, [one.box_xyxy for one in record.objects or ()]) == (tmp_path / name, [(0, 0, 80, 60)])
 
 
 def test_a_tree_without_image_sets_says_how_to_take_it_whole(tmp_path: Path) -> None:
