@@ -30,6 +30,8 @@ _LEASH = Path(__file__).with_name("leash.py")
 # So many failures in a row, one image at a time, and the program is taken for broken.
 _GIVE_UP_AFTER = 2
 _SHOWN_LINES = 5
+# An id may be a whole path, and a file's name has 255 bytes at most.
+_LONGEST_STEM = 100
 
 Result = np.ndarray | EnhancerError
 
@@ -233,7 +235,7 @@ def _stems(image_ids: Sequence[str | None]) -> list[str]:
     """File stems that no program stumbles over: the ids, other characters replaced, numbered where they would meet."""
     stems: list[str] = []
     for number, image_id in enumerate(image_ids):
-        stem = re.sub(r"[^A-Za-z0-9_-]", "_", image_id or f"image{number}")
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", image_id or f"image{number}")[-_LONGEST_STEM:]
         stems.append(f"{stem}_{number}" if stem in stems else stem)
     return stems
 
