@@ -14,10 +14,12 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from duskbench.data_tools.classes import class_list
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.data_tools.plugins import raised_at
+from duskbench.data_tools.settings import check_setting, is_whole
 from duskbench.pipeline.checkpoint import read_checkpoint
 from duskbench.pipeline.detectors.base import Detections, need_image
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
@@ -35,7 +37,8 @@ class MMDetDetector:
         device: Torch device.
         name: For tables; None takes the config's file name.
         cfg_options: Values to put into the config, `{"model.test_cfg.score_thr": 0.01}`.
-        classes: Class names; None takes the checkpoint's, or else the config's test data set's.
+        classes: Class names, or `voc`, `coco`, `coco91` or `exdark`; None takes the checkpoint's, or else the config's
+            test data set's.
         ends_on_last_pixel: Whether the network was trained on boxes that end on their last pixel, as mmdet's VOC reader
             and RFBNet have it (all four of VOC's 1-based coordinates minus 1). Their ends are then moved one pixel on,
             to the end-exclusive frame of `Detections`.
@@ -57,10 +60,11 @@ class MMDetDetector:
         *,
         name: str | None = None,
         cfg_options: Mapping[str, Any] | None = None,
-        classes: Sequence[str] | None = None,
+        classes: str | Sequence[str] | None = None,
         ends_on_last_pixel: bool = False,
         batch_size: int = 1,
     ) -> None:
+        check_setting("The detector", "batch_size", batch_size, is_whole(batch_size, 1), "a whole number from 1")
         loaded = load_config(config, cfg_options)
         self.checkpoint = path = checkpoint_file(checkpoint)
         self.ends_on_last_pixel, self.batch_size = ends_on_last_pixel, batch_size
@@ -68,7 +72,7 @@ class MMDetDetector:
         loaded, state_dict = self._adapt(loaded, state_dict, path)
         self.name = name or Path(str(loaded.filename or "mmdet")).stem
         self.config = loaded
-        self.classes = _check_classes(classes or saved_classes or config_classes(loaded), loaded, path)
+        self.classes = _check_classes(class_list(classes or ()) or saved_classes or config_classes(loaded), loaded, path)
         model = build_model(loaded)
         _load(model, state_dict, path)
         # A fifth faster than the default layout on CPUs.
