@@ -72,7 +72,8 @@ class MMDetDetector:
         loaded, state_dict = self._adapt(loaded, state_dict, path)
         self.name = name or Path(str(loaded.filename or "mmdet")).stem
         self.config = loaded
-        self.classes = _check_classes(class_list(classes or ()) or saved_classes or config_classes(loaded), loaded, path)
+        names = class_list(classes or ()) or saved_classes or config_classes(loaded)
+        self.classes = _check_classes(names, loaded, path)
         model = build_model(loaded)
         _load(model, state_dict, path)
         # A fifth faster than the default layout on CPUs.
