@@ -21,7 +21,7 @@ from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.data_tools.plugins import raised_at
 from duskbench.data_tools.settings import check_setting, is_whole
 from duskbench.pipeline.checkpoint import read_checkpoint
-from duskbench.pipeline.detectors.base import Detections, need_image
+from duskbench.pipeline.detectors.base import Detections, need_images
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 from duskbench.pipeline.mmdet_config import brought_code, load_config
@@ -138,6 +138,7 @@ class MMDetDetector:
         from mmengine.dataset import pseudo_collate
         from mmengine.registry import DefaultScope
 
+        images = need_images(images, self.name)
         if not images:
             return []
         with DefaultScope.overwrite_default_scope("mmdet"), torch.inference_mode():
@@ -156,7 +157,6 @@ class MMDetDetector:
         return found
 
     def _prepare(self, image_rgb: np.ndarray) -> dict[str, Any]:
-        need_image(image_rgb, self.name)
         # mmdet's pipelines start from what OpenCV reads: BGR.
         data: dict[str, Any] = {"img": np.ascontiguousarray(image_rgb[:, :, ::-1]), "img_id": 0}
         for transform in self._pipeline:

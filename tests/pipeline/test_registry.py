@@ -170,6 +170,7 @@ def test_detector_plug_in() -> None:
     [found] = detector.detect([image])
     assert found.boxes_xyxy.tolist() == [[20, 10, 50, 30]]
     assert [found.classes[label] for label in found.labels] == ["car"]
+    assert [len(each) for each in detector.detect(np.stack([image, image]))] == [1, 1]
 
 
 @pytest.mark.parametrize(
