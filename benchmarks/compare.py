@@ -78,6 +78,17 @@ class RunComparison:
         """Why the runs cannot be compared; none where they can."""
         return tuple(change for change in self.changes if change.blocking)
 
+    @property
+    def by_code_of_second(self) -> tuple[str, ...]:
+        """Headings of the scores that other code makes of images' numbers in the second run: it makes both here."""
+        first = {metric.key: metric for metric in self.before.record.metrics}
+        pairs = [(score.heading, first[score.metric.key], score.metric) for score in self.scores]
+        return tuple(
+            heading
+            for heading, was, now in pairs
+            if was.fingerprint != now.fingerprint and not (was.is_mean and now.is_mean)
+        )
+
     def only(self, side: RunEvidence) -> tuple[str, ...]:
         """Labels that only one of the two runs has a result of."""
         other = self.after if side is self.before else self.before
@@ -196,7 +207,15 @@ def build_comparison_table(comparison: RunComparison, titles: tuple[str, str]) -
     rows = tuple(_row(one, comparison.scores) for one in comparison.enhancers)
     table = Table("2nd run against 1st", tuple(columns), rows, tuple(_notes(comparison, titles)))
     sides = (("1st", comparison.before), ("2nd", comparison.after))
-    return table.with_cautions([f"{name} run: {said}" for name, side in sides for said in side.cautions])
+    cautions = [f"{name} run: {said}" for name, side in sides for said in side.cautions]
+    return table.with_cautions([*cautions, *map(_by_code_of_second, comparison.by_code_of_second)])
+
+
+def _by_code_of_second(heading: str) -> str:
+    return (
+        f"{heading}: of both runs computed by the 2nd one's code, which is not the 1st one's; `duskbench table` of the "
+        "1st may have another number."
+    )
 
 
 def _training_columns(scores: Sequence[ScoreColumn]) -> Iterator[Column]:

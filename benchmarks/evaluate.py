@@ -14,7 +14,7 @@ from duskbench.benchmarks.record import RunRecord
 from duskbench.benchmarks.samples import sample_of
 from duskbench.benchmarks.statistics import Difference, Interval, Sample, Spread
 from duskbench.benchmarks.store import ResultStore
-from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, read_enhancers, read_run_images
+from duskbench.benchmarks.stored_run import EnhancerRows, RunImages, lacking, read_enhancers, read_run_images
 from duskbench.benchmarks.trainings import Trainings
 from duskbench.data_tools.errors import UnknownNameError
 
@@ -35,7 +35,7 @@ class EnhancerResult:
         ms_enhance: Mean milliseconds per image.
         error: Why the enhancer could not be built.
         to_frozen: Key of a score of a detector that was trained further -> its difference to that of the frozen one.
-        lacks: Which of the run's images have no result.
+        lacks: Which of the run's images have no result; from `results_of`.
     """
 
     label: str
@@ -116,8 +116,12 @@ def results_of(
     """
     counts = {count.label: count for count in each}
     by_row = rows_of(run.record, measured)
+    lacks = lacking(run, {label: sample.measured for label, sample in measured.items()})
     results = [
-        _together(label, [counts[entry.label] for entry in entries if entry.label in counts], by_row.get(label))
+        replace(
+            _together(label, [counts[entry.label] for entry in entries if entry.label in counts], by_row.get(label)),
+            lacks=lacks[label],
+        )
         for label, entries in run.record.rows.items()
     ]
     return [
@@ -215,7 +219,6 @@ def counts_of(rows: EnhancerRows, run: RunImages) -> EnhancerResult:
         reasons=reasons,
         ms_enhance=float(np.mean(times)) if times else None,
         error=rows.entry.error,
-        lacks=frozenset(range(len(run.images))).difference(rows.rows),
     )
 
 
@@ -236,7 +239,6 @@ def _together(label: str, each: Sequence[EnhancerResult], sample: Sample | Train
         reasons={key: dict(count) for key, count in reasons.items()},
         ms_enhance=float(np.mean(times)) if times else None,
         error="; ".join(f"{one.label}: {one.error}" for one in each if one.error) or None,
-        lacks=frozenset() if sample is None else frozenset(np.flatnonzero(~sample.measured).tolist()),
     )
 
 

@@ -95,28 +95,25 @@ def is_device(path: Path) -> bool:
 
 
 def check_place(path: Path, *, overwrite: bool) -> None:
-    """Raise a ConfigError if a result would take the place of a file, which may be one that cannot be made again."""
+    """See before long work that its result can be written there; the folder is made.
+
+    Raises:
+        ConfigError: There is a folder in its place, or a file, which may be one that cannot be made again, although
+            `overwrite` is not given.
+        OSError: There can be no such folder, or no file in it.
+    """
     if path.is_file() and not overwrite:
         raise ConfigError(
             "There is a file in the result's place already.",
             where=path,
-            todo="give another name as OUT, or --overwrite to replace it",
+            todo="give another name, or --overwrite to replace it",
         )
-
-
-def check_writable(path: Path) -> None:
-    """See before long work that its result can be written there, over what is there; the folder is made.
-
-    Raises:
-        ConfigError: There is a folder in its place.
-        OSError: There can be no such folder, or no file in it.
-    """
     if path.is_dir():
         raise ConfigError("There is a folder in the result's place.", where=path, todo="give another name")
     if is_device(path):
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         # Nobody asked for the temporary name.

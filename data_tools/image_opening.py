@@ -44,6 +44,7 @@ MAX_PIXELS = 128_000_000
 MAX_PIXELS_VARIABLE = "DUSKBENCH_MAX_PIXELS"
 
 ORIENTATION = 0x0112
+_TURNED_TWICE = ("libtiff", "F;32BF")
 _XMP = ("xmp", "XML:com.adobe.xmp")
 _OPENING = threading.Lock()
 _READ_KINDS = frozenset({
@@ -178,6 +179,12 @@ def load(image: Image.Image) -> None:
         exif = exif_of(image)
         for tag in TiffTags.TAGS_V2_GROUPS:
             exif.pop(tag, None)
+        opened: Any = image
+        # What is compressed comes from libtiff in the machine's byte order; Pillow would turn floats round once more.
+        opened.tile = [
+            tile._replace(args=("F;32NF", *tile.args[1:])) if (tile.codec_name, tile.args[0]) == _TURNED_TWICE else tile
+            for tile in opened.tile
+        ]
     image.load()
 
 

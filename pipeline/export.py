@@ -121,7 +121,7 @@ class _AnySize(nn.Module):
             _plain_layers(network)
         self.cpu().to(memory_format=torch.contiguous_format)
         self.forward_network = own.forward
-        self.stride = enhancer.stride if enhancer.pads_to_stride else 1
+        self.stride, self.margin = enhancer.stride if enhancer.pads_to_stride else 1, enhancer.margin
         self.least = max(getattr(module, "least_size", 1) for module in self.modules())
 
     def forward(self, image: Tensor) -> Tensor:
@@ -140,10 +140,10 @@ class _AnySize(nn.Module):
         The rows are those of `TorchEnhancer`: reflected, or repeated where there is too little to reflect. Padding of a
         free amount is not in every runtime's reach, and gathering is.
         """
-        if self.stride == 1:
+        if self.stride == 1 and not self.margin:
             return 0, None
         # Written as a product, so that the exporter knows that every halving comes out even.
-        padded = (size + self.stride - 1) // self.stride * self.stride
+        padded = (size + 2 * self.margin + self.stride - 1) // self.stride * self.stride
         before = (padded - size) // 2
         place = torch.arange(padded) - before
         reflected = (size - 1) - ((size - 1) - place.abs()).abs()
@@ -151,7 +151,7 @@ class _AnySize(nn.Module):
         fits = torch.full((1,), size) > torch.full((1,), padded - size - before)
         rows = torch.where(fits, reflected, repeated)
         if self.least > self.stride:
-            enough = torch.sym_max((size + self.stride - 1) // self.stride, -(-self.least // self.stride))
+            enough = torch.sym_max(padded // self.stride, -(-self.least // self.stride))
             rows = rows[torch.arange(enough * self.stride).clamp(max=padded - 1)]
         return before, rows
 

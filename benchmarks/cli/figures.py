@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from duskbench.benchmarks.cli.console import err_console, out_console
-from duskbench.benchmarks.cli.options import Device, Weights, use_weights
-
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")]
+from duskbench.benchmarks.cli.options import Device, Overwrite, Weights, use_weights
 
 
 def sheet(
@@ -26,7 +24,7 @@ def sheet(
 ) -> None:
     """Draw a contact sheet: photos in rows, enhancers in columns."""
     from duskbench.benchmarks.progress import RichProgress
-    from duskbench.data_tools.files import check_place, check_writable
+    from duskbench.data_tools.files import check_place
     from duskbench.data_tools.image_opening import format_to_write
     from duskbench.data_tools.images import write_image
     from duskbench.pipeline.apply.contact_sheet import contact_sheet, sheet_size
@@ -36,9 +34,8 @@ def sheet(
     check_place(out, overwrite=overwrite)
     use_weights(weights)
     labels = ENHANCERS.labels(enhancer or ["input", "lime", "zero_dce", "enlightengan", "cyclegan", "guided"])
-    # Before the work: a name, a size or a place that cannot be written would cost all of it.
+    # Before the work: a name or a size that cannot be written would cost all of it.
     format_to_write(out, sheet_size(photos, len(labels), width=width))
-    check_writable(out)
     columns = {label: load_enhancer(spec, device=device) for spec, label in labels.items()}
     with RichProgress(err_console) as progress:
         write_image(out, contact_sheet(photos, columns, width=width, progress=progress))

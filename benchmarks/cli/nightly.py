@@ -70,8 +70,6 @@ def nightly(
             "metric's own tolerance.",
         ),
     ] = None,
-    tolerance_map: Annotated[float | None, typer.Option(help="The same as --tolerance map=VALUE.")] = None,
-    tolerance_niqe: Annotated[float | None, typer.Option(help="The same as --tolerance niqe=VALUE.")] = None,
     throughput_ratio: Annotated[
         float, typer.Option(help="Least share of the baseline's throughput, relative to the calibration workload.")
     ] = 0.7,
@@ -107,11 +105,7 @@ def nightly(
     from duskbench.benchmarks.progress import RichProgress
     from duskbench.benchmarks.run_plan import RunOptions
 
-    given = {"map": tolerance_map, "niqe": tolerance_niqe}
-    limits = Limits(
-        {key: value for key, value in given.items() if value is not None} | _tolerances(tolerance or ()),
-        throughput_ratio,
-    )
+    limits = Limits(_tolerances(tolerance or ()), throughput_ratio)
     if accept:
         night = accept_newest(find_config(config).stem, history)
         out_console.print(Text(f"Night {night.id} ({night.verdict}) is the baseline of {night.config} now."))

@@ -46,6 +46,7 @@ Device = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(help="Folder of weight files, searched before the cache; also $DUSKBENCH_WEIGHTS.")
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")]
 Checkpoint = Annotated[str | None, typer.Option(help="Weights of the detector.")]
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Images a detector is given at a time; by default as many as suits it.")

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from duskbench.benchmarks.cli.console import out_console
-from duskbench.benchmarks.cli.options import CfgOptions, Weights, use_weights
+from duskbench.benchmarks.cli.options import CfgOptions, Overwrite, Weights, use_weights
 from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.files import check_writable
+from duskbench.data_tools.files import check_place
 
 
 def train(
@@ -22,6 +22,7 @@ def train(
     export: Annotated[Path | None, typer.Option(help="Write the trained weights to this .safetensors file.")] = None,
     weights: Weights = None,
     cfg_options: CfgOptions = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train a detector or an enhancer on mmengine's Runner.
 
@@ -35,7 +36,8 @@ def train(
 
     use_weights(weights)
     if export is not None:
-        _check_export(export)
+        # What is there may be this training's: the same command once more ends as it ended before.
+        _check_export(export, overwrite=overwrite or resume)
     loaded = load_config(config)
     if loaded.get("schedule"):
         from duskbench.pipeline.training import enhancer as training
@@ -56,9 +58,9 @@ def train(
         out_console.print(f"Written: {training.export(checkpoint, export)}", soft_wrap=True)
 
 
-def _check_export(path: Path) -> None:
+def _check_export(path: Path, *, overwrite: bool) -> None:
     """Refuse before a training what could not be written, or not be read as weights, after it."""
     if path.suffix != ".safetensors" or path.is_dir():
         got = f"{path}, a folder" if path.is_dir() else repr(str(path))
         raise ConfigError("Weights are not exported there.", where="--export", expected="FILE.safetensors", got=got)
-    check_writable(path)
+    check_place(path, overwrite=overwrite)

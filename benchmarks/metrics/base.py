@@ -97,6 +97,8 @@ class ImageMetric(Metric):
 class Ranking:
     """The counted detections of one class at one overlap, best first; ignored ones are left out.
 
+    Its arrays are not copied, so that rankings may share them, and must not change until `rank` has returned.
+
     Attributes:
         images: (D,) integers into the images of the run.
         tp: (D,) bool: found an object that is not difficult, each of which is found once. False: a false alarm.

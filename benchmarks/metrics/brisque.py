@@ -17,9 +17,9 @@ from duskbench.benchmarks.metrics.base import ImageMetric, Value
 from duskbench.data_tools.errors import DataError
 
 # MATLAB's rgb2gray, of grey levels 0..255.
-_GREY = (0.298936021293775, 0.587043074451121, 0.114020904255103)
-# MATLAB's imresize by one half: bicubic (a = -0.5) stretched to twice its width; the first of eight taps.
-_HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
+GREY = (0.298936021293775, 0.587043074451121, 0.114020904255103)
+# MATLAB's imresize by one half: bicubic (a = -0.5) stretched to twice its width.
+HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
 _GAMMA, _RHO = 0.05, -153.591
 # Least and greatest of each feature in the LIVE database. Source: the release's `allrange`.
 _RANGES = np.array([
@@ -87,7 +87,7 @@ def features(image_rgb: np.ndarray) -> np.ndarray | None:
     if min(image_rgb.shape[:2]) < _LEAST_SIDE:
         return None
     # MATLAB rounds halves up and stays in 8 bits.
-    grey = np.floor(image_rgb @ np.array(_GREY) + 0.5)
+    grey = np.floor(image_rgb @ np.array(GREY) + 0.5)
     found = [*_scale_features(grey), *_scale_features(_half(_half(grey).T).T)]
     return np.array(found) if np.isfinite(found).all() else None
 
@@ -105,7 +105,7 @@ def _normalise(grey: np.ndarray) -> np.ndarray:
     """Mean-subtracted, contrast-normalised coefficients; outside the image there is black, as for `filter2`."""
     import cv2
 
-    taps = _gaussian()
+    taps = gaussian()
 
     def blur(plane: np.ndarray) -> np.ndarray:
         return cv2.sepFilter2D(plane, cv2.CV_64F, taps, taps, borderType=cv2.BORDER_CONSTANT)
@@ -116,11 +116,12 @@ def _normalise(grey: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _gaussian() -> np.ndarray:
+def gaussian() -> np.ndarray:
     """The 7-tap Gaussian of sigma 7/6, (7,) float64.
 
-    Multiples of 2^-26 that add up to exactly 1: then the coefficients of a flat area are exactly 0, and
-    their signs, which the features count, are not rounding noise.
+    Multiples of 2^-26 that add up to exactly 1: then every product and sum over a flat area is exact and its
+    coefficients are exactly 0. With other weights their sign, which the features count, would be rounding noise, other
+    noise on every machine, and flat areas (black skies, blown lamps) are what night images are full of.
     """
     taps = np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2)
     taps = np.round(taps / taps.sum() * 2**26) / 2**26
@@ -132,7 +133,7 @@ def _half(grey: np.ndarray) -> np.ndarray:
     """Half as many rows, as MATLAB's `imresize(x, 0.5)`: bicubic with antialiasing, borders mirrored."""
     rows = math.ceil(len(grey) / 2)
     padded = np.pad(grey, ((3, 5), (0, 0)), mode="symmetric")
-    return sum((tap * padded[k : k + 2 * rows : 2][:rows] for k, tap in enumerate(_HALVING)), np.zeros(()))
+    return sum((tap * padded[k : k + 2 * rows : 2][:rows] for k, tap in enumerate(HALVING)), np.zeros(()))
 
 
 @cache

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from duskbench.benchmarks.metrics.base import Value
+from duskbench.benchmarks.metrics.brisque import GREY, HALVING, gaussian
 from duskbench.benchmarks.protocol import NiqeLuma as Luma
 from duskbench.data_tools.errors import ConfigError, DataError
 
@@ -27,12 +28,9 @@ BLOCK = 96
 
 # Weights of R, G, B and an offset, in grey levels of 0..255.
 _LUMA: dict[str, tuple[float, float, float, float]] = {
-    "rgb2gray": (0.298936021293775, 0.587043074451121, 0.114020904255103, 0.0),  # MATLAB rgb2gray
+    "rgb2gray": (*GREY, 0.0),
     "ycbcr_y": (65.481 / 255, 128.553 / 255, 24.966 / 255, 16.0),  # MATLAB rgb2ycbcr, first channel
 }
-
-# MATLAB imresize by one half: bicubic (a = -0.5) stretched to twice its width. Distances 0.5, 1.5, 2.5, 3.5.
-_HALVING = (111 / 256, 29 / 256, -9 / 256, -3 / 256)
 
 # Blocks worked on at a time: on a CPU what the cache holds, on a GPU what fills it.
 _BLOCKS_AT_A_TIME = {"cpu": 6, "cuda": 512}
@@ -164,22 +162,9 @@ def _normalise(tile: Tensor) -> Tensor:
     return (tile[3:-3, 3:-3] - mean).div_(deviation.add_(1))
 
 
-@cache
-def _gaussian() -> tuple[float, ...]:
-    """Half of the 7-tap Gaussian of sigma 7/6, from the middle outwards.
-
-    Multiples of 2^-26 that add up to exactly 1: then every product and sum over a flat area is exact and its
-    coefficients are exactly 0. With other weights their sign, which the features count, would be rounding noise, other
-    noise on every machine, and flat areas (black skies, blown lamps) are what night images are full of.
-    """
-    taps = [math.exp(-0.5 * (k / (7 / 6)) ** 2) for k in range(4)]
-    total = taps[0] + 2 * sum(taps[1:])
-    outer = [round(tap / total * 2**26) / 2**26 for tap in taps[1:]]
-    return (1 - 2 * sum(outer), *outer)
-
-
 def _blur(planes: Tensor, dim: int) -> Tensor:
-    middle, *outer = _gaussian()
+    # From the middle outwards.
+    middle, *outer = gaussian()[3:].tolist()
     size = planes.shape[dim] - 6
     blurred = planes.narrow(dim, 3, size) * middle
     for k, weight in enumerate(outer, start=1):
@@ -209,8 +194,9 @@ def _decimate(mirrored: Tensor, dim: int) -> Tensor:
         return phases[offset % 2].narrow(dim, offset // 2, size)
 
     # Sample 2 i stands at 2 i + 3, and the filter's middle half-way to the next.
-    filtered = (at(3) + at(4)).mul_(_HALVING[0])
-    for k, weight in enumerate(_HALVING[1:], start=1):
+    middle, *outer = HALVING[4:].tolist()
+    filtered = (at(3) + at(4)).mul_(middle)
+    for k, weight in enumerate(outer, start=1):
         filtered.add_(at(3 - k) + at(4 + k), alpha=weight)
     return filtered
 

@@ -102,7 +102,8 @@ def gate_night(
         return GateResult((*findings, *_nothing_measured(tonight)), differences=tuple(blocking))
     of = {label: each for each in compared for label in each.baseline.evidence.rows}
     findings = list(_nothing_measured(tonight))
-    notes: list[str] = []
+    others = dict.fromkeys(heading for each in compared for heading in each.comparison.by_code_of_second)
+    notes = [f"{heading}: of both nights computed by tonight's code, which is not the baseline's" for heading in others]
     for label, row in tonight.rows.items():
         findings += _row_findings(row, of.get(label), tonight, calibration, limits)
         if label in of and label in of[label].by_label:

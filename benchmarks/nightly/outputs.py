@@ -14,7 +14,7 @@ from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.nightly.summary import to_markdown
 from duskbench.benchmarks.results import write_tables
 from duskbench.data_tools.errors import ConfigError
-from duskbench.data_tools.files import check_writable, is_device, write_text
+from duskbench.data_tools.files import check_place, is_device, write_text
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Outputs:
     tracker: str | None = None
 
     def check(self) -> None:
-        """See before the night that they can be written, see `check_writable`, each to a place of its own."""
+        """See before the night that they can be written over the last night's, each to a place of its own."""
         wanted = [path for path in (self.junit, self.summary, self.report, self.json) if path is not None]
         for path in wanted:
-            check_writable(path)
+            check_place(path, overwrite=True)
         places = [path.resolve() for path in (self.history, *wanted, *(self._by_direction().values()))]
         shared = [path for path in wanted if places.count(path.resolve()) > 1 and not is_device(path)]
         if shared:

@@ -66,6 +66,7 @@ def enhance_files(
             enhancer is a folder with one image for two files.
         ConfigError: A result would take the place of an original, or of a file that is there although `overwrite` is
             not given, or has a name that no image is written under; or the extra `video` is missing.
+        OSError: The result of a single file cannot be written.
     """
     pairs = _pairs(source, target, image_suffix)
     ids = _ids(source, [file for file, _ in pairs if is_image_file(file)])

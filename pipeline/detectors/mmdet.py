@@ -251,13 +251,14 @@ def test_pipeline_config(config: Config) -> list[Any]:
 
 def _test_pipeline(config: Config) -> list[Any]:
     import mmdet.datasets.transforms  # noqa: F401 - fills the registry
+    from mmcv.transforms import TestTimeAug
     from mmdet.registry import TRANSFORMS
     from mmengine.registry import DefaultScope
 
     steps = test_pipeline_config(config)
     try:
         with DefaultScope.overwrite_default_scope("mmdet"):
-            return [TRANSFORMS.build(step) for step in steps]
+            built = [TRANSFORMS.build(step) for step in steps]
     # A step may be anybody's, and may raise anything.
     except Exception as error:
         raise ConfigError(
@@ -266,6 +267,15 @@ def _test_pipeline(config: Config) -> list[Any]:
             got=raised_at(error, None),
             todo="correct test_dataloader.dataset.pipeline",
         ) from error
+    if any(isinstance(step, TestTimeAug) for step in built):
+        raise ConfigError(
+            "The test pipeline of the mmdet config makes several pictures of one.",
+            where=config.filename,
+            expected="steps that make one input of a picture; boxes of several are not merged",
+            got="TestTimeAug",
+            todo="give test_dataloader.dataset.pipeline the steps of one picture",
+        )
+    return built
 
 
 def checkpoint_file(checkpoint: str | Path) -> Path:

@@ -19,5 +19,7 @@ class Guided(GeneratorEnhancer):
     paper = "Guo et al.: Multi-Scale Feature Guided Low-Light Image Enhancement, ICIP 2021"
     default_weights: ClassVar[str] = "guided"
     stride: ClassVar[int] = 16
+    # Of zeros around the picture the U-Net makes a pale frame some 16 pixels wide.
+    margin: ClassVar[int] = 16
     # A result pixel sees 137 pixels to each side through EnlightenGAN's U-Net and 81 more through VGG-16's conv5_1.
     overlap: ClassVar[int | None] = 224

@@ -42,6 +42,8 @@ class TorchEnhancer(Enhancer):
 
     Attributes:
         stride: Total down-sampling of the network. Tiles start at multiples of it.
+        margin: Pixels that are added on each side, by reflection, and taken off again: what a network makes of the
+            zeros around a picture then falls outside it.
         pads_to_stride: Pad to a multiple of `stride` before the network; False for one that takes any size itself.
         overlap: Pixels on each side of a result pixel that it may depend on: half the receptive field, rounded up. None
             for a network that must see the whole picture; such a one is never tiled.
@@ -52,6 +54,7 @@ class TorchEnhancer(Enhancer):
     """
 
     stride: ClassVar[int] = 1
+    margin: ClassVar[int] = 0
     pads_to_stride: ClassVar[bool] = True
     overlap: ClassVar[int | None] = None
     memory_format: ClassVar[torch.memory_format] = torch.channels_last
@@ -110,7 +113,7 @@ class TorchEnhancer(Enhancer):
             EnhancerError: The network returned another shape, an integer type, NaN or infinity, or ran out of memory.
         """
         height, width = image_rgb.shape[:2]
-        padded, top, left = pad_to_multiple(image_rgb, self.stride if self.pads_to_stride else 1)
+        padded, top, left = self._padded(image_rgb)
         whole = self.overlap is None
         tiles = plan_tiles(
             *padded.shape[:2],
@@ -124,6 +127,9 @@ class TorchEnhancer(Enhancer):
                 result[tile.core] = self._enhance_tile(padded[tile.window], tile, image_id)
         return result[top : top + height, left : left + width]
 
+    def _padded(self, image_rgb: np.ndarray) -> tuple[np.ndarray, int, int]:
+        return pad_to_multiple(image_rgb, self.stride if self.pads_to_stride else 1, self.margin)
+
     def batch_of(self, image_rgb: np.ndarray) -> tuple[Tensor, tuple[slice, slice]]:
         """Make of a whole image what the network is given.
 
@@ -134,7 +140,7 @@ class TorchEnhancer(Enhancer):
             (1, 3, H', W') float32 RGB in [0, 1], padded, on the device; and the rows and columns that are the image.
         """
         height, width = image_rgb.shape[:2]
-        padded, top, left = pad_to_multiple(image_rgb, self.stride if self.pads_to_stride else 1)
+        padded, top, left = self._padded(image_rgb)
         return self._batch(padded), (slice(top, top + height), slice(left, left + width))
 
     @property

@@ -30,6 +30,15 @@ def test_it_says_what_it_wrote(tmp_path: Path) -> None:
     assert f"{out.stat().st_size / 1e6:.2f} MB" in text
 
 
+def test_a_file_that_is_there_is_replaced_when_asked_alone(tmp_path: Path) -> None:
+    out = tmp_path / "there.onnx"
+    out.write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=r"(?s)in the result's place already.*there\.onnx.*--overwrite"):
+        command("lime", out)
+    with pytest.raises(ConfigError, match="Only enhancers that are networks"):
+        command("lime", out, "--overwrite")
+
+
 def test_what_cannot_be_exported_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Only enhancers that are networks"):
         command("lime", tmp_path / "lime.onnx")

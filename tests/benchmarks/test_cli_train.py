@@ -38,6 +38,18 @@ def test_a_folder_that_takes_no_file_is_named_before_the_training(tmp_path: Path
     assert not (tmp_path / "work").exists()
 
 
+def test_weights_that_are_there_are_replaced_when_asked_alone(tmp_path: Path) -> None:
+    there = tmp_path / "there.safetensors"
+    there.write_bytes(b"another training's")
+    arguments = (CONFIG, "--work-dir", tmp_path / "work", "--export", there, "--cfg-options", f"data_root={tmp_path}")
+    with pytest.raises(ConfigError, match=r"(?s)in the result's place already.*there\.safetensors.*--overwrite"):
+        command(*arguments)
+    assert not (tmp_path / "work").exists()
+    for said in ("--overwrite", "--resume"):
+        with pytest.raises(DataError, match="trainA"):
+            command(*arguments, said)
+
+
 def test_a_folder_with_blanks_is_taken_as_it_is(tmp_path: Path) -> None:
     root = tmp_path / "my photos, '24"
     with pytest.raises(DataError) as error:

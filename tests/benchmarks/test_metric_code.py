@@ -80,6 +80,18 @@ def test_other_code_than_the_runs_is_named_with_its_numbers(edited: tuple[Path, 
     assert comparison.notes[:2] == tuple(f"1st run: {said}" for said in table.cautions)
 
 
+def test_two_runs_are_put_together_by_one_code_and_the_comparison_says_so(tmp_path: Path) -> None:
+    """The first run's sum became a largest number beside the second's, unsaid."""
+    before = make(tmp_path / "before", write(tmp_path / "one.py", hits=True, aggregate="sum"))
+    after = make(tmp_path / "after", write(tmp_path / "two.py", hits=True, aggregate="max"))
+    table = build_comparison_table(compare_runs(before, after), ("a", "b"))
+    assert table.rows[0]["whole", "before"].value == table.rows[0]["whole", "after"].value < 10
+    assert read_table(before).rows[0]["whole",].value > 50
+    (caution,) = table.cautions
+    assert caution.startswith("Whole: of both runs computed by the 2nd one's code, which is not the 1st one's")
+    assert not build_comparison_table(compare_runs(after, after), ("a", "b")).cautions
+
+
 def test_a_csv_has_no_notes_so_standard_error_says_it(
     edited: tuple[Path, Path], duskbench: Callable[..., tuple[int, str, str]]
 ) -> None:

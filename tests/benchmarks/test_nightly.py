@@ -141,7 +141,7 @@ def test_trainings_of_a_method_are_one_row_of_a_night(site: Bench, nightly: Nigh
 @pytest.mark.slow
 def test_a_metric_in_a_file_is_gated_shown_and_charted(site: Bench, nightly: Nightly, tmp_path: Path) -> None:
     (tmp_path / "darkness.py").write_text(METRIC)
-    options = ("--metric", f"{tmp_path}/darkness.py:Darkness", "--detector", "none", "--tolerance-niqe", 100)
+    options = ("--metric", f"{tmp_path}/darkness.py:Darkness", "--detector", "none", "--tolerance", "niqe=100")
     assert nightly(*options)[0] == 0
     write_mine(site, gain=2.2)
     code, text = nightly(*options, "--summary", tmp_path / "s.md")
@@ -163,7 +163,7 @@ def test_other_numbers_of_the_same_fingerprint_are_told_apart(site: Bench, night
     assert nightly()[0] == 0
     # Better or worse: what moves without a reason is reported.
     (tmp_path / "gain.txt").write_text("2.6")
-    code, text = nightly("--tolerance-niqe", 10, "--tolerance-map", 100)
+    code, text = nightly("--tolerance", "niqe=10", "--tolerance", "map=100")
     assert code == 0
     assert "Mine: other numbers than in the baseline; same fingerprint" in text and "not deterministic" in text
     (tmp_path / "gain.txt").write_text("0.2")
@@ -315,7 +315,7 @@ def test_tonights_numbers_are_those_of_the_rows(site: Bench, nightly: Nightly, t
     )
 
 
-@pytest.mark.parametrize("option", [("--tolerance-map", -1), ("--tolerance", "niqe=much")])
+@pytest.mark.parametrize("option", [("--tolerance", "map=-1"), ("--tolerance", "niqe=much")])
 def test_tolerances_that_are_none_are_usage_errors(
     nightly: Nightly, tmp_path: Path, option: tuple[str, object]
 ) -> None:

@@ -433,3 +433,13 @@ def test_the_interval_of_a_median_holds_it_as_often_as_it_says() -> None:
 def test_limits_out_of_range_are_errors(limits: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="cannot be set"):
         Limits(**limits)
+
+
+def test_other_code_that_puts_numbers_together_is_noted() -> None:
+    """A sum in the baseline and a largest number tonight: both nights are compared by tonight's."""
+    then = replace(metric("niqe"), is_mean=False)
+    now = replace(then, fingerprint="e" * 64)
+    before, after = (run(one(), metrics=(each,), detectors=()) for each in (then, now))
+    (said,) = gates(after, before).notes
+    assert said == "NIQE: of both nights computed by tonight's code, which is not the baseline's"
+    assert gates(after, after).notes == ()

@@ -197,6 +197,14 @@ def test_reasons_of_trainings_are_added_and_failures_say_whose_they_are(tmp_path
     assert got["Ours"].reasons["niqe"] == {"haze": 2}
     assert list(got["Ours"].failures.values()) == [f"{second}: too dark"]
     assert list(got["Input"].failures.values()) == ["too dark"]
+    assert got["Ours"].lacks == got["Input"].lacks == {0}
+
+
+def test_a_method_without_a_result_lacks_every_image(tmp_path: Path) -> None:
+    failing = {entry.label: ["0000", "0001"] for entry in entries() if entry.method}
+    make_run(tmp_path, make_images(2), SKILLS, enhancers=entries(), failing=failing)
+    got = results_of(tmp_path)
+    assert (got["Ours"].lacks, got["Input"].lacks) == ({0, 1}, frozenset())
 
 
 def two_runs(tmp_path: Path, weights: str) -> tuple[RunComparison, list[EnhancerComparison]]:

@@ -12,7 +12,7 @@ import pytest
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import (
-    check_writable,
+    check_place,
     file_sha256,
     only_one,
     place_file,
@@ -70,7 +70,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    check_writable(pipe)
+    check_place(pipe, overwrite=True)
     write_text(pipe, "read")
     assert os.read(reader, 100) == b"read" and pipe.is_fifo()
     os.close(reader)

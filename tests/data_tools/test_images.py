@@ -196,12 +196,12 @@ def test_jpeg_decodes_as_opencv_does(shared: Path) -> None:
 
 def tiff(
     samples: bytes, bits: int, kind: int, *, white_is_zero: bool = False, order: str = "<",
-    more: Sequence[tuple[int, int, int]] = (),
+    compression: int = 1, more: Sequence[tuple[int, int, int]] = (),
 ) -> bytes:  # fmt: skip
     """A TIFF of 4 x 1 grey samples by the specification alone. Source: TIFF 6.0, sections 2, 4 and 19."""
     entries = [
-        (256, 3, 4), (257, 3, 1), (258, 3, bits), (259, 3, 1), (262, 3, 0 if white_is_zero else 1), (273, 4, 8),
-        (277, 3, 1), (278, 3, 1), (279, 4, len(samples)), (339, 3, kind), *more,
+        (256, 3, 4), (257, 3, 1), (258, 3, bits), (259, 3, compression), (262, 3, 0 if white_is_zero else 1),
+        (273, 4, 8), (277, 3, 1), (278, 3, 1), (279, 4, len(samples)), (339, 3, kind), *more,
     ]  # fmt: skip
     head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8 + len(samples))
     directory = struct.pack(f"{order}H", len(entries))
@@ -255,6 +255,14 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
         (tiff(struct.pack("<4I", 0, 1 << 24, 1 << 31, 2**32 - 1), 32, UNSIGNED), [0, 1, 128, 255]),
         (tiff(struct.pack("<4f", 0, 0.004, 0.5, 1), 32, FLOAT), [0, 1, 128, 255]),
         (tiff(struct.pack(">4f", 0, 0.004, 0.2, 0.3), 32, FLOAT, order=">"), [0, 1, 51, 76]),
+        # Compressed by zlib: Adobe's number for it, and libtiff's older one.
+        *[
+            (tiff(zlib.compress(struct.pack(f"{order}4f", 0, 0.004, 0.5, 1)), 32, FLOAT, order=order, compression=n),
+             [0, 1, 128, 255])
+            for order in "<>" for n in (8, 32946)
+        ],
+        (tiff(zlib.compress(struct.pack(">4H", 0, 257, 32896, 65535)), 16, UNSIGNED, order=">", compression=8),
+         [0, 1, 128, 255]),
         (b"P5 4 1 65535\n" + struct.pack(">4H", 0, 257, 32896, 65535), [0, 1, 128, 255]),
         (b"P5 4 1 1000\n" + struct.pack(">4H", 0, 4, 500, 1000), [0, 1, 128, 255]),
         (b"P5 4 1 100\n" + bytes((0, 1, 50, 100)), [0, 3, 128, 255]),

@@ -25,6 +25,7 @@ class Small(TorchEnhancer):
 
     name = "small"
     stride: ClassVar[int] = 4
+    margin: ClassVar[int] = 3
 
     def __init__(self) -> None:
         super().__init__()

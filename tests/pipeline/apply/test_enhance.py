@@ -98,8 +98,9 @@ def test_a_target_that_cannot_be_written_is_named(tree: Path, tmp_path: Path) ->
     failures = enhance_files(tree / "a.png", tmp_path / "out" / "a.png", load_enhancer(double), overwrite=True)
     assert failures == [] and names(tmp_path / "out") == ["a.png/a.png"]
     (tmp_path / "file").write_text("x")
-    [(path, reason)] = enhance_files(tree / "a.png", tmp_path / "file" / "b.png", load_enhancer(double))
-    assert (path, reason) == (tree / "a.png", f"Not a directory: {tmp_path / 'file' / 'b.png'}")
+    with pytest.raises(FileExistsError) as caught:
+        enhance_files(tree / "a.png", tmp_path / "file" / "b.png", load_enhancer(double))
+    assert caught.value.filename == str(tmp_path / "file")
 
 
 def test_one_bad_file_does_not_stop_the_others(tree: Path, tmp_path: Path) -> None:

@@ -288,6 +288,9 @@ def test_a_test_pipeline_that_cannot_be_had_is_told(small: tuple[Config, Path]) 
     config, path = small
     with pytest.raises(ConfigError, match=r"(?s)cannot be built.*Resise is not in"):
         MMDetDetector(with_pipeline(config, {"type": "Resise"}), path)
+    several = {"type": "TestTimeAug", "transforms": [[{"type": "RandomFlip", "prob": prob} for prob in (0.0, 1.0)]]}
+    with pytest.raises(ConfigError, match=r"(?s)several pictures of one.*TestTimeAug"):
+        MMDetDetector(with_pipeline(config, several), path)
     for nothing in (None, {}, {"dataset": {}}, {"dataset": {"pipeline": []}}):
         bare = copy.deepcopy(config)
         bare.test_dataloader = nothing

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.pipeline.enhancers.padding import pad_to_multiple
 from duskbench.pipeline.enhancers.tiling import plan_tiles
 from duskbench.pipeline.enhancers.torch_base import TorchEnhancer
 
@@ -164,6 +165,35 @@ def test_padding_reflects_or_repeats(size, expected) -> None:
     assert (seen[0][0, 0, :, 0] * 255).round().int().tolist() == expected
     Spy()(image.transpose(1, 0, 2))
     assert (seen[1][0, 0, 0] * 255).round().int().tolist() == expected
+
+
+def test_what_a_network_makes_of_the_zeros_around_a_picture_falls_into_the_margin() -> None:
+    flat = np.full((21, 30, 3), 90, np.uint8)
+
+    class Framed(Box):
+        margin: ClassVar[int] = 6
+
+    assert Box()(flat)[0, 0, 0] < 60
+    for tile_pixels in (300, 10**6):
+        np.testing.assert_array_equal(Framed(tile_pixels=tile_pixels)(flat), flat)
+    # Inside, where the network sees no border, a margin changes nothing.
+    image = picture(40, 50)
+    inside = (slice(6, -6), slice(6, -6))
+    np.testing.assert_array_equal(Framed()(image)[inside], Box()(image)[inside])
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (5, [3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1, 0]),  # three on each side, and one more to a multiple of four
+        (2, [0, 0, 0, 0, 1, 1, 1, 1]),
+    ],
+)
+def test_a_margin_is_added_before_the_stride(size, expected) -> None:
+    image = np.arange(size, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(3, 2)
+    padded, top, left = pad_to_multiple(image, stride=4, margin=3)
+    assert padded[:, 0, 0].tolist() == expected
+    assert (top, left, padded.shape[1]) == (3, 4, 16)
 
 
 @pytest.mark.parametrize(
