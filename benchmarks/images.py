@@ -11,10 +11,11 @@ from duskbench.benchmarks.config import RUN_KEYS, BenchmarkConfig
 from duskbench.benchmarks.references import find_references, read_state
 from duskbench.benchmarks.rows import StoredImage
 from duskbench.data_tools.datasets import missing, open_dataset
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.exdark import ExDark
 from duskbench.data_tools.file_states import stamp
 from duskbench.data_tools.files import file_sha256
+from duskbench.data_tools.ids import shown
 from duskbench.data_tools.records import Dataset, ImageRecord
 
 _T = TypeVar("_T")
@@ -59,7 +60,7 @@ def read_images(
 
     Raises:
         ConfigError: A group has no image.
-        DataError: An image that is there has no reference.
+        DataError: An image that is there has no reference, or no annotation where others have one.
     """
     absent = set(missing(dataset))
     images: list[StoredImage] = []
@@ -75,7 +76,21 @@ def read_images(
         images.append(image)
         if progress:
             progress(number + 1, len(ids))
+    _check_annotated([image.record for image in images if image.sha256 is not None], dataset)
     return images
+
+
+def _check_annotated(records: Sequence[ImageRecord], dataset: Dataset) -> None:
+    """No built-in reader mixes them; a score of the whole would be missing without a word."""
+    without = [record.id for record in records if record.objects is None]
+    if 0 < len(without) < len(records):
+        raise DataError(
+            "Some images of the data set have no annotation, and others have one.",
+            where=dataset.root,
+            expected="objects of each image, an empty tuple where nothing is in it; or None for all",
+            got=f"None for {len(without)} of {len(records)} images: {shown(without, 3)}",
+            todo="change the data set's reader, or take the others: --split FILE, an id a line",
+        )
 
 
 def _select(dataset: Dataset, absent: set[str], limit: int | None, drop_cup: bool, groups: Sequence[str]) -> list[str]:

@@ -71,8 +71,9 @@ class ResultStore:
             except sqlite3.OperationalError:
                 db = self._open_copy(log)
         version = self._check_version(db)
-        if is_known(version) == "older":
-            # What was written by an earlier version is brought up to date in memory; the file stays as it is.
+        if is_known(version) != "current":
+            # What an earlier version wrote, or a run that was killed before its tables were there, is brought up to
+            # date in memory; the file stays as it is.
             memory = sqlite3.connect(":memory:")
             db.backup(memory)
             db.close()

@@ -32,7 +32,7 @@ def replacing(path: Path, *, keeps_suffix: bool = False) -> Iterator[Path]:
     """A temporary name beside a file, for what takes the file's place once it is complete.
 
     If the writing fails, what is there stays, and nothing is left behind; what a killed process leaves, `leftovers`
-    removes.
+    removes. A device or pipe, as /dev/stdout is, is written to and not replaced.
 
     Args:
         path: The file.
@@ -41,6 +41,9 @@ def replacing(path: Path, *, keeps_suffix: bool = False) -> Iterator[Path]:
     Raises:
         OSError: As in the block, and of `path` where it is of the temporary name: nobody asked for that one.
     """
+    if is_device(path):
+        yield path
+        return
     # Not mkstemp: it makes files private, and takes twice the system calls. No two writers share process and thread.
     # A part of the name: the whole may be as long as a name can be.
     name = f".{path.name[:_NAME_PART]}.{os.getpid()}.{threading.get_ident()}"
@@ -78,11 +81,17 @@ def written_whole(path: Path) -> Iterator[IO[str]]:
 
 
 def _created(path: Path) -> BinaryIO:
+    mode: Literal["wb", "xb"] = "wb" if is_device(path) else "xb"
     try:
-        return path.open("xb")
+        return path.open(mode)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("xb")
+        return path.open(mode)
+
+
+def is_device(path: Path) -> bool:
+    """Whether a name stands for a device or pipe; what /dev/stdout leads to may be a file too."""
+    return other_than_file(path) in NEVER_ENDING or (path.parent == Path("/dev") and path.exists())
 
 
 def check_place(path: Path, *, overwrite: bool) -> None:
@@ -101,6 +110,8 @@ def check_place(path: Path, *, overwrite: bool) -> None:
         )
     if path.is_dir():
         raise ConfigError("There is a folder in the result's place.", where=path, todo="give another name")
+    if is_device(path):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
@@ -182,7 +193,9 @@ def only_one(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    file = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
+    # Of a link that of the other end, which may have more names.
+    real = path.resolve()
+    file = real / ".lock" if real.is_dir() else real.with_name(f".{real.name}.lock")
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file)
     try:

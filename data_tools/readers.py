@@ -38,7 +38,8 @@ def build_reader(
     """
     arguments = {**options, "root": root}
     if "split" in check_arguments(code, layout, arguments):
-        arguments["split"] = split or "all"
+        # An empty name is none of its splits.
+        arguments["split"] = "all" if split is None else split
     elif split is not None and split not in WHOLE:
         what = "a plain folder" if layout == "folder" else f"{layout}, which has none"
         raise UnknownNameError(f"split of {what}", split, WHOLE, where=root)

@@ -15,6 +15,7 @@ from duskbench.data_tools.errors import ConfigError, DuskbenchError, UnknownName
 from duskbench.data_tools.fingerprint import Named
 from duskbench.data_tools.hub import is_hub_address
 from duskbench.data_tools.plugins import find_plugin, raised_at
+from duskbench.data_tools.settings import check_setting
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,13 @@ def check_arguments(code: Any, name: str, arguments: Mapping[str, Any]) -> Mappi
 
     Raises:
         UnknownNameError: It does not take one of the arguments.
+        ConfigError: One is a word where the code says bool: Python takes any for True, "False" too.
     """
     parameters = inspect.signature(code).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    for key in arguments:
+    for key, value in arguments.items():
         if key not in parameters and not open_ended:
             raise UnknownNameError("argument", key, parameters, where=name)
+        if key in parameters and parameters[key].annotation in (bool, "bool"):
+            check_setting(name, key, value, not isinstance(value, str), "True or False")
     return parameters

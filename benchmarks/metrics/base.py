@@ -32,7 +32,7 @@ class Metric:
         heading: Of its column.
         better: Which way is better.
         digits: Digits behind the point.
-        factor: What a stored number is multiplied by to be shown: 100 for a share shown in percent.
+        factor: What a stored number is multiplied by to be shown, above 0: 100 for a share shown in percent.
         tolerance: By how much it may get worse from one night to the next, in the shown unit; None: it is shown in the
             nightly report and decides nothing.
         arguments: What it was built with; part of its fingerprint. Set by the constructor.

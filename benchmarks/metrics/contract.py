@@ -68,7 +68,8 @@ def _check_description(metric: ImageMetric | DetectionMetric, target: str) -> No
         ("heading", _is_text(getattr(metric, "heading", None)), "a text of one line"),
         ("better", getattr(metric, "better", None) in get_args(Better), '"lower" or "higher"'),
         ("digits", type(metric.digits) is int and 0 <= metric.digits <= _MOST_DIGITS, f"0 to {_MOST_DIGITS}"),
-        ("factor", is_number(metric.factor) and metric.factor != 0, "a finite number, not 0"),
+        # A negative one would turn round what `better` says, and the ends of intervals.
+        ("factor", is_number(metric.factor) and metric.factor > 0, "a finite number above 0"),
         ("tolerance", tolerance is None or (is_number(tolerance) and tolerance >= 0), "None, or a number from 0"),
         (
             "needs",

@@ -67,7 +67,8 @@ class History:
     """
 
     def __init__(self, path: str | Path, *, must_exist: bool = False) -> None:
-        self.path = Path(path)
+        # The file that a link leads to: replaced itself, it would be read by nobody who has the other end.
+        self.path = Path(path).resolve()
         self._db = sqlite3.connect(":memory:")
         if self.path.exists() or must_exist:
             self._load()

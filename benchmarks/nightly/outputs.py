@@ -6,13 +6,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from duskbench.benchmarks.metrics.base import Better
 from duskbench.benchmarks.nightly.dashboards import to_bencher, to_github_benchmark, tracked_numbers
 from duskbench.benchmarks.nightly.history import read_history
 from duskbench.benchmarks.nightly.junit import to_junit
 from duskbench.benchmarks.nightly.night import Night
 from duskbench.benchmarks.nightly.summary import to_markdown
 from duskbench.benchmarks.results import write_tables
-from duskbench.data_tools.files import check_place, write_text
+from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.files import check_place, is_device, write_text
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,19 @@ class Outputs:
     tracker: str | None = None
 
     def check(self) -> None:
-        """See before the night that they can be written; over the last night's; see `check_place`."""
-        for path in (self.junit, self.summary, self.report, self.json):
-            if path is not None:
-                check_place(path, overwrite=True)
+        """See before the night that they can be written over the last night's, each to a place of its own."""
+        wanted = [path for path in (self.junit, self.summary, self.report, self.json) if path is not None]
+        for path in wanted:
+            check_place(path, overwrite=True)
+        places = [path.resolve() for path in (self.history, *wanted, *(self._by_direction().values()))]
+        shared = [path for path in wanted if places.count(path.resolve()) > 1 and not is_device(path)]
+        if shared:
+            raise ConfigError(
+                "Two files of the night have one name.",
+                where=shared[0],
+                expected="a name for the history and each of --junit, --summary, --report and --json",
+                todo="give another one",
+            )
 
     def write(self, night: Night, folder: Path) -> None:
         """Write them all; what a CI reads first is written first."""
@@ -53,8 +64,8 @@ class Outputs:
             write_text(self.summary, to_markdown(night, self.accept, self._links(night)))
         if self.json is not None:
             write_text(self.json, to_bencher(night))
-            write_text(self.json.with_suffix(".smaller.json"), to_github_benchmark(night, "lower"))
-            write_text(self.json.with_suffix(".bigger.json"), to_github_benchmark(night, "higher"))
+            for better, path in self._by_direction().items():
+                write_text(path, to_github_benchmark(night, better))
         if any(enhancer.n_images for enhancer in night.enhancers):
             write_tables(folder)
         if self.report is not None:
@@ -76,6 +87,11 @@ class Outputs:
                 n_images=night.n_images,
                 step=before.index(night.id),
             )
+
+    def _by_direction(self) -> dict[Better, Path]:
+        """Where the numbers that are better lower, and those that are better higher, go for github-action-benchmark."""
+        names: dict[Better, str] = {"lower": ".smaller.json", "higher": ".bigger.json"}
+        return {} if self.json is None else {better: self.json.with_suffix(end) for better, end in names.items()}
 
     def _links(self, night: Night) -> dict[str, str]:
         """The report beside the summary, and the page of the CI run, which has it among its files."""

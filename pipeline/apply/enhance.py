@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from duskbench.data_tools.errors import ConfigError, DataError, DuskbenchError, EnhancerError
 from duskbench.data_tools.files import check_place
+from duskbench.data_tools.ids import stem
 from duskbench.data_tools.image_files import ImageFiles, find_images
 from duskbench.data_tools.image_metadata import read_metadata, write_image_with_metadata
 from duskbench.data_tools.images import IMAGE_SUFFIXES, is_image_file, read_image
@@ -19,6 +20,7 @@ from duskbench.data_tools.leftovers import remove_leftovers
 from duskbench.data_tools.progress import SILENT, Progress
 from duskbench.pipeline.apply.video import VIDEO_SUFFIXES, enhance_video, is_video_file
 from duskbench.pipeline.enhancers.base import Enhancer
+from duskbench.pipeline.enhancers.folder import Folder
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,9 @@ def enhance_files(
     bytes of 16-bit files, grey as three equal channels on the way in, transparency left out. Videos: see
     `enhance_video`. Each file appears whole or not at all, so what was stopped goes on with the file it stopped in.
 
+    An image is known to the enhancer by its path below the source, without the extension unless another file differs in
+    that alone.
+
     Args:
         source: An image or video file, or a folder. Files of a folder that are neither (raw photos, notes) are left
             out, with a warning in the log that counts them by extension.
@@ -57,12 +62,16 @@ def enhance_files(
         (file, reason) of each file that failed.
 
     Raises:
-        DataError: The source does not exist or holds neither image nor video, or two files would become one.
+        DataError: The source does not exist or holds neither image nor video, or two files would become one; or the
+            enhancer is a folder with one image for two files.
         ConfigError: A result would take the place of an original, or of a file that is there although `overwrite` is
-            not given; or the extra `video` is missing.
+            not given, or has a name that no image is written under; or the extra `video` is missing.
         OSError: The result of a single file cannot be written.
     """
     pairs = _pairs(source, target, image_suffix)
+    ids = _ids(source, [file for file, _ in pairs if is_image_file(file)])
+    if isinstance(enhancer, Folder):
+        enhancer.check_images(ids.values())
     if source.is_file():
         check_place(pairs[0][1], overwrite=overwrite)
     if source.is_dir() and not overwrite:
@@ -86,14 +95,18 @@ def enhance_files(
             continue
         waiting.append(pair)
         if len(waiting) == enhancer.batch_size:
-            _enhance_images(waiting, enhancer, quality, failures)
+            _enhance_images(waiting, ids, enhancer, quality, failures)
             waiting = []
-    _enhance_images(waiting, enhancer, quality, failures)
+    _enhance_images(waiting, ids, enhancer, quality, failures)
     return failures
 
 
 def _enhance_images(
-    pairs: list[tuple[Path, Path]], enhancer: Enhancer, quality: int, failures: list[tuple[Path, str]]
+    pairs: list[tuple[Path, Path]],
+    ids: Mapping[Path, str],
+    enhancer: Enhancer,
+    quality: int,
+    failures: list[tuple[Path, str]],
 ) -> None:
     read: list[tuple[Path, Path]] = []
     images: list[np.ndarray] = []
@@ -103,7 +116,7 @@ def _enhance_images(
             read.append(pair)
     results: list[np.ndarray | EnhancerError] = []
     try:
-        results = enhancer.many(images, [source.stem for source, _ in read]) if images else []
+        results = enhancer.many(images, [ids[source] for source, _ in read]) if images else []
     except EnhancerError as error:
         failures += [(source, str(error)) for source, _ in read]
     for (source, target), result in zip(read, results, strict=False):
@@ -143,6 +156,8 @@ def _pairs(source: Path, target: Path, image_suffix: str | None) -> list[tuple[P
         raise ConfigError(
             "The results would take the originals' place.", where=target, todo="give another folder as OUT"
         )
+    if target.is_file():
+        raise ConfigError("The results of a folder are a folder.", where=target, got="a file")
     found = find_images(source) if source.is_dir() else ImageFiles(source)
     everything = sorted(source / file for file in (*found.files, *found.others))
     # A target inside the source is not enhanced again on the next call; one above the source holds all of it.
@@ -157,6 +172,13 @@ def _pairs(source: Path, target: Path, image_suffix: str | None) -> list[tuple[P
     return _checked(
         [(file, (target / file.relative_to(source)).with_name(_name(file, image_suffix))) for file in files]
     )
+
+
+def _ids(source: Path, files: Sequence[Path]) -> dict[Path, str]:
+    root = source if source.is_dir() else source.parent
+    names = {file: file.relative_to(root).as_posix() for file in files}
+    times = Counter(map(stem, names.values()))
+    return {file: stem(name) if times[stem(name)] == 1 else name for file, name in names.items()}
 
 
 def _name(file: Path, image_suffix: str | None) -> str:
@@ -178,10 +200,11 @@ def _checked(pairs: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
             raise ConfigError(
                 "The result would take an original's place.", where=result, todo="give another folder or file as OUT"
             )
-        if is_video_file(file) and not is_video_file(result):
+        kind, known = ("a video", VIDEO_SUFFIXES) if is_video_file(file) else ("an image", IMAGE_SUFFIXES)
+        if result.suffix.lower() not in known:
             raise ConfigError(
-                "The result of a video is a video.",
-                where=result, expected=", ".join(sorted(VIDEO_SUFFIXES)), got=repr(result.suffix),
+                f"The result of {kind} is {kind}.",
+                where=result, expected=", ".join(sorted(known)), got=repr(result.suffix),
             )  # fmt: skip
         seen[result] = file
     return pairs

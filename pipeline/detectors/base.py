@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -57,14 +57,22 @@ class Detections:
         return len(self.scores)
 
 
-def need_image(image_rgb: np.ndarray, detector: str) -> None:
-    """Raise DetectorError, in the detector's name, unless this is an (H, W, 3) uint8 image with a pixel."""
-    if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.size == 0:
-        raise DetectorError(
-            f"Detector {detector!r} was given something that is no image.",
-            expected="(H, W, 3) uint8 RGB",
-            got=f"{image_rgb.shape} {image_rgb.dtype}",
-        )
+def need_images(images: Iterable[np.ndarray], detector: str) -> list[np.ndarray]:
+    """A batch as a list; an array of images is one too.
+
+    Raises:
+        DetectorError: One is no (H, W, 3) uint8 image with a pixel; in the detector's name.
+    """
+    given = list(images)
+    for each in given:
+        is_array = isinstance(each, np.ndarray)
+        if not is_array or each.dtype != np.uint8 or each.ndim != 3 or each.shape[2] != 3 or each.size == 0:
+            raise DetectorError(
+                f"Detector {detector!r} was given something that is no image.",
+                expected="(H, W, 3) uint8 RGB",
+                got=f"{each.shape} {each.dtype}" if is_array else type(each).__name__,
+            )
+    return given
 
 
 def _broken(expected: str, got: str) -> DetectorError:

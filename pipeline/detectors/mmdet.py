@@ -14,12 +14,14 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from duskbench.data_tools.classes import class_list
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.data_tools.plugins import raised_at
+from duskbench.data_tools.settings import check_setting, is_whole
 from duskbench.pipeline.checkpoint import read_checkpoint
-from duskbench.pipeline.detectors.base import Detections, need_image
+from duskbench.pipeline.detectors.base import Detections, need_images
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
 from duskbench.pipeline.mmcv_ops import provide_mmcv_ops
 from duskbench.pipeline.mmdet_config import brought_code, load_config
@@ -35,7 +37,8 @@ class MMDetDetector:
         device: Torch device.
         name: For tables; None takes the config's file name.
         cfg_options: Values to put into the config, `{"model.test_cfg.score_thr": 0.01}`.
-        classes: Class names; None takes the checkpoint's, or else the config's test data set's.
+        classes: Class names, or `voc`, `coco`, `coco91` or `exdark`; None takes the checkpoint's, or else the config's
+            test data set's.
         ends_on_last_pixel: Whether the network was trained on boxes that end on their last pixel, as mmdet's VOC reader
             and RFBNet have it (all four of VOC's 1-based coordinates minus 1). Their ends are then moved one pixel on,
             to the end-exclusive frame of `Detections`.
@@ -57,10 +60,11 @@ class MMDetDetector:
         *,
         name: str | None = None,
         cfg_options: Mapping[str, Any] | None = None,
-        classes: Sequence[str] | None = None,
+        classes: str | Sequence[str] | None = None,
         ends_on_last_pixel: bool = False,
         batch_size: int = 1,
     ) -> None:
+        check_setting("The detector", "batch_size", batch_size, is_whole(batch_size, 1), "a whole number from 1")
         loaded = load_config(config, cfg_options)
         self.checkpoint = path = checkpoint_file(checkpoint)
         self.ends_on_last_pixel, self.batch_size = ends_on_last_pixel, batch_size
@@ -68,7 +72,8 @@ class MMDetDetector:
         loaded, state_dict = self._adapt(loaded, state_dict, path)
         self.name = name or Path(str(loaded.filename or "mmdet")).stem
         self.config = loaded
-        self.classes = _check_classes(classes or saved_classes or config_classes(loaded), loaded, path)
+        names = class_list(classes or ()) or saved_classes or config_classes(loaded)
+        self.classes = _check_classes(names, loaded, path)
         model = build_model(loaded)
         _load(model, state_dict, path)
         # A fifth faster than the default layout on CPUs.
@@ -133,6 +138,7 @@ class MMDetDetector:
         from mmengine.dataset import pseudo_collate
         from mmengine.registry import DefaultScope
 
+        images = need_images(images, self.name)
         if not images:
             return []
         with DefaultScope.overwrite_default_scope("mmdet"), torch.inference_mode():
@@ -151,7 +157,6 @@ class MMDetDetector:
         return found
 
     def _prepare(self, image_rgb: np.ndarray) -> dict[str, Any]:
-        need_image(image_rgb, self.name)
         # mmdet's pipelines start from what OpenCV reads: BGR.
         data: dict[str, Any] = {"img": np.ascontiguousarray(image_rgb[:, :, ::-1]), "img_id": 0}
         for transform in self._pipeline:

@@ -17,7 +17,7 @@ from duskbench.data_tools.classes import class_positions, real_classes
 from duskbench.data_tools.errors import ConfigError, DetectorError, UnknownNameError, WeightsError
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.data_tools.settings import check_setting, is_share, is_whole
-from duskbench.pipeline.detectors.base import Detections
+from duskbench.pipeline.detectors.base import Detections, need_images
 from duskbench.pipeline.detectors.letterbox import Frame, letterbox, stretch
 from duskbench.pipeline.detectors.nan_outputs import nan_found
 from duskbench.pipeline.detectors.onnx_classes import class_names, metadata_value
@@ -131,8 +131,10 @@ class OnnxDetector:
             One `Detections` for each image, boxes clipped to it.
 
         Raises:
-            DetectorError: The model failed, or returned something of another shape or a score that is NaN.
+            DetectorError: Something given is no such image, or the model failed, or returned something of another shape
+                or a score that is NaN.
         """
+        images = need_images(images, self.name)
         if not images:
             return []
         fit = letterbox if self._layout.letterbox else stretch

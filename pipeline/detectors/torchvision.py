@@ -17,7 +17,7 @@ from duskbench.data_tools.errors import ConfigError, UnknownNameError, WeightsEr
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
 from duskbench.data_tools.settings import check_setting, is_share, is_whole
-from duskbench.pipeline.detectors.base import Detections, need_image
+from duskbench.pipeline.detectors.base import Detections, need_images
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
 from duskbench.pipeline.network_weights import load_file
 
@@ -86,6 +86,7 @@ class TorchvisionDetector:
         Raises:
             DetectorError: Something given is no such image, or the network makes NaN of it.
         """
+        images = need_images(images, self.name)
         if not images:
             return []
         with torch.inference_mode():
@@ -93,7 +94,6 @@ class TorchvisionDetector:
         return [self._detections(each) for each in found]
 
     def _prepare(self, image_rgb: np.ndarray) -> Tensor:
-        need_image(image_rgb, self.name)
         planes = torch.from_numpy(np.ascontiguousarray(image_rgb.transpose(2, 0, 1)))
         return cast(Tensor, self._transform(planes)).to(self._device)
 

@@ -30,6 +30,8 @@ _LEASH = Path(__file__).with_name("leash.py")
 # So many failures in a row, one image at a time, and the program is taken for broken.
 _GIVE_UP_AFTER = 2
 _SHOWN_LINES = 5
+# An id may be a whole path, and a file's name has 255 bytes at most.
+_LONGEST_STEM = 100
 
 Result = np.ndarray | EnhancerError
 
@@ -42,11 +44,12 @@ class Command(Enhancer):
 
     Args:
         command: Its command line, `"python theirs.py {in} {out}"`; `{in}` and `{out}` become the folders' paths. It is
-            split as a shell would split it; for more of a shell, call one: `sh -c "... {in} ... {out}"`.
+            split as a shell would split it, unless it is a list of words; for more of a shell, call one:
+            `sh -c "... {in} ... {out}"`.
         timeout: Seconds that one run may take; it is then killed with all that it started.
         batch: Images in a run.
         cwd: Folder to run it in; its relative paths start there. None for the current one.
-        files: Further files that the result depends on: weights, modules that a script imports.
+        files: Further files that the result depends on, or one: weights, modules that a script imports.
 
     The fingerprint covers the command line and the content of every file that it names, as `theirs.py` and `w.pth` in
     `python theirs.py --weights=w.pth {in} {out}`, of the folders that are read by their names, and of `files`. What
@@ -58,18 +61,20 @@ class Command(Enhancer):
 
     def __init__(
         self,
-        command: str,
+        command: str | Sequence[str],
         *,
         timeout: float = 600.0,
         batch: int = 32,
         cwd: str | Path | None = None,
-        files: Sequence[str | Path] = (),
+        files: str | Path | Sequence[str | Path] = (),
     ) -> None:
+        command = command if isinstance(command, str) else shlex.join(command)
+        files = [files] if isinstance(files, str | Path) else files
         super().__init__(command=command, **({} if cwd is None else {"cwd": str(cwd)}))
         self.name = f"cmd:{command}"
         self.timeout, self.batch_size, self.cwd = float(timeout), batch, Path(cwd or ".")
         self.words = self._split(command)
-        if self.timeout <= 0 or not is_whole(batch, 1) or not self.cwd.is_dir():
+        if not self.timeout > 0 or not is_whole(batch, 1) or not self.cwd.is_dir():
             raise ConfigError(
                 "The command cannot be run like that.",
                 where=self.name,
@@ -233,7 +238,7 @@ def _stems(image_ids: Sequence[str | None]) -> list[str]:
     """File stems that no program stumbles over: the ids, other characters replaced, numbered where they would meet."""
     stems: list[str] = []
     for number, image_id in enumerate(image_ids):
-        stem = re.sub(r"[^A-Za-z0-9_-]", "_", image_id or f"image{number}")
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", image_id or f"image{number}")[-_LONGEST_STEM:]
         stems.append(f"{stem}_{number}" if stem in stems else stem)
     return stems
 

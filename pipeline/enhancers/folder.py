@@ -36,12 +36,13 @@ class Folder(Enhancer):
         super().__init__(path=str(path))
         self.name = f"dir:{path}"
         self.path = Path(path)
-        if not self.path.is_dir():
+        # An empty name, as of a shell's variable that is not set, would be the current folder.
+        if not str(path) or not self.path.is_dir():
             raise ConfigError(
                 "There is no folder of enhanced images.",
-                where=self.path,
+                where=self.name,
                 expected="an existing folder",
-                got="a file" if self.path.exists() else "nothing",
+                got="a file" if self.path.is_file() else "nothing",
                 todo="give the folder that holds the images: dir:FOLDER",
             )
         self._images = find_images(self.path)

@@ -36,6 +36,7 @@ def build_enhancer(code: Any, name: str, arguments: Mapping[str, Any], device: s
             built = build(code, name, arguments, device=device)
         enhancer = built if isinstance(built, Enhancer) else FunctionEnhancer(_need_callable(built, name), name)
     else:
+        _need_callable(code, name)
         if arguments:
             check_arguments(code, name, arguments)
         enhancer = FunctionEnhancer(functools.partial(code, **arguments) if arguments else code, name, code=code)
@@ -55,9 +56,10 @@ def build_detector(code: Any, name: str, arguments: Mapping[str, Any], device: s
 def _need_callable(built: Any, name: str) -> Callable[[np.ndarray], np.ndarray]:
     if not callable(built):
         raise ConfigError(
-            "The plug-in's objects cannot be called.",
+            "The enhancer cannot be called.",
             where=name,
-            expected="a class with __call__(image_rgb) -> image_rgb, or a subclass of duskbench.Enhancer",
+            expected="a function of an image, a class with __call__(image_rgb) -> image_rgb, or a subclass of "
+            "duskbench.Enhancer",
             got=type(built).__name__,
         )
     return built

@@ -9,7 +9,7 @@ import numpy as np
 from duskbench.data_tools.errors import EnhancerError
 from duskbench.data_tools.host.host import Host
 from duskbench.data_tools.host.plugin import Plugin
-from duskbench.pipeline.detectors.base import Detections
+from duskbench.pipeline.detectors.base import Detections, need_images
 from duskbench.pipeline.enhancers.base import Enhancer
 
 
@@ -90,8 +90,10 @@ class HostedDetector(_Hosted):
         """Detect in a batch of (H, W, 3) uint8 RGB images.
 
         Raises:
-            DetectorError: What the plug-in raised, a broken contract, or how its process ended.
+            DetectorError: Something given is no such image; what the plug-in raised, a broken contract, or how its
+                process ended.
         """
+        images = need_images(images, self.name)
         arrays = self._host.ask({}, images, images=len(images))["arrays"]
         return [
             Detections(boxes, scores, labels, self.classes)

@@ -11,6 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
 from duskbench.data_tools.errors import ConfigError, EnhancerError
+from duskbench.data_tools.ids import stem
 from duskbench.pipeline.transforms.lazy import LazyEnhancer
 
 
@@ -54,7 +55,8 @@ class EnhanceImage(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Enhance `results["img"]`."""
         path = results.get("img_path")
-        image_id = Path(path).stem if path is not None else results.get("img_id")
+        # All of the path: images of two folders may share a name.
+        image_id = stem(Path(path).as_posix()) if path is not None else results.get("img_id")
         image_id = None if image_id is None else str(image_id)
         image = results.get("img")
         pixels = _eight_bits(image, image_id)

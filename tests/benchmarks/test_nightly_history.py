@@ -103,6 +103,14 @@ def test_nights_come_back_in_order_with_their_baseline(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_a_link_leads_to_the_history(tmp_path: Path) -> None:
+    link, path = tmp_path / "history.sqlite", tmp_path / "shared" / "nights.sqlite"
+    link.symlink_to(path)
+    for number in (1, 2):
+        put(link, number, joins=LABELS)
+    assert link.is_symlink() and len(read_history(path)) == 2
+
+
 def test_a_baseline_is_what_was_measured(tmp_path: Path) -> None:
     put(tmp_path / "h", 1, joins=("LIME",))
     put(tmp_path / "h", 2, joins=("Ours",))

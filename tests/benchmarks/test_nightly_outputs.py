@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -193,3 +194,19 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_night(tmp_path: Pat
         replace(outputs, **{name: tmp_path}).check()
     with pytest.raises(OSError, match="there"):
         replace(outputs, **{name: tmp_path / "there" / "file"}).check()
+
+
+@pytest.mark.parametrize(
+    ("names", "shared"),
+    [
+        ({"junit": "a.xml", "summary": "a.xml"}, "a.xml"),
+        ({"report": "sub/../history.sqlite"}, "history.sqlite"),
+        ({"json": "n.json", "summary": "n.bigger.json"}, "n.bigger.json"),
+        ({"junit": "/dev/null", "summary": "/dev/null"}, None),
+        ({"junit": "a.xml", "summary": "a.md", "json": "a.json"}, None),
+    ],
+)
+def test_each_file_has_a_name_of_its_own(tmp_path: Path, names: dict[str, str], shared: str | None) -> None:
+    outputs = Outputs(tmp_path / "history.sqlite", "accept", **{kind: tmp_path / name for kind, name in names.items()})
+    with pytest.raises(ConfigError, match=f"one name.*\n.*{shared}") if shared else nullcontext():
+        outputs.check()

@@ -25,6 +25,7 @@ from duskbench.data_tools import file_states
 from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.images import read_image, write_image
+from duskbench.data_tools.records import Dataset, ImageRecord, ObjectAnnotation
 from tests.benchmarks.conftest import PLUGINS, Bench, make_bench, stored_rows
 from tests.benchmarks.fabricate import results_of
 
@@ -212,6 +213,26 @@ def test_limit_takes_an_even_share(bench: Bench, tmp_path: Path) -> None:
     assert (limited.measured, limited.missing) == (6, [])
     # It leaves out no image that is there: those that are not are missing, as without a limit.
     assert (whole.measured, whole.missing) == (8, bench.ids[:2])
+
+
+class _Reader(Dataset):
+    """A user's, which says nothing of images without an object."""
+
+    def image_path(self, image_id: str) -> Path:
+        return self.root / f"{image_id}.png"
+
+    def annotation(self, image_id: str) -> ImageRecord:
+        objects = (ObjectAnnotation("car", (0, 0, 2, 2)),) if image_id == "a" else None
+        return ImageRecord(image_id, self.image_path(image_id), objects)
+
+
+def test_a_reader_that_says_nothing_of_some_images_is_told(tmp_path: Path) -> None:
+    for name in "ab":
+        write_image(tmp_path / f"{name}.png", np.zeros((4, 4, 3), np.uint8))
+    for ids in ("a", "b", "ac"):
+        assert len(images.read_images(_Reader(tmp_path, ids), {})) == len(ids)
+    with pytest.raises(DataError, match=r"(?s)no annotation, and others have one.*None for 1 of 2 images: b"):
+        images.read_images(_Reader(tmp_path, "ab"), {})
 
 
 def test_groups_of_a_plain_folder(tmp_path: Path) -> None:

@@ -246,6 +246,24 @@ def test_what_is_no_store_is_told(tmp_path: Path) -> None:
         ResultStore(tmp_path / "newer.sqlite")
 
 
+@pytest.mark.parametrize("content", [b"", None])
+def test_a_run_that_was_killed_before_its_tables_were_there_goes_on(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "r.sqlite"
+    if content is None:
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA journal_mode=WAL")
+        db.close()
+    else:
+        path.write_bytes(content)
+    with ResultStore(path, reading=True) as store:
+        assert store.known() == {}
+        with pytest.raises(DataError, match="Nothing was run here yet"):
+            store.last_run()
+    with ResultStore(path) as store:
+        store.remember({"a": "b"})
+        assert store.known() == {"a": "b"}
+
+
 def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
     with ResultStore(tmp_path / "r.sqlite") as store:
         store._db.execute("PRAGMA max_page_count=20")

@@ -77,6 +77,13 @@ def test_default_split_is_test(exdark: Path, voc: Path, folder: Path) -> None:
     assert open_dataset(folder).ids == ["a", "b"]
 
 
+def test_an_empty_name_is_no_split(exdark: Path, voc: Path, folder: Path) -> None:
+    """As of a shell's variable that is not set; it was the whole set."""
+    for root in (exdark, voc, folder):
+        with pytest.raises(UnknownNameError):
+            open_dataset(root, split="")
+
+
 def test_split_from_a_file(exdark: Path, folder: Path, tmp_path: Path) -> None:
     listed = tmp_path / "ids.txt"
     listed.write_text("\ufeff# chosen by hand\nc.JPG\n\n  a   # bicycle\r\n", encoding="utf-8")

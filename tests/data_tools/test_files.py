@@ -12,6 +12,7 @@ import pytest
 
 from duskbench.data_tools.errors import ConfigError
 from duskbench.data_tools.files import (
+    check_place,
     file_sha256,
     only_one,
     place_file,
@@ -63,6 +64,26 @@ def test_what_cannot_be_written_names_the_file_that_was_asked_for(tmp_path: Path
             file.write("1")
         assert raised.value.filename == str(path)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    check_place(pipe, overwrite=True)
+    write_text(pipe, "read")
+    assert os.read(reader, 100) == b"read" and pipe.is_fifo()
+    os.close(reader)
+
+
+def test_the_lock_of_a_link_is_that_of_the_other_end(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    with (
+        only_one(tmp_path / "link", "history"),
+        pytest.raises(ConfigError, match="Another process"),
+        only_one(tmp_path / "file", "history"),
+    ):
+        pytest.fail("two at once")
 
 
 def test_sha256_of_a_file(tmp_path: Path) -> None:

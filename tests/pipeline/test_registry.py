@@ -120,6 +120,9 @@ def test_fingerprint_knows_code_and_arguments(tmp_path: Path) -> None:
         ("no.such.module:f", ConfigError, "Cannot import"),
         ({"gamma": 2}, ConfigError, "no type"),
         (f"{PLUGINS}:brighten(gian=2)", UnknownNameError, "did you mean gain"),
+        ("zero_dce(amp='no')", ConfigError, r"(?s)amp is out of range.*True or False.*'no'"),
+        (None, ConfigError, "cannot be called"),
+        ("dir:", ConfigError, r"(?s)no folder of enhanced images.*dir:\n"),
     ],
 )
 def test_wrong_enhancer_names(spec: object, error: type[Exception], text: str) -> None:
@@ -167,6 +170,7 @@ def test_detector_plug_in() -> None:
     [found] = detector.detect([image])
     assert found.boxes_xyxy.tolist() == [[20, 10, 50, 30]]
     assert [found.classes[label] for label in found.labels] == ["car"]
+    assert [len(each) for each in detector.detect(np.stack([image, image]))] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +180,10 @@ def test_detector_plug_in() -> None:
         ("nowhere.py", "does not exist"),
         ({"type": "yolo"}, "Unknown detector .yolo"),
         (f"{PLUGINS}:FailsOnDark", "does not have what a detector needs"),
+        ("rfb_miniature(ends_on_last_pixel='False')", r"(?s)ends_on_last_pixel is out of range.*True or False"),
+        ("rfb_miniature(batch_size=0)", "batch_size is out of range"),
+        ("rfb_miniature(batch_size='4')", "batch_size is out of range"),
+        ("rfb_miniature(classes='voc')", r"(?s)11 names.*20: aeroplane"),
     ],
 )
 def test_wrong_detector_names(spec: object, text: str) -> None:

@@ -35,6 +35,14 @@ def test_a_key_is_letters_digits_and_underscores(key: str) -> None:
         build_metric(made, "made", {})
 
 
+@pytest.mark.parametrize("factor", [-1.0, 0, float("inf"), "100"])
+def test_a_factor_turns_nothing_round(factor: object) -> None:
+    """With -1 the worst number was the best, and an interval began with its upper end."""
+    says = {"key": "a", "heading": "A", "better": "lower", "factor": factor, "measure": lambda *_: 1.0}
+    with pytest.raises(ConfigError, match="factor: a finite number above 0"):
+        build_metric(type("Made", (ImageMetric,), says), "made", {})
+
+
 def boxes(labels: list[int], images: list[int], difficult: list[bool]) -> Boxes:
     n = len(labels)
     places = np.arange(n)

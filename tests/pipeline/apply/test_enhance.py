@@ -131,16 +131,36 @@ class Batched(Enhancer):
 def test_an_enhancer_of_batches_gets_batches(tree: Path, tmp_path: Path) -> None:
     enhancer = Batched()
     assert enhance_files(tree, tmp_path / "out", enhancer) == []
-    assert enhancer.calls == [["b", "c"], ["a"]]
+    assert enhancer.calls == [["Night/b", "Night/deep/c"], ["a"]]
     assert (read_image(tmp_path / "out/a.png") == 20).all() and len(names(tmp_path / "out")) == 3
 
 
-@pytest.mark.parametrize(("bad", "failed"), [("c", ["c.bmp"]), ("all", ["b.JPG", "c.bmp", "a.png"])])
+@pytest.mark.parametrize(("bad", "failed"), [("Night/deep/c", ["c.bmp"]), ("all", ["b.JPG", "c.bmp", "a.png"])])
 def test_failures_of_a_batch(tree: Path, tmp_path: Path, bad: str, failed: list[str]) -> None:
     (tree / "Night" / "aa.png").write_bytes(b"broken")
     failures = enhance_files(tree, tmp_path / "out", Batched(bad))
     assert sorted(path.name for path, _ in failures) == sorted(["aa.png", *failed])
     assert len(names(tmp_path / "out") if (tmp_path / "out").is_dir() else []) == 3 - len(failed)
+
+
+def test_each_file_gets_its_own_picture_of_a_folder(tmp_path: Path) -> None:
+    def files(folder: str, **levels: int) -> Path:
+        for name, level in levels.items():
+            write_image(tmp_path / folder / f"{name.replace('_', '/', 1).replace('_', '.')}", _flat(level))
+        return tmp_path / folder
+
+    source = files("in", x_1_png=1, y_1_png=2, z_1_png=3, z_1_bmp=4)
+    mirrored = files("mirrored", x_1_png=10, y_1_png=20, z_1_png=30, z_1_bmp=40)
+    assert enhance_files(source, tmp_path / "out", load_enhancer(f"dir:{mirrored}")) == []
+    made = {name: int(read_image(tmp_path / "out" / name).max()) for name in names(tmp_path / "out")}
+    assert made == {"x/1.png": 10, "y/1.png": 20, "z/1.png": 30, "z/1.bmp": 40}
+    write_image(tmp_path / "one/1.png", _flat(50))
+    with pytest.raises(DataError, match="the enhanced image of several images"):
+        enhance_files(source, tmp_path / "other", load_enhancer(f"dir:{tmp_path / 'one'}"))
+
+
+def _flat(level: int) -> np.ndarray:
+    return np.full((9, 7, 3), level, np.uint8)
 
 
 def test_a_video_in_a_tree(tree: Path, tmp_path: Path) -> None:
@@ -227,6 +247,11 @@ def test_wrong_calls_are_errors(tree: Path, tmp_path: Path) -> None:
     (tree / "clip.mp4").write_bytes(b"video")
     with pytest.raises(ConfigError, match="result of a video is a video"):
         enhance_files(tree / "clip.mp4", tmp_path / "out.png", enhancer)
+    with pytest.raises(ConfigError, match=r"(?s)result of an image is an image.*\.png"):
+        enhance_files(tree / "a.png", tmp_path / "new_folder", enhancer)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="results of a folder are a folder"):
+        enhance_files(tree, tmp_path / "file", enhancer)
     assert read_image(tree / "a.png").max() == 10
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from duskbench.data_tools.errors import ConfigError
-from duskbench.pipeline.detectors.base import Detections
+from duskbench.data_tools.errors import ConfigError, DetectorError
+from duskbench.pipeline.detectors.base import Detections, need_images
 from duskbench.pipeline.detectors.checked import CheckedDetector
 from duskbench.pipeline.registry import load_detector
 
@@ -25,6 +26,15 @@ def test_a_batch_finds_what_single_images_do_to_the_last_bit() -> None:
         for one, other in zip(alone, together, strict=True):
             for name in ("boxes_xyxy", "scores", "labels"):
                 assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), (size, name)
+
+
+def test_a_batch_is_images_in_a_list_or_an_array() -> None:
+    image = np.zeros((3, 4, 3), np.uint8)
+    assert all(map(np.array_equal, need_images(np.stack([image, image + 1]), "mine"), (image, image + 1)))
+    assert need_images((each for each in (image,)), "mine")[0] is image
+    for given in (image, [image / 255], [image[:, :, 0]], [Image.new("RGB", (4, 3))], [image[:0]]):
+        with pytest.raises(DetectorError, match=r"(?s)'mine' was given something that is no image.*\(H, W, 3\) uint8"):
+            need_images(given, "mine")  # type: ignore[arg-type]
 
 
 class _Plain:

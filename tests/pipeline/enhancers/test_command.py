@@ -88,6 +88,8 @@ def test_as_text_and_without_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyP
     copied = load_enhancer("cmd:cp -r {in}/. {out}")
     assert copied.name == "cmd:cp -r {in}/. {out}"
     assert np.array_equal(copied(IMAGES[0]), IMAGES[0])
+    words = {"type": "cmd", "command": [PYTHON, "theirs.py", "{in}", "{out}", "two words"], "files": "theirs.py"}
+    assert np.array_equal(load_enhancer(words)(IMAGES[0]), 255 - IMAGES[0])
 
 
 def test_a_bad_image_does_not_take_its_batch_with_it(tmp_path: Path) -> None:
@@ -206,6 +208,7 @@ def test_a_folder_that_the_command_line_names_counts_unless_it_is_written_to(
         ("cmd:python99 {in} {out}", "this Python is"),
         ("cmd:ls '{in} {out}", "Cannot split"),
         ({"type": "cmd", "command": "ls {in} {out}", "timeout": 0}, "timeout above 0"),
+        ({"type": "cmd", "command": "ls {in} {out}", "timeout": float("nan")}, "timeout above 0"),
         ({"type": "cmd", "command": "ls {in} {out}", "cwd": "no/such/folder"}, "existing folder"),
         ({"type": "cmd", "command": "ls {in} {out}", "files": ["no_such.pth"]}, "(?s)does not exist.*no_such.pth"),
         ({"type": "cmd", "command": "ls {in} {out}", "tiemout": 3}, "did you mean timeout"),

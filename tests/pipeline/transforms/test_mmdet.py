@@ -81,11 +81,16 @@ def test_rgb_loaders_can_say_so() -> None:
     assert results["img"][0, 0].tolist() == [10, 0, 0]
 
 
-def test_the_image_is_known_by_its_stem(photo: Path, tmp_path: Path) -> None:
+def test_the_image_is_known_by_its_path(photo: Path, tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
     write_image(folder / "photo.png", np.full((61, 83, 3), (1, 2, 3), np.uint8))
     results = compose(LOAD, {"type": "EnhanceImage", "enhancer": f"dir:{folder}"})({"img_path": str(photo)})
     assert results["img"][0, 0].tolist() == [3, 2, 1]
+    with pytest.raises(EnhancerError, match="lacks an image"):
+        # That of another folder.
+        (folder / "other").mkdir()
+        (folder / "photo.png").rename(folder / "other" / "photo.png")
+        compose(LOAD, {"type": "EnhanceImage", "enhancer": f"dir:{folder}"})({"img_path": str(photo)})
 
 
 @pytest.mark.parametrize(
@@ -103,7 +108,7 @@ def test_the_image_is_known_by_its_stem(photo: Path, tmp_path: Path) -> None:
 def test_what_is_no_picture_is_refused(image: np.ndarray | None, message: str) -> None:
     with pytest.raises(EnhancerError, match=message) as caught:
         EnhanceImage("input")({"img": image, "img_path": "folder/2015_00001.png"})
-    assert caught.value.where == "2015_00001"
+    assert caught.value.where == "folder/2015_00001"
 
 
 def test_wrong_arguments_are_refused() -> None:
