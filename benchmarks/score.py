@@ -20,7 +20,7 @@ from duskbench.benchmarks.protocol import ApMode, IouMatch, Protocol
 from duskbench.benchmarks.provenance import annotations_sha256, environment, images_sha256
 from duskbench.benchmarks.record import DataEntry, DetectorEntry, EnhancerEntry, RunRecord
 from duskbench.benchmarks.rows import Detected, Key, Row, StoredImage
-from duskbench.benchmarks.statistics import Interval
+from duskbench.benchmarks.statistics import BootstrapOptions, Interval
 from duskbench.benchmarks.store import RESULTS, ResultStore
 from duskbench.benchmarks.stored_run import ground_truth
 from duskbench.data_tools.classes import class_key
@@ -98,6 +98,7 @@ def score(
     iou_match: str = ">",
     plus_one: bool = False,
     coco: bool = False,
+    cluster: str | None = None,
     out: Path | None = None,
 ) -> Score:
     """Score a COCO-style results file on a VOC tree, or on another data set that `open_dataset` knows.
@@ -114,13 +115,14 @@ def score(
         iou_match: `>` or `>=`.
         plus_one: See `Protocol.plus_one`.
         coco: Compute COCO AP as well.
+        cluster: Which images are drawn together for the intervals; see `BootstrapOptions`.
         out: Folder for the results, as of a run, so that `table --by`, `compare` and `report` go on from there; None
             keeps nothing.
 
     Raises:
         DataError: A file that is missing, is no such JSON, or has an unusable entry, which is named by its position.
         UnknownNameError: A class in `exclude` or in the results, or an image, that is not known.
-        ConfigError: A rule or a split that does not exist.
+        ConfigError: A rule or a split that does not exist, or an id that `cluster` does not fit.
     """
     records, coco_files = _read_truth(Path(annotations), split)
     annotated = sorted({found.name for record in records for found in record.objects or ()})
@@ -136,7 +138,9 @@ def score(
     # Protocol refuses what is none of its literals.
     protocol = Protocol(kept, iou_threshold, cast(IouMatch, iou_match), plus_one, cast(ApMode, mode))
     images = [_stored(record) for record in records]
-    record = _record(protocol, results, Path(annotations), split, images)
+    options = BootstrapOptions(cluster=cluster)
+    options.clusters([image.record.id for image in images])
+    record = replace(_record(protocol, results, Path(annotations), split, images), bootstrap=options)
     asked = with_coco(record) if coco else record
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="duskbench-")))

@@ -24,6 +24,12 @@ def score(
     match: Annotated[str, typer.Option(help="Whether the IoU must be > or >= the threshold.")] = ">",
     plus_one: Annotated[bool, typer.Option(help="Detections end at their last pixel: widths x2-x1+1.")] = False,
     coco: Coco = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help=r"Images drawn together for the intervals: ids that agree in a group, as in '(.+)_frame\d+'."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Keep the results here, as of a run: for table --by, compare and report.")
     ] = None,
@@ -42,6 +48,7 @@ def score(
         iou_match=match,
         plus_one=plus_one,
         coco=coco,
+        cluster=cluster,
         out=out,
     )
     for doubt in result.doubts:

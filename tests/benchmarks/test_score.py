@@ -375,3 +375,14 @@ def test_a_run_with_results_of_another_set_is_an_error(tree: Path, tmp_path: Pat
     config = BenchmarkConfig("t", "t", {"root": str(tree)}, (other,), ("input",), protocol=Protocol())
     with pytest.raises(UnknownIdError, match="Unknown image id 'other'"):
         run(config, RunOptions(tmp_path / "out", device="cpu", workers=1))
+
+
+def test_frames_of_a_video_are_drawn_together(tree: Path, tmp_path: Path) -> None:
+    detections = results(tmp_path, [entry(), PERSON])
+    alone, together = (score(tree, detections, cluster=cluster).map for cluster in (None, "()[0-9_]+"))
+    assert alone is not None and alone.low is not None
+    # One cluster says nothing of others.
+    assert together == Interval(alone.value)
+    with pytest.raises(ConfigError, match=r"bootstrap\.cluster"):
+        score(tree, detections, cluster="video(.+)", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
