@@ -15,7 +15,6 @@ import numpy as np
 
 from duskbench.benchmarks.metrics.base import Better, Ranked
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
-from duskbench.data_tools.ids import shown
 from duskbench.data_tools.settings import is_number, is_whole
 
 Aggregate = Callable[[np.ndarray], float]
@@ -79,6 +78,9 @@ class BootstrapOptions:
             return np.arange(len(ids))
         fits = [re.fullmatch(self.cluster, each) for each in ids]
         if lacking := [each for each, fit in zip(ids, fits, strict=True) if fit is None or fit[1] is None]:
+            # It brings the reader of images, which `duskbench list` does without.
+            from duskbench.data_tools.ids import shown
+
             raise ConfigError(
                 "Ids of images do not fit the expression that says which belong together.",
                 where="bootstrap.cluster",

@@ -178,7 +178,7 @@ def test_its_aggregate_runs_there_as_well(acts: ImageMetric) -> None:
         ("self.better = 'more'", ConfigError, "better"),
         ("self.tolerance = float('nan')", ConfigError, "tolerance"),
         ("self.factor = 'x'", ConfigError, "factor"),
-        ("self.factor = 0", ConfigError, "factor: a finite number, not 0"),
+        ("self.factor = 0", ConfigError, "factor: a finite number above 0"),
         ("self.needs = {'twin'}", ConfigError, "needs"),
         ("self.describe = lambda: 5", ConfigError, "describe"),
         ("self.arguments = [1]", ConfigError, "arguments"),

@@ -23,12 +23,14 @@ def test_panels_are_the_maps(tmp_path: Path) -> None:
     figure = attention_figure(enhancer, image)
     assert figure.shape == (48 + CAPTION_HEIGHT, 5 * 64, 3)
     panels = [figure[CAPTION_HEIGHT:, i * 64 : (i + 1) * 64] for i in range(5)]
-    batch = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    # With the margin that the network is given.
+    padded = np.pad(image, ((16, 16), (16, 16), (0, 0)), mode="reflect")
+    batch = torch.from_numpy(padded).permute(2, 0, 1)[None] / 255
     attention = enhancer.network.attention  # type: ignore[attr-defined]
     assert isinstance(attention, FeatureGuidedAttention)
     assert np.array_equal(panels[0], image)
     for panel, values in ((panels[1], luma(batch)), (panels[3], attention(batch).attention)):
-        assert np.abs(panel[:, :, 0] - 255 * values[0, 0].numpy()).max() <= 0.51
+        assert np.abs(panel[:, :, 0] - 255 * values[0, 0, 16:-16, 16:-16].numpy()).max() <= 0.51
     assert np.array_equal(panels[4], enhancer(image))
 
 
@@ -37,10 +39,11 @@ def test_maps_are_those_of_the_padded_picture() -> None:
     enhancer = load_enhancer(GUIDED)
     figure = attention_figure(enhancer, image)
     assert figure.shape == (41 + CAPTION_HEIGHT, 5 * 57, 3)
-    # 48 x 64, the smaller half of what is missing before the picture.
-    padded = torch.from_numpy(np.pad(image, ((3, 4), (3, 4), (0, 0)), mode="reflect")).permute(2, 0, 1)[None] / 255
+    # 80 x 96 with the margin, the smaller half of what is missing before the picture.
+    padded = np.pad(image, ((19, 20), (19, 20), (0, 0)), mode="reflect")
+    batch = torch.from_numpy(padded).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
-        attention = enhancer.network.attention(padded).attention[0, 0, 3:44, 3:60]  # type: ignore[attr-defined]
+        attention = enhancer.network.attention(batch).attention[0, 0, 19:60, 19:76]  # type: ignore[attr-defined]
     panel = figure[CAPTION_HEIGHT:, 3 * 57 : 4 * 57, 0]
     assert np.abs(panel - 255 * attention.numpy()).max() <= 0.51
 
