@@ -218,7 +218,8 @@ class Bootstrap:
     def _interval(self, draws: Draws | None, there: np.ndarray, *, corrected: bool = False) -> Interval | None:
         if draws is None or np.isnan(draws.images[0]):
             return None
-        if len(np.unique(self._clusters[there])) < 2:
+        found = self._clusters[there]
+        if not (found != found[:1]).any():
             return Interval(float(draws.images[0]))
         return interval_of(draws, self.options.level, corrected=corrected)
 

@@ -79,15 +79,6 @@ class _Question:
     baseline: str | None
     whole: Bootstrap | None
 
-    def bootstrap(self, objects: dict[str, np.ndarray], within: np.ndarray) -> Bootstrap:
-        return Bootstrap(
-            objects,
-            self.run.record.bootstrap,
-            within=within,
-            aggregates=self.run.aggregates(),
-            clusters=self.run.clusters(),
-        )
-
     def rows(self, samples: Iterable[Sample | Trainings]) -> list[Sample | Trainings]:
         """Of each row of the table: several trainings together."""
         return list(rows_of(self.run.record, {sample.label: sample for sample in samples}).values())
@@ -188,7 +179,7 @@ def _by_image_label(
         measured = within & question.anywhere
         if measured.any():
             part = Part(name, int(measured.sum()), int(per_image[measured].sum()))
-            parts.append(_filled(part, question.bootstrap(objects, measured), rows, question.baseline))
+            parts.append(_filled(part, question.run.resampled(measured, objects), rows, question.baseline))
     return parts
 
 
@@ -205,7 +196,7 @@ def _image_parts(run: RunImages, axis: Literal["lighting", "indoor"]) -> Iterato
 def _by_class(question: _Question, samples: Sequence[Sample | Trainings]) -> list[Part]:
     run = question.run
     objects = run.objects()
-    bootstrap = question.whole or question.bootstrap(objects, question.anywhere)
+    bootstrap = question.whole or question.run.resampled(question.anywhere, objects)
     whole = _filled(Part("", 0, 0), bootstrap, question.rows(samples), question.baseline)
     parts = []
     for name in run.protocol.classes:
@@ -236,7 +227,7 @@ def _by_size(question: _Question, sized: Sequence[Mapping[str, Sample | Training
         per_image = np.where(question.anywhere, sum(objects.values(), np.zeros(len(run.images), np.int64)), 0)
         if per_image.any():
             part = Part(name, int(np.count_nonzero(per_image)), int(per_image.sum()))
-            bootstrap = question.bootstrap(objects, question.anywhere)
+            bootstrap = question.run.resampled(question.anywhere, objects)
             rows = question.rows(of[name] for of in sized)
             parts.append(_filled(part, bootstrap, rows, question.baseline))
     return parts

@@ -14,7 +14,7 @@ from duskbench.benchmarks.statistics import BootstrapOptions
 from duskbench.data_tools.datasets import reader_options
 from duskbench.data_tools.errors import ConfigError, UnknownNameError
 from duskbench.data_tools.plugins import raised_at
-from duskbench.data_tools.settings import plain
+from duskbench.data_tools.settings import check_keys, plain
 from duskbench.pipeline.registry import config_root
 
 _KEYS = ("title", "data", "detector", "enhancers", "metrics", "protocol", "bootstrap", "paper", "costs")
@@ -104,7 +104,7 @@ def load_benchmark_config(
     """
     path = find_config(name_or_path)
     values = read_config(path, cfg_options)
-    _check_keys(values, _KEYS, "configuration key", path)
+    check_keys(values, _KEYS, "configuration key", path)
     values = _without_none(values)
     _check_kinds(values, _KINDS, path)
     for key, value in (overrides or {}).items():
@@ -129,7 +129,7 @@ def load_benchmark_config(
     _check_kinds(values, {"enhancers": list}, path)
     options = reader_options(values["data"].get("layout") or "auto")
     if options is not None:
-        _check_keys(values["data"], (*_DATA_KINDS, *options), "key of data", path)
+        check_keys(values["data"], (*_DATA_KINDS, *options), "key of data", path)
     values["data"] = _without_none(values["data"])
     if values["data"].get("root"):
         # A shell expands ~ at the beginning of a word, and so neither in --data=~/x nor in data.root=~/x.
@@ -211,7 +211,7 @@ def _check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Any], path: Path
 
 
 def _check_paper(paper: Mapping[str, Any], path: Path) -> None:
-    _check_keys(paper, tuple(_PAPER_KINDS), "key of paper", path)
+    check_keys(paper, _PAPER_KINDS, "key of paper", path)
     _check_kinds(paper, _PAPER_KINDS, path, "paper.")
     for key in ("source", "rows"):
         if paper and paper.get(key) is None:
@@ -232,9 +232,3 @@ def _other_kind(path: Path, key: str, kind: Any, got: Any) -> ConfigError:
     }  # fmt: skip
     expected = ", ".join(names[each] for each in _members(kind))
     return ConfigError("A setting is of another kind.", where=path, expected=f"{key} = {expected}", got=repr(got)[:100])
-
-
-def _check_keys(values: Mapping[str, Any], known: Sequence[str], kind: str, path: Path) -> None:
-    for key in values:
-        if key not in known:
-            raise UnknownNameError(kind, key, known, where=path)

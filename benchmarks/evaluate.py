@@ -171,9 +171,7 @@ def bootstrap_of(run: RunImages, samples: Iterable[Sample | Trainings]) -> Boots
     within = np.zeros(len(run.images), bool)
     for sample in samples:
         within |= sample.measured
-    return Bootstrap(
-        run.objects(), run.record.bootstrap, within=within, aggregates=run.aggregates(), clusters=run.clusters()
-    )
+    return run.resampled(within)
 
 
 def with_intervals(

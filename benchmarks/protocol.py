@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from duskbench.data_tools.classes import CLASS_LISTS, SHARED_CLASSES, canonical, class_key
-from duskbench.data_tools.errors import ConfigError, UnknownNameError
-from duskbench.data_tools.settings import is_whole
+from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import check_keys, is_whole
 
 ApMode = Literal["11point", "area"]
 IouMatch = Literal[">", ">="]
@@ -97,10 +97,7 @@ class Protocol:
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> Protocol:
         """Build from a configuration's dict; an unknown key is an error with the nearest ones."""
-        known = {field.name for field in fields(cls)}
-        for key in values:
-            if key not in known:
-                raise UnknownNameError("protocol field", key, known)
+        check_keys(values, {field.name for field in fields(cls)}, "protocol field")
         values = dict(values)
         if "classes" in values:
             given = values["classes"]

@@ -138,9 +138,10 @@ def score(
     # Protocol refuses what is none of its literals.
     protocol = Protocol(kept, iou_threshold, cast(IouMatch, iou_match), plus_one, cast(ApMode, mode))
     images = [_stored(record) for record in records]
-    options = BootstrapOptions(cluster=cluster)
-    options.clusters([image.record.id for image in images])
-    record = replace(_record(protocol, results, Path(annotations), split, images), bootstrap=options)
+    record = _record(protocol, results, Path(annotations), split, images)
+    record = replace(record, bootstrap=BootstrapOptions(cluster=cluster))
+    # An expression that does not fit is found out before anything is stored.
+    record.bootstrap.clusters(record.image_ids)
     asked = with_coco(record) if coco else record
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="duskbench-")))

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from duskbench.benchmarks.metrics.base import Better, Ranked
-from duskbench.data_tools.errors import ConfigError, UnknownNameError
-from duskbench.data_tools.settings import is_number, is_whole
+from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.settings import check_keys, is_number, is_whole
 
 Aggregate = Callable[[np.ndarray], float]
 Verdict = Literal["better", "worse", "not settled"]
@@ -54,10 +54,7 @@ class BootstrapOptions:
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> BootstrapOptions:
         """Build from a configuration's dict; an unknown key is an error with the nearest ones."""
-        known = [field.name for field in fields(cls)]
-        for key in values:
-            if key not in known:
-                raise UnknownNameError("setting of bootstrap", key, known)
+        check_keys(values, {field.name for field in fields(cls)}, "setting of bootstrap")
         return cls(**values)
 
     @property

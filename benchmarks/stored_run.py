@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from duskbench.benchmarks.bootstrap import Bootstrap
 from duskbench.benchmarks.found import Found, in_one
 from duskbench.benchmarks.metric_code import load_needed, needs_code, with_coco
 from duskbench.benchmarks.metrics.base import Metric
@@ -75,9 +76,12 @@ class RunImages:
             if not c.metric.is_mean and self.can_compute(c.metric)
         }
 
-    def clusters(self) -> np.ndarray:
-        """For `Bootstrap`: which images are drawn together."""
-        return self.record.bootstrap.clusters([image.record.id for image in self.images])
+    def resampled(self, within: np.ndarray, objects: Mapping[str, np.ndarray] | None = None) -> Bootstrap:
+        """Resamples of some of the images, (N,) bool; of all objects, or of others than `objects()`."""
+        options = self.record.bootstrap
+        clusters = options.clusters([image.record.id for image in self.images])
+        objects = self.objects() if objects is None else objects
+        return Bootstrap(objects, options, within=within, aggregates=self.aggregates(), clusters=clusters)
 
     def can_compute(self, metric: MetricEntry) -> bool:
         """Whether the code is there that a metric's number needs."""

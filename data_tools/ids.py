@@ -156,9 +156,12 @@ def resolve_all(image_ids: Iterable[str], known: Collection[str], *, where: str 
     for one in known:
         by_name.setdefault(one.rpartition("/")[2], []).append(one)
     for image_id in image_ids:
-        name = bare_id(image_id)
-        named = by_name.get(as_known(name, by_name), []) if find_id(image_id, known) is None else []
-        found = named[0] if len(named) == 1 else resolve(image_id, known, where=where)
+        found = find_id(image_id, known)
+        if found is None:
+            named = by_name.get(as_known(bare_id(image_id), by_name), [])
+            if len(named) != 1:
+                raise UnknownIdError(image_id, known, where=where)
+            [found] = named
         if found in seen:
             raise DataError("An image id is given twice.", where=where, got=image_id)
         seen[found] = None

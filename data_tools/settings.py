@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from duskbench.data_tools.errors import ConfigError
+from duskbench.data_tools.errors import ConfigError, UnknownNameError
 
 
 def is_whole(value: object, least: int | None = None) -> bool:
@@ -30,6 +30,23 @@ def check_setting(of: str, key: str, value: object, fine: bool, expected: str) -
     """
     if not fine:
         raise ConfigError(f"{of}'s {key} is out of range.", where=key, expected=expected, got=repr(value))
+
+
+def check_keys(given: Iterable[str], known: Collection[str], kind: str, where: str | Path | None = None) -> None:
+    """Refuse a setting that does not exist.
+
+    Args:
+        given: Names of settings.
+        known: Those that there are.
+        kind: What they are, for the error.
+        where: Where they were given, likewise.
+
+    Raises:
+        UnknownNameError: One is not known; the error has the nearest ones.
+    """
+    for key in given:
+        if key not in known:
+            raise UnknownNameError(kind, key, known, where=where)
 
 
 def is_pair(value: object, least: float) -> TypeGuard[Sequence[float]]:

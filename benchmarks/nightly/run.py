@@ -32,9 +32,10 @@ from duskbench.benchmarks.run_plan import RunOptions, plan_run
 from duskbench.benchmarks.runner import RunSummary, run
 from duskbench.benchmarks.statistics import Spread
 from duskbench.benchmarks.store import RESULTS, ResultStore
-from duskbench.data_tools.errors import ConfigError, DataError, UnknownNameError
+from duskbench.data_tools.errors import ConfigError, DataError
 from duskbench.data_tools.files import only_one
 from duskbench.data_tools.progress import SILENT, Progress
+from duskbench.data_tools.settings import check_keys
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,7 @@ def run_night(
 def _check_tolerances(config: BenchmarkConfig, limits: Limits) -> None:
     named = DEFAULT_METRICS if config.metrics is None else config.metrics
     known = [load_metric(spec, config.protocol).key for spec in (*named, *config.more_metrics)]
-    for key in limits.tolerances:
-        if key not in known:
-            raise UnknownNameError("metric of this configuration", key, known, where="--tolerance")
+    check_keys(limits.tolerances, known, "metric of this configuration", where="--tolerance")
 
 
 def _measure_and_append(

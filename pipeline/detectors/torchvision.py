@@ -16,7 +16,7 @@ from duskbench.data_tools.classes import class_list, class_positions
 from duskbench.data_tools.errors import ConfigError, UnknownNameError, WeightsError
 from duskbench.data_tools.files import file_sha256
 from duskbench.data_tools.fingerprint import fingerprint, identity
-from duskbench.data_tools.settings import check_setting, is_share, is_whole
+from duskbench.data_tools.settings import check_keys, check_setting, is_share, is_whole
 from duskbench.pipeline.detectors.base import Detections, need_images
 from duskbench.pipeline.detectors.nan_outputs import refuse_nan
 from duskbench.pipeline.network_weights import load_file
@@ -153,9 +153,7 @@ def _build(model: str, outputs: int, options: Mapping[str, Any]) -> torch.nn.Mod
         *(vars(each)["__init__"] for each in type(built).__mro__ if "__init__" in vars(each)),
     ]
     known = {name for place in places for name in inspect.signature(place).parameters}
-    for key in options:
-        if key not in known - {"self", "args", "kwargs"}:
-            raise UnknownNameError("argument", key, known - {"self", "args", "kwargs"}, where=model)
+    check_keys(options, known - {"self", "args", "kwargs"}, "argument", where=model)
     return built.eval().requires_grad_(False)
 
 
